@@ -1,0 +1,34 @@
+//! What every service of the control plane is given: the seams, and the few things that come from outside.
+
+use std::sync::Arc;
+
+use hookplane_rules::Clock;
+
+use crate::catalogue::Catalogue;
+use crate::config::{Fleet, View};
+use crate::log::DeliveryLog;
+use crate::seal::SealKey;
+use crate::store::Store;
+
+/// Shared by all services.
+#[derive(Clone)]
+pub struct Context {
+    /// Configuration.
+    pub store: Arc<dyn Store>,
+    /// Events.
+    pub log: Arc<dyn DeliveryLog>,
+    /// Opens and seals secrets.
+    pub seal: Arc<SealKey>,
+    /// The installation's MAC key: for dedup keys, idempotency keys and test marks.
+    pub mac_key: Arc<[u8; 32]>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The built-in connectors.
+    pub catalogue: Arc<Catalogue>,
+    /// The configuration in memory.
+    pub view: Arc<View>,
+    /// The connected listeners.
+    pub fleet: Arc<Fleet>,
+    /// What callback URLs begin with, without a slash at the end: `https://hooks.example.com`.
+    pub public_url: Arc<str>,
+}

@@ -1,0 +1,53 @@
+//! The store's keys, all of them. Values are protobuf bytes of the resource, without what is told from the key's revision
+//! (`metadata.revision`, `metadata.etag`) and without status that is computed (`status.live`).
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `v1/installation` | the installation's MAC key, sealed |
+//! | `v1/orgs/ORG` | `Org` |
+//! | `v1/connectors/ORG/NAME` | `Connector` of an org's own |
+//! | `v1/pins/DIGEST` | `Connector`: a definition that a group was saved with; never changed |
+//! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
+//! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
+//!
+//! Names have no slash, so a prefix that ends in one holds exactly what is below it.
+
+/// Every key of ours begins with this.
+pub const ROOT: &str = "v1/";
+/// The installation's MAC key.
+pub const INSTALLATION: &str = "v1/installation";
+/// All orgs.
+pub const ORGS: &str = "v1/orgs/";
+/// All orgs' own connectors.
+pub const CONNECTORS: &str = "v1/connectors/";
+/// All pinned definitions.
+pub const PINS: &str = "v1/pins/";
+/// All groups.
+pub const GROUPS: &str = "v1/groups/";
+/// All webhooks.
+pub const WEBHOOKS: &str = "v1/webhooks/";
+
+/// An org.
+pub fn org(org: &str) -> String {
+    format!("{ORGS}{org}")
+}
+
+/// An org's own connector.
+pub fn connector(org: &str, name: &str) -> String {
+    format!("{CONNECTORS}{org}/{name}")
+}
+
+/// A pinned definition.
+pub fn pin(digest: &str) -> String {
+    format!("{PINS}{digest}")
+}
+
+/// A group.
+pub fn group(org: &str, group: &str) -> String {
+    format!("{GROUPS}{org}/{group}")
+}
+
+/// A webhook.
+pub fn webhook(org: &str, group: &str, webhook: &str) -> String {
+    format!("{WEBHOOKS}{org}/{group}/{webhook}")
+}

@@ -1,0 +1,18 @@
+//! The control plane: what people configure, where it is kept, who runs it, and what became of every callback.
+//!
+//! ```text
+//!   gRPC ─▶ api ─▶ admission ─▶ store ─▶ config (view ─▶ one stream per listener)
+//!   listener ─▶ report (rematch, identities) ─▶ log ─▶ dispatch (leases) ─▶ subscribers
+//! ```
+//!
+//! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
+
+pub mod catalogue;
+pub mod config;
+pub mod context;
+pub mod keys;
+pub mod log;
+pub mod manifest;
+pub mod seal;
+pub mod server;
+pub mod store;

@@ -1,0 +1,252 @@
+//! Where events are kept until they are settled, and a while longer.
+//!
+//! The promise everything rests on: when [`DeliveryLog::append`] answers [`Appended::Kept`], the event, its dedup row and one delivery per
+//! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
+
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
+use tokio::sync::watch;
+
+/// One genuine request, to be kept whole or not at all.
+#[derive(Debug, Clone)]
+pub struct NewCallback {
+    /// The org's name.
+    pub org: String,
+    /// The group's uid.
+    pub group_uid: String,
+    /// One, or one per item of a batch.
+    pub events: Vec<NewEvent>,
+    /// From the group: refuse signed bytes that were seen under another delivery id.
+    pub refuse_suspected_replays: bool,
+}
+
+/// One event with what tells its repeats and what it becomes.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// As it is kept. Its id is unique: appending the same id again is our own resend, answered like the first time.
+    pub event: v1::Event,
+    /// How repeats are told.
+    pub dedup: Dedup,
+    /// One per matched webhook.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// What tells a repeat. Each key is a MAC under a key of the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dedup {
+    /// Over the group, the provider's delivery id, and the body's digest unless the id decides alone. None when the provider names no
+    /// delivery.
+    pub delivery_key: Option<[u8; 32]>,
+    /// Over the group and the delivery id, where the id doesn't decide alone: the same id with another body is kept and flagged.
+    pub id_key: Option<[u8; 32]>,
+    /// Over the group and the signed bytes, where the signature doesn't cover the delivery id (the same bytes under another id are a suspected
+    /// replay) or there is no delivery id (a repeat is flagged).
+    pub content_key: Option<[u8; 32]>,
+    /// Over the body: tells whether the same id came with another body where the id decides alone.
+    pub body_digest: [u8; 32],
+}
+
+/// A delivery to be made with its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// The webhook's uid.
+    pub webhook_uid: String,
+    /// Its name.
+    pub webhook: String,
+    /// Pending, or held for a reason.
+    pub hold: Option<String>,
+    /// Handed to every sink.
+    pub idempotency_key: String,
+}
+
+/// What became of one callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable. The ids of its events that are new.
+    Kept {
+        /// In order.
+        event_ids: Vec<String>,
+    },
+    /// All of it was durable already.
+    Duplicate {
+        /// The (first) original event.
+        of: String,
+    },
+    /// A suspected replay that the group refuses.
+    Replay {
+        /// The event that had the same signed bytes.
+        of: String,
+    },
+}
+
+/// A delivery handed to a subscriber for a while.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Names this attempt. Settling needs it.
+    pub token: String,
+    /// With its attempts counted, this one included.
+    pub delivery: v1::Delivery,
+    /// What is delivered.
+    pub event: v1::Event,
+    /// When it comes back unless settled or extended, by the log's clock.
+    pub expires: Timestamp,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Delivered. Taken from a stale lease too, unless the delivery is settled already.
+    Ack,
+    /// Again after a delay; none means the usual back-off. Ignored from a stale lease. Dead once the attempts are used up.
+    Nack {
+        /// Before the next attempt.
+        delay: Option<Duration>,
+        /// For an operator.
+        reason: String,
+        /// Dead now.
+        give_up: bool,
+    },
+    /// Still at work: the lease starts anew. Ignored from a stale lease.
+    Extend(Duration),
+    /// Gives the lease back as if it had not been taken: no attempt counted. For a stream that ends.
+    Return,
+}
+
+/// Where in the log a reader is. Only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor(pub u64);
+
+/// Which events or deliveries are meant. What is none or empty means any.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// An org's name.
+    pub org: Option<String>,
+    /// A group's uid.
+    pub group_uid: Option<String>,
+    /// A webhook's uid.
+    pub webhook_uid: Option<String>,
+    /// An event's id.
+    pub event_id: Option<String>,
+    /// An event type, and all below it at a dot.
+    pub event_type: Option<String>,
+    /// A delivery's status.
+    pub status: Option<v1::DeliveryStatus>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+}
+
+/// One line of the tail.
+#[derive(Debug, Clone)]
+pub struct TailItem {
+    /// After this item.
+    pub cursor: Cursor,
+    /// The event.
+    pub event: v1::Event,
+    /// None for an event that no webhook matched.
+    pub delivery: Option<v1::Delivery>,
+    /// True when this is a change of a delivery that was there before.
+    pub change: bool,
+}
+
+/// When what is settled may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Settled events older than this go.
+    pub max_age: Duration,
+    /// Dedup rows older than this go; at least the longest window of any group.
+    pub dedup_age: Duration,
+}
+
+/// What went wrong, by what the caller should do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Not kept for now (overload, a full disk, a slow sync): answer 503 and let the provider send again.
+    #[error("event log: {0}")]
+    Unavailable(String),
+    /// A write or sync failed, and what the disk holds is no longer known: nothing is taken until the log is opened again.
+    #[error("event log has stopped taking writes: {0}")]
+    Failed(String),
+    /// What is stored can't be read: page someone.
+    #[error("event log is damaged: {0}")]
+    Damaged(String),
+    /// There is no such event or delivery.
+    #[error("no such {0}")]
+    NotFound(String),
+}
+
+/// The seam. See the module for what a backend promises.
+#[async_trait::async_trait]
+pub trait DeliveryLog: Send + Sync + 'static {
+    /// How safe what it keeps is. Shown in every receipt.
+    fn receipt(&self) -> v1::Receipt;
+
+    /// Keeps one callback. Calls made at the same time share a commit. `deadline` bounds the wait: past it the answer is
+    /// [`LogError::Unavailable`], and the callback may or may not be kept.
+    async fn append(
+        &self,
+        callback: NewCallback,
+        deadline: tokio::time::Instant,
+    ) -> Result<Appended, LogError>;
+
+    /// Takes at most `max` pending deliveries of a webhook that are due, oldest first.
+    async fn lease(
+        &self,
+        webhook_uid: &str,
+        max: usize,
+        duration: Duration,
+    ) -> Result<Vec<Lease>, LogError>;
+
+    /// Settles attempts. The answer says for each whether it changed anything.
+    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError>;
+
+    /// One event, with how many duplicates were recognised.
+    async fn event(&self, id: &str) -> Result<v1::Event, LogError>;
+
+    /// One delivery.
+    async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError>;
+
+    /// Newest first, those before `before`, at most `limit`; with each the cursor to go on from.
+    async fn events(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Event)>, LogError>;
+
+    /// Newest first, those before `before`, at most `limit`; with each the cursor to go on from.
+    async fn deliveries(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError>;
+
+    /// What came or changed after `after`, in order, at most `limit`. Without `changes` only what is new. The second value is where to go on
+    /// from even when nothing was selected.
+    async fn tail(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError>;
+
+    /// The newest cursor, and a call whenever it grows or something becomes due.
+    fn newest(&self) -> watch::Receiver<Cursor>;
+
+    /// Puts settled or held deliveries back to pending, attempts at 0, idempotency key unchanged. Says how many.
+    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError>;
+
+    /// Drops all unsettled deliveries of a webhook that was deleted. Says how many.
+    async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError>;
+
+    /// Deletes what is settled and aged, never anything else. Says how many events went.
+    async fn retain(&self, retention: Retention) -> Result<u64, LogError>;
+
+    /// Ends: everything taken is durable, everything later is refused.
+    async fn close(&self);
+}

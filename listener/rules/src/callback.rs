@@ -1,0 +1,41 @@
+//! A request as it came, before anybody believes it.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+/// The request line and headers, while the body is still to come.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Everything before the question mark, as it came.
+    pub path: &'a str,
+    /// Everything after the first question mark, as it came; empty without one.
+    pub query: &'a str,
+    /// As they came.
+    pub headers: &'a HeaderMap,
+}
+
+/// A whole request, unverified.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// The method.
+    pub method: Method,
+    /// Everything after the first question mark, as it came; empty without one.
+    pub query: String,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// The raw bytes as they came.
+    pub body: Bytes,
+}
+
+/// What to answer a provider with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// None without a body.
+    pub content_type: Option<String>,
+    /// May be empty.
+    pub body: Bytes,
+}

@@ -1,0 +1,84 @@
+//! What can be wrong with a configuration, and why a callback is refused.
+
+use std::fmt;
+
+/// One thing to mend in a resource, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// As a manifest writes it: `spec.functions[0].protocol.schemes[1].hmac.content`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error at `field`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// Why a callback is turned away. The outsider is told the status and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Decides the status.
+    pub kind: RefusalKind,
+    /// For an operator: the clause that decided, such as `timestamp is 412 s old, 300 s are allowed`. Never a credential.
+    pub reason: String,
+}
+
+impl Refusal {
+    /// A refusal of this kind.
+    pub fn new(kind: RefusalKind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The kinds of refusal, by what decided. HTTP status is told from it in one place of the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// The group doesn't take this method.
+    Method,
+    /// The group doesn't take this content type.
+    MediaType,
+    /// The body is larger than the group takes.
+    BodyTooLarge,
+    /// The signature or credential is missing or wrong.
+    Signature,
+    /// The signed time is outside the window.
+    Timestamp,
+    /// A challenge that is not of its provider's shape.
+    Handshake,
+    /// Genuine, but of another account.
+    ExternalId,
+    /// The body can't be decoded, and what is signed depends on it.
+    Undecodable,
+}
+
+impl RefusalKind {
+    /// The clause's name, as operators and metrics see it.
+    pub fn clause(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::MediaType => "media-type",
+            Self::BodyTooLarge => "body-too-large",
+            Self::Signature => "signature",
+            Self::Timestamp => "timestamp",
+            Self::Handshake => "handshake",
+            Self::ExternalId => "external-id",
+            Self::Undecodable => "undecodable",
+        }
+    }
+}

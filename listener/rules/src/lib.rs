@@ -1,0 +1,47 @@
+//! What makes a callback genuine and whom it is for: pure code that both servers run.
+//!
+//! ```text
+//!  ConfigResource ─▶ Plan ──route(path)──▶ Group
+//!                                            │ admit(head)             405 413 415
+//!                                            ▼
+//!                    Callback (raw bytes) ─ verify ─▶ Handshake(Reply) | Genuine(Verified)
+//!                                                                          │ extract     403
+//!                                                                          ▼
+//!                                            match_events ◀──────────  Extracted
+//!                                                 │
+//!                                                 ▼
+//!                                              Matched ─▶ ReportedCallback (the wire)
+//! ```
+//!
+//! Guarantees:
+//! - Nothing but [`verify`](Group::verify) makes a [`Verified`], and only a `Verified` can be extracted, matched and reported.
+//! - Raw bytes are verified as they came: before decoding, reformatting or decompression.
+//! - No input panics, and every pass over it is bounded.
+//!
+//! No sockets, no async, no clock: the time comes in as an argument. The control plane admits a configuration only if it compiles
+//! here, and the listener runs what compiled here, so the two can't disagree.
+
+mod callback;
+mod connector;
+mod error;
+mod extract;
+pub mod filter;
+mod group;
+mod location;
+mod matching;
+pub mod payload;
+mod plan;
+mod sample;
+mod time;
+mod verify;
+
+pub use callback::{Callback, Head, Reply};
+pub use connector::Connector;
+pub use error::{FieldError, Refusal, RefusalKind};
+pub use extract::{Extracted, ExtractedEvent};
+pub use group::{Group, Webhook};
+pub use matching::{Matched, Outcome};
+pub use plan::{Applied, Plan, Route, digest_of};
+pub use sample::{SampleError, SignedSample};
+pub use time::{Clock, Timestamp};
+pub use verify::{Proven, Verified};

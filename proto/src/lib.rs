@@ -1,0 +1,18 @@
+//! The wire: `hookplane.v1`, generated from `proto/hookplane/v1`, and nothing else.
+//!
+//! - feature `messages`: the messages, for code that has no business with a network
+//! - feature `grpc`: clients and servers too
+//!
+//! Messages that appear in manifests and connector files (orgs, connectors, groups, webhooks) can be read and written with serde in
+//! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
+
+pub mod serde_forms;
+
+/// The messages, and with feature `grpc` the services.
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/hookplane.v1.rs"));
+}
+
+/// The protos as a descriptor set, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,72 @@
+//! How the values of manifest messages that have no text form of their own are written: enums and times.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serializer};
+
+/// Left out when written.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// One module per enum: written as its proto name without the enum's prefix, in lower case.
+macro_rules! enums {
+    ($($module:ident: $type:ident, $prefix:literal;)*) => {$(
+        pub(crate) mod $module {
+            use super::*;
+            use crate::v1::$type;
+
+            pub(crate) fn serialize<S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+                let name = $type::try_from(*value).unwrap_or_default().as_str_name();
+                serializer.serialize_str(&name[$prefix.len()..].to_ascii_lowercase())
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                $type::from_str_name(&format!(concat!($prefix, "{}"), text.to_ascii_uppercase()))
+                    .filter(|value| *value != $type::Unspecified && text == text.to_ascii_lowercase())
+                    .map(|value| value as i32)
+                    .ok_or_else(|| {
+                        let known: Vec<String> = (1..)
+                            .map_while(|number| $type::try_from(number).ok())
+                            .map(|value| value.as_str_name()[$prefix.len()..].to_ascii_lowercase())
+                            .collect();
+                        D::Error::custom(format!("`{text}` is none of {}", known.join(", ")))
+                    })
+            }
+        }
+    )*};
+}
+
+enums! {
+    confidence: Confidence, "CONFIDENCE_";
+    hash_function: HashFunction, "HASH_FUNCTION_";
+    encoding: Encoding, "ENCODING_";
+    time_unit: TimeUnit, "TIME_UNIT_";
+    time_window: TimeWindow, "TIME_WINDOW_";
+}
+
+pub(crate) mod timestamp {
+    use super::*;
+    use prost_types::Timestamp;
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(time) => serializer.serialize_str(&time.to_string()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Option::<String>::deserialize(deserializer)?
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| D::Error::custom(format!("`{text}` is no RFC 3339 time")))
+            })
+            .transpose()
+    }
+}
