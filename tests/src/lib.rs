@@ -1,1 +1,5 @@
-//! tests
+//! What the integration tests share: the built binary as a child, a client that can misbehave, and signers that know nothing of our code.
+
+pub mod http;
+pub mod product;
+pub mod signers;
