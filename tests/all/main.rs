@@ -1,6 +1,7 @@
 //! Everything that needs more than one crate, in one binary.
 
 mod first_delivery;
+mod kills;
 mod manifests;
 mod providers;
 mod secrets;

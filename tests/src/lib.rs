@@ -1,5 +1,6 @@
 //! What the integration tests share: the built binary as a child, a client that can misbehave, and signers that know nothing of our code.
 
+pub mod campaign;
 pub mod http;
 pub mod product;
 pub mod signers;
