@@ -1,5 +1,6 @@
 //! Everything that needs more than one crate, in one binary.
 
+mod etcd;
 mod first_delivery;
 mod kills;
 mod manifests;
