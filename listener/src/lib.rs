@@ -1,5 +1,20 @@
 //! The listener: a stateless HTTP server that takes callbacks, runs [`hookplane_rules`] over them, and answers 2xx once the control
 //! plane has them durable.
+//!
+//! ```text
+//!  socket ─ accept ─▶ handle ─ body ─▶ rules (verify · extract · match) ─▶ report ─▶ control plane
+//!                       │  ▲                                                 │
+//!                       │  └──── one pointer to the plan ◀── sync ◀──────────┼────── control plane
+//!                       ▼                                                    ▼
+//!                    respond ◀───────────────────────────────────── answer per callback
+//! ```
+//!
+//! Guarantees:
+//! - 2xx only for what the control plane answered for, or what the org's own configuration says is not kept.
+//! - The last good plan goes on serving while the control plane is away.
+//! - Every wait has a deadline and every buffer a bound: connections, heads, bodies, addresses, reports, refusals.
+//!
+//! It keeps nothing on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +23,53 @@ use hookplane_rules::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+mod accept;
+mod backoff;
+mod body;
+mod connect;
+#[cfg(test)]
+#[path = "../../tests/all/fake_control_plane.rs"]
+mod fake_control_plane;
+mod handle;
+mod limit;
+mod link;
+mod refusals;
+mod report;
+mod respond;
+mod state;
+mod sync;
+
+use crate::state::State;
+
+#[cfg(test)]
+mod testing {
+    //! What the tests of several stages set up.
+
+    use super::*;
+    use hookplane_rules::Timestamp;
+
+    /// A clock that stands still.
+    pub(crate) struct Fixed(pub(crate) i64);
+
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0)
+        }
+    }
+
+    pub(crate) fn config(control_plane: &str, limits: Limits) -> Config {
+        Config {
+            name: "listener-1".to_owned(),
+            pool: "default".to_owned(),
+            control_plane: control_plane.to_owned(),
+            token: "t0ken".to_owned(),
+            limits,
+        }
+    }
+}
+
 /// How a listener is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Its name in the fleet.
     pub name: String,
@@ -23,25 +83,56 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("name", &self.name)
+            .field("pool", &self.pool)
+            .field("control_plane", &self.control_plane)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Bounds on what outsiders may do.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections at a time.
     pub max_connections: usize,
-    /// Bytes of request line and headers together.
+    /// Bytes of request line and headers together; at least 8,192.
     pub max_head_bytes: usize,
     /// Headers in a request.
     pub max_headers: usize,
-    /// Bytes of bodies being read at a time, over all connections.
+    /// Bytes of bodies being read or waiting to be kept, over all connections.
     pub max_buffered_bytes: usize,
-    /// From a connection's first byte, or from the answer before, to the end of the head.
+    /// From a connection's start, or from the answer before, to the end of the head. So it bounds idle connections as well.
     pub head_timeout: Duration,
-    /// For the whole body.
+    /// For the whole body. The group's answer budget bounds it too.
     pub body_timeout: Duration,
-    /// Requests a second from one source address, before verification; with a burst of as many.
+    /// Requests a second from one source address, before verification; with a burst of as many. 0 means no limit.
     pub rate_per_address: u32,
     /// At shutdown, for what is under way.
     pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 8_192,
+            // Providers send 1 to 4 KiB; proxies in front may add as much.
+            max_head_bytes: 64 * 1024,
+            // What hyper parses without allocating.
+            max_headers: 100,
+            // Ten of the largest bodies a group may take, or 256 of the usual limit.
+            max_buffered_bytes: 256 * 1024 * 1024,
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            // Behind a proxy all senders share its address, so this only keeps one source from taking all cores. Lower it where the
+            // senders' own addresses are seen.
+            rate_per_address: 50_000,
+            drain: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Why the listener ended early.
@@ -50,14 +141,70 @@ pub enum RunError {
     /// The control plane's address is no URL.
     #[error("control plane URL `{0}`: {1}")]
     ControlPlane(String, String),
+    /// The token can't be sent in a header.
+    #[error("the token for the control plane has characters that no token has: copy it again")]
+    Token,
+    /// No random bytes from the system, so nothing can be named.
+    #[error("read random bytes from the system: {0}")]
+    Random(String),
+    /// A task that lives as long as the listener has died. That is a bug; a restart helps.
+    #[error("{0} has died: {1}")]
+    Died(&'static str, String),
 }
 
-/// Serves until `shutdown`, then drains.
+/// For the last refusals and the news that this listener is leaving, once all callbacks are answered.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves until `shutdown`, then stops accepting, tells the control plane that it is not ready, finishes what is under way within
+/// [`Limits::drain`], and returns. It never takes longer than that and two seconds.
 pub async fn run(
-    _listener: TcpListener,
-    _config: Config,
-    _clock: Arc<dyn Clock>,
-    _shutdown: CancellationToken,
+    listener: TcpListener,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    todo!()
+    let peer = connect::Peer::new(&config)?;
+    let (state, reports) = State::new(&config, clock);
+    // Ends the two clients, after the last callback is answered.
+    let stop = CancellationToken::new();
+    let mut syncing = tokio::spawn(sync::run(
+        state.clone(),
+        peer.clone(),
+        shutdown.clone(),
+        stop.clone(),
+    ));
+    let mut reporting = tokio::spawn(report::run(state.clone(), peer, reports, stop.clone()));
+    let mut accepting = tokio::spawn(accept::run(listener, state, shutdown.clone()));
+
+    let ended = tokio::select! {
+        end = &mut accepting => died("the accept loop", end),
+        end = &mut syncing => died("the config client", end),
+        end = &mut reporting => died("the report client", end),
+    };
+    // Normally the accept loop has ended because it was told to, and nothing is under way any more.
+    let as_told = shutdown.is_cancelled() && accepting.is_finished();
+    stop.cancel();
+    shutdown.cancel();
+    let farewell = async {
+        for task in [&mut accepting, &mut syncing, &mut reporting] {
+            if !task.is_finished() {
+                let _ = (&mut *task).await;
+            }
+        }
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        tracing::warn!("the control plane did not take our last words in time");
+    }
+    for task in [&accepting, &syncing, &reporting] {
+        task.abort();
+    }
+    if as_told { Ok(()) } else { Err(ended) }
+}
+
+fn died(what: &'static str, end: Result<(), tokio::task::JoinError>) -> RunError {
+    let why = match end {
+        Ok(()) => "it ended by itself".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    RunError::Died(what, why)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1::{ConfigError, ConfigResource};
 
-use crate::Group;
+use crate::{Group, Timestamp};
 
 /// Every group of a pool by its callback tokens. Cloning it and changing one group costs the change, not the total.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +44,7 @@ impl Plan {
     }
 
     /// The group whose callback token is the path's last segment.
-    pub fn route(&self, _path: &str) -> Route<'_> {
+    pub fn route(&self, _path: &str, _now: Timestamp) -> Route<'_> {
         todo!()
     }
 

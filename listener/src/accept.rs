@@ -1,0 +1,323 @@
+//! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 without TLS, ended with manners.
+//!
+//! - A permit is taken before a connection is accepted, so what is above the bound waits in the kernel's queue, at no cost here.
+//! - A connection that completes no head for `head_timeout` while nothing of it is under way is closed: idle, slow, or stuck in the
+//!   HTTP/2 preface alike. One timer per connection watches over all of that, none per request.
+//! - When a connection ends while its caller still sends (413, 431, 404 to an upload), what comes is read and dropped for up to a
+//!   second. Closing at once would reset it, and the caller could lose the answer.
+//! - A panic ends its own connection and is logged.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Limits;
+use crate::handle;
+use crate::state::State;
+
+/// How long what a caller still sends is read and dropped.
+const LINGER: Duration = Duration::from_secs(1);
+/// After an accept that failed for want of descriptors or memory: time for connections to end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Requests of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 128;
+/// hyper parses up to this many headers on the stack.
+const HEADERS_ON_STACK: usize = 100;
+/// hyper takes no smaller buffer.
+const MIN_HEAD_BYTES: usize = 8192;
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// Accepts until `shutdown`, then drains for at most [`Limits::drain`].
+pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(state.limits.max_connections.max(1)));
+    let builder = Arc::new(builder(&state.limits));
+    let mut connections = JoinSet::new();
+    let mut pressed = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(ended) = connections.join_next() => {
+                log_panic(ended);
+                continue;
+            }
+            accepted = async {
+                // The semaphore is never closed, so this fails never; if it did, nothing would be accepted.
+                let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+                let (stream, remote) = listener.accept().await?;
+                Ok::<_, io::Error>((permit, stream, remote))
+            } => accepted,
+        };
+        match accepted {
+            Ok((permit, stream, remote)) => {
+                pressed = false;
+                let (state, builder, shutdown) = (state.clone(), builder.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    serve(stream, remote, &state, &builder, &shutdown).await;
+                    drop(permit);
+                });
+            }
+            Err(error) if about_one_connection(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut pressed, true) {
+                    tracing::error!(%error, "can't accept connections: raise the limit of open files, or lower max_connections");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let deadline = Instant::now() + state.limits.drain;
+    while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, connections.join_next()).await {
+        log_panic(ended);
+    }
+    if !connections.is_empty() {
+        // Risk 22: a stalled client must not keep us.
+        tracing::warn!(
+            connections = connections.len(),
+            "closing connections that did not end in time"
+        );
+        connections.shutdown().await;
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked: please report this as a bug");
+    }
+}
+
+/// The caller is gone already; the next accept may well succeed.
+fn about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1
+        // The watch below does this, for HTTP/2 and the preface as well.
+        .header_read_timeout(None)
+        .max_buf_size(limits.max_head_bytes.max(MIN_HEAD_BYTES));
+    if limits.max_headers != HEADERS_ON_STACK {
+        http1.max_headers(limits.max_headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    state: &Arc<State>,
+    builder: &auto::Builder<TokioExecutor>,
+    shutdown: &CancellationToken,
+) {
+    // Without it small answers may wait for the caller's acknowledgement; if it can't be set they do.
+    let _ = stream.set_nodelay(true);
+    let back = Back::default();
+    let pulse = Arc::new(Pulse::new());
+    {
+        let io = TokioIo::new(Lent {
+            stream: Some(stream),
+            back: back.clone(),
+        });
+        let service = service_fn(|request| {
+            let beat = Beat::new(&pulse);
+            let state = state.clone();
+            async move {
+                let response = handle::callback(&state, remote, request).await;
+                drop(beat);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut leaving = false;
+        loop {
+            let idle = tokio::time::sleep_until(pulse.idle_at(state.limits.head_timeout));
+            tokio::select! {
+                biased;
+                // What went wrong is the caller's affair: a reset, or bytes that are no HTTP. hyper has answered what can be answered.
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%remote, %error, "connection ended");
+                    }
+                    break;
+                }
+                () = shutdown.cancelled(), if !leaving => {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = idle => {
+                    if pulse.idle_at(state.limits.head_timeout) <= Instant::now() {
+                        tracing::debug!(%remote, "no request in time");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    if let Some(stream) = back.take() {
+        linger(stream).await;
+    }
+}
+
+/// Says that no more is coming, then reads until the caller says the same.
+async fn linger(mut stream: TcpStream) {
+    let rest = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut sink = [0; 8192];
+        while let Ok(1..) = stream.read(&mut sink).await {}
+    };
+    // Out of time is as good as done: the stream is dropped either way.
+    let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+/// Whether a connection lives: requests under way, and when the last one ended.
+struct Pulse {
+    start: Instant,
+    under_way: AtomicUsize,
+    /// Milliseconds after `start`.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// When this connection has been without a request for `timeout`, if none comes.
+    fn idle_at(&self, timeout: Duration) -> Instant {
+        if self.under_way.load(Relaxed) > 0 {
+            return Instant::now() + timeout;
+        }
+        self.start + Duration::from_millis(self.last.load(Relaxed)) + timeout
+    }
+}
+
+/// One request under way.
+struct Beat(Arc<Pulse>);
+
+impl Beat {
+    fn new(pulse: &Arc<Pulse>) -> Self {
+        pulse.under_way.fetch_add(1, Relaxed);
+        Self(pulse.clone())
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last.store(now, Relaxed);
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Where a connection's stream comes back to when hyper is done with it.
+#[derive(Clone, Default)]
+struct Back(Arc<Mutex<Option<TcpStream>>>);
+
+impl Back {
+    fn take(&self) -> Option<TcpStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A stream that is only lent to hyper.
+struct Lent {
+    /// None only while being dropped.
+    stream: Option<TcpStream>,
+    back: Back,
+}
+
+impl Lent {
+    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+        match &mut self.get_mut().stream {
+            Some(stream) => Ok(Pin::new(stream)),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+    }
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! A connection to the control plane that notices when it has died.
+
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{Config, RunError};
+
+/// Two of these without an answer and the connection is given up: a black hole is noticed in under 10 s (risk 19).
+const PING_EVERY: Duration = Duration::from_secs(4);
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Room for a batch of the largest body, so that a stream isn't throttled by HTTP/2 windows.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// The control plane as this listener knows it.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    endpoint: Endpoint,
+    authorization: MetadataValue<Ascii>,
+    /// A random id of this run.
+    pub(crate) boot: String,
+}
+
+impl Peer {
+    pub(crate) fn new(config: &Config) -> Result<Self, RunError> {
+        let wrong = |why: String| RunError::ControlPlane(config.control_plane.clone(), why);
+        let endpoint = Endpoint::from_shared(config.control_plane.clone())
+            .map_err(|error| wrong(error.to_string()))?;
+        if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().authority().is_none() {
+            return Err(wrong("write it as http://HOST:PORT".to_owned()));
+        }
+        let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", config.token)
+            .parse()
+            .map_err(|_| RunError::Token)?;
+        authorization.set_sensitive(true);
+        let mut boot = [0; 16];
+        getrandom::fill(&mut boot).map_err(|error| RunError::Random(error.to_string()))?;
+        Ok(Self {
+            endpoint: endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(PING_EVERY)
+                .keep_alive_timeout(PING_TIMEOUT)
+                .keep_alive_while_idle(true)
+                .initial_stream_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(WINDOW_BYTES),
+            authorization,
+            boot: uuid::Uuid::from_bytes(boot).simple().to_string(),
+        })
+    }
+
+    /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
+    pub(crate) async fn connect(&self) -> Result<Channel, tonic::Status> {
+        self.endpoint
+            .connect()
+            .await
+            .map_err(|error| tonic::Status::unavailable(chain(&error)))
+    }
+
+    pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request
+            .metadata_mut()
+            .insert("authorization", self.authorization.clone());
+        request
+    }
+}
+
+/// tonic says "transport error" and keeps what happened in its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,366 @@
+//! One callback from its head to its answer.
+//!
+//! ```text
+//!  rate by address ▸ route ▸ admit ▸ read body ▸ verify ▸ handshake | extract ▸ match ▸ rate by group ▸ report ▸ answer
+//!       429          404 503  405 413  408 413     401     2xx         400 403   2xx        429           2xx 503
+//!                             415 431  400 503
+//! ```
+//!
+//! The group's answer budget starts when the head is complete and bounds all of it.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hookplane_rules::{
+    Callback, Group, Head, Matched, Outcome, Proven, Refusal, RefusalKind, Reply, Route, Timestamp,
+};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+
+use crate::body::{self, BodyError};
+use crate::limit::Source;
+use crate::refusals::{Count, Turned, cut};
+use crate::report::{Answer, Unanswered};
+use crate::respond::{self, Body, Receipt, Why};
+use crate::state::State;
+
+/// The control plane's mark on a test, bounded like everything else that comes in.
+const TEST_HEADER: &str = "hookplane-test";
+const MAX_TEST_MARK_BYTES: usize = 128;
+/// Hashing and decoding more than this would keep others of the same worker waiting (about 0.5 ms), so it is done aside.
+const ASIDE_ABOVE_BYTES: usize = 256 * 1024;
+/// Methods a group may take, for the answer to one that it doesn't.
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+
+/// Why a callback was turned away, and whose it was.
+struct Turn {
+    why: Why,
+    reason: Cow<'static, str>,
+    group: Option<Arc<Group>>,
+    allow: Option<HeaderValue>,
+}
+
+impl Turn {
+    fn new(why: Why, reason: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self {
+            why,
+            reason: reason.into(),
+            group: None,
+            allow: None,
+        })
+    }
+
+    fn of(why: Why, reason: impl Into<Cow<'static, str>>, group: &Arc<Group>) -> Box<Self> {
+        let mut turn = Self::new(why, reason);
+        turn.group = Some(group.clone());
+        turn
+    }
+}
+
+/// What a refusal shows of a request that the rules have taken over by then.
+struct Facts {
+    method: Method,
+    header_names: Vec<HeaderName>,
+    body_bytes: u64,
+}
+
+/// Answers one request. Nothing it is sent makes this fail or wait beyond the group's budget.
+pub(crate) async fn callback(
+    state: &Arc<State>,
+    remote: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let received = state.clock.now();
+    let (parts, body) = request.into_parts();
+    let mut facts = Facts {
+        method: parts.method.clone(),
+        header_names: parts.headers.keys().cloned().collect(),
+        body_bytes: body.size_hint().lower(),
+    };
+    match process(state, remote, parts, body, started, received, &mut facts).await {
+        Ok(response) => response,
+        Err(turn) => {
+            state.refusals.turned_away(&Turned {
+                time: received,
+                group: turn.group.as_deref(),
+                why: turn.why,
+                reason: &turn.reason,
+                method: &facts.method,
+                header_names: &facts.header_names,
+                body_bytes: facts.body_bytes,
+                listener: &state.name,
+                remote,
+            });
+            respond::refused(turn.why, turn.allow)
+        }
+    }
+}
+
+async fn process(
+    state: &Arc<State>,
+    remote: SocketAddr,
+    parts: Parts,
+    mut body: Incoming,
+    started: Instant,
+    received: Timestamp,
+    facts: &mut Facts,
+) -> Result<Response<Body>, Box<Turn>> {
+    let rate = state.limits.rate_per_address;
+    if rate > 0 && !state.sources.take(&Source::of(remote.ip()), rate, started) {
+        return Err(Turn::new(
+            Why::AddressRate,
+            format!("more than {rate} requests a second from this address"),
+        ));
+    }
+    let (group, plan_revision) = route(state, &parts, started, received)?;
+    // hyper counts HTTP/1 headers itself; HTTP/2 has only a bound on their size.
+    if parts.headers.len() > state.limits.max_headers {
+        let reason = format!("{} headers", parts.headers.len());
+        return Err(Turn::of(Why::TooManyHeaders, reason, &group));
+    }
+    let max_body_bytes = admit(&group, &parts, body.size_hint().exact())?;
+
+    let deadline = started + group.answer_budget();
+    let body_deadline = deadline.min(started + state.limits.body_timeout);
+    let (body, share) = body::read(&mut body, max_body_bytes, body_deadline, &state.buffers)
+        .await
+        .map_err(|error| {
+            let (why, reason) = match error {
+                BodyError::TooLarge => (
+                    Why::Rule(RefusalKind::BodyTooLarge),
+                    format!("body is larger than {max_body_bytes} bytes").into(),
+                ),
+                BodyError::Timeout => (Why::BodyTimeout, Cow::from("body did not come in time")),
+                BodyError::Broken => (Why::BodyBroken, Cow::from("body was cut off or is no HTTP")),
+                BodyError::NoRoom => (Why::Overload, Cow::from("bodies hold all they may")),
+            };
+            Turn::of(why, reason, &group)
+        })?;
+    facts.body_bytes = body.len() as u64;
+
+    let test_mark = test_mark(&parts);
+    let callback = Callback {
+        method: parts.method,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    let decided = decide_somewhere(&group, callback, state.clock.now()).await?;
+    let matched = match decided {
+        Ok(Decided::Handshake(reply)) => return Ok(respond::as_is(&reply)),
+        Ok(Decided::Matched(matched)) => matched,
+        // Risk 44: our own clock is off, so that what is genuine looks stale.
+        Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
+            return Err(Turn::of(Why::ClockOff, refusal.reason, &group));
+        }
+        Err(refusal) => return Err(Turn::of(Why::Rule(refusal.kind), refusal.reason, &group)),
+    };
+    if let Some(secret) = matched.secret_name() {
+        state.refusals.secret_used(group.uid(), secret);
+    }
+    if let Outcome::NotKept { clause, .. } = matched.outcome() {
+        let unregistered = clause == "not-registered";
+        // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
+        if unregistered || !state.link.is_down() {
+            let count = if unregistered {
+                Count::NotRegistered
+            } else {
+                Count::NotMatched
+            };
+            state.refusals.count(group.uid(), count);
+            return Ok(respond::success(group.success(), Receipt::NotKept, ""));
+        }
+    }
+    if let Some(rate) = group.rate_limit()
+        && rate > 0
+        && !state.groups.take(group.uid(), rate, Instant::now())
+    {
+        let reason = format!("more than {rate} kept callbacks a second");
+        return Err(Turn::of(Why::GroupRate, reason, &group));
+    }
+
+    let request_id = request_id(received).ok_or_else(|| {
+        Turn::of(
+            Why::Internal,
+            "the system gives no random bytes for an event id",
+            &group,
+        )
+    })?;
+    let mut report = matched.into_report(request_id, plan_revision, received);
+    report.test_mark = test_mark;
+    answer(&group, state.reporter.report(report, deadline, share).await)
+}
+
+/// What the control plane said, as an answer to the provider.
+fn answer(
+    group: &Arc<Group>,
+    answer: Result<Answer, Unanswered>,
+) -> Result<Response<Body>, Box<Turn>> {
+    let success = group.success();
+    match answer {
+        Ok(Answer::Kept { receipt, event_id }) => Ok(respond::success(success, receipt, &event_id)),
+        Ok(Answer::NotKept) => Ok(respond::success(success, Receipt::NotKept, "")),
+        Ok(Answer::GroupGone(reason)) => Err(Turn::of(Why::GroupGone, reason, group)),
+        Ok(Answer::ReplayRefused(reason)) => Err(Turn::of(Why::Replay, reason, group)),
+        Err(Unanswered::Full) => Err(Turn::of(
+            Why::Overload,
+            "too many callbacks wait to be kept",
+            group,
+        )),
+        Err(Unanswered::TooLate) => Err(Turn::of(
+            Why::NotDurable,
+            "the control plane did not say in time that it is kept",
+            group,
+        )),
+    }
+}
+
+fn route(
+    state: &State,
+    parts: &Parts,
+    started: Instant,
+    received: Timestamp,
+) -> Result<(Arc<Group>, u64), Box<Turn>> {
+    let plan = state.plan.load();
+    let (sure, reason) = match plan.route(parts.uri.path(), received) {
+        Route::Group(group) => return Ok((group.clone(), plan.revision())),
+        Route::Unloadable => {
+            return Err(Turn::new(
+                Why::Unloadable,
+                "this listener refused the group's configuration and has no older one",
+            ));
+        }
+        Route::Disabled => (Why::Disabled, "the group is disabled"),
+        // Never the path: it may hold a token that is nearly right, or right on another listener.
+        Route::Unknown => (Why::UnknownUrl, "unknown callback URL"),
+    };
+    if state.link.in_doubt(started) {
+        return Err(Turn::new(
+            Why::InDoubt,
+            "unknown callback URL, and no word from the control plane",
+        ));
+    }
+    Err(Turn::new(sure, reason))
+}
+
+fn admit(group: &Arc<Group>, parts: &Parts, content_length: Option<u64>) -> Result<u64, Box<Turn>> {
+    let head = Head {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+    };
+    group.admit(head, content_length).map_err(|refusal| {
+        let allow = (refusal.kind == RefusalKind::Method).then(|| allowed(group, head));
+        let mut turn = Turn::of(Why::Rule(refusal.kind), refusal.reason, group);
+        turn.allow = allow;
+        turn
+    })
+}
+
+/// The methods that the group would have taken.
+fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
+    let takes = |method: &&Method| {
+        let refused = group.admit(Head { method, ..head }, None).err();
+        refused.is_none_or(|refusal| refusal.kind != RefusalKind::Method)
+    };
+    let methods: Vec<&str> = METHODS.iter().filter(takes).map(Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
+}
+
+enum Decided {
+    Handshake(Reply),
+    Matched(Matched),
+}
+
+/// All that the rules have to say, in one go.
+fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, Refusal> {
+    match group.verify(callback, now)? {
+        Proven::Handshake(reply) => Ok(Decided::Handshake(reply)),
+        Proven::Genuine(verified) => Ok(Decided::Matched(
+            group.match_events(group.extract(verified)?),
+        )),
+    }
+}
+
+/// Large bodies are decided upon where nobody waits behind them.
+async fn decide_somewhere(
+    group: &Arc<Group>,
+    callback: Callback,
+    now: Timestamp,
+) -> Result<Result<Decided, Refusal>, Box<Turn>> {
+    if callback.body.len() <= ASIDE_ABOVE_BYTES {
+        return Ok(decide(group, callback, now));
+    }
+    let aside = group.clone();
+    tokio::task::spawn_blocking(move || decide(&aside, callback, now))
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "deciding on a callback panicked: please report this as a bug");
+            Turn::of(Why::Internal, "a bug: see the listener's log", group)
+        })
+}
+
+fn test_mark(parts: &Parts) -> String {
+    match parts.headers.get(TEST_HEADER).map(HeaderValue::to_str) {
+        Some(Ok(mark)) => cut(mark, MAX_TEST_MARK_BYTES).to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A UUIDv7, one per request.
+fn request_id(received: Timestamp) -> Option<[u8; 16]> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).ok()?;
+    let millis = u64::try_from(received.0).unwrap_or_default();
+    let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    Some(uuid.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_uuid_v7_of_the_time_received_and_differ() -> Result<(), &'static str> {
+        let id = |millis| request_id(Timestamp(millis)).ok_or("no random bytes");
+        let first = uuid::Uuid::from_bytes(id(1_700_000_000_000)?);
+        assert_eq!(first.get_version_num(), 7);
+        assert_eq!(
+            u64::from_be_bytes([
+                0,
+                0,
+                first.as_bytes()[0],
+                first.as_bytes()[1],
+                first.as_bytes()[2],
+                first.as_bytes()[3],
+                first.as_bytes()[4],
+                first.as_bytes()[5]
+            ]),
+            1_700_000_000_000
+        );
+        assert_ne!(id(1_700_000_000_000)?, id(1_700_000_000_000)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_test_mark_is_bounded() {
+        let mark = |value: &str| {
+            let request = Request::builder().header(TEST_HEADER, value).body(());
+            request.map(|request| test_mark(&request.into_parts().0))
+        };
+        assert_eq!(mark("abc").ok().as_deref(), Some("abc"));
+        assert_eq!(mark(&"x".repeat(5000)).map(|m| m.len()).ok(), Some(128));
+    }
+}

@@ -1,0 +1,104 @@
+//! What the config stream tells the request path: whether there is a plan, how long the stream has been away, whether our clock is off.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Without the stream for longer than this, a callback URL that we don't know may be one that we haven't heard of.
+pub(crate) const DOUBT_AFTER: Duration = Duration::from_secs(10);
+const UP: u64 = u64::MAX;
+
+pub(crate) struct Link {
+    start: Instant,
+    has_plan: AtomicBool,
+    /// Milliseconds after `start` at which the stream was lost; `UP` while it is there.
+    down_since: AtomicU64,
+    clock_off: AtomicBool,
+    /// Set when reporting has connected for the first time.
+    reporting: watch::Sender<bool>,
+}
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            has_plan: AtomicBool::new(false),
+            down_since: AtomicU64::new(0),
+            clock_off: AtomicBool::new(false),
+            reporting: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn planned(&self) {
+        self.has_plan.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_plan(&self) -> bool {
+        self.has_plan.load(Relaxed)
+    }
+
+    pub(crate) fn up(&self) {
+        self.down_since.store(UP, Relaxed);
+    }
+
+    pub(crate) fn down(&self) {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(UP - 1);
+        // The first loss counts, not each failed attempt after it.
+        let _ = self.down_since.compare_exchange(UP, now, Relaxed, Relaxed);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.down_since.load(Relaxed) != UP
+    }
+
+    /// True when an unknown URL proves nothing: no plan yet, or none heard of for a while.
+    pub(crate) fn in_doubt(&self, now: Instant) -> bool {
+        if !self.has_plan() {
+            return true;
+        }
+        let down_since = self.down_since.load(Relaxed);
+        down_since != UP
+            && now.saturating_duration_since(self.start + Duration::from_millis(down_since))
+                > DOUBT_AFTER
+    }
+
+    /// Returns whether that is news.
+    pub(crate) fn set_clock_off(&self, off: bool) -> bool {
+        self.clock_off.swap(off, Relaxed) != off
+    }
+
+    pub(crate) fn clock_off(&self) -> bool {
+        self.clock_off.load(Relaxed)
+    }
+
+    pub(crate) fn reporting_connected(&self) {
+        self.reporting.send_replace(true);
+    }
+
+    pub(crate) fn watch_reporting(&self) -> watch::Receiver<bool> {
+        self.reporting.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_urls_are_in_doubt_before_a_plan_and_after_ten_seconds_without_stream() {
+        let link = Link::new();
+        let now = Instant::now();
+        assert!(link.in_doubt(now), "no plan yet");
+        link.up();
+        link.planned();
+        assert!(!link.in_doubt(now));
+        link.down();
+        link.down();
+        assert!(!link.in_doubt(Instant::now() + Duration::from_secs(9)));
+        assert!(link.in_doubt(Instant::now() + Duration::from_secs(11)));
+        link.up();
+        assert!(!link.in_doubt(Instant::now() + Duration::from_secs(11)));
+    }
+}

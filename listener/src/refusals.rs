@@ -1,0 +1,262 @@
+//! What was turned away, for operators: a bounded ring of recent refusals, and counters per group.
+//!
+//! Never a body, a credential, a header's value or a path: a path holds a token. What doesn't fit the ring is counted only, so that a
+//! flood of forgeries costs less than real work. Both go up in aggregate over the report stream, about once a second.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use hookplane_proto::v1;
+use hookplane_rules::{Group, Timestamp};
+use http::{HeaderName, Method};
+use tokio::sync::Notify;
+
+use crate::respond::Why;
+
+/// Kept between two reports.
+const MAX_WAITING: usize = 256;
+/// As many are sent at once instead of at the next second.
+const SEND_AT: usize = 64;
+const MAX_HEADER_NAMES: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
+const MAX_REASON_BYTES: usize = 512;
+
+/// What is known of a request when it is turned away.
+pub(crate) struct Turned<'a> {
+    pub(crate) time: Timestamp,
+    pub(crate) group: Option<&'a Group>,
+    pub(crate) why: Why,
+    pub(crate) reason: &'a str,
+    pub(crate) method: &'a Method,
+    pub(crate) header_names: &'a [HeaderName],
+    pub(crate) body_bytes: u64,
+    pub(crate) listener: &'a str,
+    pub(crate) remote: SocketAddr,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: Vec<v1::Refusal>,
+    counters: HashMap<String, v1::GroupCounters>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    inner: Mutex<Inner>,
+    many: Notify,
+}
+
+/// What a genuine callback was counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    Refused,
+    NotRegistered,
+    NotMatched,
+}
+
+impl Refusals {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn turned_away(&self, turned: &Turned<'_>) {
+        if let Some(group) = turned.group {
+            self.count(group.uid(), Count::Refused);
+        }
+        // Looked at first, so that nothing is built for a full ring.
+        if self.lock().waiting.len() >= MAX_WAITING {
+            return;
+        }
+        let refusal = v1::Refusal {
+            time: Some(wire_time(turned.time)),
+            org: turned.group.map(|g| g.org().to_owned()).unwrap_or_default(),
+            group: turned
+                .group
+                .map(|g| g.name().to_owned())
+                .unwrap_or_default(),
+            status: u32::from(turned.why.status().as_u16()),
+            clause: turned.why.clause().to_owned(),
+            reason: cut(turned.reason, MAX_REASON_BYTES).to_owned(),
+            method: cut(turned.method.as_str(), MAX_NAME_BYTES).to_owned(),
+            header_names: turned
+                .header_names
+                .iter()
+                .take(MAX_HEADER_NAMES)
+                .map(|name| cut(name.as_str(), MAX_NAME_BYTES).to_owned())
+                .collect(),
+            body_bytes: turned.body_bytes,
+            listener: turned.listener.to_owned(),
+            remote_address: turned.remote.ip().to_canonical().to_string(),
+        };
+        self.push(refusal);
+    }
+
+    fn push(&self, refusal: v1::Refusal) {
+        let mut inner = self.lock();
+        if inner.waiting.len() < MAX_WAITING {
+            inner.waiting.push(refusal);
+        }
+        if inner.waiting.len() == SEND_AT {
+            self.many.notify_one();
+        }
+    }
+
+    pub(crate) fn count(&self, group_uid: &str, what: Count) {
+        let mut inner = self.lock();
+        let counters = counters_of(&mut inner, group_uid);
+        match what {
+            Count::Refused => counters.refused += 1,
+            Count::NotRegistered => counters.not_registered += 1,
+            Count::NotMatched => counters.not_matched += 1,
+        }
+    }
+
+    /// Which secret proved a callback genuine: an operator ends a rotation when the old one is no longer used.
+    pub(crate) fn secret_used(&self, group_uid: &str, secret: &str) {
+        let mut inner = self.lock();
+        let uses = &mut counters_of(&mut inner, group_uid).secret_uses;
+        match uses.get_mut(secret) {
+            Some(count) => *count += 1,
+            None => {
+                uses.insert(secret.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Resolves when so many wait that they should go at once.
+    pub(crate) async fn many(&self) {
+        self.many.notified().await;
+    }
+
+    /// What to send. What a lost stream takes with it is not sent again: these are hints, not records.
+    pub(crate) fn take(&self) -> Vec<v1::report_request::Kind> {
+        let inner = std::mem::take(&mut *self.lock());
+        let mut messages = Vec::new();
+        if !inner.waiting.is_empty() {
+            messages.push(v1::report_request::Kind::Refusals(v1::ReportRefusals {
+                refusals: inner.waiting,
+            }));
+        }
+        if !inner.counters.is_empty() {
+            messages.push(v1::report_request::Kind::Counters(v1::ReportCounters {
+                groups: inner.counters.into_values().collect(),
+            }));
+        }
+        messages
+    }
+}
+
+/// Groups come from the plan, so outsiders can't make this map grow.
+fn counters_of<'a>(inner: &'a mut Inner, group_uid: &str) -> &'a mut v1::GroupCounters {
+    // Looked up first: a `String` is made for a group's first count only.
+    if !inner.counters.contains_key(group_uid) {
+        let fresh = v1::GroupCounters {
+            group_uid: group_uid.to_owned(),
+            ..Default::default()
+        };
+        inner.counters.insert(group_uid.to_owned(), fresh);
+    }
+    inner
+        .counters
+        .get_mut(group_uid)
+        .expect("inserted above, under the same lock")
+}
+
+pub(crate) fn wire_time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.seconds(),
+        // Below 1,000 by the remainder, so below a second.
+        nanos: (time.0.rem_euclid(1000) * 1_000_000) as i32,
+    }
+}
+
+/// At most `max` bytes, cut between characters.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::report_request::Kind;
+
+    fn turned<'a>(names: &'a [HeaderName], method: &'a Method) -> Turned<'a> {
+        Turned {
+            time: Timestamp(1_700_000_000_123),
+            group: None,
+            why: Why::UnknownUrl,
+            reason: "unknown callback URL",
+            method,
+            header_names: names,
+            body_bytes: 7,
+            listener: "a",
+            remote: ([192, 0, 2, 1], 4000).into(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_the_clause_and_header_names_only() {
+        let refusals = Refusals::default();
+        let names = [http::header::AUTHORIZATION, http::header::HOST];
+        refusals.turned_away(&turned(&names, &Method::POST));
+        let messages = refusals.take();
+        let [Kind::Refusals(sent)] = &messages[..] else {
+            panic!("one message, was {messages:?}");
+        };
+        let refusal = &sent.refusals[0];
+        assert_eq!(refusal.clause, "unknown-url");
+        assert_eq!(refusal.status, 404);
+        assert_eq!(refusal.header_names, ["authorization", "host"]);
+        assert_eq!(refusal.remote_address, "192.0.2.1");
+        assert_eq!(
+            refusal.time.as_ref().map(|t| (t.seconds, t.nanos)),
+            Some((1_700_000_000, 123_000_000))
+        );
+        assert!(refusals.take().is_empty(), "taken once");
+    }
+
+    #[test]
+    fn a_flood_of_refusals_is_bounded() {
+        let refusals = Refusals::default();
+        let names = vec![http::header::HOST; 10_000];
+        for _ in 0..10_000 {
+            refusals.turned_away(&turned(&names, &Method::POST));
+        }
+        let messages = refusals.take();
+        let [Kind::Refusals(sent)] = &messages[..] else {
+            panic!("one message, was {}", messages.len());
+        };
+        assert_eq!(sent.refusals.len(), MAX_WAITING);
+        assert_eq!(sent.refusals[0].header_names.len(), MAX_HEADER_NAMES);
+    }
+
+    #[test]
+    fn counters_add_up_per_group_and_secret() {
+        let refusals = Refusals::default();
+        refusals.count("g1", Count::NotMatched);
+        refusals.count("g1", Count::NotMatched);
+        refusals.count("g1", Count::NotRegistered);
+        refusals.secret_used("g1", "old");
+        refusals.secret_used("g1", "old");
+        let messages = refusals.take();
+        let [Kind::Counters(sent)] = &messages[..] else {
+            panic!("one message, was {messages:?}");
+        };
+        let counters = &sent.groups[0];
+        assert_eq!(counters.not_matched, 2);
+        assert_eq!(counters.not_registered, 1);
+        assert_eq!(counters.secret_uses.get("old"), Some(&2));
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+}

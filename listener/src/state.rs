@@ -1,0 +1,58 @@
+//! What all connections share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hookplane_rules::{Clock, Plan};
+use tokio::sync::mpsc;
+
+use crate::body::Buffers;
+use crate::limit::{Buckets, Source};
+use crate::link::Link;
+use crate::refusals::Refusals;
+use crate::report::{Pending, Reporter};
+use crate::{Config, Limits};
+
+/// Source addresses remembered: 16 shards of 4,096, about 4 MiB.
+const MAX_SOURCES: usize = 65_536;
+/// Groups with a limit of their own; outsiders can't add any.
+const MAX_LIMITED_GROUPS: usize = 1_048_576;
+
+pub(crate) struct State {
+    /// Listener's name, for refusals.
+    pub(crate) name: String,
+    pub(crate) pool: String,
+    /// Swapped as a whole by `sync`, read once per request.
+    pub(crate) plan: ArcSwap<Plan>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) link: Link,
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) reporter: Reporter,
+    pub(crate) refusals: Refusals,
+    pub(crate) sources: Buckets<Source>,
+    pub(crate) groups: Buckets<String>,
+}
+
+impl State {
+    pub(crate) fn new(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> (Arc<Self>, mpsc::Receiver<Pending>) {
+        let (reporter, reports) = Reporter::new();
+        let state = Self {
+            name: config.name.clone(),
+            pool: config.pool.clone(),
+            plan: ArcSwap::default(),
+            clock,
+            limits: config.limits.clone(),
+            link: Link::new(),
+            buffers: Arc::new(Buffers::new(config.limits.max_buffered_bytes)),
+            reporter,
+            refusals: Refusals::default(),
+            sources: Buckets::new(MAX_SOURCES),
+            groups: Buckets::new(MAX_LIMITED_GROUPS),
+        };
+        (Arc::new(state), reports)
+    }
+}

@@ -1,0 +1,258 @@
+//! A control plane that does what a test's script says, over a real socket. The listener's own tests use this file too.
+//!
+//! Each stream that a listener opens is handed to the test, which reads and writes it as it likes. Dropping the fake closes its sockets
+//! at once, as a crash would.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_proto::v1::config_service_server::{ConfigService, ConfigServiceServer};
+use hookplane_proto::v1::report_service_server::{ReportService, ReportServiceServer};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Longest wait for anything that is bound to come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what is bound to come.
+pub async fn soon<T>(what: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(tokio::time::timeout(PATIENCE, what)
+        .await
+        .map_err(|_| "what was waited for did not come")?)
+}
+
+/// Waits until a condition holds.
+pub async fn until(mut condition: impl FnMut() -> bool) -> Result<(), Failure> {
+    soon(async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}
+
+/// One side of a stream of either service.
+pub struct Opened<In, Out> {
+    from: Streaming<In>,
+    to: mpsc::Sender<Result<Out, Status>>,
+    pub authorization: String,
+}
+
+impl<In, Out: Send + Sync + 'static> Opened<In, Out> {
+    /// The listener's next message.
+    pub async fn next(&mut self) -> Result<In, Failure> {
+        soon(self.from.message())
+            .await??
+            .ok_or_else(|| "the listener ended the stream".into())
+    }
+
+    /// The next message, or none once the listener has ended the stream.
+    pub async fn next_or_end(&mut self) -> Option<In> {
+        self.from.message().await.ok().flatten()
+    }
+
+    pub async fn say(&self, message: Out) -> Result<(), Failure> {
+        Ok(soon(self.to.send(Ok(message))).await??)
+    }
+}
+
+pub type ConfigStream = Opened<v1::StreamConfigRequest, v1::StreamConfigResponse>;
+pub type ReportStream = Opened<v1::ReportRequest, v1::ReportResponse>;
+
+impl ConfigStream {
+    pub async fn welcome(&self, epoch: &str, resume: bool) -> Result<(), Failure> {
+        let epoch = epoch.to_owned();
+        self.push(v1::stream_config_response::Kind::Welcome(
+            v1::ConfigWelcome { epoch, resume },
+        ))
+        .await
+    }
+
+    pub async fn push(&self, kind: v1::stream_config_response::Kind) -> Result<(), Failure> {
+        self.say(v1::StreamConfigResponse { kind: Some(kind) })
+            .await
+    }
+}
+
+impl ReportStream {
+    pub async fn welcome(&self) -> Result<(), Failure> {
+        self.push(v1::report_response::Kind::Welcome(v1::ReportWelcome {
+            credit_callbacks: 1024,
+            credit_bytes: 64 * 1024 * 1024,
+        }))
+        .await
+    }
+
+    pub async fn push(&self, kind: v1::report_response::Kind) -> Result<(), Failure> {
+        self.say(v1::ReportResponse { kind: Some(kind) }).await
+    }
+
+    /// The next batch; what else comes is passed over.
+    pub async fn batch(&mut self) -> Result<v1::ReportBatch, Failure> {
+        loop {
+            if let Some(v1::report_request::Kind::Batch(batch)) = self.next().await?.kind {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// Answers a whole batch alike.
+    pub async fn answer(
+        &self,
+        batch: &v1::ReportBatch,
+        answer: &v1::CallbackAnswer,
+    ) -> Result<(), Failure> {
+        self.push(v1::report_response::Kind::Batch(v1::ReportBatchAnswer {
+            batch_id: batch.batch_id,
+            callbacks: vec![answer.clone(); batch.callbacks.len()],
+        }))
+        .await
+    }
+}
+
+/// See the module.
+pub struct FakeControlPlane {
+    pub address: SocketAddr,
+    pub configs: mpsc::UnboundedReceiver<ConfigStream>,
+    pub reports: mpsc::UnboundedReceiver<ReportStream>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for FakeControlPlane {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Services {
+    configs: mpsc::UnboundedSender<ConfigStream>,
+    reports: mpsc::UnboundedSender<ReportStream>,
+}
+
+impl FakeControlPlane {
+    /// Anywhere.
+    pub fn start() -> Result<Self, Failure> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Where one was before.
+    pub fn start_at(address: SocketAddr) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let (configs_in, configs) = mpsc::unbounded_channel();
+        let (reports_in, reports) = mpsc::unbounded_channel();
+        let services = || Services {
+            configs: configs_in.clone(),
+            reports: reports_in.clone(),
+        };
+        let server = tonic::transport::Server::builder()
+            .add_service(ConfigServiceServer::new(services()))
+            .add_service(
+                ReportServiceServer::new(services()).max_decoding_message_size(128 * 1024 * 1024),
+            );
+        runtime.spawn(async move {
+            let socket = tokio::net::TcpListener::from_std(socket).expect("non-blocking");
+            // Ends with the runtime only.
+            let _ = server
+                .serve_with_incoming(TcpListenerStream::new(socket))
+                .await;
+        });
+        Ok(Self {
+            address,
+            configs,
+            reports,
+            runtime: Some(runtime),
+        })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn config(&mut self) -> Result<ConfigStream, Failure> {
+        soon(self.configs.recv())
+            .await?
+            .ok_or_else(|| "the fake has ended".into())
+    }
+
+    pub async fn report(&mut self) -> Result<ReportStream, Failure> {
+        soon(self.reports.recv())
+            .await?
+            .ok_or_else(|| "the fake has ended".into())
+    }
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn open<In, Out: Send + 'static>(
+    request: Request<Streaming<In>>,
+) -> (Opened<In, Out>, Response<Answers<Out>>) {
+    let (to, answers) = mpsc::channel(64);
+    let authorization = match request.metadata().get("authorization") {
+        Some(value) => value.to_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    let opened = Opened {
+        from: request.into_inner(),
+        to,
+        authorization,
+    };
+    (
+        opened,
+        Response::new(Box::pin(ReceiverStream::new(answers))),
+    )
+}
+
+fn gone<T>(_: T) -> Status {
+    Status::unavailable("the test has ended")
+}
+
+#[tonic::async_trait]
+impl ConfigService for Services {
+    type StreamConfigStream = Answers<v1::StreamConfigResponse>;
+
+    async fn stream_config(
+        &self,
+        request: Request<Streaming<v1::StreamConfigRequest>>,
+    ) -> Result<Response<Self::StreamConfigStream>, Status> {
+        let (opened, response) = open(request);
+        self.configs.send(opened).map_err(gone)?;
+        Ok(response)
+    }
+
+    async fn list_listeners(
+        &self,
+        _: Request<v1::ListListenersRequest>,
+    ) -> Result<Response<v1::ListListenersResponse>, Status> {
+        Err(Status::unimplemented("not asked for by listeners"))
+    }
+}
+
+#[tonic::async_trait]
+impl ReportService for Services {
+    type ReportStream = Answers<v1::ReportResponse>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<v1::ReportRequest>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let (opened, response) = open(request);
+        self.reports.send(opened).map_err(gone)?;
+        Ok(response)
+    }
+}
