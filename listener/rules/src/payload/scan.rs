@@ -1,0 +1,199 @@
+//! Reading values out of JSON text that was validated before.
+//!
+//! Nothing here checks anything, and nothing here panics: on text that was never validated the answers are merely wrong. `raw` is
+//! always the text of one value, with or without whitespace around it.
+
+use std::borrow::Cow;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// Told by the first byte.
+pub(crate) fn kind(raw: &str) -> Kind {
+    match raw.trim_start().as_bytes().first() {
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b'"') => Kind::String,
+        Some(b't' | b'f') => Kind::Bool,
+        Some(b'-' | b'0'..=b'9') => Kind::Number,
+        _ => Kind::Null,
+    }
+}
+
+/// The raw text of the value at a pointer's unescaped tokens.
+pub(crate) fn at<'a>(raw: &'a str, pointer: &[String]) -> Option<&'a str> {
+    pointer
+        .iter()
+        .try_fold(raw.trim(), |raw, token| match kind(raw) {
+            Kind::Object => member(raw, token),
+            Kind::Array => elements(raw).nth(array_index(token)?),
+            _ => None,
+        })
+}
+
+/// As RFC 6901 writes indexes: digits without a leading zero.
+fn array_index(token: &str) -> Option<usize> {
+    let plain =
+        token.bytes().all(|b| b.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
+    plain.then(|| token.parse().ok()).flatten()
+}
+
+/// The value of a key in an object.
+pub(crate) fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    members(object)
+        .find(|(raw_key, _)| is_key(raw_key, key))
+        .map(|(_, value)| value)
+}
+
+fn is_key(raw_key: &str, key: &str) -> bool {
+    let content = raw_key
+        .get(1..raw_key.len().saturating_sub(1))
+        .unwrap_or_default();
+    content == key || (content.contains('\\') && unescape(raw_key) == key)
+}
+
+/// The keys, quoted as written, and values of an object.
+pub(crate) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut cursor = Cursor::inside(object);
+    std::iter::from_fn(move || {
+        let key = cursor.next_value()?;
+        Some((key, cursor.next_value()?))
+    })
+}
+
+/// The elements of an array.
+pub(crate) fn elements(array: &str) -> impl Iterator<Item = &str> {
+    let mut cursor = Cursor::inside(array);
+    std::iter::from_fn(move || cursor.next_value())
+}
+
+/// A string's content. `raw` has its quotes.
+pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
+    let raw = raw.trim();
+    let content = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    let Some(first) = content.find('\\') else {
+        return Cow::Borrowed(content);
+    };
+    let mut out = String::with_capacity(content.len());
+    out.push_str(&content[..first]);
+    let mut rest = &content[first..];
+    while let Some(place) = rest.find('\\') {
+        out.push_str(&rest[..place]);
+        let escape = &rest[place..];
+        let (text, length) = one_escape(escape.as_bytes());
+        out.push(text);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character of the escape that bytes begin with, and the escape's length.
+fn one_escape(escape: &[u8]) -> (char, usize) {
+    let unit = |from: usize| escape.get(from..from + 4).and_then(hex_unit);
+    match escape.get(1) {
+        Some(b'b') => ('\u{8}', 2),
+        Some(b'f') => ('\u{c}', 2),
+        Some(b'n') => ('\n', 2),
+        Some(b'r') => ('\r', 2),
+        Some(b't') => ('\t', 2),
+        Some(b'u') => {
+            let high = unit(2).unwrap_or_default();
+            let low = unit(8).unwrap_or_default();
+            match char::decode_utf16([high, low]).next() {
+                Some(Ok(pair)) if pair.len_utf16() == 2 => (pair, 12),
+                Some(Ok(single)) => (single, 6),
+                _ => (char::REPLACEMENT_CHARACTER, 6),
+            }
+        }
+        Some(byte @ (b'"' | b'\\' | b'/')) => (char::from(*byte), 2),
+        _ => (char::REPLACEMENT_CHARACTER, 1),
+    }
+}
+
+/// Four hex digits.
+pub(super) fn hex_unit(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0, |unit: u16, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(unit << 4 | digit as u16)
+    })
+}
+
+/// Steps over the values inside an array or object; a key counts as one.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn inside(container: &'a str) -> Self {
+        let text = container.trim();
+        Self { text, at: 1 }
+    }
+
+    fn next_value(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        // Between values there are only whitespace, commas and colons: that they are in the right places was checked before.
+        while let Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b':') = bytes.get(self.at) {
+            self.at += 1;
+        }
+        let start = self.at;
+        self.at = match bytes.get(start)? {
+            b']' | b'}' => return None,
+            b'"' => end_of_string(bytes, start),
+            b'{' | b'[' => end_of_container(bytes, start),
+            _ => end_of_word(bytes, start),
+        };
+        self.text.get(start..self.at)
+    }
+}
+
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn end_of_container(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+fn end_of_word(bytes: &[u8], start: usize) -> usize {
+    bytes[start..]
+        .iter()
+        .position(|b| matches!(b, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t'))
+        .map_or(bytes.len(), |length| start + length)
+}
