@@ -1,0 +1,121 @@
+//! Values that stand elsewhere: `{env: NAME}` and `{file: PATH}` in signature secrets and parameters.
+//!
+//! They are replaced in the tree, before it becomes a message, so that the wire knows values alone. Only the command line
+//! resolves them: a server that did would read its own environment for whoever may apply.
+
+use super::ManifestError;
+use super::tree::{Entry, Node, Place, Value};
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// In an environment variable.
+    Env(String),
+    /// In a file; one line break at its end is not part of the value.
+    File(String),
+}
+
+type Resolve<'a> = &'a mut dyn FnMut(&Reference) -> Result<String, String>;
+
+/// Resolves those of a webhook group.
+pub(super) fn resolve(root: &mut Node, resolve: Resolve<'_>) -> Result<(), ManifestError> {
+    let Some(spec) = root.get_mut("spec") else {
+        return Ok(());
+    };
+    if let Some(Node {
+        value: Value::List(secrets),
+        ..
+    }) = spec.get_mut("signatureSecrets")
+    {
+        for (index, secret) in secrets.iter_mut().enumerate() {
+            in_secret(secret, &format!("spec.signatureSecrets[{index}]"), resolve)?;
+        }
+    }
+    if let Some(Node {
+        value: Value::Map(parameters),
+        ..
+    }) = spec.get_mut("parameters")
+    {
+        for parameter in parameters {
+            let path = format!("spec.parameters.{}", parameter.key);
+            in_parameter(parameter, &path, resolve)?;
+        }
+    }
+    Ok(())
+}
+
+fn in_secret(secret: &mut Node, path: &str, resolve: Resolve<'_>) -> Result<(), ManifestError> {
+    let Value::Map(entries) = &mut secret.value else {
+        return Err(ManifestError::at(
+            secret.place,
+            format!(
+                "{path}: expected `{{value: …}}`, `{{env: NAME}}`, `{{file: PATH}}` or `{{name: …}}` alone"
+            ),
+        ));
+    };
+    let sources = entries
+        .iter()
+        .filter(|entry| matches!(entry.key.as_str(), "value" | "env" | "file"));
+    if sources.count() > 1 {
+        return Err(ManifestError::at(
+            secret.place,
+            format!("{path}: one of `value`, `env` and `file`, not several"),
+        ));
+    }
+    for entry in entries {
+        if let Some(text) = referred(entry, path, resolve)? {
+            entry.key = "value".to_owned();
+            entry.node.value = text;
+        }
+    }
+    Ok(())
+}
+
+fn in_parameter(
+    parameter: &mut Entry,
+    path: &str,
+    resolve: Resolve<'_>,
+) -> Result<(), ManifestError> {
+    let Value::Map(entries) = &mut parameter.node.value else {
+        return Ok(());
+    };
+    if let [entry] = entries.as_mut_slice() {
+        if entry.key == "value" {
+            parameter.node = entry.node.clone();
+            return Ok(());
+        }
+        if let Some(text) = referred(entry, path, resolve)? {
+            parameter.node.value = text;
+            return Ok(());
+        }
+    }
+    Err(ManifestError::at(
+        parameter.place,
+        format!("{path}: expected text, `{{env: NAME}}` or `{{file: PATH}}`"),
+    ))
+}
+
+fn referred(
+    entry: &Entry,
+    path: &str,
+    resolve: Resolve<'_>,
+) -> Result<Option<Value>, ManifestError> {
+    let of: fn(String) -> Reference = match entry.key.as_str() {
+        "env" => Reference::Env,
+        "file" => Reference::File,
+        _ => return Ok(None),
+    };
+    let fail = |place: Place, message: String| {
+        ManifestError::at(place, format!("{path}.{}: {message}", entry.key))
+    };
+    let name = match &entry.node.value {
+        Value::Scalar { text, .. } if !entry.node.is_null() => text.clone(),
+        _ => return Err(fail(entry.node.place, "expected text".to_owned())),
+    };
+    let text = resolve(&of(name)).map_err(|message| fail(entry.node.place, message))?;
+    if text.is_empty() {
+        // Empty means "keep the stored one" on the wire; an unset variable must not mean that by accident.
+        return Err(fail(entry.node.place, "holds an empty value".to_owned()));
+    }
+    Ok(Some(Value::Scalar { text, plain: false }))
+}

@@ -1,0 +1,286 @@
+use super::*;
+
+const GROUP: &str = "\
+# what we take from our shop
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: shop-prod}
+spec:
+  connector: shopify
+  signatureSecrets: [{value: s3cret}]
+  registeredEvents:
+    - orders/create
+    - \"*\"
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: shop-prod, name: order-paid}
+spec:
+  active: true
+  events: [orders/paid]
+  destinations:
+    - subscribe: {}
+";
+
+fn error_of(text: &str) -> ManifestError {
+    parse(text).expect_err("should be refused")
+}
+
+fn group_of(document: &Document) -> &v1::WebhookGroupSpec {
+    match &document.manifest.resource {
+        Some(Resource::WebhookGroup(group)) => group.spec.as_ref().expect("spec"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn group_with(spec: &str) -> String {
+    format!(
+        "apiVersion: hookplane.dev/v1\nkind: WebhookGroup\nmetadata: {{org: a, name: b}}\nspec:\n{spec}"
+    )
+}
+
+#[test]
+fn documents_become_messages_in_order() {
+    let documents = parse(GROUP).expect("valid");
+    assert_eq!(documents.len(), 2);
+    let group = group_of(&documents[0]);
+    assert_eq!(group.connector, "shopify");
+    assert_eq!(group.signature_secrets[0].value, "s3cret");
+    assert_eq!(group.registered_events, ["orders/create", "*"]);
+    let Some(Resource::Webhook(webhook)) = &documents[1].manifest.resource else {
+        panic!("a webhook");
+    };
+    let spec = webhook.spec.as_ref().expect("spec");
+    assert!(spec.active);
+    assert!(spec.destinations[0].subscribe.is_some());
+}
+
+#[test]
+fn a_field_is_found_where_it_stands() {
+    let documents = parse(GROUP).expect("valid");
+    assert_eq!(documents[0].locate("spec.registeredEvents[1]"), (10, 7));
+    assert_eq!(documents[0].locate("spec.registeredEvents"), (8, 3));
+    assert_eq!(
+        documents[0].locate("spec.signatureSecrets[0].value"),
+        (7, 23)
+    );
+    assert_eq!(documents[1].locate("metadata.group"), (14, 23));
+    assert_eq!(
+        documents[1].locate("spec.destinations[0].subscribe"),
+        (19, 7)
+    );
+}
+
+#[test]
+fn a_field_that_is_not_there_is_found_at_its_nearest_parent() {
+    let documents = parse(GROUP).expect("valid");
+    assert_eq!(documents[0].locate("spec.externalId"), (5, 1));
+    assert_eq!(documents[0].locate("spec.registeredEvents[9]"), (8, 3));
+    assert_eq!(documents[1].locate(""), (12, 1));
+}
+
+#[test]
+fn unknown_field_names_itself_its_place_and_the_known_ones() {
+    let error = error_of(&group_with("  connector: github\n  registeredEvnts: []\n"));
+    assert_eq!((error.line, error.column), (6, 3));
+    assert!(
+        error
+            .message
+            .starts_with("spec.registeredEvnts: unknown field; known are")
+    );
+    assert!(error.message.contains("`registeredEvents`"));
+    let error = error_of(&group_with("  signatureSecrets: [{valeu: x}]\n"));
+    assert!(
+        error
+            .message
+            .starts_with("spec.signatureSecrets[0].valeu: unknown field"),
+        "{error}"
+    );
+    assert_eq!((error.line, error.column), (5, 23));
+}
+
+#[test]
+fn unknown_kind_version_and_top_field_are_refused() {
+    let error = error_of("apiVersion: hookplane.dev/v1\nkind: Hook\nmetadata: {name: a}\n");
+    assert!(
+        error.message.contains("`WebhookGroup`") && error.line == 2,
+        "{error}"
+    );
+    assert_eq!(error_of("apiVersion: v1\nkind: Org\n").line, 1);
+    let error =
+        error_of("apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: a}\nspce: {}\n");
+    assert!(
+        error.message.starts_with("spce: unknown field") && error.line == 4,
+        "{error}"
+    );
+    assert!(
+        error_of("kind: Org\n")
+            .message
+            .starts_with("apiVersion: missing")
+    );
+    assert!(
+        error_of("just text\n")
+            .message
+            .contains("expected a document")
+    );
+}
+
+#[test]
+fn text_is_taken_as_it_is_written() {
+    let documents = parse(&group_with(
+        "  externalId: no\n  displayName: 1.10\n  pool: 012\n  parameters: {on: true}\n",
+    ))
+    .expect("valid");
+    let group = group_of(&documents[0]);
+    assert_eq!(group.external_id, "no");
+    assert_eq!(group.display_name, "1.10");
+    assert_eq!(group.pool, "012");
+    assert_eq!(group.parameters["on"], "true");
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_at_its_place() {
+    let error = error_of(&group_with("  acceptUnsigned: yes\n"));
+    assert_eq!((error.line, error.column), (5, 19));
+    assert_eq!(
+        error.message,
+        "spec.acceptUnsigned: expected `true` or `false`, found a plain value"
+    );
+    let error = error_of(&group_with("  rateLimitPerSecond: -1\n"));
+    assert!(error.message.contains("a whole number"), "{error}");
+    let error = error_of(&group_with("  displayName:\n"));
+    assert!(error.message.contains("has no value"), "{error}");
+    let error = error_of(&group_with("  registeredEvents: push\n"));
+    assert!(error.message.contains("expected a list"), "{error}");
+}
+
+#[test]
+fn a_key_twice_is_refused() {
+    let error = error_of(&group_with("  connector: github\n  connector: stripe\n"));
+    assert_eq!((error.line, error.column), (6, 3));
+    assert!(error.message.contains("twice"), "{error}");
+}
+
+#[test]
+fn aliases_merge_keys_and_tags_are_refused() {
+    for (text, what) in [
+        ("a: &x [1]\nb: *x\n", "aliases"),
+        ("<<: {a: 1}\n", "`<<`"),
+        ("a: !!binary aGk=\n", "tags"),
+    ] {
+        assert!(error_of(text).message.contains(what), "{text}");
+    }
+}
+
+#[test]
+fn depth_and_size_are_bounded() {
+    assert!(
+        error_of(&format!("{}{}", "[".repeat(60), "]".repeat(60)))
+            .message
+            .contains("levels")
+    );
+    assert!(
+        error_of(&format!("a: {}", "x".repeat(MAX_BYTES)))
+            .message
+            .contains("bytes")
+    );
+    let keys: String = (0..=tree::MAX_KEYS).map(|n| format!("k{n}: 1\n")).collect();
+    assert!(error_of(&keys).message.contains("keys"));
+    let many = "apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: a}\n---\n"
+        .repeat(MAX_DOCUMENTS + 1);
+    assert!(error_of(&many).message.contains("documents"));
+}
+
+#[test]
+fn broken_yaml_says_where() {
+    let error = error_of("apiVersion: hookplane.dev/v1\nkind: [Org\n");
+    assert!(error.message.contains("not valid YAML"), "{error}");
+    assert!(error.line >= 2, "{error}");
+}
+
+#[test]
+fn json_and_its_lists_are_taken() {
+    let text = r#"{"items": [{"apiVersion": "hookplane.dev/v1", "kind": "Org", "metadata": {"name": "acme", "uid": "u", "revision": 3},
+        "spec": {"displayName": "Acme"}, "status": {"anything": [1]}}]}"#;
+    let documents = parse(text).expect("valid");
+    assert_eq!(documents.len(), 1);
+    let metadata = documents[0].metadata();
+    assert_eq!(metadata.name, "acme");
+    assert_eq!(
+        (metadata.uid.as_str(), metadata.revision),
+        ("", 0),
+        "output only"
+    );
+}
+
+#[test]
+fn status_and_output_only_metadata_are_ignored() {
+    let documents = parse(
+        "apiVersion: hookplane.dev/v1\nkind: Org\nmetadata:\n  name: acme\n  etag: e\n  createTime: 2026-01-02T03:04:05Z\nstatus: {live: {applied: true}}\n",
+    )
+    .expect("valid");
+    assert_eq!(
+        documents[0].metadata(),
+        v1::Metadata {
+            name: "acme".into(),
+            ..Default::default()
+        }
+    );
+}
+
+#[test]
+fn env_and_file_are_brought_in_and_lines_survive() {
+    let text = group_with(
+        "  signatureSecrets:\n    - {name: new, env: SECRET}\n    - file: secret.txt\n    - {name: kept}\n  parameters:\n    verifyToken: {env: TOKEN}\n    plain: text\n  registeredEvents: [push]\n",
+    );
+    let mut asked = Vec::new();
+    let documents = parse_with(&text, &mut |reference| {
+        asked.push(reference.clone());
+        Ok(match reference {
+            Reference::Env(name) => format!("of {name}"),
+            Reference::File(path) => format!("in {path}"),
+        })
+    })
+    .expect("valid");
+    let group = group_of(&documents[0]);
+    let secrets: Vec<(&str, &str)> = group
+        .signature_secrets
+        .iter()
+        .map(|secret| (secret.name.as_str(), secret.value.as_str()))
+        .collect();
+    assert_eq!(
+        secrets,
+        [("new", "of SECRET"), ("", "in secret.txt"), ("kept", "")]
+    );
+    assert_eq!(group.parameters["verifyToken"], "of TOKEN");
+    assert_eq!(group.parameters["plain"], "text");
+    assert_eq!(asked.len(), 3);
+    assert_eq!(documents[0].locate("spec.registeredEvents[0]").0, 12);
+    assert_eq!(documents[0].locate("spec.signatureSecrets[1].value").0, 7);
+}
+
+#[test]
+fn a_reference_that_fails_or_is_empty_is_an_error_at_its_place() {
+    let text = group_with("  signatureSecrets:\n    - env: GONE\n");
+    let error = parse_with(&text, &mut |_| Err("is not set".to_owned())).expect_err("refused");
+    assert_eq!(error.message, "spec.signatureSecrets[0].env: is not set");
+    assert_eq!(error.line, 6);
+    assert!(
+        parse_with(&text, &mut |_| Ok(String::new())).is_err(),
+        "empty would keep the stored one"
+    );
+    assert!(parse(&text).is_err(), "without the command line");
+    let both = group_with("  signatureSecrets: [{value: a, env: B}]\n");
+    assert!(
+        parse(&both)
+            .expect_err("refused")
+            .message
+            .contains("not several")
+    );
+}
+
+#[test]
+fn secrets_are_in_no_debug_output_of_the_tree() {
+    let documents = parse(GROUP).expect("valid");
+    assert!(!format!("{:?}", documents[0].root).contains("s3cret"));
+}
