@@ -59,6 +59,11 @@ impl<In, Out: Send + Sync + 'static> Opened<In, Out> {
         self.from.message().await.ok().flatten()
     }
 
+    /// Ends the answers; what the listener says can still be read.
+    pub fn end(&mut self) {
+        self.to = mpsc::channel(1).0;
+    }
+
     pub async fn say(&self, message: Out) -> Result<(), Failure> {
         Ok(soon(self.to.send(Ok(message))).await??)
     }
