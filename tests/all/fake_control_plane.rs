@@ -152,13 +152,14 @@ impl FakeControlPlane {
 
     /// Where one was before.
     pub fn start_at(address: SocketAddr) -> Result<Self, Failure> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        // Made once nothing can fail any more: a runtime must not be dropped where others run.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let socket = std::net::TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
         let (configs_in, configs) = mpsc::unbounded_channel();
         let (reports_in, reports) = mpsc::unbounded_channel();
         let services = || Services {
