@@ -164,6 +164,8 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let peer = connect::Peer::new(&config)?;
+    // Our own, so that our end is not the caller's.
+    let shutdown = shutdown.child_token();
     let (state, reports) = State::new(&config, clock);
     // Ends the two clients, after the last callback is answered.
     let stop = CancellationToken::new();

@@ -59,6 +59,11 @@ impl<In, Out: Send + Sync + 'static> Opened<In, Out> {
         self.from.message().await.ok().flatten()
     }
 
+    /// Ends the answers; what the listener says can still be read.
+    pub fn end(&mut self) {
+        self.to = mpsc::channel(1).0;
+    }
+
     pub async fn say(&self, message: Out) -> Result<(), Failure> {
         Ok(soon(self.to.send(Ok(message))).await??)
     }
@@ -147,13 +152,14 @@ impl FakeControlPlane {
 
     /// Where one was before.
     pub fn start_at(address: SocketAddr) -> Result<Self, Failure> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        // Made once nothing can fail any more: a runtime must not be dropped where others run.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let socket = std::net::TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
         let (configs_in, configs) = mpsc::unbounded_channel();
         let (reports_in, reports) = mpsc::unbounded_channel();
         let services = || Services {

@@ -1,0 +1,6 @@
+//! The listener with the real rules, against a scripted control plane, over real sockets.
+
+mod bad_input;
+mod outage;
+mod rig;
+mod table;

@@ -1,0 +1,519 @@
+//! A listener with a few groups, and a control plane that keeps what it is sent.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hmac::{Hmac, KeyInit, Mac};
+use hookplane_listener::{Config, Limits, RunError};
+use hookplane_proto::v1;
+use hookplane_rules::{Clock, Connector, Timestamp};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use v1::stream_config_request::Kind;
+use v1::stream_config_response::Kind as Push;
+
+use crate::fake_control_plane::{ConfigStream, Failure, FakeControlPlane, ReportStream, soon};
+
+pub(super) const NOW_MS: i64 = 1_700_000_000_000;
+pub(super) const SECRET: &str = "It's a Secret to Everybody";
+/// Signed over the body alone, as GitHub does.
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Signed over a timestamp and the body.
+pub(super) const TIMED_TOKEN: &str = "fedcba9876543210fedcba9876543210";
+pub(super) const DISABLED_TOKEN: &str = "00000000000000000000000000000001";
+pub(super) const UNLOADABLE_TOKEN: &str = "00000000000000000000000000000002";
+pub(super) const LIMITED_TOKEN: &str = "00000000000000000000000000000003";
+
+/// Of one account, told from the body.
+pub(super) const ACCOUNT_TOKEN: &str = "00000000000000000000000000000004";
+/// Its credential is inside the JSON.
+pub(super) const INSIDE_TOKEN: &str = "00000000000000000000000000000005";
+
+pub(super) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(super) fn at(millis: i64) -> Self {
+        Self(AtomicI64::new(millis))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) struct Rig {
+    pub(super) control_plane: FakeControlPlane,
+    pub(super) config: ConfigStream,
+    pub(super) address: SocketAddr,
+    pub(super) shutdown: CancellationToken,
+    pub(super) task: JoinHandle<Result<(), RunError>>,
+    pub(super) seen: Arc<Mutex<Vec<v1::ReportedCallback>>>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A listener that has had no word from anybody yet.
+pub(super) async fn bare(
+    limits: Limits,
+) -> Result<
+    (
+        FakeControlPlane,
+        SocketAddr,
+        CancellationToken,
+        JoinHandle<Result<(), RunError>>,
+    ),
+    Failure,
+> {
+    let control_plane = FakeControlPlane::start()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let config = Config {
+        name: "listener-1".to_owned(),
+        pool: "default".to_owned(),
+        control_plane: control_plane.url(),
+        token: "t0ken".to_owned(),
+        limits,
+    };
+    let shutdown = CancellationToken::new();
+    let clock = Arc::new(TestClock::at(NOW_MS));
+    let run = hookplane_listener::run(listener, config, clock, shutdown.clone());
+    Ok((control_plane, address, shutdown, tokio::spawn(run)))
+}
+
+impl Rig {
+    /// With its plan applied and everything kept that is reported.
+    pub(super) async fn start(limits: Limits) -> Result<Self, Failure> {
+        let (rig, report) = Self::start_silent(limits).await?;
+        rig.keep(report, kept());
+        Ok(rig)
+    }
+
+    /// With its plan applied; reports are the caller's to answer.
+    pub(super) async fn start_silent(limits: Limits) -> Result<(Self, ReportStream), Failure> {
+        let (mut control_plane, address, shutdown, task) = bare(limits).await?;
+        let report = control_plane.report().await?;
+        report.welcome().await?;
+        let mut config = control_plane.config().await?;
+        config.welcome("epoch-1", false).await?;
+        push_list(&config, resources()).await?;
+        wait_ready(&mut config).await?;
+        let rig = Self {
+            control_plane,
+            config,
+            address,
+            shutdown,
+            task,
+            seen: Arc::default(),
+        };
+        Ok((rig, report))
+    }
+
+    /// Answers all that is reported alike.
+    pub(super) fn keep(&self, mut report: ReportStream, answer: v1::CallbackAnswer) {
+        let seen = self.seen.clone();
+        tokio::spawn(async move {
+            while let Some(request) = report.next_or_end().await {
+                let Some(v1::report_request::Kind::Batch(batch)) = request.kind else {
+                    continue;
+                };
+                // Before the answer, so that who was answered is seen.
+                if let Ok(mut seen) = seen.lock() {
+                    seen.extend(batch.callbacks.clone());
+                }
+                if report.answer(&batch, &answer).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    pub(super) fn seen(&self) -> Vec<v1::ReportedCallback> {
+        self.seen
+            .lock()
+            .map(|seen| seen.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) async fn post(
+        &self,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Failure> {
+        request(self.address, "POST", &format!("/c/{token}"), headers, body).await
+    }
+
+    /// A genuine push.
+    pub(super) async fn push(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let signature = sign(body);
+        self.post(TOKEN, &headers(&signature), body).await
+    }
+}
+
+pub(super) fn kept() -> v1::CallbackAnswer {
+    answer(v1::AnswerKind::Kept)
+}
+
+pub(super) fn answer(kind: v1::AnswerKind) -> v1::CallbackAnswer {
+    v1::CallbackAnswer {
+        kind: kind.into(),
+        event_id: "event-1".to_owned(),
+        receipt: v1::Receipt::Synced.into(),
+        reason: "for an operator".to_owned(),
+    }
+}
+
+pub(super) async fn push_list(
+    config: &ConfigStream,
+    resources: Vec<v1::ConfigResource>,
+) -> Result<(), Failure> {
+    let end = v1::ConfigListEnd {
+        nonce: 1,
+        revision: 10,
+        count: resources.len() as u64,
+        digest: 0,
+    };
+    let end = Some(end);
+    config
+        .push(Push::ListChunk(v1::ConfigListChunk { resources, end }))
+        .await
+}
+
+/// Only the group that is meant to be unloadable may be refused.
+async fn wait_ready(config: &mut ConfigStream) -> Result<(), Failure> {
+    loop {
+        match config.next().await?.kind {
+            Some(Kind::Ready(ready)) if ready.ready => return Ok(()),
+            Some(Kind::Nack(nack)) => {
+                for error in nack.errors {
+                    if error.uid != "unloadable-uid" {
+                        return Err(format!("{} refused: {}", error.uid, error.reason).into());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Lower case.
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .ok_or_else(|| format!("no whole answer: {text:?}"))?;
+        let status = head.split(' ').nth(1).ok_or("no status")?.parse()?;
+        Ok(Self {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        })
+    }
+}
+
+pub(super) async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, Failure> {
+    let mut text = format!(
+        "{method} {path} HTTP/1.1\r\nhost: hooks.example\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    let mut stream = TcpStream::connect(address).await?;
+    soon(stream.write_all(text.as_bytes())).await??;
+    soon(stream.write_all(body)).await??;
+    read_answer(&mut stream).await
+}
+
+/// Reads until the listener closes.
+pub(super) async fn read_answer(stream: &mut TcpStream) -> Result<Answer, Failure> {
+    let mut bytes = Vec::new();
+    soon(stream.read_to_end(&mut bytes)).await??;
+    Answer::parse(&String::from_utf8(bytes)?)
+}
+
+pub(super) fn sign(content: &[u8]) -> String {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(content);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+pub(super) fn headers(signature: &str) -> Vec<(&str, &str)> {
+    vec![
+        ("content-type", "application/json"),
+        ("x-event", "push"),
+        ("x-delivery", "d-1"),
+        ("x-signature", signature),
+    ]
+}
+
+/// The whole configuration of the rig.
+pub(super) fn resources() -> Vec<v1::ConfigResource> {
+    let plain = connector("plain", None);
+    let timed = connector("timed", Some(300));
+    let mut inside = connector("inside", None);
+    if let Some(protocol) = inside.spec.as_mut().and_then(|spec| spec.protocol.as_mut()) {
+        protocol.handshakes.clear();
+        protocol.schemes = vec![v1::Scheme {
+            name: "token".to_owned(),
+            token: Some(v1::SharedToken {
+                location: "json:/token".to_owned(),
+                prefix: String::new(),
+            }),
+            ..Default::default()
+        }];
+    }
+    let mut main = group("main", TOKEN, &plain);
+    if let Some(spec) = &mut main.spec {
+        spec.max_body_bytes = Some(2 * 1024 * 1024);
+    }
+    let mut account = group("account", ACCOUNT_TOKEN, &plain);
+    if let Some(spec) = &mut account.spec {
+        spec.external_id = "acme/shop".to_owned();
+    }
+    let mut disabled = group("disabled", DISABLED_TOKEN, &plain);
+    if let Some(spec) = &mut disabled.spec {
+        spec.disabled = true;
+    }
+    let mut unloadable = group("unloadable", UNLOADABLE_TOKEN, &plain);
+    if let Some(spec) = &mut unloadable.spec {
+        // Signed by its connector, and no secret to tell: never taken as genuine (risk 33).
+        spec.signature_secrets.clear();
+    }
+    let mut limited = group("limited", LIMITED_TOKEN, &plain);
+    if let Some(spec) = &mut limited.spec {
+        spec.rate_limit_per_second = 1;
+    }
+    let timed_group = group("timed", TIMED_TOKEN, &timed);
+    let inside_group = group("inside", INSIDE_TOKEN, &inside);
+    let mut all = [&plain, &timed, &inside].map(of_connector).to_vec();
+    for group in [
+        main,
+        account,
+        disabled,
+        unloadable,
+        limited,
+        timed_group,
+        inside_group,
+    ] {
+        let webhook = webhook(&group);
+        let group_uid = uid_of(&group.metadata);
+        all.push(resource(
+            &group_uid,
+            &group_uid,
+            v1::config_resource::Body::Group(group),
+        ));
+        all.push(resource(
+            &uid_of(&webhook.metadata),
+            &group_uid,
+            v1::config_resource::Body::Webhook(webhook),
+        ));
+    }
+    all
+}
+
+fn uid_of(metadata: &Option<v1::Metadata>) -> String {
+    metadata.as_ref().map(|m| m.uid.clone()).unwrap_or_default()
+}
+
+fn resource(uid: &str, group_uid: &str, body: v1::config_resource::Body) -> v1::ConfigResource {
+    v1::ConfigResource {
+        uid: uid.to_owned(),
+        revision: 5,
+        group_uid: group_uid.to_owned(),
+        body: Some(body),
+    }
+}
+
+fn of_connector(connector: &v1::Connector) -> v1::ConfigResource {
+    let version = version_of(connector);
+    resource(
+        &version,
+        "",
+        v1::config_resource::Body::Connector(connector.clone()),
+    )
+}
+
+fn version_of(connector: &v1::Connector) -> String {
+    Connector::version_of(&connector.spec.clone().unwrap_or_default())
+}
+
+fn metadata(name: &str) -> v1::Metadata {
+    v1::Metadata {
+        org: "acme".to_owned(),
+        name: name.to_owned(),
+        uid: format!("{name}-uid"),
+        revision: 5,
+        ..Default::default()
+    }
+}
+
+fn group(name: &str, token: &str, connector: &v1::Connector) -> v1::WebhookGroup {
+    let connector_name = connector.metadata.as_ref().map(|m| m.name.clone());
+    v1::WebhookGroup {
+        metadata: Some(metadata(name)),
+        spec: Some(v1::WebhookGroupSpec {
+            connector: connector_name.unwrap_or_default(),
+            function: "hooks".to_owned(),
+            pool: "default".to_owned(),
+            signature_secrets: vec![v1::SignatureSecret {
+                name: "secret-1".to_owned(),
+                value: SECRET.to_owned(),
+                ..Default::default()
+            }],
+            registered_events: vec!["push".to_owned(), "ping".to_owned()],
+            ..Default::default()
+        }),
+        status: Some(v1::WebhookGroupStatus {
+            callback_url: format!("http://hooks.example/c/{token}"),
+            connector_version: version_of(connector),
+            ..Default::default()
+        }),
+    }
+}
+
+/// Takes pushes only, so that a ping is registered and unmatched.
+fn webhook(group: &v1::WebhookGroup) -> v1::Webhook {
+    let group_name = group.metadata.as_ref().map(|m| m.name.clone());
+    let name = group_name.unwrap_or_default();
+    let mut metadata = metadata(&format!("{name}-pushes"));
+    metadata.group = name;
+    v1::Webhook {
+        metadata: Some(metadata),
+        spec: Some(v1::WebhookSpec {
+            label: "Pushes".to_owned(),
+            active: true,
+            events: vec!["push".to_owned()],
+            ..Default::default()
+        }),
+        status: None,
+    }
+}
+
+fn value(from: &str) -> Vec<v1::Value> {
+    vec![v1::Value {
+        from: from.to_owned(),
+        ..Default::default()
+    }]
+}
+
+fn connector(name: &str, tolerance_seconds: Option<u32>) -> v1::Connector {
+    let hmac = v1::KeyedHash {
+        hash: v1::HashFunction::Sha256.into(),
+        content: match tolerance_seconds {
+            Some(_) => "{timestamp}.{body}".to_owned(),
+            None => "{body}".to_owned(),
+        },
+        signature: "header:X-Signature".to_owned(),
+        format: Some(v1::SignatureFormat {
+            prefix: "sha256=".to_owned(),
+            ..Default::default()
+        }),
+        encoding: v1::Encoding::Hex.into(),
+        key: Some(v1::Key {
+            decode: v1::Encoding::Raw.into(),
+            ..Default::default()
+        }),
+    };
+    let scheme = v1::Scheme {
+        name: "sha256".to_owned(),
+        hmac: Some(hmac),
+        timestamp: tolerance_seconds.map(|tolerance_seconds| v1::SignedTime {
+            location: "header:X-Timestamp".to_owned(),
+            unit: v1::TimeUnit::Seconds.into(),
+            tolerance_seconds,
+            window: v1::TimeWindow::Both.into(),
+        }),
+        ..Default::default()
+    };
+    let handshake = v1::Handshake {
+        name: "url-verification".to_owned(),
+        when: Some(v1::Condition {
+            location: "json:/type".to_owned(),
+            equals: "url_verification".to_owned(),
+            ..Default::default()
+        }),
+        echo: Some(v1::EchoReply {
+            content_type: "text/plain".to_owned(),
+            field: String::new(),
+        }),
+        challenge: Some(v1::ChallengeShape {
+            location: "json:/challenge".to_owned(),
+            also: String::new(),
+            max_length: 64,
+        }),
+        ..Default::default()
+    };
+    v1::Connector {
+        metadata: Some(v1::Metadata {
+            name: name.to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(v1::ConnectorSpec {
+            display_name: name.to_owned(),
+            functions: vec![v1::ConnectorFunction {
+                name: "hooks".to_owned(),
+                events: ["push", "ping", "star"]
+                    .map(|name| v1::ConnectorEvent {
+                        name: name.to_owned(),
+                        description: name.to_owned(),
+                        sample: None,
+                    })
+                    .into(),
+                ..Default::default()
+            }],
+            protocol: Some(v1::Protocol {
+                content_types: vec!["application/json".to_owned()],
+                schemes: vec![scheme],
+                handshakes: vec![handshake],
+                extract: Some(v1::Extraction {
+                    event_type: value("header:X-Event"),
+                    delivery_id: value("header:X-Delivery"),
+                    delivery_id_is_unique: false,
+                    external_id: value("json:/repository"),
+                    json_form_field: String::new(),
+                }),
+                answer: Some(v1::Answer {
+                    status: 202,
+                    body: "thanks".to_owned(),
+                    content_type: "text/plain".to_owned(),
+                    patience_seconds: 2,
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+    }
+}
