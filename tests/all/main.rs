@@ -3,6 +3,7 @@
 mod etcd;
 mod first_delivery;
 mod kills;
+mod log;
 mod manifests;
 mod providers;
 mod secrets;
