@@ -25,10 +25,7 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
     let top = Top::from(&args);
     match args.command {
         Command::Dev(dev) => dev::run(dev, &top, shutdown).await,
-        Command::Tail(tail) => {
-            let target = Target::resolve(&Options::new(&top, &tail.client))?;
-            tail::run(tail, &target, shutdown).await
-        }
+        Command::Tail(tail) => tail::run(&tail, &top, shutdown).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "hookplane", &mut script);

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::items;
 use crate::args::{Tail, TailFormat};
-use crate::connect::Target;
+use crate::connect::{Options, Target, Top};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, json, note, visible};
@@ -28,17 +28,18 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// Prints until the end, `--max`, or a signal.
 pub(crate) async fn run(
-    tail: Tail,
-    target: &Target,
+    tail: &Tail,
+    top: &Top,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let name = Name::parse(tail.name.as_deref(), 3, "ORG/GROUP/WEBHOOK")?;
     if tail.max == Some(0) {
         return Ok(());
     }
-    let mut printer = Printer::new(&tail);
+    let target = Target::resolve(&Options::new(top, &tail.client))?;
+    let mut printer = Printer::new(tail);
     tokio::select! {
-        result = follow(&tail, name.webhook(), target, &mut printer) => result,
+        result = follow(tail, name.webhook(), &target, &mut printer) => result,
         () = shutdown.cancelled() => Ok(()),
     }
 }
