@@ -1,17 +1,19 @@
 //! `tail`: reads along, and never leases.
 //!
 //! When the server goes away while following, it reconnects and reads the log from the start, printing only what is new: what was
-//! printed is remembered (the newest [`REMEMBERED`] lines), and what is older than [`OVERLAP`] before the last line is known to be.
+//! printed is remembered (the newest [`REMEMBERED`] lines; what is more than [`OVERLAP`] older than those is known to be printed).
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use hookplane_proto::v1;
+use hookplane_rules::Clock as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
+use super::dev::clock::SystemClock;
 use super::items;
 use crate::args::{Tail, TailFormat};
 use crate::connect::{Options, Target, Top};
@@ -66,7 +68,10 @@ async fn follow(
             Ok(()) => return Ok(()),
             Err(Lost::For(failure)) => return Err(failure),
             Err(Lost::Now(reason)) if connected_before && !tail.no_follow => {
-                note(&format!("connection lost ({reason}); trying again"));
+                // Once for an outage, however long.
+                if backoff == BACKOFF.0 {
+                    note(&format!("connection lost ({reason}); trying again"));
+                }
             }
             Err(Lost::Now(reason)) => {
                 return Err(Failure::new(format!("can't read the log: {reason}"))
@@ -136,11 +141,11 @@ struct Printer {
     left: Option<u64>,
     /// Reading again what may have been printed.
     resuming: bool,
-    /// Whether everything kept is wanted, however old.
-    everything: bool,
+    /// When the tail began, in milliseconds. None when everything kept is wanted, however old.
+    began: Option<i64>,
     seen: HashSet<String>,
     order: VecDeque<String>,
-    /// Receive time in seconds of the newest line; before the first line, of when the tail began.
+    /// Receive time of the newest line, in milliseconds.
     newest: i64,
 }
 
@@ -150,10 +155,10 @@ impl Printer {
             json: tail.output == TailFormat::Json,
             left: tail.max,
             resuming: false,
-            everything: tail.from_start,
+            began: (!tail.from_start).then(|| SystemClock.now().0),
             seen: HashSet::new(),
             order: VecDeque::new(),
-            newest: super::dev::clock::now_seconds(),
+            newest: 0,
         }
     }
 
@@ -174,6 +179,13 @@ impl Printer {
         Ok(false)
     }
 
+    /// Told by time alone, for what is no longer remembered or was there before the tail began.
+    fn is_known_to_be_old(&self, received: i64) -> bool {
+        let overlap = i64::try_from(OVERLAP.as_millis()).unwrap_or(i64::MAX);
+        let forgotten = self.order.len() >= REMEMBERED && received < self.newest - overlap;
+        forgotten || self.began.is_some_and(|began| received < began)
+    }
+
     fn is_new(&mut self, line: &v1::TailResponse) -> bool {
         let key = key(line);
         if self.seen.contains(&key) {
@@ -182,12 +194,10 @@ impl Printer {
         let event = line.event.as_ref();
         let received = event
             .and_then(|event| event.receive_time)
-            .map_or(0, |time| time.seconds);
-        let overlap = i64::try_from(OVERLAP.as_secs()).unwrap_or(i64::MAX);
-        if self.resuming
-            && !(self.everything && self.order.len() < REMEMBERED)
-            && received < self.newest - overlap
-        {
+            .map_or(0, |time| {
+                time.seconds * 1000 + i64::from(time.nanos) / 1_000_000
+            });
+        if self.resuming && self.is_known_to_be_old(received) {
             return false;
         }
         self.newest = self.newest.max(received);
@@ -325,10 +335,10 @@ mod tests {
             json: true,
             left: None,
             resuming: false,
-            everything: false,
+            began: Some(1_000_000),
             seen: HashSet::new(),
             order: VecDeque::new(),
-            newest: 1000,
+            newest: 0,
         }
     }
 
@@ -358,7 +368,7 @@ mod tests {
         assert!(printer.is_new(&line("a", 1000)));
         assert!(printer.is_new(&line("b", 1001)));
         printer.resuming = true;
-        assert!(!printer.is_new(&line("older than the tail", 100)));
+        assert!(!printer.is_new(&line("older than the tail", 999)));
         assert!(!printer.is_new(&line("a", 1000)));
         assert!(!printer.is_new(&line("b", 1001)));
         assert!(printer.is_new(&line("came while away", 1001)));

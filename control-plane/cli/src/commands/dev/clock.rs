@@ -17,8 +17,3 @@ impl Clock for SystemClock {
         }))
     }
 }
-
-/// Seconds since 1970.
-pub(crate) fn now_seconds() -> i64 {
-    SystemClock.now().seconds()
-}

@@ -24,12 +24,15 @@ const REFUSALS_SHOWN: u32 = 20;
 /// Refusals remembered as shown.
 const REFUSALS_REMEMBERED: usize = 1000;
 
-/// Takes what the starter's webhook is due, through the API that any team would use. Returns when whoever reads our output is gone.
+/// Takes what the starter's webhook is due, through the API that any team would use. Never ends.
 pub(crate) async fn deliveries(api: &Api) {
     let mut backoff = BACKOFF.0;
     loop {
         match subscribe(api, &mut backoff).await {
-            Err(Ended::Output) => return,
+            Err(Ended::Output) => {
+                tracing::debug!("nobody reads our output: nothing more is taken");
+                std::future::pending::<()>().await;
+            }
             Err(Ended::Stream(status)) if status.code() == Code::NotFound => {
                 tracing::debug!("the starter's webhook is gone: nothing to take");
                 std::future::pending::<()>().await;
@@ -101,7 +104,7 @@ fn delivered(lease: &v1::SubscribeResponse) -> String {
     ))
 }
 
-/// Shows what is turned away, a line each, on stderr.
+/// Shows what is turned away, a line each, on stderr. Never ends.
 pub(crate) async fn refusals(api: &Api) {
     let mut shown = Shown::default();
     loop {
