@@ -1,24 +1,18 @@
 //! `get`: lists and single resources.
 
-use std::future::Future;
+mod fetch;
+mod functions;
 
 use hookplane_proto::v1;
 use serde::Serialize;
 
-use super::{items, pages};
+use super::items;
 use crate::args::{Format, Get, Resource};
 use crate::connect::Api;
 use crate::failure::Failure;
-use crate::names::{self, Name};
+use crate::names::Name;
 use crate::output::table::Table;
 use crate::output::{self, Item};
-
-/// Resources asked for at a time.
-const PAGE: u32 = 500;
-/// Events carry their bodies: at most this many at a time.
-const EVENTS_PAGE: u32 = 50;
-/// A refusal is remembered in a bounded ring: all of it fits.
-const REFUSALS: u32 = 1000;
 
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
@@ -56,7 +50,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
     match get.resource {
         Resource::Orgs => show(
             format,
-            orgs(api, &name).await?,
+            fetch::orgs(api, &name).await?,
             items::org,
             Table::new(&["NAME", "DISPLAY NAME", "CREATED"]),
             |org| {
@@ -69,7 +63,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         ),
         Resource::Connectors => show(
             format,
-            connectors(api, &name).await?,
+            fetch::connectors(api, &name).await?,
             items::connector,
             Table::new(&["NAME", "DISPLAY NAME", "FUNCTIONS", "CONFIDENCE"]),
             |connector| {
@@ -87,10 +81,14 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Functions => functions(format, connectors(api, &Name::default()).await?, &name),
+        Resource::Functions => functions::show_functions(
+            format,
+            fetch::connectors(api, &Name::default()).await?,
+            &name,
+        ),
         Resource::Groups => show(
             format,
-            groups(api, &name).await?,
+            fetch::groups(api, &name).await?,
             items::group,
             Table::new(&["NAME", "CONNECTOR", "EVENTS", "LIVE", "CALLBACK URL"]),
             |group| {
@@ -112,7 +110,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         ),
         Resource::Webhooks => show(
             format,
-            webhooks(api, &name).await?,
+            fetch::webhooks(api, &name).await?,
             items::webhook,
             Table::new(&["NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "FILTER"]),
             |webhook| {
@@ -133,7 +131,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         Resource::Events => events(format, api, &name).await,
         Resource::Deliveries => show(
             format,
-            deliveries(api, &name).await?,
+            fetch::deliveries(api, &name).await?,
             |delivery| (items::delivery(delivery.clone()), delivery),
             Table::new(&[
                 "ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "EVENT", "REASON",
@@ -152,7 +150,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         ),
         Resource::Refusals => show(
             format,
-            refusals(api, &name).await?,
+            fetch::refusals(api, &name).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
             Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
             |(_, refusal)| {
@@ -168,7 +166,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         ),
         Resource::Listeners => show(
             format,
-            listeners(api, &name).await?,
+            fetch::listeners(api, &name).await?,
             |listener| (items::listener(listener.clone()), listener),
             Table::new(&["NAME", "POOL", "VERSION", "READY", "REVISION", "PROBLEMS"]),
             |(_, listener)| {
@@ -259,109 +257,8 @@ fn live(status: &serde_json::Value) -> String {
     }
 }
 
-async fn one<T>(
-    response: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-) -> Result<Vec<T>, Failure> {
-    Ok(vec![response.await?.into_inner()])
-}
-
-async fn orgs(api: &Api, name: &Name) -> Result<Vec<v1::Org>, Failure> {
-    if name.len() == 1 {
-        return one(api.orgs().get_org(v1::GetOrgRequest { name: name.org() })).await;
-    }
-    pages(|page_token| async {
-        let request = v1::ListOrgsRequest {
-            page_size: PAGE,
-            page_token,
-        };
-        let page = api.orgs().list_orgs(request).await?.into_inner();
-        Ok((page.orgs, page.next_page_token))
-    })
-    .await
-}
-
-async fn connectors(api: &Api, name: &Name) -> Result<Vec<v1::Connector>, Failure> {
-    if name.len() > 0 {
-        return one(api.connectors().get_connector(v1::GetConnectorRequest {
-            name: name.connector(),
-        }))
-        .await;
-    }
-    pages(|page_token| async {
-        let request = v1::ListConnectorsRequest {
-            parent: "orgs/-".to_owned(),
-            page_size: PAGE,
-            page_token,
-        };
-        let page = api
-            .connectors()
-            .list_connectors(request)
-            .await?
-            .into_inner();
-        Ok((page.connectors, page.next_page_token))
-    })
-    .await
-}
-
-async fn groups(api: &Api, name: &Name) -> Result<Vec<v1::WebhookGroup>, Failure> {
-    if name.len() == 2 {
-        return one(api
-            .groups()
-            .get_webhook_group(v1::GetWebhookGroupRequest { name: name.group() }))
-        .await;
-    }
-    pages(|page_token| async {
-        let request = v1::ListWebhookGroupsRequest {
-            parent: name.org(),
-            page_size: PAGE,
-            page_token,
-        };
-        let page = api
-            .groups()
-            .list_webhook_groups(request)
-            .await?
-            .into_inner();
-        Ok((page.webhook_groups, page.next_page_token))
-    })
-    .await
-}
-
-async fn webhooks(api: &Api, name: &Name) -> Result<Vec<v1::Webhook>, Failure> {
-    if name.len() == 3 {
-        return one(api.webhooks().get_webhook(v1::GetWebhookRequest {
-            name: name.webhook(),
-        }))
-        .await;
-    }
-    pages(|page_token| async {
-        let request = v1::ListWebhooksRequest {
-            parent: name.group(),
-            page_size: PAGE,
-            page_token,
-        };
-        let page = api.webhooks().list_webhooks(request).await?.into_inner();
-        Ok((page.webhooks, page.next_page_token))
-    })
-    .await
-}
-
 async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
-    let events = if name.len() == 3 || names::is_id(name.last()) {
-        let name = format!("events/{}", name.last());
-        one(api.events().get_event(v1::GetEventRequest { name })).await?
-    } else {
-        pages(|page_token| async {
-            let request = v1::ListEventsRequest {
-                parent: name.group(),
-                page_size: EVENTS_PAGE,
-                page_token,
-                ..Default::default()
-            };
-            let page = api.events().list_events(request).await?.into_inner();
-            Ok((page.events, page.next_page_token))
-        })
-        .await?
-    };
+    let events = fetch::events(api, name).await?;
     let headings = Table::new(&[
         "ID",
         "GROUP",
@@ -396,157 +293,9 @@ async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
     )
 }
 
-async fn deliveries(api: &Api, name: &Name) -> Result<Vec<v1::Delivery>, Failure> {
-    if name.len() == 4 || names::is_id(name.last()) {
-        let name = format!("deliveries/{}", name.last());
-        return one(api.events().get_delivery(v1::GetDeliveryRequest { name })).await;
-    }
-    pages(|page_token| async {
-        let request = v1::ListDeliveriesRequest {
-            parent: name.webhook(),
-            page_size: PAGE,
-            page_token,
-            ..Default::default()
-        };
-        let page = api.events().list_deliveries(request).await?.into_inner();
-        Ok((page.deliveries, page.next_page_token))
-    })
-    .await
-}
-
-async fn refusals(api: &Api, name: &Name) -> Result<Vec<v1::Refusal>, Failure> {
-    let request = v1::ListRefusalsRequest {
-        parent: name.group(),
-        page_size: REFUSALS,
-    };
-    Ok(api
-        .events()
-        .list_refusals(request)
-        .await?
-        .into_inner()
-        .refusals)
-}
-
-async fn listeners(api: &Api, name: &Name) -> Result<Vec<v1::Listener>, Failure> {
-    let mut all = api
-        .config()
-        .list_listeners(v1::ListListenersRequest {})
-        .await?
-        .into_inner()
-        .listeners;
-    if name.len() > 0 {
-        all.retain(|listener| listener.name == name.last());
-        if all.is_empty() {
-            return Err(Failure::new(format!(
-                "no listener `{}` is connected",
-                name.last()
-            )));
-        }
-    }
-    Ok(all)
-}
-
-fn functions(format: Format, connectors: Vec<v1::Connector>, name: &Name) -> Result<(), Failure> {
-    let mut found = Vec::new();
-    for connector in connectors {
-        let metadata = connector.metadata.unwrap_or_default();
-        for function in connector.spec.unwrap_or_default().functions {
-            if wanted(name, &metadata, &function.name) {
-                found.push((metadata.clone(), function));
-            }
-        }
-    }
-    if found.is_empty() && name.len() > 0 {
-        return Err(
-            Failure::new("no such function").hint("`hookplane get functions` lists them all")
-        );
-    }
-    let mut table = Table::new(&["NAME", "DISPLAY NAME", "EVENTS", "DESCRIPTION"]);
-    if let [(_, function)] = found.as_slice() {
-        table.after(&about(function));
-    }
-    show(
-        format,
-        found,
-        |(metadata, function)| (items::function(&metadata, function), metadata),
-        table,
-        |(item, metadata)| {
-            vec![
-                path(&[&metadata.org, &metadata.name, &item.spec.name]),
-                item.spec.display_name.clone(),
-                format!(
-                    "{}{}",
-                    item.spec.events.len(),
-                    if item.spec.open_events {
-                        " and others"
-                    } else {
-                        ""
-                    }
-                ),
-                item.spec.description.clone(),
-            ]
-        },
-    )
-}
-
-fn wanted(name: &Name, connector: &v1::Metadata, function: &str) -> bool {
-    match name.len() {
-        0 => true,
-        1 => connector.name == name.part(0),
-        2 => {
-            (connector.org.is_empty() && connector.name == name.part(0) && function == name.part(1))
-                || (connector.org == name.part(0) && connector.name == name.part(1))
-        }
-        _ => {
-            connector.org == name.part(0)
-                && connector.name == name.part(1)
-                && function == name.part(2)
-        }
-    }
-}
-
-/// The events and the set-up of one function. `*` marks events with a sample.
-fn about(function: &v1::ConnectorFunction) -> String {
-    let mut text = String::from("\nEvents (those with * have a sample for `hookplane send`):\n");
-    for event in &function.events {
-        let mark = if event.sample.is_some() { "*" } else { " " };
-        text.push_str(format!("  {mark} {:32} {}", event.name, event.description).trim_end());
-        text.push('\n');
-    }
-    if !function.setup.is_empty() {
-        text.push_str(&format!("\nSet-up:\n{}\n", function.setup.trim_end()));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_function_is_wanted_by_its_path() -> Result<(), Failure> {
-        let built_in = v1::Metadata {
-            name: "github".into(),
-            ..Default::default()
-        };
-        let own = v1::Metadata {
-            org: "acme".into(),
-            name: "erp".into(),
-            ..Default::default()
-        };
-        for (name, connector, yes) in [
-            ("github", &built_in, true),
-            ("github/webhooks", &built_in, true),
-            ("github/apps", &built_in, false),
-            ("acme/erp", &own, true),
-            ("acme/erp/webhooks", &own, true),
-            ("github", &own, false),
-        ] {
-            let name = Name::parse(Some(name), 3, "")?;
-            assert_eq!(wanted(&name, connector, "webhooks"), yes, "{name:?}");
-        }
-        Ok(())
-    }
 
     #[test]
     fn live_says_why_it_is_not() {
