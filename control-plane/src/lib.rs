@@ -10,6 +10,7 @@
 pub mod catalogue;
 pub mod config;
 pub mod context;
+pub mod installation;
 pub mod keys;
 pub mod log;
 pub mod manifest;

@@ -2,5 +2,6 @@
 
 pub mod campaign;
 pub mod http;
+pub mod log_suite;
 pub mod product;
 pub mod signers;

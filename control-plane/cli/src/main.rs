@@ -1,2 +1,50 @@
-//! cli
-fn main() {}
+//! The `hookplane` command: both servers for a laptop, and every client command.
+//!
+//! Client commands speak gRPC and nothing else; only `dev` opens the stores. Data goes to stdout, everything else to stderr.
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+
+mod args;
+mod commands;
+mod connect;
+mod failure;
+mod names;
+mod output;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    install_telemetry();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::Failure::from(error).report(),
+    };
+    runtime.block_on(async {
+        let shutdown = match signals::install() {
+            Ok(shutdown) => shutdown,
+            Err(error) => return failure::Failure::from(error).report(),
+        };
+        match commands::run(args, shutdown).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.report(),
+        }
+    })
+}
+
+fn install_telemetry() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,hookplane=info,hookplane_control_plane=info,hookplane_listener=info")
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

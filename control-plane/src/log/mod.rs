@@ -3,6 +3,8 @@
 //! The promise everything rests on: when [`DeliveryLog::append`] answers [`Appended::Kept`], the event, its dedup row and one delivery per
 //! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
 
+pub mod embedded;
+
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -20,6 +22,8 @@ pub struct NewCallback {
     pub events: Vec<NewEvent>,
     /// From the group: refuse signed bytes that were seen under another delivery id.
     pub refuse_suspected_replays: bool,
+    /// From the group: how long a repeat is known as one. What was seen longer ago doesn't count.
+    pub dedup_window: Duration,
 }
 
 /// One event with what tells its repeats and what it becomes.

@@ -6,6 +6,10 @@
 //! A backend promises: a transaction is atomic and durable before [`Store::commit`] returns; a watch brings every change after its
 //! revision, in order, once, and all changes of one revision together.
 
+mod embedded;
+
+pub use embedded::EmbeddedStore;
+
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -45,7 +49,7 @@ pub enum Write {
     Delete(String),
 }
 
-/// All or nothing. At most [`MAX_WRITES`] writes and checks together.
+/// All or nothing. At most [`MAX_WRITES`] writes and checks together, and [`MAX_TRANSACTION_BYTES`].
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
     /// Keys and what must hold for them.
@@ -59,6 +63,9 @@ pub const MAX_WRITES: usize = 128;
 
 /// A value's size, in bytes: below what etcd takes in one request (1.5 MiB).
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
+
+/// Keys and values of one transaction together, in bytes: likewise.
+pub const MAX_TRANSACTION_BYTES: usize = 1280 * 1024;
 
 /// All changes of one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]

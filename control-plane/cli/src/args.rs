@@ -1,0 +1,413 @@
+//! What can be typed. The help is written to be learnt from.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
+/// filtered, to the teams that asked.
+#[derive(Debug, Parser)]
+#[command(name = "hookplane", version, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
+pub(crate) struct Args {
+    /// Address of the API, as in http://127.0.0.1:8081 [default: what `dev` wrote into the data directory]
+    #[arg(
+        long = "api",
+        id = "top_api",
+        env = "HOOKPLANE_API",
+        value_name = "ADDR"
+    )]
+    pub(crate) api: Option<String>,
+    /// Bearer token [default: the data directory's, sent to loopback addresses only]
+    #[arg(
+        long = "token",
+        id = "top_token",
+        env = "HOOKPLANE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub(crate) token: Option<String>,
+    /// Where `dev` keeps everything [default: ./hookplane-data]
+    #[arg(
+        long = "data-dir",
+        id = "top_data_dir",
+        env = "HOOKPLANE_DATA_DIR",
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the API is. Accepted before and after the command's name.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Client {
+    /// Address of the API (or HOOKPLANE_API, or the data directory's)
+    #[arg(long, value_name = "ADDR", help_heading = "Connection")]
+    pub(crate) api: Option<String>,
+    /// Bearer token (or HOOKPLANE_TOKEN, or the data directory's)
+    #[arg(long, value_name = "TOKEN", help_heading = "Connection")]
+    pub(crate) token: Option<String>,
+    /// Data directory of a `hookplane dev` (or HOOKPLANE_DATA_DIR)
+    #[arg(long, value_name = "DIR", help_heading = "Connection")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process on this machine, and print a line to paste
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Dev),
+    /// Create and update what a manifest file says; never delete
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(Apply),
+    /// Show resources, as a table, JSON, or manifests that can be applied again
+    #[command(after_help = GET_EXAMPLES)]
+    Get(Get),
+    /// Delete an org, a connector of an org's own, a group or a webhook
+    #[command(after_help = DELETE_EXAMPLES)]
+    Delete(Delete),
+    /// Copy a webhook
+    #[command(subcommand)]
+    Clone(Clone),
+    /// Print deliveries as they are made. Reads, and never takes them from a subscriber
+    #[command(after_help = TAIL_EXAMPLES)]
+    Tail(Tail),
+    /// Post a signed sample callback to a group, as its provider would, and show what became of it
+    #[command(after_help = SEND_EXAMPLES)]
+    Send(Send),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  hookplane completions bash > ~/.local/share/bash-completion/completions/hookplane\n  hookplane completions fish > ~/.config/fish/completions/hookplane.fish"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Dev {
+    /// Where everything is kept: configuration, events, keys, the token [default: HOOKPLANE_DATA_DIR or ./hookplane-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address that takes callbacks; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Address of the API; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub(crate) api: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Apply {
+    /// The manifest file, YAML or JSON; `-` for stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Check and show the plan, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Don't wait until every listener runs the change
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Get {
+    /// What to show; singular is fine
+    #[arg(value_enum)]
+    pub(crate) resource: Resource,
+    /// ORG/GROUP/WEBHOOK as far as it goes; everything without one
+    pub(crate) name: Option<String>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Delete {
+    /// org, connector, group or webhook
+    #[arg(value_enum)]
+    pub(crate) resource: Resource,
+    /// Its whole name, as in acme/shop-prod/order-paid
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Clone {
+    /// Copy the template, or any webhook, within its group
+    #[command(
+        after_help = "Example: a webhook of your own from the group's blank template\n  hookplane clone webhook acme/shop-prod/template order-paid --label 'Order paid' --event orders/paid --active"
+    )]
+    Webhook(CloneWebhook),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CloneWebhook {
+    /// What is copied: ORG/GROUP/WEBHOOK
+    pub(crate) from: String,
+    /// The copy's name
+    pub(crate) new: String,
+    /// Its label [default: the original's]
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// An event it takes; may be repeated [default: the original's]
+    #[arg(long = "event", value_name = "EVENT")]
+    pub(crate) events: Vec<String>,
+    /// Active from the start; a copy is inactive otherwise
+    #[arg(long)]
+    pub(crate) active: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tail {
+    /// ORG/GROUP/WEBHOOK as far as it goes; everything without one
+    pub(crate) name: Option<String>,
+    /// How to print it: text, or a JSON object a line
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: TailFormat,
+    /// Begin with the oldest that is kept
+    #[arg(long)]
+    pub(crate) from_start: bool,
+    /// End after this many lines
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<u64>,
+    /// End at the newest instead of waiting for more
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// Also events that no webhook matched
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// Also a line for each change of a delivery's status
+    #[arg(long)]
+    pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Send {
+    /// The group: ORG/GROUP
+    pub(crate) group: String,
+    /// An event of its connector that has a sample; `hookplane get functions CONNECTOR/FUNCTION` lists them
+    pub(crate) event: String,
+    /// Sign here with the secret in this file, instead of having the control plane sign with the group's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TailFormat {
+    #[value(alias = "table")]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Resource {
+    #[value(alias = "org")]
+    Orgs,
+    #[value(alias = "connector")]
+    Connectors,
+    #[value(alias = "function")]
+    Functions,
+    #[value(alias = "group", alias = "webhookgroup", alias = "webhookgroups")]
+    Groups,
+    #[value(alias = "webhook")]
+    Webhooks,
+    #[value(alias = "event")]
+    Events,
+    #[value(alias = "delivery")]
+    Deliveries,
+    #[value(alias = "refusal")]
+    Refusals,
+    #[value(alias = "listener")]
+    Listeners,
+    #[value(alias = "destination", hide = true)]
+    Destinations,
+    #[value(alias = "token", hide = true)]
+    Tokens,
+}
+
+const TOP_EXAMPLES: &str = "\
+First steps:
+  hookplane dev                              everything on this machine; prints a line to paste
+  hookplane get connectors                   the providers it knows
+  hookplane get functions github             what a provider posts, and how to set it up
+  hookplane apply -f shop.yaml               groups and webhooks from a manifest
+  hookplane get groups                       their callback URLs, for the provider
+  hookplane send acme/shop-prod orders/paid  a signed sample, as the provider would post it
+  hookplane tail acme/shop-prod              watch deliveries
+  hookplane get refusals acme/shop-prod      what was turned away, and why
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
+
+const DEV_EXAMPLES: &str = "\
+Both servers run in this process and speak gRPC over loopback. On a first run it makes a starter: the org `demo`, the group
+`demo/github` and the webhook `demo/github/everything`. A small subscriber in this process takes what is delivered to that
+webhook and prints a line for each; every other webhook waits for a subscriber of yours.
+
+Examples:
+  hookplane dev
+  hookplane dev --data-dir /tmp/hooks --listen 127.0.0.1:0 --api 127.0.0.1:0
+
+Ctrl-C drains; a second one ends at once. RUST_LOG sets what is logged, as in RUST_LOG=debug.";
+
+const APPLY_EXAMPLES: &str = "\
+The whole file is checked first, and nothing is written if anything is wrong. Then the plan is shown and applied in order. A secret
+that is left out keeps the stored one. {env: NAME} and {file: PATH} are read here, never by the server; a relative PATH starts at the
+manifest's folder.
+
+Examples:
+  hookplane apply -f shop.yaml
+  hookplane apply -f shop.yaml --dry-run
+  hookplane get groups acme/shop-prod -o yaml | hookplane apply -f -
+
+A manifest:
+  apiVersion: hookplane.dev/v1
+  kind: WebhookGroup
+  metadata: {org: acme, name: shop-prod}
+  spec:
+    connector: shopify
+    signatureSecrets: [{env: SHOPIFY_SECRET}]
+    registeredEvents: [\"*\"]";
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  hookplane get groups                        all groups you may see, with their callback URLs
+  hookplane get webhooks acme/shop-prod       the webhooks of one group
+  hookplane get group acme/shop-prod -o yaml  as a manifest
+  hookplane get functions github/webhooks     its events, and the set-up in the provider's product
+  hookplane get events acme/shop-prod         what was kept
+  hookplane get deliveries acme/shop-prod -o json
+  hookplane get refusals                      what was turned away, and by which clause";
+
+const DELETE_EXAMPLES: &str = "\
+Deleting a group deletes its webhooks. An org is deleted once it is empty.
+
+Examples:
+  hookplane delete webhook acme/shop-prod/order-paid
+  hookplane delete group acme/shop-prod
+  hookplane delete org acme";
+
+const TAIL_EXAMPLES: &str = "\
+A line is one delivery: one event for one webhook, printed once, when it is created.
+
+Examples:
+  hookplane tail
+  hookplane tail acme/shop-prod/order-paid -o json --from-start
+  hookplane tail acme/shop-prod --from-start --no-follow | wc -l
+  hookplane tail --events --changes";
+
+const SEND_EXAMPLES: &str = "\
+The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
+
+Examples:
+  hookplane send demo/github push
+  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn connection_flags_stand_before_or_after_the_command() {
+        let before = parse("hookplane --api http://a get orgs").unwrap();
+        assert_eq!(before.api.as_deref(), Some("http://a"));
+        let after = parse("hookplane get orgs --api http://b --token t").unwrap();
+        let Command::Get(get) = after.command else {
+            panic!("get")
+        };
+        assert_eq!(get.client.api.as_deref(), Some("http://b"));
+    }
+
+    #[test]
+    fn dev_binds_where_it_is_told() {
+        let Command::Dev(dev) = parse("hookplane dev").unwrap().command else {
+            panic!("dev")
+        };
+        assert_eq!(
+            (dev.listen.as_str(), dev.api.as_str()),
+            ("127.0.0.1:8080", "127.0.0.1:8081")
+        );
+    }
+
+    #[test]
+    fn singular_and_plural_are_the_same() {
+        for (one, many) in [
+            ("org", "orgs"),
+            ("connector", "connectors"),
+            ("function", "functions"),
+            ("group", "groups"),
+            ("webhook", "webhooks"),
+            ("event", "events"),
+            ("delivery", "deliveries"),
+            ("refusal", "refusals"),
+            ("listener", "listeners"),
+            ("destination", "destinations"),
+            ("token", "tokens"),
+        ] {
+            let of = |word: &str| match parse(&format!("hookplane get {word}")).unwrap().command {
+                Command::Get(get) => get.resource,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(of(one), of(many));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        for line in [
+            "hookplane get nonsense",
+            "hookplane apply",
+            "hookplane frobnicate",
+            "hookplane tail --max x",
+            "hookplane serve",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_of_the_contract_is_taken() {
+        for line in [
+            "hookplane apply -f - --dry-run --no-wait",
+            "hookplane get groups acme/shop -o yaml",
+            "hookplane delete webhook acme/shop/paid",
+            "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
+            "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
+            "hookplane send acme/shop push --secret-file s",
+            "hookplane completions zsh",
+            "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+}

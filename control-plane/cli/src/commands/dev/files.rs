@@ -1,0 +1,130 @@
+//! The data directory: `token`, `api` and `seal.key` beside what the stores keep. Only its owner may read it.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use hookplane_control_plane::seal::SealKey;
+
+use crate::connect::{API_FILE, TOKEN_FILE};
+use crate::failure::Failure;
+
+/// In the data directory: the key that seals secrets.
+const SEAL_KEY_FILE: &str = "seal.key";
+/// Of the token: 256 random bits.
+const TOKEN_BYTES: usize = 32;
+
+/// An open data directory.
+pub(crate) struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Makes it when there is none.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::new(format!("data directory {}: {error}", path.display()))
+        };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(failed)?;
+        // Absolute, since it is printed for other terminals.
+        Ok(Self(path.canonicalize().map_err(failed)?))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The token, made once.
+    pub(crate) fn token(&self) -> Result<String, Failure> {
+        let path = self.0.join(TOKEN_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::new(format!("read {}: {error}", path.display()))),
+        }
+        let token = random_hex(TOKEN_BYTES)?;
+        self.write(TOKEN_FILE, &token)?;
+        Ok(token)
+    }
+
+    /// Says where the API is.
+    pub(crate) fn write_api(&self, url: &str) -> Result<(), Failure> {
+        self.write(API_FILE, url)
+    }
+
+    /// The key that seals secrets, made once.
+    pub(crate) fn seal_key(&self) -> Result<SealKey, Failure> {
+        let path = self.0.join(SEAL_KEY_FILE);
+        SealKey::load_or_create(&path)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    }
+
+    /// Whole or not at all, readable by the owner alone.
+    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let path = self.0.join(name);
+        let next = self.0.join(format!("{name}.new"));
+        let written = (|| {
+            // One left by a run that was killed may have another mode.
+            match std::fs::remove_file(&next) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&next)?;
+            file.write_all(format!("{text}\n").as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&next, &path)?;
+            std::fs::File::open(&self.0)?.sync_all()
+        })();
+        written.map_err(|error| Failure::new(format!("write {}: {error}", path.display())))
+    }
+}
+
+/// Random bytes as hex.
+pub(crate) fn random_hex(bytes: usize) -> Result<String, Failure> {
+    let mut random = vec![0u8; bytes];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_made_once_and_only_its_owner_may_read_it() -> Result<(), Failure> {
+        let path = std::env::temp_dir().join(format!("hookplane-dev-files-{}", std::process::id()));
+        let folder = DataDir::open(&path)?;
+        let token = folder.token()?;
+        assert_eq!(token.len(), 2 * TOKEN_BYTES);
+        assert_eq!(
+            DataDir::open(&path)?.token()?,
+            token,
+            "it survives a restart"
+        );
+        folder.write_api("http://127.0.0.1:1")?;
+        folder.write_api("http://127.0.0.1:2")?;
+        assert_eq!(
+            std::fs::read_to_string(path.join(API_FILE))?,
+            "http://127.0.0.1:2\n"
+        );
+        #[cfg(unix)]
+        for file in [TOKEN_FILE, API_FILE] {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(
+                std::fs::metadata(path.join(file))?.permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        std::fs::remove_dir_all(&path)?;
+        Ok(())
+    }
+}

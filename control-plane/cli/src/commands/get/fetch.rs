@@ -1,0 +1,172 @@
+//! Reading what `get` shows: one resource by its whole name, or all pages of a scope.
+
+use std::future::Future;
+
+use hookplane_proto::v1;
+
+use crate::commands::pages;
+use crate::connect::Api;
+use crate::failure::Failure;
+use crate::names::{self, Name};
+
+/// Resources asked for at a time.
+const PAGE: u32 = 500;
+/// Events carry their bodies: at most this many at a time.
+const EVENTS_PAGE: u32 = 50;
+/// A refusal is remembered in a bounded ring: all of it fits.
+const REFUSALS: u32 = 1000;
+
+async fn one<T>(
+    response: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<Vec<T>, Failure> {
+    Ok(vec![response.await?.into_inner()])
+}
+
+pub(super) async fn orgs(api: &Api, name: &Name) -> Result<Vec<v1::Org>, Failure> {
+    if name.len() == 1 {
+        return one(api.orgs().get_org(v1::GetOrgRequest { name: name.org() })).await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListOrgsRequest {
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api.orgs().list_orgs(request).await?.into_inner();
+        Ok((page.orgs, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn connectors(api: &Api, name: &Name) -> Result<Vec<v1::Connector>, Failure> {
+    if name.len() > 0 {
+        return one(api.connectors().get_connector(v1::GetConnectorRequest {
+            name: name.connector(),
+        }))
+        .await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListConnectorsRequest {
+            parent: "orgs/-".to_owned(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api
+            .connectors()
+            .list_connectors(request)
+            .await?
+            .into_inner();
+        Ok((page.connectors, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn groups(api: &Api, name: &Name) -> Result<Vec<v1::WebhookGroup>, Failure> {
+    if name.len() == 2 {
+        return one(api
+            .groups()
+            .get_webhook_group(v1::GetWebhookGroupRequest { name: name.group() }))
+        .await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListWebhookGroupsRequest {
+            parent: name.org(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api
+            .groups()
+            .list_webhook_groups(request)
+            .await?
+            .into_inner();
+        Ok((page.webhook_groups, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn webhooks(api: &Api, name: &Name) -> Result<Vec<v1::Webhook>, Failure> {
+    if name.len() == 3 {
+        return one(api.webhooks().get_webhook(v1::GetWebhookRequest {
+            name: name.webhook(),
+        }))
+        .await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListWebhooksRequest {
+            parent: name.group(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api.webhooks().list_webhooks(request).await?.into_inner();
+        Ok((page.webhooks, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn deliveries(api: &Api, name: &Name) -> Result<Vec<v1::Delivery>, Failure> {
+    if name.len() == 4 || names::is_id(name.last()) {
+        let name = format!("deliveries/{}", name.last());
+        return one(api.events().get_delivery(v1::GetDeliveryRequest { name })).await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListDeliveriesRequest {
+            parent: name.webhook(),
+            page_size: PAGE,
+            page_token,
+            ..Default::default()
+        };
+        let page = api.events().list_deliveries(request).await?.into_inner();
+        Ok((page.deliveries, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn refusals(api: &Api, name: &Name) -> Result<Vec<v1::Refusal>, Failure> {
+    let request = v1::ListRefusalsRequest {
+        parent: name.group(),
+        page_size: REFUSALS,
+    };
+    Ok(api
+        .events()
+        .list_refusals(request)
+        .await?
+        .into_inner()
+        .refusals)
+}
+
+pub(super) async fn listeners(api: &Api, name: &Name) -> Result<Vec<v1::Listener>, Failure> {
+    let mut all = api
+        .config()
+        .list_listeners(v1::ListListenersRequest {})
+        .await?
+        .into_inner()
+        .listeners;
+    if name.len() > 0 {
+        all.retain(|listener| listener.name == name.last());
+        if all.is_empty() {
+            return Err(Failure::new(format!(
+                "no listener `{}` is connected",
+                name.last()
+            )));
+        }
+    }
+    Ok(all)
+}
+
+pub(super) async fn events(api: &Api, name: &Name) -> Result<Vec<v1::Event>, Failure> {
+    if name.len() == 3 || names::is_id(name.last()) {
+        let name = format!("events/{}", name.last());
+        one(api.events().get_event(v1::GetEventRequest { name })).await
+    } else {
+        pages(|page_token| async {
+            let request = v1::ListEventsRequest {
+                parent: name.group(),
+                page_size: EVENTS_PAGE,
+                page_token,
+                ..Default::default()
+            };
+            let page = api.events().list_events(request).await?.into_inner();
+            Ok((page.events, page.next_page_token))
+        })
+        .await
+    }
+}

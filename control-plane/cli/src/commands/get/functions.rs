@@ -1,0 +1,118 @@
+//! Functions: the parts of connectors, with their events and how they are set up.
+
+use hookplane_proto::v1;
+
+use super::{path, show};
+use crate::args::Format;
+use crate::commands::items;
+use crate::failure::Failure;
+use crate::names::Name;
+use crate::output::table::Table;
+
+/// Functions, and for a single one its events and set-up.
+pub(super) fn show_functions(
+    format: Format,
+    connectors: Vec<v1::Connector>,
+    name: &Name,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for connector in connectors {
+        let metadata = connector.metadata.unwrap_or_default();
+        for function in connector.spec.unwrap_or_default().functions {
+            if wanted(name, &metadata, &function.name) {
+                found.push((metadata.clone(), function));
+            }
+        }
+    }
+    if found.is_empty() && name.len() > 0 {
+        return Err(
+            Failure::new("no such function").hint("`hookplane get functions` lists them all")
+        );
+    }
+    let mut table = Table::new(&["NAME", "DISPLAY NAME", "EVENTS", "DESCRIPTION"]);
+    if let [(_, function)] = found.as_slice() {
+        table.after(&about(function));
+    }
+    show(
+        format,
+        found,
+        |(metadata, function)| (items::function(&metadata, function), metadata),
+        table,
+        |(item, metadata)| {
+            vec![
+                path(&[&metadata.org, &metadata.name, &item.spec.name]),
+                item.spec.display_name.clone(),
+                format!(
+                    "{}{}",
+                    item.spec.events.len(),
+                    if item.spec.open_events {
+                        " and others"
+                    } else {
+                        ""
+                    }
+                ),
+                item.spec.description.clone(),
+            ]
+        },
+    )
+}
+
+fn wanted(name: &Name, connector: &v1::Metadata, function: &str) -> bool {
+    match name.len() {
+        0 => true,
+        1 => connector.name == name.part(0),
+        2 => {
+            (connector.org.is_empty() && connector.name == name.part(0) && function == name.part(1))
+                || (connector.org == name.part(0) && connector.name == name.part(1))
+        }
+        _ => {
+            connector.org == name.part(0)
+                && connector.name == name.part(1)
+                && function == name.part(2)
+        }
+    }
+}
+
+/// The events and the set-up of one function. `*` marks events with a sample.
+fn about(function: &v1::ConnectorFunction) -> String {
+    let mut text = String::from("\nEvents (those with * have a sample for `hookplane send`):\n");
+    for event in &function.events {
+        let mark = if event.sample.is_some() { "*" } else { " " };
+        text.push_str(format!("  {mark} {:32} {}", event.name, event.description).trim_end());
+        text.push('\n');
+    }
+    if !function.setup.is_empty() {
+        text.push_str(&format!("\nSet-up:\n{}\n", function.setup.trim_end()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_wanted_by_its_path() -> Result<(), Failure> {
+        let built_in = v1::Metadata {
+            name: "github".into(),
+            ..Default::default()
+        };
+        let own = v1::Metadata {
+            org: "acme".into(),
+            name: "erp".into(),
+            ..Default::default()
+        };
+        for (name, connector, yes) in [
+            ("github", &built_in, true),
+            ("github/webhooks", &built_in, true),
+            ("github/apps", &built_in, false),
+            ("acme/erp", &own, true),
+            ("acme/erp/webhooks", &own, true),
+            ("github", &own, false),
+        ] {
+            let name = Name::parse(Some(name), 3, "")?;
+            assert_eq!(wanted(&name, connector, "webhooks"), yes, "{name:?}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! `get`: lists and single resources.
+
+mod fetch;
+mod functions;
+
+use hookplane_proto::v1;
+use serde::Serialize;
+
+use super::items;
+use crate::args::{Format, Get, Resource};
+use crate::connect::Api;
+use crate::failure::Failure;
+use crate::names::Name;
+use crate::output::table::Table;
+use crate::output::{self, Item};
+
+/// What can be told without a server.
+pub(crate) fn check(get: &Get) -> Result<(), Failure> {
+    match get.resource {
+        Resource::Destinations | Resource::Tokens => Err(Failure::Usage(format!(
+            "{} are not in this version",
+            if get.resource == Resource::Tokens {
+                "tokens"
+            } else {
+                "destinations"
+            }
+        ))),
+        _ => name(get).map(|_| ()),
+    }
+}
+
+fn name(get: &Get) -> Result<Name, Failure> {
+    let (most, shape) = match get.resource {
+        Resource::Orgs => (1, "ORG"),
+        Resource::Connectors => (2, "CONNECTOR or ORG/CONNECTOR"),
+        Resource::Functions => (3, "CONNECTOR/FUNCTION or ORG/CONNECTOR/FUNCTION"),
+        Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
+        Resource::Webhooks => (3, "ORG/GROUP/WEBHOOK"),
+        Resource::Events => (3, "ORG/GROUP, or an event's id"),
+        Resource::Deliveries => (4, "ORG/GROUP/WEBHOOK, or a delivery's id"),
+        _ => (1, "LISTENER"),
+    };
+    Name::parse(get.name.as_deref(), most, shape)
+}
+
+/// Shows it.
+pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
+    let name = name(&get)?;
+    let format = get.output;
+    match get.resource {
+        Resource::Orgs => show(
+            format,
+            fetch::orgs(api, &name).await?,
+            items::org,
+            Table::new(&["NAME", "DISPLAY NAME", "CREATED"]),
+            |org| {
+                vec![
+                    org.metadata.name.clone(),
+                    org.spec.display_name.clone(),
+                    created(&org.metadata),
+                ]
+            },
+        ),
+        Resource::Connectors => show(
+            format,
+            fetch::connectors(api, &name).await?,
+            items::connector,
+            Table::new(&["NAME", "DISPLAY NAME", "FUNCTIONS", "CONFIDENCE"]),
+            |connector| {
+                let functions: Vec<&str> = connector
+                    .spec
+                    .functions
+                    .iter()
+                    .map(|function| function.name.as_str())
+                    .collect();
+                vec![
+                    path(&[&connector.metadata.org, &connector.metadata.name]),
+                    connector.spec.display_name.clone(),
+                    functions.join(", "),
+                    output::word(connector.spec.confidence().as_str_name(), "CONFIDENCE_"),
+                ]
+            },
+        ),
+        Resource::Functions => functions::show_functions(
+            format,
+            fetch::connectors(api, &Name::default()).await?,
+            &name,
+        ),
+        Resource::Groups => show(
+            format,
+            fetch::groups(api, &name).await?,
+            items::group,
+            Table::new(&["NAME", "CONNECTOR", "EVENTS", "LIVE", "CALLBACK URL"]),
+            |group| {
+                vec![
+                    path(&[&group.metadata.org, &group.metadata.name]),
+                    path(&[&group.spec.connector, &group.spec.function]),
+                    group.spec.registered_events.join(", "),
+                    if group.spec.disabled {
+                        "disabled".to_owned()
+                    } else {
+                        live(&group.status)
+                    },
+                    group.status["callbackUrl"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
+                ]
+            },
+        ),
+        Resource::Webhooks => show(
+            format,
+            fetch::webhooks(api, &name).await?,
+            items::webhook,
+            Table::new(&["NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "FILTER"]),
+            |webhook| {
+                vec![
+                    path(&[
+                        &webhook.metadata.org,
+                        &webhook.metadata.group,
+                        &webhook.metadata.name,
+                    ]),
+                    webhook.spec.label.clone(),
+                    if webhook.spec.active { "yes" } else { "no" }.to_owned(),
+                    webhook.spec.events.join(", "),
+                    live(&webhook.status),
+                    webhook.spec.filter.clone(),
+                ]
+            },
+        ),
+        Resource::Events => events(format, api, &name).await,
+        Resource::Deliveries => show(
+            format,
+            fetch::deliveries(api, &name).await?,
+            |delivery| (items::delivery(delivery.clone()), delivery),
+            Table::new(&[
+                "ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "EVENT", "REASON",
+            ]),
+            |(_, delivery)| {
+                vec![
+                    delivery.id.clone(),
+                    path(&[&delivery.org, &delivery.group, &delivery.webhook]),
+                    delivery.event_type.clone(),
+                    items::delivery_status(delivery),
+                    delivery.attempts.to_string(),
+                    delivery.event_id.clone(),
+                    delivery.reason.clone(),
+                ]
+            },
+        ),
+        Resource::Refusals => show(
+            format,
+            fetch::refusals(api, &name).await?,
+            |refusal| (items::refusal(refusal.clone()), refusal),
+            Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
+            |(_, refusal)| {
+                vec![
+                    items::time(&refusal.time).unwrap_or_default(),
+                    path(&[&refusal.org, &refusal.group]),
+                    refusal.status.to_string(),
+                    refusal.clause.clone(),
+                    refusal.remote_address.clone(),
+                    refusal.reason.clone(),
+                ]
+            },
+        ),
+        Resource::Listeners => show(
+            format,
+            fetch::listeners(api, &name).await?,
+            |listener| (items::listener(listener.clone()), listener),
+            Table::new(&["NAME", "POOL", "VERSION", "READY", "REVISION", "PROBLEMS"]),
+            |(_, listener)| {
+                let problems: Vec<&str> = listener
+                    .problems
+                    .iter()
+                    .map(|problem| problem.reason.as_str())
+                    .collect();
+                vec![
+                    listener.name.clone(),
+                    listener.pool.clone(),
+                    listener.software_version.clone(),
+                    if listener.ready { "yes" } else { "no" }.to_owned(),
+                    format!("{} of {}", listener.revision, listener.store_revision),
+                    problems.join("; "),
+                ]
+            },
+        ),
+        Resource::Destinations | Resource::Tokens => check(&get),
+    }
+}
+
+/// Something with an item to print, and perhaps more for the table.
+trait Printed {
+    type Metadata: Serialize;
+    type Spec: Serialize;
+    fn item(self) -> Item<Self::Metadata, Self::Spec>;
+}
+
+impl<M: Serialize, S: Serialize> Printed for Item<M, S> {
+    type Metadata = M;
+    type Spec = S;
+    fn item(self) -> Self {
+        self
+    }
+}
+
+impl<M: Serialize, S: Serialize, T> Printed for (Item<M, S>, T) {
+    type Metadata = M;
+    type Spec = S;
+    fn item(self) -> Item<M, S> {
+        self.0
+    }
+}
+
+fn show<T, P: Printed>(
+    format: Format,
+    resources: Vec<T>,
+    of: impl Fn(T) -> P,
+    mut table: Table,
+    row: impl Fn(&P) -> Vec<String>,
+) -> Result<(), Failure> {
+    let printed: Vec<P> = resources.into_iter().map(of).collect();
+    for one in &printed {
+        table.row(row(one));
+    }
+    let items: Vec<Item<P::Metadata, P::Spec>> = printed.into_iter().map(Printed::item).collect();
+    output::list(format, &items, table)
+}
+
+/// A path without its empty parts.
+fn path(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join("/")
+}
+
+fn created(metadata: &v1::Metadata) -> String {
+    items::time(&metadata.create_time).unwrap_or_default()
+}
+
+fn live(status: &serde_json::Value) -> String {
+    let live = &status["live"];
+    let problems: Vec<&str> = live["problems"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|problem| problem.as_str())
+        .collect();
+    match (live["applied"].as_bool(), live["connected"].as_u64()) {
+        _ if !problems.is_empty() => format!("no: {}", problems.join("; ")),
+        (Some(true), _) => "yes".to_owned(),
+        (_, None | Some(0)) => "no listener".to_owned(),
+        _ => "not yet".to_owned(),
+    }
+}
+
+async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
+    let events = fetch::events(api, name).await?;
+    let headings = Table::new(&[
+        "ID",
+        "GROUP",
+        "TYPE",
+        "RECEIVED",
+        "DELIVERY ID",
+        "DUPLICATES",
+        "FLAGS",
+    ]);
+    show(
+        format,
+        events,
+        |event| {
+            // A table shows no payload, so none is decoded for it.
+            let payload = (format != Format::Table)
+                .then(|| hookplane_rules::payload::to_json(&event))
+                .flatten();
+            (items::event(event.clone(), payload.as_deref()), event)
+        },
+        headings,
+        |(_, event)| {
+            vec![
+                event.id.clone(),
+                path(&[&event.org, &event.group]),
+                event.r#type.clone(),
+                items::time(&event.receive_time).unwrap_or_default(),
+                event.delivery_id.clone(),
+                event.duplicates.to_string(),
+                items::flags(event).join(", "),
+            ]
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_says_why_it_is_not() {
+        let of = |live: v1::Live| {
+            super::live(
+                &items::webhook(v1::Webhook {
+                    status: Some(v1::WebhookStatus { live: Some(live) }),
+                    ..Default::default()
+                })
+                .status,
+            )
+        };
+        assert_eq!(
+            of(v1::Live {
+                applied: true,
+                connected: 1,
+                problems: vec![]
+            }),
+            "yes"
+        );
+        assert_eq!(
+            of(v1::Live {
+                applied: false,
+                connected: 0,
+                problems: vec![]
+            }),
+            "no listener"
+        );
+        assert_eq!(
+            of(v1::Live {
+                applied: false,
+                connected: 2,
+                problems: vec!["bad".into()]
+            }),
+            "no: bad"
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! From the wire's messages to what is printed: metadata, spec, status.
+
+use hookplane_control_plane::manifest::API_VERSION;
+use hookplane_proto::v1;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::output::{Item, json, word};
+
+/// An org as a manifest.
+pub(crate) fn org(org: v1::Org) -> Item<v1::Metadata, v1::OrgSpec> {
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Org",
+        metadata: org.metadata.unwrap_or_default(),
+        spec: org.spec.unwrap_or_default(),
+        status: json!({}),
+    }
+}
+
+/// A connector as a manifest.
+pub(crate) fn connector(connector: v1::Connector) -> Item<v1::Metadata, v1::ConnectorSpec> {
+    let metadata = connector.metadata.unwrap_or_default();
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Connector",
+        status: json!({"builtIn": metadata.org.is_empty()}),
+        metadata,
+        spec: connector.spec.unwrap_or_default(),
+    }
+}
+
+/// A group as a manifest.
+pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGroupSpec> {
+    let status = group.status.unwrap_or_default();
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "WebhookGroup",
+        metadata: group.metadata.unwrap_or_default(),
+        spec: group.spec.unwrap_or_default(),
+        status: json!({
+            "callbackUrl": status.callback_url,
+            "retiringUrls": status.retiring_urls.iter().map(|retiring| json!({
+                "url": retiring.url,
+                "expireTime": time(&retiring.expire_time),
+            })).collect::<Vec<_>>(),
+            "live": live(status.live),
+            "connectorVersion": status.connector_version,
+            "connectorUpdateAvailable": status.connector_update_available,
+        }),
+    }
+}
+
+/// A webhook as a manifest.
+pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Webhook",
+        metadata: webhook.metadata.unwrap_or_default(),
+        spec: webhook.spec.unwrap_or_default(),
+        status: json!({"live": live(webhook.status.unwrap_or_default().live)}),
+    }
+}
+
+fn live(live: Option<v1::Live>) -> Value {
+    let live = live.unwrap_or_default();
+    json!({"applied": live.applied, "connected": live.connected, "problems": live.problems})
+}
+
+/// A function of a connector.
+pub(crate) fn function(
+    connector: &v1::Metadata,
+    function: v1::ConnectorFunction,
+) -> Item<Value, v1::ConnectorFunction> {
+    Item {
+        api_version: None,
+        kind: "ConnectorFunction",
+        metadata: json!({"org": connector.org, "connector": connector.name, "name": function.name}),
+        spec: function,
+        status: json!({}),
+    }
+}
+
+/// What an event is, apart from what became of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventSpec {
+    #[serde(rename = "type")]
+    event_type: String,
+    delivery_id: String,
+    external_id: String,
+    connector: String,
+    function: String,
+    method: String,
+    content_type: String,
+    query: String,
+    format: String,
+    headers: std::collections::BTreeMap<String, String>,
+    body_bytes: usize,
+    /// Exactly as it came; null when it can't be decoded.
+    payload: Option<Box<RawValue>>,
+}
+
+/// A kept event. `payload` is its JSON text, where it has one.
+pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, EventSpec> {
+    let status = json!({
+        "flags": flags(&event),
+        "duplicateOf": event.duplicate_of,
+        "duplicates": event.duplicates,
+        "unsignedValues": event.unsigned_values,
+        "verdicts": event.verdicts.iter().map(|verdict| json!({
+            "webhook": verdict.webhook,
+            "matched": verdict.matched,
+            "reason": verdict.reason,
+        })).collect::<Vec<_>>(),
+    });
+    Item {
+        api_version: None,
+        kind: "Event",
+        metadata: json!({
+            "org": event.org,
+            "group": event.group,
+            "name": event.id,
+            "createTime": time(&event.receive_time),
+        }),
+        spec: EventSpec {
+            format: word(event.format().as_str_name(), "PAYLOAD_FORMAT_"),
+            event_type: event.r#type,
+            delivery_id: event.delivery_id,
+            external_id: event.external_id,
+            connector: event.connector,
+            function: event.function,
+            method: event.method,
+            content_type: event.content_type,
+            query: event.query,
+            headers: event.headers,
+            body_bytes: event.body.len(),
+            payload: payload.and_then(json::raw),
+        },
+        status,
+    }
+}
+
+/// An event's flags, in words.
+pub(crate) fn flags(event: &v1::Event) -> Vec<String> {
+    event
+        .flags()
+        .map(|flag| word(flag.as_str_name(), "EVENT_FLAG_"))
+        .collect()
+}
+
+/// A delivery's status, in a word.
+pub(crate) fn delivery_status(delivery: &v1::Delivery) -> String {
+    word(delivery.status().as_str_name(), "DELIVERY_STATUS_")
+}
+
+/// A delivery.
+pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
+    Item {
+        api_version: None,
+        kind: "Delivery",
+        metadata: json!({
+            "org": delivery.org,
+            "group": delivery.group,
+            "webhook": delivery.webhook,
+            "name": delivery.id,
+            "createTime": time(&delivery.create_time),
+            "updateTime": time(&delivery.update_time),
+        }),
+        spec: json!({
+            "event": delivery.event_id,
+            "type": delivery.event_type,
+            "idempotencyKey": delivery.idempotency_key,
+        }),
+        status: json!({
+            "status": delivery_status(&delivery),
+            "attempts": delivery.attempts,
+            "reason": delivery.reason,
+        }),
+    }
+}
+
+/// What was turned away.
+pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
+    Item {
+        api_version: None,
+        kind: "Refusal",
+        metadata: json!({
+            "org": refusal.org,
+            "group": refusal.group,
+            "createTime": time(&refusal.time),
+        }),
+        spec: json!({
+            "method": refusal.method,
+            "headerNames": refusal.header_names,
+            "bodyBytes": refusal.body_bytes,
+            "remoteAddress": refusal.remote_address,
+            "listener": refusal.listener,
+        }),
+        status: json!({
+            "status": refusal.status,
+            "clause": refusal.clause,
+            "reason": refusal.reason,
+        }),
+    }
+}
+
+/// A connected listener.
+pub(crate) fn listener(listener: v1::Listener) -> Item<Value, Value> {
+    Item {
+        api_version: None,
+        kind: "Listener",
+        metadata: json!({
+            "name": listener.name,
+            "uid": listener.boot,
+            "createTime": time(&listener.connect_time),
+        }),
+        spec: json!({"pool": listener.pool, "softwareVersion": listener.software_version}),
+        status: json!({
+            "ready": listener.ready,
+            "revision": listener.revision,
+            "storeRevision": listener.store_revision,
+            "problems": listener.problems.iter().map(|problem| json!({
+                "uid": problem.uid,
+                "revision": problem.revision,
+                "reason": problem.reason,
+            })).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+/// A time as text; null without one.
+pub(crate) fn time(time: &Option<prost_types::Timestamp>) -> Option<String> {
+    time.as_ref().map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_is_whole_even_when_nothing_is() {
+        let item = group(v1::WebhookGroup::default());
+        assert_eq!(
+            item.status["live"],
+            json!({"applied": false, "connected": 0, "problems": []})
+        );
+    }
+
+    #[test]
+    fn an_event_shows_its_payload_exactly() {
+        let kept = v1::Event {
+            id: "e-1".into(),
+            org: "acme".into(),
+            r#type: "push".into(),
+            flags: vec![
+                v1::EventFlag::Test.into(),
+                v1::EventFlag::SuspectedReplay.into(),
+            ],
+            ..Default::default()
+        };
+        let text = serde_json::to_string(&event(kept, Some("{ \"a\": 12.50 }"))).unwrap();
+        assert!(text.contains(r#""payload":{"a":12.50}"#), "{text}");
+        assert!(
+            text.contains(r#""type":"push""#) && text.contains(r#""name":"e-1""#),
+            "{text}"
+        );
+        assert!(text.contains(r#"["test","suspected-replay"]"#), "{text}");
+    }
+
+    #[test]
+    fn a_delivery_says_its_status_in_a_word() {
+        let item = delivery(v1::Delivery {
+            status: v1::DeliveryStatus::Delivered.into(),
+            attempts: 1,
+            ..Default::default()
+        });
+        assert_eq!(item.status["status"], "delivered");
+    }
+}

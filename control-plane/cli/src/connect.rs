@@ -1,0 +1,394 @@
+//! Where the API is and which token goes there, told independently: flag, environment, data directory.
+//!
+//! The data directory's token administers everything, so it goes to loopback addresses only.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hookplane_proto::v1::config_service_client::ConfigServiceClient;
+use hookplane_proto::v1::connector_service_client::ConnectorServiceClient;
+use hookplane_proto::v1::event_service_client::EventServiceClient;
+use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
+use hookplane_proto::v1::org_service_client::OrgServiceClient;
+use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
+use hookplane_proto::v1::webhook_group_service_client::WebhookGroupServiceClient;
+use hookplane_proto::v1::webhook_service_client::WebhookServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::args::{Args, Client};
+use crate::failure::Failure;
+
+/// Without a word from the user.
+const DEFAULT_DATA_DIR: &str = "hookplane-data";
+/// In the data directory: the address of the API.
+pub(crate) const API_FILE: &str = "api";
+/// In the data directory: the token.
+pub(crate) const TOKEN_FILE: &str = "token";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An event carries its body (at most 25 MiB), and a page carries several.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+
+/// What flags and environment say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    api: Option<String>,
+    token: Option<String>,
+    data_dir: PathBuf,
+}
+
+impl Options {
+    /// The command's own flags first, then what stands before it or in the environment.
+    pub(crate) fn new(top: &Top, client: &Client) -> Self {
+        let given = |own: &Option<String>, top: &Option<String>| {
+            own.clone()
+                .or_else(|| top.clone())
+                .filter(|text| !text.is_empty())
+        };
+        Self {
+            api: given(&client.api, &top.api),
+            token: given(&client.token, &top.token),
+            data_dir: data_dir(client.data_dir.as_deref().or(top.data_dir.as_deref())),
+        }
+    }
+}
+
+/// The connection flags that stand before the command.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Top {
+    api: Option<String>,
+    token: Option<String>,
+    /// The data directory.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl From<&Args> for Top {
+    fn from(args: &Args) -> Self {
+        Self {
+            api: args.api.clone(),
+            token: args.token.clone(),
+            data_dir: args.data_dir.clone(),
+        }
+    }
+}
+
+/// The data directory meant.
+pub(crate) fn data_dir(given: Option<&Path>) -> PathBuf {
+    match given {
+        Some(path) if !path.as_os_str().is_empty() => path.to_owned(),
+        _ => PathBuf::from(DEFAULT_DATA_DIR),
+    }
+}
+
+/// An address and what is sent there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// A URL.
+    pub(crate) url: String,
+    /// None when there is none, or none that may go there.
+    token: Option<String>,
+    /// True when the data directory's token was kept back.
+    kept_back: bool,
+}
+
+impl Target {
+    /// Resolves address and token, each by itself.
+    pub(crate) fn resolve(options: &Options) -> Result<Self, Failure> {
+        let api = match &options.api {
+            Some(api) => api.clone(),
+            None => read(&options.data_dir, API_FILE)?.ok_or_else(|| {
+                Failure::new(format!(
+                    "no address of an API: there is none in {}",
+                    options.data_dir.display()
+                ))
+                .hint("start `hookplane dev`, or say where it is with --api or --data-dir")
+            })?,
+        };
+        let url = if api.contains("://") {
+            api
+        } else {
+            format!("http://{api}")
+        };
+        let uri: hyper::Uri = url.parse().map_err(|_| {
+            Failure::Usage(format!(
+                "`{url}` is no address of an API: write http://HOST:PORT"
+            ))
+        })?;
+        if uri.scheme_str() != Some("http") {
+            return Err(Failure::Usage(format!(
+                "`{url}`: this version speaks plain http:// to the API"
+            )));
+        }
+        let (token, kept_back) = match &options.token {
+            Some(token) => (Some(token.clone()), false),
+            None => {
+                let token = read(&options.data_dir, TOKEN_FILE)?;
+                let loopback = is_loopback(uri.host().unwrap_or_default());
+                let kept_back = token.is_some() && !loopback;
+                (token.filter(|_| loopback), kept_back)
+            }
+        };
+        Ok(Self {
+            url,
+            token,
+            kept_back,
+        })
+    }
+
+    /// This address with this token.
+    pub(crate) fn with_token(url: String, token: String) -> Self {
+        Self {
+            url,
+            token: Some(token),
+            kept_back: false,
+        }
+    }
+
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Api, Failure> {
+        if self.kept_back {
+            return Err(Failure::new(format!(
+                "no token for {}: the data directory's goes to loopback addresses only",
+                self.url
+            ))
+            .hint("give one with --token or HOOKPLANE_TOKEN"));
+        }
+        let bearer = match &self.token {
+            None => None,
+            Some(token) => {
+                let mut value: MetadataValue<Ascii> =
+                    format!("Bearer {token}").parse().map_err(|_| {
+                        Failure::Usage("the token has characters that no token has".to_owned())
+                    })?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        let endpoint = Endpoint::from_shared(self.url.clone())
+            .map_err(|error| Failure::Usage(format!("`{}`: {error}", self.url)))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let channel = endpoint.connect().await.map_err(|error| {
+            let mut reason = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(inner) = source {
+                reason = inner.to_string();
+                source = inner.source();
+            }
+            Failure::new(format!("can't reach the API at {}: {reason}", self.url))
+                .hint("is it running? `hookplane dev` starts one here; --api names another")
+        })?;
+        Ok(Api {
+            channel,
+            bearer: Bearer(bearer),
+        })
+    }
+}
+
+fn read(directory: &Path, file: &str) -> Result<Option<String>, Failure> {
+    let path = directory.join(file);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(format!("read {}: {error}", path.display()))),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds the token to each request.
+#[derive(Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+type Authorised = InterceptedService<Channel, Bearer>;
+
+/// A connection to the API.
+#[derive(Clone)]
+pub(crate) struct Api {
+    channel: Channel,
+    bearer: Bearer,
+}
+
+macro_rules! clients {
+    ($($method:ident: $client:ident, $what:literal;)*) => {
+        impl Api {$(
+            #[doc = $what]
+            pub(crate) fn $method(&self) -> $client<Authorised> {
+                $client::with_interceptor(self.channel.clone(), self.bearer.clone())
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            }
+        )*}
+    };
+}
+
+clients! {
+    orgs: OrgServiceClient, "Orgs.";
+    connectors: ConnectorServiceClient, "Connectors.";
+    groups: WebhookGroupServiceClient, "Webhook groups.";
+    webhooks: WebhookServiceClient, "Webhooks.";
+    events: EventServiceClient, "Events, deliveries, refusals, samples.";
+    manifests: ManifestServiceClient, "Whole files.";
+    config: ConfigServiceClient, "Listeners.";
+    subscriptions: SubscriptionServiceClient, "Deliveries to be taken.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("hookplane-cli-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn with(self, file: &str, text: &str) -> Self {
+            std::fs::write(self.0.join(file), text).unwrap();
+            self
+        }
+
+        fn options(&self, api: Option<&str>, token: Option<&str>) -> Options {
+            let client = Client {
+                api: api.map(str::to_owned),
+                token: token.map(str::to_owned),
+                data_dir: Some(self.0.clone()),
+            };
+            Options::new(&Top::default(), &client)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn address_and_token_come_from_the_data_directory() {
+        let folder = Folder::new("both")
+            .with(API_FILE, "http://127.0.0.1:9\n")
+            .with(TOKEN_FILE, "t0\n");
+        let target = Target::resolve(&folder.options(None, None)).unwrap();
+        assert_eq!(
+            target,
+            Target {
+                url: "http://127.0.0.1:9".into(),
+                token: Some("t0".into()),
+                kept_back: false
+            }
+        );
+    }
+
+    #[test]
+    fn address_and_token_are_told_independently() {
+        let folder = Folder::new("apart")
+            .with(API_FILE, "http://127.0.0.1:9")
+            .with(TOKEN_FILE, "t0");
+        let target = Target::resolve(&folder.options(Some("127.0.0.1:7"), None)).unwrap();
+        assert_eq!(
+            (target.url.as_str(), target.token.as_deref()),
+            ("http://127.0.0.1:7", Some("t0"))
+        );
+        let target = Target::resolve(&folder.options(None, Some("mine"))).unwrap();
+        assert_eq!(
+            (target.url.as_str(), target.token.as_deref()),
+            ("http://127.0.0.1:9", Some("mine"))
+        );
+    }
+
+    #[test]
+    fn the_data_directorys_token_goes_to_loopback_only() {
+        let folder = Folder::new("loopback").with(TOKEN_FILE, "t0");
+        for away in [
+            "http://10.0.0.1:8081",
+            "http://hooks.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+        ] {
+            let target = Target::resolve(&folder.options(Some(away), None)).unwrap();
+            assert_eq!((target.token, target.kept_back), (None, true), "{away}");
+        }
+        for here in ["http://127.0.0.2:1", "http://[::1]:1", "http://localhost:1"] {
+            let target = Target::resolve(&folder.options(Some(here), None)).unwrap();
+            assert_eq!(target.token.as_deref(), Some("t0"), "{here}");
+        }
+        let target =
+            Target::resolve(&folder.options(Some("http://10.0.0.1"), Some("mine"))).unwrap();
+        assert_eq!(
+            target.token.as_deref(),
+            Some("mine"),
+            "one that was given goes where it was sent"
+        );
+    }
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let top = Top {
+            api: Some("http://env".into()),
+            token: Some("env".into()),
+            data_dir: None,
+        };
+        let client = Client {
+            api: Some("http://flag".into()),
+            ..Client::default()
+        };
+        let target = Target::resolve(&Options::new(&top, &client)).unwrap();
+        assert_eq!(
+            (target.url.as_str(), target.token.as_deref()),
+            ("http://flag", Some("env"))
+        );
+    }
+
+    #[test]
+    fn without_an_address_the_hint_says_what_to_start() {
+        let folder = Folder::new("none");
+        let Err(Failure::Failed {
+            hint: Some(hint), ..
+        }) = Target::resolve(&folder.options(None, None))
+        else {
+            panic!("refused with a hint");
+        };
+        assert!(hint.contains("hookplane dev"));
+    }
+
+    #[test]
+    fn other_schemes_are_wrong_usage() {
+        let folder = Folder::new("scheme");
+        for url in ["https://a", "ftp://a"] {
+            assert!(
+                matches!(
+                    Target::resolve(&folder.options(Some(url), None)),
+                    Err(Failure::Usage(_))
+                ),
+                "{url}"
+            );
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Why a command ends with something other than 0, and what to do next.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// A command that didn't do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Wrong usage: 2.
+    Usage(String),
+    /// Refused or failed: 1.
+    Failed {
+        /// What went wrong.
+        message: String,
+        /// What to try.
+        hint: Option<String>,
+    },
+    /// Whoever read our output has closed it, and has what it wanted: 0.
+    PipeClosed,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with what to try next.
+    pub(crate) fn hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Failed { message, hint } => Self::Failed {
+                message,
+                hint: hint.or_else(|| Some(text.into())),
+            },
+            other => other,
+        }
+    }
+
+    /// Says it on stderr and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Usage(message) => (format!("error: {message}\n"), 2),
+            Self::Failed { message, hint } => {
+                let hint = hint
+                    .map(|hint| format!("hint: {hint}\n"))
+                    .unwrap_or_default();
+                (format!("error: {message}\n{hint}"), 1)
+            }
+            Self::PipeClosed => (String::new(), 0),
+        };
+        // With stderr closed there is nobody left to tell.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        ExitCode::from(code)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::PipeClosed
+        } else {
+            Self::new(error.to_string())
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let mut message = status.message().to_owned();
+        if let Some(details) = status.get_details_bad_request() {
+            for violation in details.field_violations {
+                message.push_str(&format!(
+                    "\n  {}: {}",
+                    violation.field, violation.description
+                ));
+            }
+        }
+        if message.is_empty() {
+            message = format!("{:?}", status.code());
+        }
+        let failure = Self::new(message);
+        match status.code() {
+            Code::Unauthenticated => failure.hint(
+                "give the token with --token or HOOKPLANE_TOKEN, or name the data directory of a running `hookplane dev` with --data-dir",
+            ),
+            Code::PermissionDenied => failure.hint("this token may not do that"),
+            Code::Unavailable => failure.hint("is the control plane running? `hookplane dev` starts one here"),
+            Code::Unimplemented => failure.hint("the server is of another version than this command"),
+            Code::Aborted => failure.hint("somebody else wrote in between: look again and repeat"),
+            _ => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    #[test]
+    fn a_status_names_the_fields_it_is_about() {
+        let details = ErrorDetails::with_bad_request_violation("spec.filter", "does not compile");
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "webhook is not valid", details);
+        let Failure::Failed { message, .. } = Failure::from(status) else {
+            panic!("failed");
+        };
+        assert_eq!(
+            message,
+            "webhook is not valid\n  spec.filter: does not compile"
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let error = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(matches!(Failure::from(error), Failure::PipeClosed));
+    }
+}

@@ -1,0 +1,95 @@
+//! What is printed. Data goes to stdout through [`line`]; the rest to stderr through [`note`].
+
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod yaml;
+
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Format;
+use crate::failure::Failure;
+use table::Table;
+
+/// One resource as all formats show it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Item<M, S> {
+    /// Only on what can be applied.
+    #[serde(rename = "apiVersion", skip_serializing_if = "Option::is_none")]
+    pub(crate) api_version: Option<&'static str>,
+    pub(crate) kind: &'static str,
+    pub(crate) metadata: M,
+    pub(crate) spec: S,
+    pub(crate) status: Value,
+}
+
+/// Prints a list in the format asked for.
+pub(crate) fn list<M: Serialize, S: Serialize>(
+    format: Format,
+    items: &[Item<M, S>],
+    table: Table,
+) -> Result<(), Failure> {
+    match format {
+        Format::Table => text(&table.render()),
+        Format::Json => text(&json::list(items)?),
+        Format::Yaml => text(&yaml::documents(items)?),
+    }
+}
+
+/// A line of data, flushed.
+pub(crate) fn line(line: &str) -> Result<(), Failure> {
+    text(&format!("{line}\n"))
+}
+
+/// Data, flushed.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A line for people. With stderr closed there is nobody to tell.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A name of a protobuf enum without its prefix, as the command line writes it: `suspected-replay`.
+pub(crate) fn word(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix)
+        .to_ascii_lowercase()
+        .replace('_', "-")
+}
+
+/// Text from outside for a terminal: control characters, which could move the cursor or worse, are shown instead of obeyed.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enum_names_become_words() {
+        assert_eq!(
+            word("EVENT_FLAG_SUSPECTED_REPLAY", "EVENT_FLAG_"),
+            "suspected-replay"
+        );
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert!(!visible("a\u{1b}[2Jb\nc").contains(['\u{1b}', '\n']));
+    }
+}

@@ -1,0 +1,477 @@
+//! The event log in one directory of this machine, on SQLite.
+//!
+//! ```text
+//!   callers ─▶ queue (bounded) ─▶ one writer: BEGIN, all that waits, COMMIT (syncs) ─▶ answers
+//!   readers ─▶ a few read-only connections, off the async workers
+//! ```
+//!
+//! - An answer leaves after the commit that holds it was synced. No timer decides what is kept.
+//! - A callback that fails for its own reason doesn't touch the others of its batch. No space: the batch is refused and the next one tried.
+//!   Any other failure of the disk: nothing is taken until the log is opened again.
+//! - One process at a time has the directory open.
+
+mod append;
+mod fault;
+mod files;
+mod leases;
+mod queue;
+mod read;
+mod retain;
+mod schema;
+mod tables;
+mod wal;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::Clock;
+use prost::Message;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
+    TailItem,
+};
+use fault::Fault;
+use queue::{Bounds, Call, Queue, Waiting};
+use tables::{Leases, Memory, Tables, Time, millis};
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Syncs each commit. Without it a crash of the machine loses what was acknowledged, and the receipt says `degraded`.
+    pub sync: bool,
+    /// Callbacks that may wait for the writer.
+    pub queue_callbacks: usize,
+    /// Bytes that may wait for the writer.
+    pub queue_bytes: usize,
+    /// Callbacks in one commit.
+    pub batch_callbacks: usize,
+    /// Bytes in one commit.
+    pub batch_bytes: usize,
+    /// Attempts before a delivery is dead.
+    pub max_attempts: u32,
+    /// Before the second attempt.
+    pub first_back_off: Duration,
+    /// It doubles up to this.
+    pub longest_back_off: Duration,
+    /// Reads at the same time.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync: true,
+            queue_callbacks: 4_096,
+            queue_bytes: 64 << 20,
+            batch_callbacks: 256,
+            batch_bytes: 4 << 20,
+            max_attempts: 10,
+            first_back_off: Duration::from_secs(1),
+            longest_back_off: Duration::from_secs(600),
+            readers: 4,
+        }
+    }
+}
+
+/// The most rows any read or lease answers with, whatever is asked.
+const MAX_ROWS: usize = 1_000;
+/// Deliveries dropped in one transaction.
+const DROP_STEP: i64 = 500;
+
+struct Shared {
+    queue: Queue,
+    clock: Arc<dyn Clock>,
+    newest: watch::Sender<Cursor>,
+    failing: AtomicBool,
+    failure: OnceLock<String>,
+    ended: watch::Sender<bool>,
+    readers: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Shared {
+    fn close_readers(&self) {
+        self.permits.close();
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// The embedded [`DeliveryLog`].
+pub struct EmbeddedLog {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    sync: bool,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in a directory, making it when there is none. Blocks: call it before serving.
+    pub fn open(
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Arc<Self>, LogError> {
+        if !options.sync {
+            tracing::warn!(
+                "the event log doesn't sync: what is acknowledged can be lost when the machine stops"
+            );
+        }
+        let (lock, path, db) = files::open(dir, options.sync)?;
+        let sync = options.sync;
+        let bounds = Bounds {
+            queue_pieces: options.queue_callbacks,
+            queue_bytes: options.queue_bytes,
+            batch_pieces: options.batch_callbacks,
+            batch_bytes: options.batch_bytes,
+        };
+        let permits = Semaphore::new(options.readers);
+        let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
+        let newest = Cursor(u64::try_from(memory.next_seq - 1).unwrap_or(0));
+        let shared = Arc::new(Shared {
+            queue: Queue::new(bounds),
+            clock,
+            newest: watch::Sender::new(newest),
+            failing: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            ended: watch::Sender::new(false),
+            readers: Mutex::default(),
+            permits,
+        });
+        let writer = writer::Writer {
+            changes: db.total_changes(),
+            db,
+            memory,
+            shared: shared.clone(),
+            lock,
+        };
+        std::thread::Builder::new()
+            .name("event-log".into())
+            .spawn(move || writer.run())
+            .map_err(|error| LogError::Failed(format!("start the writer: {error}")))?;
+        Ok(Arc::new(Self { shared, path, sync }))
+    }
+
+    async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, LogError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        if self.shared.failing.load(Ordering::Acquire) {
+            return Err(LogError::Failed(self.shared.failure().unwrap_or_default()));
+        }
+        let (work, answer) = Call::new(work);
+        self.shared.queue.push(Waiting { bytes, work })?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(LogError::Unavailable("the writer has ended".into())))
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, LogError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let closed = || LogError::Unavailable("it is closed".into());
+        let _permit = self.shared.permits.acquire().await.map_err(|_| closed())?;
+        let (shared, path, sync) = (self.shared.clone(), self.path.clone(), self.sync);
+        let read = move || {
+            let pooled = shared
+                .readers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => {
+                    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                    let connection = Connection::open_with_flags(&path, flags)?;
+                    schema::prepare(&connection, sync)?;
+                    connection.pragma_update(None, "query_only", true)?;
+                    connection
+                }
+            };
+            // One snapshot for all that is read.
+            connection.execute_batch("BEGIN")?;
+            let answer = work(&connection);
+            connection.execute_batch("COMMIT")?;
+            if !shared.permits.is_closed() {
+                shared
+                    .readers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(connection);
+            }
+            answer
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| LogError::Unavailable(format!("read: {error}")))?
+            .map_err(Fault::answer)
+    }
+}
+
+/// What the writer knows by heart, from what is stored.
+fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memory, Fault> {
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    let last: i64 = db.query_row(
+        "SELECT max((SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(seq), 0) FROM deliveries),
+                    (SELECT coalesce(max(seq), 0) FROM changes), coalesce((SELECT value FROM meta WHERE name = 'last_seq'), 0))",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut fresh = [0u8; 32];
+    getrandom::fill(&mut fresh)
+        .map_err(|error| Fault::Refused(format!("no random numbers: {error}")))?;
+    db.execute(
+        "INSERT INTO meta (name, value) VALUES ('token_key', ?1) ON CONFLICT (name) DO NOTHING",
+        [fresh],
+    )?;
+    let token_key = db.query_row(
+        "SELECT value FROM meta WHERE name = 'token_key'",
+        [],
+        |row| row.get(0),
+    )?;
+    let now = clock.now();
+    let mut memory = Memory {
+        next_seq: last + 1,
+        leases: Leases::default(),
+        due: tables::DueTimes::default(),
+        time: Time::new(now),
+        token_key,
+        options,
+    };
+    leases::void_all(&mut Tables {
+        db,
+        memory: &mut memory,
+        clock: now.0,
+    })?;
+    db.execute_batch("COMMIT")?;
+    memory.committed();
+    Ok(memory)
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+fn prepared(callback: NewCallback) -> append::Prepared {
+    let event = |new: super::NewEvent| append::PreparedEvent {
+        id: new.event.id.clone(),
+        group: new.event.group.clone(),
+        event_type: new.event.r#type.clone(),
+        received: new.event.receive_time.map_or(0, |at| {
+            at.seconds
+                .saturating_mul(1000)
+                .saturating_add(i64::from(at.nanos / 1_000_000))
+        }),
+        record: new.event.encode_to_vec(),
+        dedup: new.dedup,
+        deliveries: new.deliveries,
+    };
+    append::Prepared {
+        org: callback.org,
+        group_uid: callback.group_uid,
+        refuse_suspected_replays: callback.refuse_suspected_replays,
+        dedup_window: callback.dedup_window,
+        events: callback.events.into_iter().map(event).collect(),
+    }
+}
+
+#[async_trait::async_trait]
+impl DeliveryLog for EmbeddedLog {
+    fn receipt(&self) -> v1::Receipt {
+        if self.sync {
+            v1::Receipt::Synced
+        } else {
+            v1::Receipt::Degraded
+        }
+    }
+
+    async fn append(
+        &self,
+        callback: NewCallback,
+        deadline: tokio::time::Instant,
+    ) -> Result<Appended, LogError> {
+        let callback = prepared(callback);
+        let bytes = callback
+            .events
+            .iter()
+            .map(|event| event.record.len() + 512 * (1 + event.deliveries.len()))
+            .sum();
+        let write = self.write(bytes, move |tables| append::append(tables, &callback));
+        tokio::time::timeout_at(deadline, write)
+            .await
+            .unwrap_or_else(|_| Err(LogError::Unavailable("the disk was too slow".into())))
+    }
+
+    async fn lease(
+        &self,
+        webhook_uid: &str,
+        max: usize,
+        duration: Duration,
+    ) -> Result<Vec<Lease>, LogError> {
+        let webhook = webhook_uid.to_owned();
+        let leases = self
+            .write(64, move |tables| {
+                leases::lease(tables, &webhook, max.min(MAX_ROWS), duration)
+            })
+            .await?;
+        let decode = |lease: leases::RawLease| {
+            Ok(Lease {
+                token: lease.token,
+                delivery: lease.delivery.decode(),
+                event: lease.event.decode()?,
+                expires: hookplane_rules::Timestamp(lease.expires),
+            })
+        };
+        leases.into_iter().map(decode).collect()
+    }
+
+    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError> {
+        self.write(128 * settlements.len(), move |tables| {
+            settlements
+                .iter()
+                .map(|(token, settlement)| leases::settle(tables, token, settlement))
+                .collect()
+        })
+        .await
+    }
+
+    async fn event(&self, id: &str) -> Result<v1::Event, LogError> {
+        let wanted = id.to_owned();
+        let event = self.read(move |db| read::event(db, &wanted)).await?;
+        event
+            .ok_or_else(|| LogError::NotFound(format!("event {id}")))?
+            .decode()
+    }
+
+    async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError> {
+        let wanted = id.to_owned();
+        let delivery = self.read(move |db| read::delivery(db, &wanted)).await?;
+        Ok(delivery
+            .ok_or_else(|| LogError::NotFound(format!("delivery {id}")))?
+            .decode())
+    }
+
+    async fn events(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
+        let selection = selection.clone();
+        let rows = self
+            .read(move |db| read::events(db, &selection, before, limit.min(MAX_ROWS)))
+            .await?;
+        rows.into_iter()
+            .map(|(cursor, event)| Ok((cursor, event.decode()?)))
+            .collect()
+    }
+
+    async fn deliveries(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
+        let selection = selection.clone();
+        let rows = self
+            .read(move |db| read::deliveries(db, &selection, before, limit.min(MAX_ROWS)))
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(cursor, delivery)| (cursor, delivery.decode()))
+            .collect())
+    }
+
+    async fn tail(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        let selection = selection.clone();
+        let newest = *self.shared.newest.borrow();
+        let limit = limit.clamp(1, MAX_ROWS);
+        let (items, next) = self
+            .read(move |db| read::tail(db, &selection, after, newest, changes, limit))
+            .await?;
+        let items = items
+            .into_iter()
+            .map(read::RawItem::decode)
+            .collect::<Result<_, _>>()?;
+        Ok((items, next))
+    }
+
+    fn newest(&self) -> watch::Receiver<Cursor> {
+        self.shared.newest.subscribe()
+    }
+
+    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
+        let ids = delivery_ids.to_vec();
+        self.write(64 * ids.len(), move |tables| {
+            let mut replayed = 0;
+            for id in &ids {
+                if let Some((event, ordinal)) = read::parse_delivery_id(id) {
+                    replayed += u32::from(leases::replay(tables, event, ordinal)?);
+                }
+            }
+            Ok(replayed)
+        })
+        .await
+    }
+
+    async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
+        let mut dropped = 0;
+        loop {
+            let (webhook, reason) = (webhook_uid.to_owned(), reason.to_owned());
+            let some = self
+                .write(64, move |tables| {
+                    leases::drop_some(tables, &webhook, &reason, DROP_STEP)
+                })
+                .await?;
+            dropped += some;
+            if some == 0 {
+                return Ok(dropped);
+            }
+        }
+    }
+
+    async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
+        let now = self.shared.clock.now().0;
+        let horizon = now.saturating_sub(millis(retention.max_age));
+        let dedup_horizon = now.saturating_sub(millis(retention.dedup_age));
+        let mut sweep = retain::Sweep::default();
+        while !sweep.done {
+            sweep = self
+                .write(64, move |tables| retain::events(tables, horizon, sweep))
+                .await?;
+        }
+        while self
+            .write(64, move |tables| {
+                retain::rest(tables, horizon, dedup_horizon)
+            })
+            .await?
+        {}
+        Ok(sweep.events)
+    }
+
+    async fn close(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        self.shared.queue.close();
+        // An error means that the writer is gone, which is what is waited for.
+        drop(ended.wait_for(|ended| *ended).await);
+    }
+}

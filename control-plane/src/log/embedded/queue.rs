@@ -1,0 +1,196 @@
+//! What waits for the writer: bounded in pieces and in bytes, refused at once when full.
+//!
+//! There is no timer: what waits when the last commit left is the next batch, so a quiet log commits each callback by itself and a busy one
+//! many at a time.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::fault::Fault;
+use super::tables::Tables;
+use crate::log::LogError;
+
+/// One piece of work for the writer, done within a batch's transaction and answered after its commit.
+pub(super) trait Work: Send {
+    /// Does it. What it has to say is kept until the commit is known.
+    fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
+    /// Says how it ended.
+    fn answer(self: Box<Self>, committed: Result<(), LogError>);
+    /// Nobody waits for the answer any more, so it needn't be begun.
+    fn is_abandoned(&self) -> bool;
+}
+
+/// A piece of work that was not begun, with what it costs to keep waiting.
+pub(super) struct Waiting {
+    pub(super) bytes: usize,
+    pub(super) work: Box<dyn Work>,
+}
+
+/// How much may wait, and how much goes into one commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) queue_pieces: usize,
+    pub(super) queue_bytes: usize,
+    pub(super) batch_pieces: usize,
+    pub(super) batch_bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// Between the callers and the writer.
+pub(super) struct Queue {
+    bounds: Bounds,
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+/// What the writer is to do next.
+pub(super) enum Next {
+    /// Work, or nothing but the time having come.
+    Batch(Vec<Waiting>),
+    /// Everything was taken and nothing more will come.
+    Closed,
+}
+
+impl Queue {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            state: Mutex::default(),
+            ready: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; were it so, the queue would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a piece of work or refuses it, without waiting.
+    pub(super) fn push(&self, waiting: Waiting) -> Result<(), LogError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(LogError::Unavailable("it is closed".into()));
+        }
+        let full = state.waiting.len() >= self.bounds.queue_pieces
+            || (state.bytes > 0 && state.bytes + waiting.bytes > self.bounds.queue_bytes);
+        if full {
+            return Err(LogError::Unavailable(format!(
+                "{} callbacks wait to be written already",
+                state.waiting.len()
+            )));
+        }
+        state.bytes += waiting.bytes;
+        state.waiting.push_back(waiting);
+        drop(state);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work, at most until `until`, and takes all that fits one commit.
+    pub(super) fn take(&self, until: Option<Instant>) -> Next {
+        let mut state = self.state();
+        while state.waiting.is_empty() && !state.closed {
+            let Some(until) = until else {
+                state = self
+                    .ready
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let now = Instant::now();
+            if now >= until {
+                return Next::Batch(Vec::new());
+            }
+            state = self
+                .ready
+                .wait_timeout(state, until - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        if state.waiting.is_empty() {
+            return Next::Closed;
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = state.waiting.front() {
+            let fits = bytes + next.bytes <= self.bounds.batch_bytes;
+            if !batch.is_empty() && (batch.len() >= self.bounds.batch_pieces || !fits) {
+                break;
+            }
+            let Some(next) = state.waiting.pop_front() else {
+                break;
+            };
+            bytes += next.bytes;
+            state.bytes -= next.bytes;
+            batch.push(next);
+        }
+        Next::Batch(batch)
+    }
+
+    /// Refuses everything from now on. What waits is still taken.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.ready.notify_all();
+    }
+}
+
+/// A closure as a piece of work.
+pub(super) struct Call<T, F> {
+    work: Option<F>,
+    outcome: Option<T>,
+    reply: oneshot::Sender<Result<T, LogError>>,
+}
+
+impl<T, F> Call<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+{
+    /// The work, and where its answer comes.
+    pub(super) fn new(work: F) -> (Box<Self>, oneshot::Receiver<Result<T, LogError>>) {
+        let (reply, answer) = oneshot::channel();
+        (
+            Box::new(Self {
+                work: Some(work),
+                outcome: None,
+                reply,
+            }),
+            answer,
+        )
+    }
+}
+
+impl<T, F> Work for Call<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+{
+    fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(work(tables)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), LogError>) {
+        let Self { outcome, reply, .. } = *self;
+        let answer = committed.and_then(|()| {
+            outcome.ok_or_else(|| LogError::Unavailable("the work was not begun".into()))
+        });
+        // The caller may have gone: its deadline passed.
+        drop(reply.send(answer));
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}

@@ -1,0 +1,192 @@
+//! The one thread that writes: takes what waits, does it in one transaction, syncs, and only then answers.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::queue::{Next, Waiting};
+use super::tables::{Memory, Tables};
+use super::{Shared, files, leases, retain};
+use crate::log::{Cursor, LogError};
+
+/// When the write-ahead log is copied into the database: every 2,000 pages (8 MiB).
+const CHECKPOINT_PAGES: u64 = 2_000;
+/// When readers are made to let go of it, so that it can start anew: 64 MiB.
+const WAL_LIMIT_PAGES: i64 = 16_000;
+
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) memory: Memory,
+    pub(super) shared: Arc<Shared>,
+    /// Held for as long as anything may be written.
+    pub(super) lock: File,
+    /// Database changes since the last checkpoint, as a cheap measure of the write-ahead log.
+    pub(super) changes: u64,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        loop {
+            let time = self.memory.time;
+            let wakes = [
+                self.memory.leases.first().map(|(at, _)| at),
+                self.memory.due.first(),
+            ];
+            // Once failed there is nothing to wake for.
+            let until = if self.shared.failure().is_some() {
+                None
+            } else {
+                wakes.into_iter().flatten().min().map(|at| time.instant(at))
+            };
+            match self.shared.queue.take(until) {
+                Next::Batch(batch) => self.batch(batch),
+                Next::Closed => break,
+            }
+        }
+        if self.shared.failure().is_none()
+            && let Err(fault) =
+                retain_seq(&mut self).and_then(|()| files::checkpoint(&self.db, true).map(drop))
+        {
+            tracing::warn!(error = %fault.answer(), "closing the event log: the next start recovers it");
+        }
+        self.shared.close_readers();
+        drop(self.db);
+        drop(self.lock);
+        self.shared.ended.send_replace(true);
+    }
+
+    fn batch(&mut self, batch: Vec<Waiting>) {
+        let mut batch: Vec<_> = batch
+            .into_iter()
+            .map(|waiting| waiting.work)
+            .filter(|work| !work.is_abandoned())
+            .collect();
+        if let Some(failure) = self.shared.failure() {
+            for work in batch {
+                work.answer(Err(LogError::Failed(failure.clone())));
+            }
+            return;
+        }
+        let before = self.memory.next_seq;
+        let due = self.memory.due.come(self.memory.time.now());
+        if batch.is_empty()
+            && !due
+            && self
+                .memory
+                .leases
+                .expired(self.memory.time.now(), 1)
+                .is_empty()
+        {
+            return;
+        }
+        match self.transact(&mut batch) {
+            Ok(answers) => {
+                self.memory.committed();
+                let newest = Cursor(u64::try_from(self.memory.next_seq - 1).unwrap_or(0));
+                for (work, answer) in batch.into_iter().zip(answers) {
+                    work.answer(answer);
+                }
+                if due || self.memory.next_seq != before {
+                    self.shared.newest.send_replace(newest);
+                }
+                self.checkpoint();
+            }
+            Err(fault) => {
+                self.memory.undone();
+                let error = self.failed(fault);
+                for work in batch {
+                    work.answer(Err(LogError::Unavailable(error.to_string())));
+                }
+            }
+        }
+    }
+
+    /// One transaction: durable when this returns.
+    fn transact(
+        &mut self,
+        batch: &mut [Box<dyn super::queue::Work>],
+    ) -> Result<Vec<Result<(), LogError>>, Fault> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut tables = Tables {
+            db: &self.db,
+            memory: &mut self.memory,
+            clock: self.shared.clock.now().0,
+        };
+        let mut answers = Vec::with_capacity(batch.len());
+        leases::expire(&mut tables)?;
+        for work in batch {
+            match tables.whole(|tables| work.run(tables)) {
+                Ok(()) => answers.push(Ok(())),
+                Err(Fault::Own(error)) => answers.push(Err(error)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.db.prepare_cached("COMMIT")?.execute([])?;
+        Ok(answers)
+    }
+
+    /// Nothing of the batch is kept. After anything but a full disk, nothing more is taken.
+    fn failed(&mut self, fault: Fault) -> LogError {
+        let full = matches!(fault, Fault::Full(_));
+        let undone = self.db.is_autocommit() || self.db.execute_batch("ROLLBACK").is_ok();
+        let error = fault.answer();
+        if full && undone {
+            tracing::warn!(%error, "a batch was refused");
+        } else {
+            self.shared.fail(&error);
+        }
+        error
+    }
+
+    /// After the answers. SQLite would do it by itself, but without saying what went wrong.
+    fn checkpoint(&mut self) {
+        let changes = self.db.total_changes();
+        if changes - self.changes < CHECKPOINT_PAGES {
+            return;
+        }
+        self.changes = changes;
+        let done = files::checkpoint(&self.db, false).and_then(|pages| {
+            super::schema::verify(&self.db, self.memory.options.sync)?;
+            if pages > WAL_LIMIT_PAGES {
+                files::checkpoint(&self.db, true)
+            } else {
+                Ok(pages)
+            }
+        });
+        match done {
+            Ok(_) => {}
+            Err(Fault::Full(what)) => {
+                tracing::warn!(what, "the write-ahead log can't be copied: no space")
+            }
+            Err(fault) => {
+                let error = fault.answer();
+                self.shared.fail(&error);
+            }
+        }
+    }
+}
+
+fn retain_seq(writer: &mut Writer) -> Result<(), Fault> {
+    let clock = writer.shared.clock.now().0;
+    retain::remember_seq(&Tables {
+        db: &writer.db,
+        memory: &mut writer.memory,
+        clock,
+    })
+}
+
+impl Shared {
+    /// Why nothing more is taken.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
+    fn fail(&self, error: &LogError) {
+        tracing::error!(%error, "the event log takes no more writes until it is opened again");
+        drop(self.failure.set(error.to_string()));
+        self.failing.store(true, Ordering::Release);
+    }
+}

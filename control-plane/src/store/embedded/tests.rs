@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_stream::StreamExt;
+
+use super::*;
+use crate::store::Precondition;
+
+fn put(key: &str, value: &str) -> Transaction {
+    Transaction {
+        checks: Vec::new(),
+        writes: vec![Write::Put(
+            key.into(),
+            Bytes::copy_from_slice(value.as_bytes()),
+        )],
+    }
+}
+
+#[tokio::test]
+async fn a_second_opener_is_refused_and_told_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = EmbeddedStore::open(dir.path()).unwrap();
+    let Err(StoreError::Unavailable(message)) = EmbeddedStore::open(dir.path()) else {
+        panic!("two stores on one directory");
+    };
+    assert!(message.contains("another process"), "{message}");
+    drop(first);
+    EmbeddedStore::open(dir.path()).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart_with_its_epoch_and_revision() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let epoch = store.epoch().await.unwrap();
+    let revision = store.commit(put("v1/a", "1")).await.unwrap();
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(store.epoch().await.unwrap(), epoch);
+    assert_eq!(store.get("v1/a").await.unwrap().unwrap().revision, revision);
+    assert!(store.commit(put("v1/a", "2")).await.unwrap() > revision);
+    let other = tempfile::tempdir().unwrap();
+    let other = EmbeddedStore::open(other.path()).unwrap();
+    assert_ne!(other.epoch().await.unwrap(), epoch);
+}
+
+// Risk 12: the store compacted under a watcher.
+#[tokio::test]
+async fn compaction_forgets_old_versions_and_keeps_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open_keeping(dir.path(), 10).unwrap();
+    store.commit(put("v1/still", "kept")).await.unwrap();
+    store.commit(put("v1/gone", "x")).await.unwrap();
+    store
+        .commit(Transaction {
+            checks: vec![("v1/gone".into(), Precondition::Present)],
+            writes: vec![Write::Delete("v1/gone".into())],
+        })
+        .await
+        .unwrap();
+    let mut last = 0;
+    for i in 0..2 * COMPACT_EVERY {
+        last = store.commit(put("v1/busy", &i.to_string())).await.unwrap();
+    }
+    assert!(matches!(
+        store.watch("v1/", 1).await,
+        Err(StoreError::Compacted { asked: 1, oldest }) if oldest > 1
+    ));
+    assert!(matches!(
+        store.list("v1/", None, 10, Some(2)).await,
+        Err(StoreError::Compacted { .. })
+    ));
+    let keys: Vec<String> = store
+        .list("v1/", None, 10, None)
+        .await
+        .unwrap()
+        .entries
+        .into_iter()
+        .map(|e| e.key)
+        .collect();
+    assert_eq!(keys, ["v1/busy", "v1/still"]);
+    let mut watch = store.watch("v1/", last - 2).await.unwrap();
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, last - 1);
+    let rows: i64 = held(&store.shared.reader)
+        .unwrap()
+        .query_row("SELECT COUNT(*) FROM versions", [], |row| row.get(0))
+        .unwrap();
+    assert!(rows < 100, "{rows} rows are left");
+}
+
+#[tokio::test]
+async fn a_watcher_that_lags_beyond_the_history_is_told_compacted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open_keeping(dir.path(), 1).unwrap();
+    let mut watch = store.watch("v1/", 0).await.unwrap();
+    let mut last = 0;
+    for i in 0..2 * COMPACT_EVERY {
+        last = store.commit(put("v1/a", &i.to_string())).await.unwrap();
+    }
+    let mut position = 0;
+    let ended = tokio::time::timeout(Duration::from_secs(10), async {
+        while let Some(change) = watch.next().await {
+            match change {
+                Ok(change) => {
+                    // Never a gap: either the next one, or Compacted.
+                    assert_eq!(change.revision, position + 1);
+                    position = change.revision;
+                    if position == last {
+                        return None;
+                    }
+                }
+                Err(e) => return Some(e),
+            }
+        }
+        None
+    })
+    .await
+    .unwrap();
+    assert!(position == last || matches!(ended, Some(StoreError::Compacted { .. })));
+}
+
+// Risk 4: damage is told from an empty store.
+#[tokio::test]
+async fn a_file_that_is_damaged_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.db"), vec![7u8; 8192]).unwrap();
+    assert!(matches!(
+        EmbeddedStore::open(dir.path()),
+        Err(StoreError::Damaged(_))
+    ));
+}
+
+#[tokio::test]
+async fn the_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let _store = EmbeddedStore::open(dir.path()).unwrap();
+    for file in ["config.db", "config.db-wal"] {
+        let mode = std::fs::metadata(dir.path().join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
+    }
+}

@@ -1,0 +1,54 @@
+//! The suite of the log's seam, over the embedded log.
+
+use std::sync::Arc;
+
+use hookplane_control_plane::log::DeliveryLog;
+use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_tests::log_suite::{self, TestClock};
+
+fn options() -> Options {
+    Options {
+        first_back_off: std::time::Duration::from_millis(10),
+        ..Options::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_log_keeps_the_promises_of_the_seam() {
+    let clock = Arc::new(TestClock::default());
+    let open = |dir: &std::path::Path| -> Arc<dyn DeliveryLog> {
+        EmbeddedLog::open(dir, clock.clone(), options()).expect("opens")
+    };
+    log_suite::run(&open, &clock).await;
+}
+
+// Risk 4: a lost database is not taken for a new one.
+#[tokio::test]
+async fn truncated_database_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(TestClock::default());
+    let log = EmbeddedLog::open(dir.path(), clock.clone(), options()).expect("opens");
+    for n in 0..50 {
+        log_suite::keep(log.as_ref(), &format!("e{n}")).await;
+    }
+    assert!(
+        EmbeddedLog::open(dir.path(), clock.clone(), options()).is_err(),
+        "two at a time"
+    );
+    log.close().await;
+    let path = dir.path().join("events.db");
+    let whole = std::fs::read(&path).expect("reads");
+    for keep in [0, 100, 4096, 8192, whole.len() / 2, whole.len() - 4096] {
+        std::fs::write(&path, &whole[..keep]).expect("writes");
+        let opened = EmbeddedLog::open(dir.path(), clock.clone(), options());
+        assert!(
+            matches!(
+                opened,
+                Err(hookplane_control_plane::log::LogError::Damaged(_))
+            ),
+            "{keep} of {} bytes: {:?}",
+            whole.len(),
+            opened.err()
+        );
+    }
+}

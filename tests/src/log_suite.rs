@@ -1,0 +1,275 @@
+//! What every backend of the log's seam has to do.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hookplane_control_plane::log::{
+    Appended, Cursor, Dedup, DeliveryLog, NewCallback, NewDelivery, NewEvent, Retention, Selection,
+    Settlement,
+};
+use hookplane_proto::v1;
+use hookplane_rules::{Clock, Timestamp};
+
+/// A clock that is turned by hand.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_700_000_000_000))
+    }
+}
+
+impl TestClock {
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Opens the log in a directory, again and again.
+pub type Open<'a> = &'a dyn Fn(&Path) -> Arc<dyn DeliveryLog>;
+
+/// A callback of one event for one webhook, its delivery key from `delivery`.
+pub fn callback(id: &str, delivery: Option<u8>, content: Option<u8>, body: u8) -> NewCallback {
+    NewCallback {
+        org: "acme".into(),
+        group_uid: "g".into(),
+        refuse_suspected_replays: false,
+        dedup_window: Duration::from_secs(3600),
+        events: vec![NewEvent {
+            event: v1::Event {
+                id: id.into(),
+                org: "acme".into(),
+                group_uid: "g".into(),
+                r#type: "order.paid".into(),
+                receive_time: Some(prost_types_of(1_700_000_000)),
+                body: vec![body; 1024],
+                ..Default::default()
+            },
+            dedup: Dedup {
+                delivery_key: delivery.map(|key| [key; 32]),
+                id_key: None,
+                content_key: content.map(|key| [key; 32]),
+                body_digest: [body; 32],
+            },
+            deliveries: vec![NewDelivery {
+                webhook_uid: "w".into(),
+                webhook: "paid".into(),
+                hold: None,
+                idempotency_key: format!("key-{id}"),
+            }],
+        }],
+    }
+}
+
+fn prost_types_of(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+async fn append(log: &dyn DeliveryLog, callback: NewCallback) -> Appended {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    log.append(callback, deadline).await.expect("is taken")
+}
+
+/// Keeps one event that repeats nothing.
+pub async fn keep(log: &dyn DeliveryLog, id: &str) {
+    let kept = append(log, callback(id, None, None, 0)).await;
+    assert_eq!(
+        kept,
+        Appended::Kept {
+            event_ids: vec![id.into()]
+        }
+    );
+}
+
+/// The whole suite.
+pub async fn run(open: Open<'_>, clock: &TestClock) {
+    repeats_are_told(open, clock).await;
+    leases_end_in_every_way(open).await;
+    settled_and_aged_goes(open, clock).await;
+}
+
+// Risks 6, 7 and 8.
+async fn repeats_are_told(open: Open<'_>, clock: &TestClock) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let kept = |id: &str| Appended::Kept {
+        event_ids: vec![id.into()],
+    };
+    assert_eq!(
+        append(&*log, callback("a", Some(1), None, 1)).await,
+        kept("a")
+    );
+    assert_eq!(
+        append(&*log, callback("a", Some(1), None, 1)).await,
+        kept("a"),
+        "our own resend"
+    );
+    let duplicate = append(&*log, callback("b", Some(1), None, 1)).await;
+    assert_eq!(duplicate, Appended::Duplicate { of: "a".into() });
+    assert_eq!(log.event("a").await.expect("kept").duplicates, 1);
+    assert!(log.event("b").await.is_err(), "not kept");
+    // The id decides alone, and the body is another.
+    assert_eq!(
+        append(&*log, callback("c", Some(1), None, 2)).await,
+        kept("c")
+    );
+    let event = log.event("c").await.expect("kept");
+    assert_eq!(
+        (event.flags, event.duplicate_of.as_str()),
+        (vec![v1::EventFlag::IdReused as i32], "a")
+    );
+    let duplicate = append(&*log, callback("d", Some(1), None, 2)).await;
+    assert_eq!(duplicate, Appended::Duplicate { of: "c".into() });
+    // The signed bytes under another id.
+    append(&*log, callback("e", Some(3), Some(9), 3)).await;
+    append(&*log, callback("f", Some(4), Some(9), 3)).await;
+    assert_eq!(
+        log.event("f").await.expect("kept").flags,
+        [v1::EventFlag::SuspectedReplay as i32]
+    );
+    let mut refused = callback("g", Some(5), Some(9), 3);
+    refused.refuse_suspected_replays = true;
+    assert_eq!(
+        append(&*log, refused).await,
+        Appended::Replay { of: "e".into() }
+    );
+    append(&*log, callback("h", None, Some(9), 3)).await;
+    assert_eq!(
+        log.event("h").await.expect("kept").flags,
+        [v1::EventFlag::Repeat as i32]
+    );
+    // Known after a restart, forgotten after the window.
+    log.close().await;
+    drop(log);
+    let log = open(dir.path());
+    let duplicate = append(&*log, callback("i", Some(1), None, 1)).await;
+    assert_eq!(duplicate, Appended::Duplicate { of: "a".into() });
+    clock.advance(Duration::from_secs(3601));
+    assert_eq!(
+        append(&*log, callback("j", Some(1), None, 1)).await,
+        kept("j")
+    );
+    let (lines, next) = log
+        .tail(&Selection::default(), Cursor(0), false, 100)
+        .await
+        .expect("reads");
+    let ids: Vec<_> = lines.iter().map(|line| line.event.id.as_str()).collect();
+    assert_eq!(ids, ["a", "c", "e", "f", "h", "j"]);
+    assert_eq!(next, *log.newest().borrow());
+    log.close().await;
+}
+
+async fn lease_one(
+    log: &dyn DeliveryLog,
+    duration: Duration,
+) -> hookplane_control_plane::log::Lease {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let mut newest = log.newest();
+    loop {
+        let mut leases = log.lease("w", 1, duration).await.expect("leases");
+        if let Some(lease) = leases.pop() {
+            return lease;
+        }
+        tokio::time::timeout_at(deadline, newest.changed())
+            .await
+            .expect("due in time")
+            .expect("open");
+    }
+}
+
+// Risk 10.
+async fn leases_end_in_every_way(open: Open<'_>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    keep(&*log, "a").await;
+    let minute = Duration::from_secs(60);
+    let first = lease_one(&*log, minute).await;
+    assert_eq!(first.delivery.attempts, 1);
+    assert_eq!(
+        log.settle(vec![(first.token, Settlement::Return)]).await,
+        Ok(vec![true])
+    );
+    let stale = lease_one(&*log, Duration::from_millis(1)).await;
+    assert_eq!(stale.delivery.attempts, 1, "a return doesn't count");
+    let again = lease_one(&*log, minute).await;
+    assert_eq!(again.delivery.attempts, 2, "an expiry counts");
+    let nack = |give_up| Settlement::Nack {
+        delay: None,
+        reason: "no".into(),
+        give_up,
+    };
+    assert_eq!(
+        log.settle(vec![(stale.token.clone(), nack(false))]).await,
+        Ok(vec![false])
+    );
+    assert_eq!(
+        log.settle(vec![(again.token, nack(true))]).await,
+        Ok(vec![true])
+    );
+    let delivery = log.delivery(&again.delivery.id).await.expect("there");
+    assert_eq!(delivery.status(), v1::DeliveryStatus::Dead);
+    assert_eq!(log.replay(std::slice::from_ref(&delivery.id)).await, Ok(1));
+    let replayed = lease_one(&*log, minute).await;
+    assert_eq!(
+        (
+            replayed.delivery.attempts,
+            replayed.delivery.idempotency_key.as_str()
+        ),
+        (1, "key-a")
+    );
+    log.close().await;
+    drop(log);
+    let log = open(dir.path());
+    let after = lease_one(&*log, minute).await;
+    assert_eq!(after.delivery.attempts, 2, "void at a restart, and counted");
+    assert_eq!(
+        log.settle(vec![(stale.token, Settlement::Ack)]).await,
+        Ok(vec![true]),
+        "a stale ack settles"
+    );
+    assert_eq!(
+        log.settle(vec![(after.token, Settlement::Ack)]).await,
+        Ok(vec![false]),
+        "settled already"
+    );
+    log.close().await;
+}
+
+// Risk 5.
+async fn settled_and_aged_goes(open: Open<'_>, clock: &TestClock) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    for id in ["a", "b"] {
+        keep(&*log, id).await;
+    }
+    let lease = lease_one(&*log, Duration::from_secs(60)).await;
+    log.settle(vec![(lease.token, Settlement::Ack)])
+        .await
+        .expect("settles");
+    clock.advance(Duration::from_secs(10 * 24 * 3600));
+    let day = Duration::from_secs(24 * 3600);
+    let gone = log
+        .retain(Retention {
+            max_age: day,
+            dedup_age: day,
+        })
+        .await;
+    assert_eq!(gone, Ok(1));
+    let left = log
+        .events(&Selection::default(), None, 10)
+        .await
+        .expect("reads");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].1.id, "b", "the unsettled one stays");
+    log.close().await;
+}
