@@ -11,6 +11,9 @@ use crate::{Connector, FieldError, Group, Timestamp, Webhook};
 /// A group's uid, or a webhook's; its offered revision; what is wrong with it.
 pub(super) type Problem = (Arc<str>, u64, String);
 
+/// A token, and when it ends; None for a group's own.
+pub(super) type Claim = (Box<str>, Option<Timestamp>);
+
 /// A group, its webhooks, and what serves.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
@@ -63,7 +66,7 @@ pub(super) struct Good {
 /// A version ready to serve, if its tokens are free.
 pub(super) struct Built {
     state: State,
-    pub(super) tokens: Vec<(Box<str>, Option<Timestamp>)>,
+    pub(super) tokens: Vec<Claim>,
 }
 
 impl Entry {
@@ -156,10 +159,7 @@ impl Entry {
 
     /// What was offered is refused: what there was goes on, with its tokens, and with the webhooks as they are now. Without an older
     /// version the group is unloadable, and these are the tokens that should lead to it.
-    pub(super) fn fall_back(
-        &mut self,
-        former: &[Box<str>],
-    ) -> Option<Vec<(Box<str>, Option<Timestamp>)>> {
+    pub(super) fn fall_back(&mut self, former: &[Box<str>]) -> Option<Vec<Claim>> {
         match self.state.clone() {
             State::Serving(good) => {
                 self.tokens = former.to_vec();
@@ -245,7 +245,7 @@ impl OfferedGroup {
     }
 
     /// The group's own token first, then those being retired.
-    fn tokens(&self) -> Result<Vec<(Box<str>, Option<Timestamp>)>, String> {
+    fn tokens(&self) -> Result<Vec<Claim>, String> {
         let status = self.group.status.clone().unwrap_or_default();
         let own = last_segment(&status.callback_url).ok_or("the group has no callback URL")?;
         let mut tokens = vec![(own.into(), None)];

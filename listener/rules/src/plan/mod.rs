@@ -23,7 +23,7 @@ use hookplane_proto::v1::{ConfigError, ConfigResource, config_resource::Body};
 use sha2::{Digest, Sha256};
 
 use crate::{Connector, Group, Timestamp};
-use entry::{Entry, State};
+use entry::{Claim, Entry, State};
 
 /// Every group of a pool by its callback tokens. Cloning it and changing one group costs the change, not the total.
 #[derive(Debug, Clone, Default)]
@@ -156,7 +156,7 @@ impl Plan {
         &mut self,
         group: &Arc<str>,
         former: &[Box<str>],
-        tokens: &[(Box<str>, Option<Timestamp>)],
+        tokens: &[Claim],
     ) -> Result<(), String> {
         let is_taken = |token: &str| self.tokens.get(token).is_some_and(|t| t.group != *group);
         if tokens.iter().any(|(token, _)| is_taken(token)) {
