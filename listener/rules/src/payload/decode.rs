@@ -42,7 +42,13 @@ pub fn to_json(event: &v1::Event) -> Option<String> {
         // An item of a batch was cut out of the inflated body, so it stands for itself whatever the headers say.
         Err(_) => json_or_opaque(event.body.clone()),
         Ok(body) if event.format() == PayloadFormat::Json => json_or_opaque(body),
-        Ok(body) => by_content_type(content_type, body, json_form_field).ok()?,
+        Ok(body) => match by_content_type(content_type, body.clone(), json_form_field) {
+            // It has no such field, so it is an item that was cut out of that field.
+            Ok(Payload::Form(_)) if event.format() == PayloadFormat::FormJson => {
+                json_or_opaque(body)
+            }
+            decoded => decoded.ok()?,
+        },
     };
     match payload {
         Payload::Json(json) | Payload::FormJson(_, json) => Some(json.text().to_owned()),

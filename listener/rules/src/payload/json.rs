@@ -291,6 +291,10 @@ mod validate {
             self.at += 1;
             let mut escaped = false;
             loop {
+                let plain = self.bytes[self.at..]
+                    .iter()
+                    .position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+                self.at += plain.unwrap_or(self.bytes.len() - self.at);
                 match self.peek() {
                     Some(b'"') => break,
                     Some(b'\\') => {
@@ -303,8 +307,7 @@ mod validate {
                             self.at
                         ));
                     }
-                    Some(_) => self.at += 1,
-                    None => return self.wrong("`\"`"),
+                    _ => return self.wrong("`\"`"),
                 }
             }
             self.at += 1;

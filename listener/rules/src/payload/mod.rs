@@ -41,3 +41,6 @@ pub enum Payload {
     /// Not decodable, or of a type nobody decodes. With the reason.
     Opaque(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,12 @@ fn is_key(raw_key: &str, key: &str) -> bool {
     let content = raw_key
         .get(1..raw_key.len().saturating_sub(1))
         .unwrap_or_default();
-    content == key || (content.contains('\\') && unescape(raw_key) == key)
+    // The lengths tell most keys apart: an escape only makes a key longer than what it stands for.
+    content.len() >= key.len()
+        && match content.contains('\\') {
+            true => unescape(raw_key) == key,
+            false => content == key,
+        }
 }
 
 /// The keys, quoted as written, and values of an object.
