@@ -2,6 +2,7 @@
 // Risks 33 to 40.
 
 use base64::Engine as _;
+use hookplane_proto::v1;
 use hookplane_rules::{Callback, Group, Head, Proven, Refusal, RefusalKind, Timestamp};
 use serde::Deserialize;
 
@@ -25,6 +26,10 @@ struct Case {
     now: i64,
     /// None: refused, whatever the clause.
     expect: Option<String>,
+    expect_type: Option<String>,
+    expect_delivery_id: Option<String>,
+    expect_external_id: Option<String>,
+    expect_events: Option<usize>,
     expect_reply: Option<String>,
     expect_reply_json: Option<serde_json::Value>,
 }
@@ -72,9 +77,14 @@ fn check(case: &Case) -> Result<(), String> {
     let request = callback(&case.method, &case.query, &case.headers, body);
     let (got, reply) = match prove(&group, request, Timestamp(case.now)) {
         Ok(Proven::Genuine(verified)) => {
-            group
+            let extracted = group
                 .extract(verified)
-                .map_err(|e| e.to_string_for_test())?;
+                .map_err(|r| format!("extract: {}: {}", r.kind.clause(), r.reason))?;
+            let events = group
+                .match_events(extracted)
+                .into_report([0; 16], 1, Timestamp(case.now))
+                .events;
+            read_as_expected(case, &events)?;
             ("genuine", None)
         }
         Ok(Proven::Handshake(reply)) => ("handshake", Some(reply)),
@@ -88,30 +98,34 @@ fn check(case: &Case) -> Result<(), String> {
         Some(expect) if expect != got => return Err(format!("{got}, not {expect}")),
         _ => {}
     }
-    if let (Some(reply), Some(text)) = (&reply, &case.expect_reply) {
-        if reply.body != text.as_bytes() {
-            return Err("another reply".into());
-        }
-    }
-    if let (Some(reply), Some(json)) = (&reply, &case.expect_reply_json) {
-        if serde_json::from_slice::<serde_json::Value>(&reply.body)
-            .ok()
+    if let Some(reply) = reply {
+        let json = || serde_json::from_slice::<serde_json::Value>(&reply.body).ok();
+        let text_differs = case
+            .expect_reply
             .as_ref()
-            != Some(json)
-        {
+            .is_some_and(|t| reply.body != t.as_bytes());
+        if text_differs || (case.expect_reply_json.is_some() && json() != case.expect_reply_json) {
             return Err("another reply".into());
         }
     }
     Ok(())
 }
 
-trait ForTest {
-    fn to_string_for_test(&self) -> String;
-}
-impl ForTest for Refusal {
-    fn to_string_for_test(&self) -> String {
-        format!("extract: {}: {}", self.kind.clause(), self.reason)
+fn read_as_expected(case: &Case, events: &[v1::ReportedEvent]) -> Result<(), String> {
+    if case.expect_events.is_some_and(|n| n != events.len()) {
+        return Err(format!("{} events", events.len()));
     }
+    let first = events.first().ok_or("no event")?;
+    for (what, expected, got) in [
+        ("type", &case.expect_type, &first.r#type),
+        ("delivery id", &case.expect_delivery_id, &first.delivery_id),
+        ("external id", &case.expect_external_id, &first.external_id),
+    ] {
+        if expected.as_ref().is_some_and(|e| e != got) {
+            return Err(format!("{what} is `{got}`, not {expected:?}"));
+        }
+    }
+    Ok(())
 }
 
 #[test]
