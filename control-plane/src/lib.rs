@@ -7,6 +7,8 @@
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 
+pub mod admission;
+pub mod api;
 pub mod catalogue;
 pub mod config;
 pub mod context;
