@@ -166,11 +166,11 @@ pub fn seal_secrets(
                 && secret
                     .name
                     .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
             if !name_ok {
                 errors.push(FieldError::new(
                     format!("spec.signatureSecrets[{i}].name"),
-                    format!("must be at most {MAX_SECRET_NAME} letters, digits, dots, dashes and underscores"),
+                    format!("must be at most {MAX_SECRET_NAME} letters, digits, dashes and underscores"),
                 ));
                 continue;
             }
