@@ -7,12 +7,16 @@
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 
+pub mod api;
 pub mod catalogue;
 pub mod config;
 pub mod context;
+pub mod dispatch;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod report;
 pub mod seal;
 pub mod server;
 pub mod store;
+mod time;

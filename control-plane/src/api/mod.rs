@@ -1,0 +1,6 @@
+//! The API's services.
+
+pub mod errors;
+pub mod events;
+pub mod scope;
+mod tail;
