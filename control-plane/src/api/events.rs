@@ -170,7 +170,11 @@ impl v1::event_service_server::EventService for EventApi {
         }
         let ids: Vec<String> = ids
             .into_iter()
-            .map(|id| id.strip_prefix("deliveries/").map(str::to_owned).unwrap_or(id))
+            .map(|id| {
+                id.strip_prefix("deliveries/")
+                    .map(str::to_owned)
+                    .unwrap_or(id)
+            })
             .collect();
         let replayed = self.context.log.replay(&ids).await.map_err(of_log)?;
         Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))

@@ -135,7 +135,10 @@ mod tests {
     fn a_path_is_read_as_far_as_it_goes() {
         let some = |s: &str| Some(s.to_owned());
         let all = Scope::parse("parent", "orgs/a/groups/g/webhooks/w").unwrap();
-        assert_eq!((all.org, all.group, all.webhook), (some("a"), some("g"), some("w")));
+        assert_eq!(
+            (all.org, all.group, all.webhook),
+            (some("a"), some("g"), some("w"))
+        );
         let group = Scope::parse("parent", "orgs/a/groups/g").unwrap();
         assert_eq!(group.webhook, None);
         assert_eq!(Scope::parse("parent", "").unwrap(), Scope::default());
@@ -145,7 +148,15 @@ mod tests {
 
     #[test]
     fn a_path_of_another_shape_is_refused_and_names_the_field() {
-        for path in ["orgs", "orgs/", "groups/g", "orgs/a/webhooks/w", "orgs/-/groups/g", "orgs/a/groups/-/webhooks/w", "orgs/a/groups/g/webhooks/w/x/y"] {
+        for path in [
+            "orgs",
+            "orgs/",
+            "groups/g",
+            "orgs/a/webhooks/w",
+            "orgs/-/groups/g",
+            "orgs/a/groups/-/webhooks/w",
+            "orgs/a/groups/g/webhooks/w/x/y",
+        ] {
             let status = Scope::parse("parent", path).unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{path}");
             assert!(status.message().starts_with("parent: "));

@@ -34,8 +34,7 @@ pub(super) async fn run(
         let (items, next) = match read {
             Ok(read) => read,
             Err(error) => {
-                // The reader may be gone; then there is nobody to tell.
-                let _ = out.send(Err(of_log(error))).await;
+                send(&context, &out, Err(of_log(error))).await;
                 return;
             }
         };
@@ -45,7 +44,7 @@ pub(super) async fn run(
             if request.no_follow && item.cursor > end {
                 return;
             }
-            if shown(&item, &selection, &request) && out.send(Ok(line(item))).await.is_err() {
+            if shown(&item, &selection, &request) && !send(&context, &out, Ok(line(item))).await {
                 return;
             }
         }
@@ -60,6 +59,18 @@ pub(super) async fn run(
             () = out.closed() => return,
             changed = newest.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// False when there is nobody to send to any more: the reader has left, or the server shuts down.
+async fn send(
+    context: &Context,
+    out: &mpsc::Sender<Result<v1::TailResponse, Status>>,
+    line: Result<v1::TailResponse, Status>,
+) -> bool {
+    tokio::select! {
+        () = context.view.shutdown().cancelled() => false,
+        sent = out.send(line) => sent.is_ok(),
     }
 }
 
@@ -116,6 +127,10 @@ mod tests {
         assert!(!shown(&item(Some("w"), true), &of_webhook, &events));
         let any = Selection::default();
         assert!(shown(&item(None, false), &any, &events));
-        assert!(!shown(&item(None, false), &any, &v1::TailRequest::default()));
+        assert!(!shown(
+            &item(None, false),
+            &any,
+            &v1::TailRequest::default()
+        ));
     }
 }

@@ -57,7 +57,12 @@ impl Fleet {
     }
 
     /// A listener has said hello. One of the same run that is still here is a stream that broke unnoticed, and makes way.
-    pub fn connect(self: &Arc<Self>, hello: &v1::ConfigHello, pool: &str, now: Timestamp) -> Connected {
+    pub fn connect(
+        self: &Arc<Self>,
+        hello: &v1::ConfigHello,
+        pool: &str,
+        now: Timestamp,
+    ) -> Connected {
         let id = self.change(|inner| {
             inner.listeners.retain(|_, l| {
                 l.boot != hello.boot || l.name != hello.listener || hello.boot.is_empty()
@@ -213,7 +218,10 @@ mod tests {
         assert_eq!(live.connected, 2);
         drop(b);
         assert!(fleet.live("default", "g", 5).applied);
-        assert!(!fleet.live("other", "g", 5).applied, "another pool's listener");
+        assert!(
+            !fleet.live("other", "g", 5).applied,
+            "another pool's listener"
+        );
     }
 
     #[test]

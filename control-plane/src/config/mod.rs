@@ -10,5 +10,5 @@ mod watch;
 
 pub use fleet::{Connected, Fleet};
 pub use open::{open_group, parameter_field};
-pub use view::{GroupRecord, View};
 pub(crate) use state::{DEFAULT_POOL, pool_of};
+pub use view::{GroupRecord, View};

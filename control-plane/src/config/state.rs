@@ -304,7 +304,11 @@ impl State {
         let digest = pin_of(&group.stored).to_owned();
         let pin = self.pins.get(&digest);
         if pin.is_none() {
-            tracing::error!(group = uid, connector = digest, "a group's connector is not stored; its last version stays");
+            tracing::error!(
+                group = uid,
+                connector = digest,
+                "a group's connector is not stored; its last version stays"
+            );
             self.groups.insert(uid.to_owned(), group);
             return;
         }
@@ -388,7 +392,8 @@ impl State {
             if gone.remove(&resource.uid) != Some(resource.revision) {
                 pool.put(resource.clone(), at);
             }
-            last.resources.insert(resource.uid.clone(), resource.revision);
+            last.resources
+                .insert(resource.uid.clone(), resource.revision);
         }
         for uid in gone.into_keys() {
             pool.remove(&uid, at);
@@ -398,7 +403,13 @@ impl State {
 
 impl WebhookState {
     /// Unless this very version is compiled already. What doesn't compile keeps its last version.
-    fn compile(&mut self, key: &str, group: &v1::WebhookGroup, written: u64, connector: &Connector) {
+    fn compile(
+        &mut self,
+        key: &str,
+        group: &v1::WebhookGroup,
+        written: u64,
+        connector: &Connector,
+    ) {
         let revision = self.resource.revision;
         if self
             .compiled
@@ -446,5 +457,10 @@ fn not_compiled(key: &str, revision: u64, errors: &[FieldError]) {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ");
-    tracing::error!(key, revision, reason, "a stored resource doesn't compile; its last version stays");
+    tracing::error!(
+        key,
+        revision,
+        reason,
+        "a stored resource doesn't compile; its last version stays"
+    );
 }

@@ -39,7 +39,10 @@ impl v1::config_service_server::ConfigService for ConfigApi {
         let context = self.context.clone();
         self.context.view.tasks().spawn(async move {
             if let Err(status) = session::run(&context, request.into_inner(), &out).await {
-                tracing::info!(reason = status.message(), "a listener's config stream ended");
+                tracing::info!(
+                    reason = status.message(),
+                    "a listener's config stream ended"
+                );
                 // The listener may be gone; then there is nobody to tell.
                 let _ = out.try_send(Err(status));
             }

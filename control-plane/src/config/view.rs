@@ -100,10 +100,7 @@ impl View {
     pub async fn reached(&self, revision: u64, deadline: tokio::time::Instant) -> bool {
         let mut revisions = self.revision.subscribe();
         let reached = revisions.wait_for(|now| *now >= revision);
-        matches!(
-            tokio::time::timeout_at(deadline, reached).await,
-            Ok(Ok(_))
-        )
+        matches!(tokio::time::timeout_at(deadline, reached).await, Ok(Ok(_)))
     }
 
     /// The id that this view's revisions are of.

@@ -21,6 +21,8 @@ use crate::log::{Lease, Settlement};
 
 /// For the first request.
 const START: Duration = Duration::from_secs(10);
+/// For a subscriber to take the reason its stream ends with.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// Deliveries leased at once, and so in memory for one subscriber.
 const AHEAD: usize = 16;
 const IN_FLIGHT: u32 = 16;
@@ -58,8 +60,8 @@ impl v1::subscription_service_server::SubscriptionService for SubscriptionApi {
         let context = self.context.clone();
         self.context.view.tasks().spawn(async move {
             if let Err(status) = run(&context, request.into_inner(), &out).await {
-                // The subscriber may be gone; then there is nobody to tell.
-                let _ = out.send(Err(status)).await;
+                // The subscriber may be gone, or not reading; then there is nobody to tell.
+                let _ = tokio::time::timeout(LAST_WORD, out.send(Err(status))).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(responses)))
@@ -99,10 +101,16 @@ async fn run(
         ));
     };
     if webhook == TEMPLATE {
-        return Err(invalid("start.webhook", "the template never matches; clone it"));
+        return Err(invalid(
+            "start.webhook",
+            "the template never matches; clone it",
+        ));
     }
     if start.max_in_flight > IN_FLIGHT_MAX {
-        return Err(invalid("start.max_in_flight", format!("at most {IN_FLIGHT_MAX}")));
+        return Err(invalid(
+            "start.max_in_flight",
+            format!("at most {IN_FLIGHT_MAX}"),
+        ));
     }
     let record = scope.record(context, &start.webhook).await?;
     let uid = record
@@ -228,7 +236,10 @@ impl Session<'_> {
             ),
             Some(Said::Extend(extend)) => (
                 extend.lease_token,
-                Settlement::Extend(lease_duration("extend.lease_seconds", extend.lease_seconds)?),
+                Settlement::Extend(lease_duration(
+                    "extend.lease_seconds",
+                    extend.lease_seconds,
+                )?),
             ),
             Some(Said::Start(_)) | None => {
                 return Err(Status::invalid_argument("expected ack, nack or extend"));

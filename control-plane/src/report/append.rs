@@ -83,7 +83,12 @@ pub(super) async fn answer(
     {
         Ok(appended) => appended,
         // Risk 9: every await on a dependency has the request's deadline.
-        Err(_) => return answered(AnswerKind::RetryLater, "the event log didn't answer in time"),
+        Err(_) => {
+            return answered(
+                AnswerKind::RetryLater,
+                "the event log didn't answer in time",
+            );
+        }
     };
     let (kind, event_id) = match appended {
         Ok(Appended::Kept { event_ids }) => (
@@ -136,7 +141,9 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
         .sum::<usize>()
         + callback.query.len();
     if head > MAX_HEAD_BYTES {
-        return Err(format!("headers and query are larger than {MAX_HEAD_BYTES} bytes"));
+        return Err(format!(
+            "headers and query are larger than {MAX_HEAD_BYTES} bytes"
+        ));
     }
     let mut indexes = BTreeSet::new();
     let mut items = 0;
@@ -182,9 +189,7 @@ fn build(
         .filter_map(|w| w.metadata.as_ref())
         .map(|m| (m.uid.as_str(), m.name.as_str()))
         .collect();
-    let signed = !callback
-        .flags
-        .contains(&i32::from(EventFlag::Unsigned));
+    let signed = !callback.flags.contains(&i32::from(EventFlag::Unsigned));
     let request = identity::Request {
         mac_key,
         group_uid: &metadata.uid,
@@ -195,7 +200,8 @@ fn build(
     // The listener's word for what it saw; what only the control plane can know is decided here.
     let mut flags: Vec<i32> = callback.flags.clone();
     flags.retain(|f| {
-        [EventFlag::Undecodable, EventFlag::Unsigned].contains(&EventFlag::try_from(*f).unwrap_or_default())
+        [EventFlag::Undecodable, EventFlag::Unsigned]
+            .contains(&EventFlag::try_from(*f).unwrap_or_default())
     });
     if identity::is_test(mac_key, &metadata.uid, &callback.body, &callback.test_mark) {
         flags.push(EventFlag::Test.into());
@@ -218,7 +224,9 @@ fn build(
         let seen = alike
             .entry((&reported.delivery_id, body_digest))
             .or_default();
-        let shared = ids.get(reported.delivery_id.as_str()).is_some_and(|n| *n > 1);
+        let shared = ids
+            .get(reported.delivery_id.as_str())
+            .is_some_and(|n| *n > 1);
         let dedup = identity::dedup(&request, reported, body_digest, shared, *seen);
         *seen += 1;
         let id = identity::event_id(request_id, reported);

@@ -101,7 +101,11 @@ pub fn idempotency_key(
     let webhook = webhook_uid.as_bytes();
     hex::encode(match &dedup.delivery_key {
         Some(key) => mac(mac_key, "idempotency", &[b"delivery", key, webhook]),
-        None => mac(mac_key, "idempotency", &[b"event", event_id.as_bytes(), webhook]),
+        None => mac(
+            mac_key,
+            "idempotency",
+            &[b"event", event_id.as_bytes(), webhook],
+        ),
     })
 }
 
@@ -189,7 +193,10 @@ mod tests {
     // Risk 7: fields are told apart by their lengths, not by what is in them.
     #[test]
     fn bytes_moved_from_one_field_to_the_next_make_another_key() {
-        assert_ne!(mac(&KEY, "id", &[b"ab", b"c"]), mac(&KEY, "id", &[b"a", b"bc"]));
+        assert_ne!(
+            mac(&KEY, "id", &[b"ab", b"c"]),
+            mac(&KEY, "id", &[b"a", b"bc"])
+        );
         assert_ne!(mac(&KEY, "id", &[b"ab"]), mac(&KEY, "id", &[b"ab", b""]));
         assert_ne!(mac(&KEY, "id", &[b"a"]), mac(&KEY, "ida", &[]));
     }

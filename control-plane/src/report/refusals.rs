@@ -103,7 +103,10 @@ mod tests {
             refusals.push(refusal("acme", "loud", "flood"));
         }
         assert_eq!(refusals.list(Some("acme"), Some("quiet"), 10).len(), 1);
-        assert_eq!(refusals.list(Some("acme"), Some("loud"), usize::MAX).len(), MAX_PER_GROUP);
+        assert_eq!(
+            refusals.list(Some("acme"), Some("loud"), usize::MAX).len(),
+            MAX_PER_GROUP
+        );
     }
 
     #[test]
@@ -126,6 +129,9 @@ mod tests {
     fn a_long_reason_is_cut_between_characters() {
         let refusals = Refusals::new();
         refusals.push(refusal("a", "g", &"ä".repeat(5_000)));
-        assert_eq!(refusals.list(None, None, 1)[0].reason.chars().count(), TEXT_CHARS);
+        assert_eq!(
+            refusals.list(None, None, 1)[0].reason.chars().count(),
+            TEXT_CHARS
+        );
     }
 }

@@ -18,6 +18,8 @@ use crate::context::Context;
 
 /// For a listener's hello.
 const HELLO: Duration = Duration::from_secs(10);
+/// For an answer to be read.
+const READ: Duration = Duration::from_secs(10);
 /// Callbacks of one stream in flight.
 const CREDIT_CALLBACKS: u32 = 4_096;
 /// Bytes of one stream in flight. At least one message of the largest size.
@@ -53,7 +55,10 @@ impl v1::report_service_server::ReportService for ReportApi {
         let context = self.context.clone();
         self.context.view.tasks().spawn(async move {
             if let Err(status) = run(&context, request.into_inner(), &out).await {
-                tracing::info!(reason = status.message(), "a listener's report stream ended");
+                tracing::info!(
+                    reason = status.message(),
+                    "a listener's report stream ended"
+                );
                 // The listener may be gone; then there is nobody to tell.
                 let _ = out.try_send(Err(status));
             }
@@ -120,7 +125,9 @@ async fn run(
                 });
             }
             Ok(Some(Said::Counters(counters))) => count(context, &pool, counters),
-            Ok(Some(Said::Refusals(refusals))) => remember(context, &pool, &hello.listener, refusals),
+            Ok(Some(Said::Refusals(refusals))) => {
+                remember(context, &pool, &hello.listener, refusals)
+            }
             Ok(Some(Said::Hello(_))) => {
                 break Err(Status::invalid_argument("hello came twice"));
             }
@@ -165,9 +172,12 @@ async fn answers(
 }
 
 async fn send(out: &Out, kind: Kind) -> Result<(), Status> {
-    out.send(Ok(v1::ReportResponse { kind: Some(kind) }))
-        .await
-        .map_err(|_| Status::cancelled("the listener is gone"))
+    let response = v1::ReportResponse { kind: Some(kind) };
+    match tokio::time::timeout(READ, out.send(Ok(response))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Status::cancelled("the listener is gone")),
+        Err(_) => Err(Status::deadline_exceeded("answers are not read")),
+    }
 }
 
 fn count(context: &Context, pool: &str, counters: v1::ReportCounters) {

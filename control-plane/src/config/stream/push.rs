@@ -85,7 +85,11 @@ pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Vec<Ki
         to: delta.to,
         digest: delta.digest,
         removes: delta.removes,
-        upserts: delta.upserts.into_iter().map(Arc::unwrap_or_clone).collect(),
+        upserts: delta
+            .upserts
+            .into_iter()
+            .map(Arc::unwrap_or_clone)
+            .collect(),
     };
     Some((push, vec![Kind::Delta(message)]))
 }

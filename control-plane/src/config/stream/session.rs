@@ -7,7 +7,6 @@ use hookplane_proto::v1::stream_config_request::Kind as Said;
 use hookplane_proto::v1::stream_config_response::Kind;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
 use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
@@ -150,6 +149,7 @@ impl Session<'_> {
         let view = self.context.view.clone();
         let mut revisions = view.revisions();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if self.in_flight.is_none() {
                 revisions.borrow_and_update();
@@ -234,7 +234,11 @@ impl Session<'_> {
         // Risk 17: what was lost on the way shows here.
         self.differed += 1;
         if self.differed == 1 {
-            tracing::warn!(pool = self.pool, revision = push.to, "a listener's digest differs; it gets a full list");
+            tracing::warn!(
+                pool = self.pool,
+                revision = push.to,
+                "a listener's digest differs; it gets a full list"
+            );
             self.list_next = true;
         } else if self.resync_at.is_none() {
             tracing::error!(

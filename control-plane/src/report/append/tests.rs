@@ -99,9 +99,19 @@ fn only_our_own_mark_makes_a_test() {
     forged.flags = vec![EventFlag::Test.into()];
     forged.test_mark = "00".repeat(32);
     let test = i32::from(EventFlag::Test);
-    assert!(!built(&group(), forged.clone()).events[0].event.flags.contains(&test));
+    assert!(
+        !built(&group(), forged.clone()).events[0]
+            .event
+            .flags
+            .contains(&test)
+    );
     forged.test_mark = identity::test_mark(&KEY, "g", &forged.body);
-    assert!(built(&group(), forged).events[0].event.flags.contains(&test));
+    assert!(
+        built(&group(), forged).events[0]
+            .event
+            .flags
+            .contains(&test)
+    );
 }
 
 #[test]
