@@ -35,7 +35,7 @@ impl Scope {
                 "expected orgs/ORG/groups/GROUP/webhooks/WEBHOOK as far as it goes, `-` for any",
             )
         };
-        if parts.len() % 2 != 0 || parts.len() > 6 {
+        if !parts.len().is_multiple_of(2) || parts.len() > 6 {
             return Err(wrong());
         }
         for (pair, kind) in parts.chunks(2).zip(["orgs", "groups", "webhooks"]) {

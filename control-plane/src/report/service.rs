@@ -203,10 +203,10 @@ fn remember(context: &Context, pool: &str, listener: &str, refusals: v1::ReportR
         let of_group = !refusal.org.is_empty() || !refusal.group.is_empty();
         // Promise 8: a listener speaks for the groups of its pool.
         if of_group
-            && !context
+            && context
                 .view
                 .group_named(&refusal.org, &refusal.group)
-                .is_some_and(|record| pool_of(&record.group) == pool)
+                .is_none_or(|record| pool_of(&record.group) != pool)
         {
             continue;
         }

@@ -9,10 +9,12 @@ use crate::store::{Entry, Listing, Transaction};
 /// How long a test waits for what must come.
 const WAIT: Duration = Duration::from_secs(10);
 
+type Content = BTreeMap<String, (Revision, &'static str)>;
+
 /// A store that says what it is told to: each watch plays its script, then hangs unless the script ends it.
 #[derive(Default)]
 struct Scripted {
-    content: Mutex<(Revision, BTreeMap<String, (Revision, &'static str)>)>,
+    content: Mutex<(Revision, Content)>,
     watches: Mutex<VecDeque<Vec<Result<Change, StoreError>>>>,
     /// Where each watch began.
     asked: Mutex<Vec<Revision>>,
@@ -82,7 +84,7 @@ impl Store for Scripted {
         let played = tokio_stream::iter(script.unwrap_or_default());
         if hang {
             Ok(Box::pin(tokio_stream::pending()))
-        } else if matches!(self.watches.lock().unwrap().front(), None) {
+        } else if self.watches.lock().unwrap().is_empty() {
             // The last script stays open, as a quiet watch does.
             Ok(Box::pin(played.chain(tokio_stream::pending())))
         } else {
