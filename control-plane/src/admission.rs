@@ -170,7 +170,9 @@ pub fn seal_secrets(
             if !name_ok {
                 errors.push(FieldError::new(
                     format!("spec.signatureSecrets[{i}].name"),
-                    format!("must be at most {MAX_SECRET_NAME} letters, digits, dashes and underscores"),
+                    format!(
+                        "must be at most {MAX_SECRET_NAME} letters, digits, dashes and underscores"
+                    ),
                 ));
                 continue;
             }

@@ -12,12 +12,16 @@
 pub mod auth;
 mod connectors;
 mod desk;
+pub mod errors;
+pub mod events;
 mod groups;
 mod manifests;
 mod names;
 mod orgs;
 mod page;
+pub mod scope;
 mod status;
+mod tail;
 mod webhooks;
 
 pub use connectors::ConnectorApi;

@@ -20,6 +20,8 @@ pub struct NewCallback {
     pub events: Vec<NewEvent>,
     /// From the group: refuse signed bytes that were seen under another delivery id.
     pub refuse_suspected_replays: bool,
+    /// From the group: for how long a resend is recognised.
+    pub dedup_window: Duration,
 }
 
 /// One event with what tells its repeats and what it becomes.
