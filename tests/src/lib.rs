@@ -1,1 +1,3 @@
-//! tests
+//! Conformance suites: what every backend of a seam has to do.
+
+pub mod store_suite;
