@@ -7,13 +7,18 @@
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 
+pub mod admission;
+pub mod api;
 pub mod catalogue;
 pub mod config;
 pub mod context;
+pub mod dispatch;
 pub mod installation;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod report;
 pub mod seal;
 pub mod server;
 pub mod store;
+mod time;

@@ -48,9 +48,9 @@ pub fn secret_field(name: &str) -> &str {
     name
 }
 
-/// The field that a secret parameter is sealed for. Names have no colon, so it is never that of a signature secret.
+/// The field that a secret parameter is sealed for. Names of secrets have no dot, so it is never that of a signature secret.
 pub fn parameter_field(name: &str) -> String {
-    format!("parameter:{name}")
+    format!("parameters.{name}")
 }
 
 impl SealKey {

@@ -1,15 +1,51 @@
-//! The server: every service on one port, under one shutdown.
+//! The server: every service on one port, behind one check of the caller, under one shutdown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use v1::config_service_server::ConfigServiceServer;
+use v1::connector_service_server::ConnectorServiceServer;
+use v1::event_service_server::EventServiceServer;
+use v1::manifest_service_server::ManifestServiceServer;
+use v1::org_service_server::OrgServiceServer;
+use v1::report_service_server::ReportServiceServer;
+use v1::subscription_service_server::SubscriptionServiceServer;
+use v1::webhook_group_service_server::WebhookGroupServiceServer;
+use v1::webhook_service_server::WebhookServiceServer;
 
+use crate::api::auth::Auth;
+use crate::api::events::EventApi;
+use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, WebhookApi};
 use crate::catalogue::Catalogue;
+use crate::config::stream::ConfigApi;
+use crate::config::{Fleet, View};
+use crate::context::Context;
+use crate::dispatch::SubscriptionApi;
+use crate::installation;
 use crate::log::DeliveryLog;
+use crate::report::ReportApi;
 use crate::seal::SealKey;
 use crate::store::Store;
+
+/// A batch of reports carries bodies of up to 25 MiB.
+const MAX_REPORT_BYTES: usize = 32 * 1024 * 1024;
+/// A plan request carries a whole manifest file; everything else is smaller.
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Requests in flight on one connection; streams count as one each.
+const MAX_CONCURRENT_PER_CONNECTION: usize = 256;
+/// A half-open connection is noticed within the sum of the two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What is still open this long after `shutdown` is cut.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// What the outermost place chose.
 pub struct Parts {
@@ -41,13 +77,100 @@ pub enum RunError {
     /// The socket.
     #[error("serve the API: {0}")]
     Serve(#[from] tonic::transport::Error),
+    /// The descriptors that reflection answers with can't be read: a fault of the build.
+    #[error("serve reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown`, then drains: streams are told, what was taken is answered.
+/// Serves until `shutdown`, then drains: streams are told, what was taken is answered. Ends at most 10 seconds after `shutdown`.
 pub async fn run(
-    _listener: TcpListener,
-    _parts: Parts,
-    _shutdown: CancellationToken,
+    listener: TcpListener,
+    parts: Parts,
+    shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    todo!()
+    let auth = Auth::new(&parts.admin_token);
+    // Ended with this function, whatever ends it, so that nothing it started goes on.
+    let ending = shutdown.child_token();
+    let _end = ending.clone().drop_guard();
+    let context = context(parts, ending.clone()).await?;
+    let log = Arc::clone(&context.log);
+    let routes = routes(context).await?;
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+        .layer(auth)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            ending.clone().cancelled_owned(),
+        );
+    let overdue = async {
+        ending.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    // Risk 22: a client that doesn't let go can't keep the server from ending.
+    let ended = tokio::select! {
+        ended = serving => ended.map_err(RunError::from),
+        () = overdue => {
+            tracing::warn!(grace = ?GRACE, "connections were still open at the end of the grace and are cut");
+            Ok(())
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(2), log.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "the event log took too long to close; what it answered as kept is durable all the same"
+        );
+    }
+    ended
+}
+
+async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, RunError> {
+    let seal = Arc::new(parts.seal);
+    let mac_key = installation::mac_key(&*parts.store, &seal).await?;
+    let view = View::start(Arc::clone(&parts.store), Arc::clone(&seal), shutdown).await?;
+    Ok(Context {
+        store: parts.store,
+        log: parts.log,
+        seal,
+        mac_key,
+        clock: parts.clock,
+        catalogue: Arc::new(parts.catalogue),
+        view,
+        fleet: Arc::new(Fleet::new()),
+        public_url: parts.public_url.trim_end_matches('/').into(),
+    })
+}
+
+/// Every service. A new one is one line here.
+async fn routes(context: Context) -> Result<Routes, RunError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(hookplane_proto::DESCRIPTORS)
+        .build_v1()?;
+    let mut routes = Routes::builder();
+    routes.add_service(health_service).add_service(reflection);
+    macro_rules! mount {
+        ($($server:ident($service:expr), $max:expr;)*) => {$(
+            health.set_service_status(<$server<()> as tonic::server::NamedService>::NAME, ServingStatus::Serving).await;
+            routes.add_service($server::new($service).max_decoding_message_size($max));
+        )*};
+    }
+    let c = || context.clone();
+    mount! {
+        OrgServiceServer(OrgApi { context: c() }), MAX_REQUEST_BYTES;
+        ConnectorServiceServer(ConnectorApi { context: c() }), MAX_REQUEST_BYTES;
+        WebhookGroupServiceServer(GroupApi { context: c() }), MAX_REQUEST_BYTES;
+        WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
+        ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
+        EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
+        ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
+        ReportServiceServer(ReportApi::new(c())), MAX_REPORT_BYTES;
+        SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;
+    }
+    Ok(routes.routes())
 }

@@ -1,10 +1,16 @@
 //! Everything that needs more than one crate, in one binary.
 
+mod connectors;
 mod etcd;
 mod fake_control_plane;
 mod first_delivery;
+mod flow;
 mod kills;
 mod listener;
+mod log;
 mod manifests;
+mod properties;
 mod providers;
 mod secrets;
+mod store;
+mod vectors;

@@ -5,3 +5,6 @@ pub mod http;
 pub mod log_suite;
 pub mod product;
 pub mod signers;
+//! Conformance suites: what every backend of a seam has to do.
+
+pub mod store_suite;

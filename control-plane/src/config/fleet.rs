@@ -1,13 +1,258 @@
 //! The listeners that are connected, and what each of them runs.
 
-use hookplane_proto::v1;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All connected listeners.
-pub struct Fleet {}
+use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
+use tokio::sync::watch;
+
+use crate::report::Refusals;
+
+/// All connected listeners, and what they turned away.
+pub struct Fleet {
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+    refusals: Refusals,
+}
+
+#[derive(Default)]
+struct Inner {
+    next: u64,
+    listeners: BTreeMap<u64, Listener>,
+}
+
+struct Listener {
+    name: String,
+    boot: String,
+    pool: String,
+    software_version: String,
+    ready: bool,
+    revision: u64,
+    /// What it refused, by uid.
+    problems: BTreeMap<String, v1::ConfigError>,
+    connected: Timestamp,
+}
+
+/// A listener's place in the fleet. Dropping it takes the listener out.
+pub struct Connected {
+    fleet: Arc<Fleet>,
+    id: u64,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Fleet {
+    /// An empty fleet.
+    pub fn new() -> Self {
+        Self {
+            inner: Mutex::default(),
+            changed: watch::Sender::new(0),
+            refusals: Refusals::new(),
+        }
+    }
+
+    /// A listener has said hello. One of the same run that is still here is a stream that broke unnoticed, and makes way.
+    pub fn connect(
+        self: &Arc<Self>,
+        hello: &v1::ConfigHello,
+        pool: &str,
+        now: Timestamp,
+    ) -> Connected {
+        let id = self.change(|inner| {
+            inner.listeners.retain(|_, l| {
+                l.boot != hello.boot || l.name != hello.listener || hello.boot.is_empty()
+            });
+            inner.next += 1;
+            inner.listeners.insert(
+                inner.next,
+                Listener {
+                    name: hello.listener.clone(),
+                    boot: hello.boot.clone(),
+                    pool: pool.to_owned(),
+                    software_version: hello.software_version.clone(),
+                    ready: false,
+                    revision: 0,
+                    problems: BTreeMap::new(),
+                    connected: now,
+                },
+            );
+            inner.next
+        });
+        Connected {
+            fleet: self.clone(),
+            id,
+        }
+    }
+
     /// Whether every ready listener of the pool runs this resource at this revision or a later one.
-    pub fn live(&self, _pool: &str, _uid: &str, _revision: u64) -> v1::Live {
-        todo!()
+    pub fn live(&self, pool: &str, uid: &str, revision: u64) -> v1::Live {
+        let inner = self.lock();
+        let mut live = v1::Live::default();
+        let mut behind = false;
+        for listener in inner.listeners.values() {
+            if listener.pool != pool || !listener.ready {
+                continue;
+            }
+            live.connected += 1;
+            behind |= listener.revision < revision;
+            if let Some(problem) = listener.problems.get(uid) {
+                live.problems
+                    .push(format!("{}: {}", listener.name, problem.reason));
+            }
+        }
+        live.applied = live.connected > 0 && !behind && live.problems.is_empty();
+        live
+    }
+
+    /// Told of every change, so that a caller can wait for what it applied to be live.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// All of them, in order of pool and name.
+    pub fn listeners(&self, store_revision: u64) -> Vec<v1::Listener> {
+        let mut all: Vec<v1::Listener> = self
+            .lock()
+            .listeners
+            .values()
+            .map(|l| v1::Listener {
+                name: l.name.clone(),
+                boot: l.boot.clone(),
+                pool: l.pool.clone(),
+                software_version: l.software_version.clone(),
+                ready: l.ready,
+                revision: l.revision,
+                store_revision,
+                problems: l.problems.values().cloned().collect(),
+                connect_time: Some(crate::time::to_wire(l.connected)),
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
+        all
+    }
+
+    /// What listeners turned away lately.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let done = change(&mut self.lock());
+        self.changed.send_modify(|n| *n += 1);
+        done
+    }
+}
+
+impl Connected {
+    /// It serves, or has begun to drain.
+    pub fn ready(&self, ready: bool) {
+        self.update(|l| l.ready = ready);
+    }
+
+    /// It runs `revision`, except what it refused. `pushed`: what it was sent; none means everything it has.
+    pub fn applied(&self, revision: u64, pushed: Option<&[String]>, refused: Vec<v1::ConfigError>) {
+        self.update(|l| {
+            l.revision = revision;
+            match pushed {
+                None => l.problems.clear(),
+                Some(uids) => uids.iter().for_each(|uid| {
+                    l.problems.remove(uid);
+                }),
+            }
+            l.problems
+                .extend(refused.into_iter().map(|e| (e.uid.clone(), e)));
+        });
+    }
+
+    fn update(&self, update: impl FnOnce(&mut Listener)) {
+        self.fleet.change(|inner| {
+            if let Some(listener) = inner.listeners.get_mut(&self.id) {
+                update(listener);
+            }
+        });
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.fleet.change(|inner| inner.listeners.remove(&self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(fleet: &Arc<Fleet>, name: &str, pool: &str) -> Connected {
+        let hello = v1::ConfigHello {
+            listener: name.to_owned(),
+            boot: name.to_owned(),
+            ..Default::default()
+        };
+        fleet.connect(&hello, pool, Timestamp(0))
+    }
+
+    #[test]
+    fn live_needs_a_ready_listener_and_all_ready_ones_at_the_revision() {
+        let fleet = Arc::new(Fleet::new());
+        assert!(!fleet.live("default", "g", 1).applied);
+        let a = connect(&fleet, "a", "default");
+        a.applied(5, None, vec![]);
+        assert!(!fleet.live("default", "g", 5).applied, "not ready yet");
+        a.ready(true);
+        assert!(fleet.live("default", "g", 5).applied);
+        let b = connect(&fleet, "b", "default");
+        assert!(fleet.live("default", "g", 5).applied, "b doesn't serve yet");
+        b.ready(true);
+        let live = fleet.live("default", "g", 5);
+        assert!(!live.applied);
+        assert_eq!(live.connected, 2);
+        drop(b);
+        assert!(fleet.live("default", "g", 5).applied);
+        assert!(
+            !fleet.live("other", "g", 5).applied,
+            "another pool's listener"
+        );
+    }
+
+    #[test]
+    fn a_refused_resource_is_not_live_until_a_later_push_of_it_is_taken() {
+        let fleet = Arc::new(Fleet::new());
+        let a = connect(&fleet, "a", "default");
+        a.ready(true);
+        let refused = v1::ConfigError {
+            uid: "g".to_owned(),
+            revision: 6,
+            reason: "no".to_owned(),
+        };
+        a.applied(6, None, vec![refused]);
+        assert_eq!(fleet.live("default", "g", 6).problems, ["a: no"]);
+        a.applied(7, Some(&["h".to_owned()]), vec![]);
+        assert!(!fleet.live("default", "g", 6).applied);
+        assert!(fleet.live("default", "h", 7).applied);
+        a.applied(8, Some(&["g".to_owned()]), vec![]);
+        assert!(fleet.live("default", "g", 8).applied);
+    }
+
+    #[test]
+    fn the_same_run_on_a_new_stream_replaces_its_old_one() {
+        let fleet = Arc::new(Fleet::new());
+        let old = connect(&fleet, "a", "default");
+        old.ready(true);
+        let new = connect(&fleet, "a", "default");
+        assert_eq!(fleet.listeners(0).len(), 1);
+        drop(old);
+        assert_eq!(fleet.listeners(0).len(), 1);
+        drop(new);
+        assert!(fleet.listeners(0).is_empty());
     }
 }

@@ -1,0 +1,245 @@
+//! Connectors: the built-in ones, read only, and an org's own.
+
+use hookplane_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, put, stamp};
+use super::names;
+use super::page::page;
+use super::status::Problem;
+use crate::context::Context;
+use crate::keys;
+use crate::store::{Precondition, Transaction, Write};
+
+/// Serves `ConnectorService`.
+pub struct ConnectorApi {
+    /// The seams.
+    pub context: Context,
+}
+
+pub(super) async fn prepare(
+    desk: &Desk<'_>,
+    given: &v1::Connector,
+    mode: Mode<'_>,
+) -> Result<Prepared<v1::Connector>, Problem> {
+    let metadata = given.metadata.clone().unwrap_or_default();
+    names::check("metadata.org", &metadata.org)?;
+    names::check("metadata.name", &metadata.name)?;
+    if desk.context.catalogue.get(&metadata.name).is_some() {
+        return Err(Problem::field(
+            "metadata.name",
+            format!(
+                "`{}` is a built-in connector: choose another name",
+                metadata.name
+            ),
+        ));
+    }
+    let name = names::connector(&metadata.org, &metadata.name);
+    let needs_org = desk.needs_org(&metadata.org).await?;
+    let key = keys::connector(&metadata.org, &metadata.name);
+    let stored = desk.get::<v1::Connector>(&key).await?;
+    match (mode, &stored) {
+        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
+        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
+        (Mode::Update { .. }, Some((_, revision))) => check_etag(&name, &metadata.etag, *revision)?,
+        _ => {}
+    }
+    let spec = given.spec.clone().unwrap_or_default();
+    let (mut connector, revision, changed, check, action) = match stored {
+        None => {
+            let fresh = desk.fresh(&metadata.org, "", &metadata.name)?;
+            (
+                v1::Connector {
+                    metadata: Some(fresh),
+                    spec: None,
+                },
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
+        Some((connector, revision)) => {
+            let changed = differing(&connector.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (
+                connector,
+                revision,
+                changed,
+                Precondition::At(revision),
+                action,
+            )
+        }
+    };
+    let mut transaction = Transaction::default();
+    if action != v1::ChangeAction::Unchanged {
+        connector.spec = Some(spec);
+        compile(&connector)?;
+        connector.metadata.get_or_insert_default().update_time = Some(desk.now());
+        transaction.checks = vec![needs_org, (key.clone(), check)];
+        transaction.writes.push(put(key, &connector));
+    }
+    Ok(Prepared {
+        transaction,
+        resource: connector,
+        revision,
+        action,
+        changed,
+        secret: v1::SecretChange::Unspecified,
+    })
+}
+
+pub(super) fn present(mut connector: v1::Connector, revision: u64) -> v1::Connector {
+    stamp(&mut connector.metadata, revision);
+    connector
+}
+
+impl ConnectorApi {
+    async fn list(
+        &self,
+        request: v1::ListConnectorsRequest,
+    ) -> Result<v1::ListConnectorsResponse, Problem> {
+        let prefix = match request.parent.as_str() {
+            "" => None,
+            "orgs/-" => Some(keys::CONNECTORS.to_owned()),
+            parent => {
+                let [org] = names::parse("parent", parent, "orgs/*", false)?;
+                Some(format!("{}{org}/", keys::CONNECTORS))
+            }
+        };
+        let mut connectors: Vec<v1::Connector> = Vec::new();
+        // The built-in ones are few: they are all on the first page.
+        if request.page_token.is_empty() {
+            connectors.extend(self.context.catalogue.all().cloned());
+        }
+        let mut next_page_token = String::new();
+        if let Some(prefix) = prefix {
+            let (entries, next) = page(
+                &*self.context.store,
+                &prefix,
+                &prefix,
+                request.page_size,
+                &request.page_token,
+                |_| true,
+            )
+            .await?;
+            for entry in &entries {
+                connectors.push(present(decode(entry)?, entry.revision));
+            }
+            next_page_token = next;
+        }
+        Ok(v1::ListConnectorsResponse {
+            connectors,
+            next_page_token,
+        })
+    }
+
+    async fn get(&self, name: &str) -> Result<v1::Connector, Problem> {
+        let missing = || Problem::NotFound(name.to_owned());
+        if name.starts_with("connectors/") {
+            let [built_in] = names::parse("name", name, "connectors/*", false)?;
+            return self
+                .context
+                .catalogue
+                .get(built_in)
+                .cloned()
+                .ok_or_else(missing);
+        }
+        let [org, own] = names::parse("name", name, "orgs/*/connectors/*", false)?;
+        let found = Desk::new(&self.context)
+            .get(&keys::connector(org, own))
+            .await?;
+        let (connector, revision) = found.ok_or_else(missing)?;
+        Ok(present(connector, revision))
+    }
+
+    async fn write(
+        &self,
+        connector: &v1::Connector,
+        mode: Mode<'_>,
+        validate_only: bool,
+    ) -> Result<v1::Connector, Problem> {
+        let desk = Desk::new(&self.context);
+        let mut prepared = prepare(&desk, connector, mode).await?;
+        let revision = if validate_only {
+            prepared.revision
+        } else {
+            desk.write(&mut prepared).await?
+        };
+        Ok(present(prepared.resource, revision))
+    }
+
+    async fn delete(&self, request: v1::DeleteConnectorRequest) -> Result<(), Problem> {
+        let [org, own] = names::parse("name", &request.name, "orgs/*/connectors/*", false)?;
+        let desk = Desk::new(&self.context);
+        let key = keys::connector(org, own);
+        let found = desk.get::<v1::Connector>(&key).await?;
+        let (_, revision) = found.ok_or_else(|| Problem::NotFound(request.name.clone()))?;
+        check_etag(&request.name, &request.etag, revision)?;
+        desk.commit(Transaction {
+            checks: vec![(key.clone(), Precondition::At(revision))],
+            writes: vec![Write::Delete(key)],
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl v1::connector_service_server::ConnectorService for ConnectorApi {
+    async fn list_connectors(
+        &self,
+        request: Request<v1::ListConnectorsRequest>,
+    ) -> Result<Response<v1::ListConnectorsResponse>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn get_connector(
+        &self,
+        request: Request<v1::GetConnectorRequest>,
+    ) -> Result<Response<v1::Connector>, Status> {
+        Ok(Response::new(self.get(&request.into_inner().name).await?))
+    }
+
+    async fn create_connector(
+        &self,
+        request: Request<v1::CreateConnectorRequest>,
+    ) -> Result<Response<v1::Connector>, Status> {
+        let request = request.into_inner();
+        let [org] = names::parse("parent", &request.parent, "orgs/*", false)?;
+        let mut connector = request.connector.unwrap_or_default();
+        connector.metadata.get_or_insert_default().org = org.to_owned();
+        Ok(Response::new(
+            self.write(&connector, Mode::Create, request.validate_only)
+                .await?,
+        ))
+    }
+
+    async fn update_connector(
+        &self,
+        request: Request<v1::UpdateConnectorRequest>,
+    ) -> Result<Response<v1::Connector>, Status> {
+        let request = request.into_inner();
+        let connector = request.connector.unwrap_or_default();
+        Ok(Response::new(
+            self.write(
+                &connector,
+                Mode::Update { mask: &[] },
+                request.validate_only,
+            )
+            .await?,
+        ))
+    }
+
+    async fn delete_connector(
+        &self,
+        request: Request<v1::DeleteConnectorRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.delete(request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,328 @@
+//! What the services read and write through: the store, with what a plan has already decided laid over it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookplane_proto::v1;
+use hookplane_rules::Connector;
+use prost::Message;
+
+use super::status::Problem;
+use crate::context::Context;
+use crate::keys;
+use crate::store::{Entry, Precondition, Revision, Transaction, Write};
+
+/// A writer waits this long to read its own write from the view; the write is durable whatever the view does.
+const VIEW_WAIT: Duration = Duration::from_secs(2);
+const READ_AT_ONCE: usize = 200;
+
+/// What a write is for.
+#[derive(Clone, Copy)]
+pub(super) enum Mode<'a> {
+    /// The name must be free.
+    Create,
+    /// The resource must be there; only the masked fields change, all if there is no mask.
+    Update { mask: &'a [String] },
+    /// Either.
+    Apply,
+}
+
+/// What a write would do.
+pub(super) struct Prepared<T> {
+    /// Empty when nothing changes.
+    pub(super) transaction: Transaction,
+    /// As it will be stored.
+    pub(super) resource: T,
+    /// Of the stored version; 0 when there was none.
+    pub(super) revision: Revision,
+    pub(super) action: v1::ChangeAction,
+    pub(super) changed: Vec<String>,
+    pub(super) secret: v1::SecretChange,
+}
+
+/// Reads and writes for one request.
+pub(super) struct Desk<'a> {
+    pub(super) context: &'a Context,
+    planned: BTreeMap<String, Option<Bytes>>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            planned: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn entry(&self, key: &str) -> Result<Option<Entry>, Problem> {
+        if let Some(planned) = self.planned.get(key) {
+            return Ok(planned.as_ref().map(|value| Entry {
+                key: key.to_owned(),
+                value: value.clone(),
+                revision: 0,
+            }));
+        }
+        Ok(self.context.store.get(key).await?)
+    }
+
+    /// A stored resource and its revision.
+    pub(super) async fn get<T: Message + Default>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, Revision)>, Problem> {
+        self.entry(key)
+            .await?
+            .map(|entry| decode(&entry).map(|resource| (resource, entry.revision)))
+            .transpose()
+    }
+
+    /// All resources below a prefix, with their keys.
+    pub(super) async fn all<T: Message + Default>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, Problem> {
+        let mut found: BTreeMap<String, T> = BTreeMap::new();
+        let (mut after, mut at) = (None::<String>, None);
+        loop {
+            let page = self
+                .context
+                .store
+                .list(prefix, after.as_deref(), READ_AT_ONCE, at)
+                .await?;
+            at = Some(page.revision);
+            for entry in &page.entries {
+                found.insert(entry.key.clone(), decode(entry)?);
+            }
+            match page.entries.last() {
+                Some(last) if page.entries.len() == READ_AT_ONCE => after = Some(last.key.clone()),
+                _ => break,
+            }
+        }
+        for (key, value) in &self.planned {
+            if !key.starts_with(prefix) {
+                continue;
+            }
+            match value {
+                Some(value) => {
+                    let resource = T::decode(value.clone())
+                        .map_err(|e| Problem::Internal(format!("read a planned `{key}`: {e}")))?;
+                    found.insert(key.clone(), resource);
+                }
+                None => {
+                    found.remove(key);
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Lays a planned write over the store.
+    pub(super) fn plan(&mut self, transaction: &Transaction) {
+        for write in &transaction.writes {
+            match write {
+                Write::Put(key, value) => self.planned.insert(key.clone(), Some(value.clone())),
+                Write::Delete(key) => self.planned.insert(key.clone(), None),
+            };
+        }
+    }
+
+    /// Writes, and waits until those that read from the view see it.
+    pub(super) async fn commit(&self, transaction: Transaction) -> Result<Revision, Problem> {
+        let revision = self.context.store.commit(transaction).await?;
+        let deadline = tokio::time::Instant::now() + VIEW_WAIT;
+        if !self.context.view.reached(revision, deadline).await {
+            tracing::warn!(revision, "the view of the store lags behind a write");
+        }
+        Ok(revision)
+    }
+
+    /// Commits what was prepared; the answer is the revision the resource now has.
+    pub(super) async fn write<T>(&self, prepared: &mut Prepared<T>) -> Result<Revision, Problem> {
+        if prepared.transaction.writes.is_empty() {
+            return Ok(prepared.revision);
+        }
+        self.commit(std::mem::take(&mut prepared.transaction)).await
+    }
+
+    /// A connector's definition as it is now: built in, or the org's own.
+    pub(super) async fn definition(
+        &self,
+        org: &str,
+        name: &str,
+    ) -> Result<Option<v1::Connector>, Problem> {
+        if let Some(built_in) = self.context.catalogue.get(name) {
+            return Ok(Some(built_in.clone()));
+        }
+        Ok(self
+            .get::<v1::Connector>(&keys::connector(org, name))
+            .await?
+            .map(|(connector, _)| connector))
+    }
+
+    /// The definition that a group pins.
+    pub(super) async fn pinned(&self, group: &v1::WebhookGroup) -> Result<v1::Connector, Problem> {
+        let digest = group.status.as_ref().map_or("", |s| &s.connector_version);
+        self.get::<v1::Connector>(&keys::pin(digest))
+            .await?
+            .map(|(connector, _)| connector)
+            .ok_or_else(|| {
+                Problem::Internal(format!(
+                    "the pinned connector definition {digest} is missing"
+                ))
+            })
+    }
+
+    pub(super) async fn needs_org(&self, org: &str) -> Result<(String, Precondition), Problem> {
+        let key = keys::org(org);
+        match self.entry(&key).await? {
+            Some(_) => Ok((key, Precondition::Present)),
+            None => Err(Problem::NotFound(super::names::org(org))),
+        }
+    }
+
+    /// For a new resource.
+    pub(super) fn fresh(
+        &self,
+        org: &str,
+        group: &str,
+        name: &str,
+    ) -> Result<v1::Metadata, Problem> {
+        let now = self.context.clock.now();
+        let random: [u8; 10] = random()?;
+        let millis = now.0.max(0).unsigned_abs();
+        let uid = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        Ok(v1::Metadata {
+            org: org.to_owned(),
+            group: group.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_string(),
+            create_time: Some(self.now()),
+            update_time: Some(self.now()),
+            ..Default::default()
+        })
+    }
+
+    pub(super) fn now(&self) -> prost_types::Timestamp {
+        timestamp(self.context.clock.now().0)
+    }
+}
+
+/// A random array from the system.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut bytes = [0u8; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Problem::Internal(format!("no randomness from the system: {e}")))?;
+    Ok(bytes)
+}
+
+pub(super) fn timestamp(millis: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: millis.div_euclid(1000),
+        // Less than 10^9, so it fits.
+        nanos: (millis.rem_euclid(1000) * 1_000_000) as i32,
+    }
+}
+
+pub(super) fn decode<T: Message + Default>(entry: &Entry) -> Result<T, Problem> {
+    T::decode(entry.value.clone())
+        .map_err(|e| Problem::Internal(format!("read the stored `{}`: {e}", entry.key)))
+}
+
+pub(super) fn put<T: Message>(key: String, resource: &T) -> Write {
+    Write::Put(key, resource.encode_to_vec().into())
+}
+
+pub(super) fn etag(revision: Revision) -> String {
+    format!("{revision:x}")
+}
+
+/// What is told from the key's revision.
+pub(super) fn stamp(metadata: &mut Option<v1::Metadata>, revision: Revision) {
+    let metadata = metadata.get_or_insert_default();
+    metadata.revision = revision;
+    metadata.etag = if revision == 0 {
+        String::new()
+    } else {
+        etag(revision)
+    };
+}
+
+/// An empty etag asks for nothing.
+pub(super) fn check_etag(name: &str, given: &str, revision: Revision) -> Result<(), Problem> {
+    if given.is_empty() || given == etag(revision) {
+        Ok(())
+    } else {
+        Err(Problem::Stale(name.to_owned()))
+    }
+}
+
+/// `registeredEvents` as `registered_events`.
+pub(super) fn snake(field: &str) -> String {
+    let mut out = String::new();
+    for c in field.trim_start_matches("spec.").chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// The fields of two specs that differ, as a manifest writes them.
+pub(super) fn differing<T: serde::Serialize>(old: &T, new: &T) -> Result<Vec<String>, Problem> {
+    let fields = |spec: &T| match serde_json::to_value(spec) {
+        Ok(serde_json::Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Problem::Internal("a spec is no object".to_owned())),
+        Err(e) => Err(Problem::Internal(format!("compare specs: {e}"))),
+    };
+    let (old, new) = (fields(old)?, fields(new)?);
+    let mut names: Vec<String> = old
+        .keys()
+        .chain(new.keys().filter(|name| !old.contains_key(*name)))
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| format!("spec.{name}"))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+pub(super) fn compile(definition: &v1::Connector) -> Result<Arc<Connector>, Problem> {
+    Connector::compile(definition).map_err(Problem::Fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_takes_both_ways_of_writing_a_field() {
+        assert_eq!(snake("registeredEvents"), "registered_events");
+        assert_eq!(snake("spec.registered_events"), "registered_events");
+    }
+
+    #[test]
+    fn differing_fields_are_named_as_in_a_manifest() {
+        let old = v1::WebhookGroupSpec::default();
+        let new = v1::WebhookGroupSpec {
+            registered_events: vec!["*".into()],
+            disabled: true,
+            ..Default::default()
+        };
+        assert_eq!(
+            differing(&old, &new).unwrap(),
+            ["spec.disabled", "spec.registeredEvents"]
+        );
+    }
+
+    #[test]
+    fn an_etag_that_is_not_the_newest_is_stale() {
+        assert!(check_etag("orgs/a", "", 7).is_ok());
+        assert!(check_etag("orgs/a", &etag(7), 7).is_ok());
+        assert!(matches!(
+            check_etag("orgs/a", &etag(6), 7),
+            Err(Problem::Stale(_))
+        ));
+    }
+}

@@ -1,0 +1,293 @@
+//! Events and deliveries as they are kept, the tail, replays, refusals, and signed samples.
+
+use hookplane_proto::v1;
+use hookplane_rules::SampleError;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::errors::{invalid, not_found, of_log};
+use super::scope::Scope;
+use super::tail;
+use crate::context::Context;
+use crate::log::{Cursor, Selection};
+use crate::report::identity;
+
+/// A page that asks for no size.
+const PAGE: usize = 50;
+/// The largest page.
+const PAGE_MAX: usize = 1_000;
+/// A page ends before it is larger, unless its first event is: below the 4 MiB that a gRPC peer takes unless told otherwise.
+const PAGE_BYTES: usize = 3 * 1024 * 1024;
+/// Events read from the log at once, bodies and all.
+const STEP: usize = 16;
+/// Deliveries of one replay.
+const REPLAY_MAX: usize = 1_000;
+/// Carries the mark of a test.
+const TEST_HEADER: &str = "Hookplane-Test";
+
+/// The service.
+pub struct EventApi {
+    context: Context,
+}
+
+impl EventApi {
+    /// Over these parts.
+    pub fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    async fn selection(&self, parent: &str) -> Result<Selection, Status> {
+        Scope::parse("parent", parent)?
+            .selection(&self.context, parent)
+            .await
+    }
+}
+
+#[tonic::async_trait]
+impl v1::event_service_server::EventService for EventApi {
+    type TailStream = ReceiverStream<Result<v1::TailResponse, Status>>;
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let request = request.into_inner();
+        let size = page_size(request.page_size);
+        let mut before = cursor(&request.page_token)?;
+        let mut selection = self.selection(&request.parent).await?;
+        selection.event_type = Some(request.r#type).filter(|t| !t.is_empty());
+        let mut page = v1::ListEventsResponse::default();
+        let mut bytes = 0;
+        'page: while page.events.len() < size {
+            let limit = STEP.min(size - page.events.len());
+            let read = self
+                .context
+                .log
+                .events(&selection, before, limit)
+                .await
+                .map_err(of_log)?;
+            let last = read.len() < limit;
+            for (at, event) in read {
+                bytes += event.encoded_len();
+                if bytes > PAGE_BYTES && !page.events.is_empty() {
+                    page.next_page_token = token(before);
+                    break 'page;
+                }
+                before = Some(at);
+                page.events.push(event);
+            }
+            if last {
+                return Ok(Response::new(page));
+            }
+        }
+        page.next_page_token = token(before);
+        Ok(Response::new(page))
+    }
+
+    async fn get_event(
+        &self,
+        request: Request<v1::GetEventRequest>,
+    ) -> Result<Response<v1::Event>, Status> {
+        let name = request.into_inner().name;
+        let id = id_of("name", "events/", &name)?;
+        self.context
+            .log
+            .event(id)
+            .await
+            .map(Response::new)
+            .map_err(of_log)
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<v1::ListDeliveriesRequest>,
+    ) -> Result<Response<v1::ListDeliveriesResponse>, Status> {
+        let request = request.into_inner();
+        let size = page_size(request.page_size);
+        let before = cursor(&request.page_token)?;
+        let status = v1::DeliveryStatus::try_from(request.status)
+            .map_err(|_| invalid("status", "unknown"))?;
+        let mut selection = self.selection(&request.parent).await?;
+        selection.status = Some(status).filter(|s| *s != v1::DeliveryStatus::Unspecified);
+        selection.event_id = Some(request.event_id).filter(|id| !id.is_empty());
+        let read = self
+            .context
+            .log
+            .deliveries(&selection, before, size)
+            .await
+            .map_err(of_log)?;
+        let next_page_token = if read.len() < size {
+            String::new()
+        } else {
+            token(read.last().map(|(at, _)| *at))
+        };
+        Ok(Response::new(v1::ListDeliveriesResponse {
+            deliveries: read.into_iter().map(|(_, delivery)| delivery).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn get_delivery(
+        &self,
+        request: Request<v1::GetDeliveryRequest>,
+    ) -> Result<Response<v1::Delivery>, Status> {
+        let name = request.into_inner().name;
+        let id = id_of("name", "deliveries/", &name)?;
+        self.context
+            .log
+            .delivery(id)
+            .await
+            .map(Response::new)
+            .map_err(of_log)
+    }
+
+    async fn tail(
+        &self,
+        request: Request<v1::TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        let request = request.into_inner();
+        let selection = self.selection(&request.parent).await?;
+        let (out, lines) = mpsc::channel(tail::AHEAD);
+        self.context
+            .view
+            .tasks()
+            .spawn(tail::run(self.context.clone(), selection, request, out));
+        Ok(Response::new(ReceiverStream::new(lines)))
+    }
+
+    async fn replay_deliveries(
+        &self,
+        request: Request<v1::ReplayDeliveriesRequest>,
+    ) -> Result<Response<v1::ReplayDeliveriesResponse>, Status> {
+        let ids = request.into_inner().delivery_ids;
+        if ids.is_empty() || ids.len() > REPLAY_MAX {
+            return Err(invalid(
+                "delivery_ids",
+                format!("1 to {REPLAY_MAX} can be replayed at once"),
+            ));
+        }
+        let ids: Vec<String> = ids
+            .into_iter()
+            .map(|id| {
+                id.strip_prefix("deliveries/")
+                    .map(str::to_owned)
+                    .unwrap_or(id)
+            })
+            .collect();
+        let replayed = self.context.log.replay(&ids).await.map_err(of_log)?;
+        Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
+    }
+
+    async fn list_refusals(
+        &self,
+        request: Request<v1::ListRefusalsRequest>,
+    ) -> Result<Response<v1::ListRefusalsResponse>, Status> {
+        let request = request.into_inner();
+        let scope = Scope::parse("parent", &request.parent)?;
+        if scope.webhook.is_some() {
+            return Err(invalid("parent", "a refusal has no webhook"));
+        }
+        let refusals = self.context.fleet.refusals().list(
+            scope.org.as_deref(),
+            scope.group.as_deref(),
+            page_size(request.page_size),
+        );
+        Ok(Response::new(v1::ListRefusalsResponse { refusals }))
+    }
+
+    async fn sign_sample(
+        &self,
+        request: Request<v1::SignSampleRequest>,
+    ) -> Result<Response<v1::SignSampleResponse>, Status> {
+        let request = request.into_inner();
+        let scope = Scope::parse("name", &request.name)?;
+        if scope.webhook.is_some() {
+            return Err(invalid("name", "expected orgs/ORG/groups/GROUP"));
+        }
+        let record = scope
+            .record(&self.context, &request.name)
+            .await?
+            .ok_or_else(|| not_found(&request.name))?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| Status::unavailable(error.to_string()))?;
+        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let sample = record
+            .compiled
+            .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())
+            .map_err(|error| match error {
+                SampleError::NoSample { .. } => invalid("event", error.to_string()),
+                SampleError::CannotSign(reason) => Status::failed_precondition(reason),
+            })?;
+        let uid = record
+            .group
+            .metadata
+            .as_ref()
+            .map(|m| m.uid.as_str())
+            .unwrap_or_default();
+        // The audit's line: who is told by the request's span.
+        tracing::info!(
+            group = request.name,
+            event = request.event,
+            "a sample was signed"
+        );
+        let mut headers: std::collections::BTreeMap<String, String> =
+            sample.headers.into_iter().collect();
+        headers.insert(
+            TEST_HEADER.to_owned(),
+            identity::test_mark(&self.context.mac_key, uid, &sample.body),
+        );
+        Ok(Response::new(v1::SignSampleResponse {
+            method: sample.method,
+            url: sample.url,
+            headers,
+            body: sample.body,
+        }))
+    }
+}
+
+fn page_size(asked: u32) -> usize {
+    match asked {
+        0 => PAGE,
+        asked => (asked as usize).min(PAGE_MAX),
+    }
+}
+
+fn token(cursor: Option<Cursor>) -> String {
+    cursor.map_or_else(String::new, |Cursor(at)| format!("{at:x}"))
+}
+
+fn cursor(token: &str) -> Result<Option<Cursor>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    u64::from_str_radix(token, 16)
+        .map(|at| Some(Cursor(at)))
+        .map_err(|_| invalid("page_token", "not one that this API gave"))
+}
+
+fn id_of<'a>(field: &str, prefix: &str, name: &'a str) -> Result<&'a str, Status> {
+    name.strip_prefix(prefix)
+        .filter(|id| !id.is_empty() && !id.contains('/'))
+        .ok_or_else(|| invalid(field, format!("expected {prefix}ID")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_token_comes_back_as_the_cursor_it_was() {
+        let at = Some(Cursor(0xdead_beef));
+        assert_eq!(cursor(&token(at)).unwrap(), at);
+        assert!(cursor("no").is_err());
+    }
+
+    #[test]
+    fn a_name_without_its_collection_is_refused() {
+        assert_eq!(id_of("name", "events/", "events/1.0").unwrap(), "1.0");
+        assert!(id_of("name", "events/", "1.0").is_err());
+        assert!(id_of("name", "events/", "events/").is_err());
+    }
+}

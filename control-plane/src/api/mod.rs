@@ -1,0 +1,31 @@
+//! The services that people and the command line use: orgs, connectors, webhook groups, webhooks, manifests.
+//!
+//! ```text
+//!   request ─▶ names ─▶ desk (reads, with what a plan already decided) ─▶ orgs | connectors | groups | webhooks ─▶ Prepared
+//!                                                                                                     │ commit, wait for the view
+//!   answer  ◀─ present (no secret, live status) ◀──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Each kind has one place that decides what a write would do; create, update, plan and apply all use it, so a dry run can't differ from
+//! the real one. Names are parsed in `names`, errors become gRPC codes in `status`, callers are checked in [`auth`]: one place each.
+
+pub mod auth;
+mod connectors;
+mod desk;
+pub mod errors;
+pub mod events;
+mod groups;
+mod manifests;
+mod names;
+mod orgs;
+mod page;
+pub mod scope;
+mod status;
+mod tail;
+mod webhooks;
+
+pub use connectors::ConnectorApi;
+pub use groups::GroupApi;
+pub use manifests::ManifestApi;
+pub use orgs::OrgApi;
+pub use webhooks::WebhookApi;

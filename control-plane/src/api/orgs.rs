@@ -1,0 +1,188 @@
+//! Orgs: the tenants.
+
+use hookplane_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::desk::{Desk, Mode, Prepared, check_etag, decode, differing, put, stamp};
+use super::names;
+use super::page::page;
+use super::status::Problem;
+use crate::context::Context;
+use crate::keys;
+use crate::store::{Precondition, Transaction, Write};
+
+pub(super) const MAX_DISPLAY_NAME: usize = 200;
+
+/// Serves `OrgService`.
+pub struct OrgApi {
+    /// The seams.
+    pub context: Context,
+}
+
+pub(super) fn check_text(field: &str, text: &str, max: usize) -> Result<(), Problem> {
+    if text.chars().count() <= max {
+        return Ok(());
+    }
+    Err(Problem::field(
+        field,
+        format!("is longer than {max} characters"),
+    ))
+}
+
+pub(super) async fn prepare(
+    desk: &Desk<'_>,
+    given: &v1::Org,
+    mode: Mode<'_>,
+) -> Result<Prepared<v1::Org>, Problem> {
+    let metadata = given.metadata.clone().unwrap_or_default();
+    names::check("metadata.name", &metadata.name)?;
+    let key = keys::org(&metadata.name);
+    let stored = desk.get::<v1::Org>(&key).await?;
+    if stored.is_some() && matches!(mode, Mode::Create) {
+        return Err(Problem::Exists(names::org(&metadata.name)));
+    }
+    let spec = given.spec.clone().unwrap_or_default();
+    check_text("spec.displayName", &spec.display_name, MAX_DISPLAY_NAME)?;
+    let (mut org, revision, changed, check, action) = match stored {
+        None => {
+            let org = v1::Org {
+                metadata: Some(desk.fresh("", "", &metadata.name)?),
+                spec: None,
+            };
+            (
+                org,
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
+        Some((org, revision)) => {
+            let changed = differing(&org.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (org, revision, changed, Precondition::At(revision), action)
+        }
+    };
+    let mut transaction = Transaction::default();
+    if action != v1::ChangeAction::Unchanged {
+        org.spec = Some(spec);
+        org.metadata.get_or_insert_default().update_time = Some(desk.now());
+        transaction.checks.push((key.clone(), check));
+        transaction.writes.push(put(key, &org));
+    }
+    Ok(Prepared {
+        transaction,
+        resource: org,
+        revision,
+        action,
+        changed,
+        secret: v1::SecretChange::Unspecified,
+    })
+}
+
+pub(super) fn present(mut org: v1::Org, revision: u64) -> v1::Org {
+    stamp(&mut org.metadata, revision);
+    org
+}
+
+impl OrgApi {
+    async fn delete(&self, request: v1::DeleteOrgRequest) -> Result<(), Problem> {
+        let [name] = names::parse("name", &request.name, "orgs/*", false)?;
+        let desk = Desk::new(&self.context);
+        let key = keys::org(name);
+        let (_, revision) = desk
+            .get::<v1::Org>(&key)
+            .await?
+            .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
+        check_etag(&request.name, &request.etag, revision)?;
+        for (prefix, what) in [
+            (keys::GROUPS, "webhook groups"),
+            (keys::CONNECTORS, "connectors"),
+        ] {
+            let below = self
+                .context
+                .store
+                .list(&format!("{prefix}{name}/"), None, 1, None)
+                .await?;
+            if !below.entries.is_empty() {
+                return Err(Problem::Refused(format!(
+                    "`orgs/{name}` still has {what}: delete those first"
+                )));
+            }
+        }
+        desk.commit(Transaction {
+            checks: vec![(key.clone(), Precondition::At(revision))],
+            writes: vec![Write::Delete(key)],
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl v1::org_service_server::OrgService for OrgApi {
+    async fn list_orgs(
+        &self,
+        request: Request<v1::ListOrgsRequest>,
+    ) -> Result<Response<v1::ListOrgsResponse>, Status> {
+        let request = request.into_inner();
+        let store = &*self.context.store;
+        let (entries, next_page_token) = page(
+            store,
+            "orgs",
+            keys::ORGS,
+            request.page_size,
+            &request.page_token,
+            |_| true,
+        )
+        .await?;
+        let orgs = entries
+            .iter()
+            .map(|entry| decode(entry).map(|org| present(org, entry.revision)))
+            .collect::<Result<_, Problem>>()?;
+        Ok(Response::new(v1::ListOrgsResponse {
+            orgs,
+            next_page_token,
+        }))
+    }
+
+    async fn get_org(
+        &self,
+        request: Request<v1::GetOrgRequest>,
+    ) -> Result<Response<v1::Org>, Status> {
+        let name = request.into_inner().name;
+        let [org] = names::parse("name", &name, "orgs/*", false)?;
+        let found = Desk::new(&self.context)
+            .get::<v1::Org>(&keys::org(org))
+            .await?;
+        let (org, revision) = found.ok_or(Problem::NotFound(name))?;
+        Ok(Response::new(present(org, revision)))
+    }
+
+    async fn create_org(
+        &self,
+        request: Request<v1::CreateOrgRequest>,
+    ) -> Result<Response<v1::Org>, Status> {
+        let request = request.into_inner();
+        let desk = Desk::new(&self.context);
+        let mut prepared = prepare(&desk, &request.org.unwrap_or_default(), Mode::Create).await?;
+        let revision = if request.validate_only {
+            0
+        } else {
+            desk.write(&mut prepared).await?
+        };
+        Ok(Response::new(present(prepared.resource, revision)))
+    }
+
+    async fn delete_org(
+        &self,
+        request: Request<v1::DeleteOrgRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.delete(request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+}

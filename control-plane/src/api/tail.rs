@@ -1,0 +1,136 @@
+//! Reading along with the log: nothing is leased, and a slow reader slows only itself.
+
+use hookplane_proto::v1;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::errors::of_log;
+use crate::context::Context;
+use crate::log::{Cursor, Selection, TailItem};
+
+/// Lines read ahead of the reader, bodies and all.
+pub(super) const AHEAD: usize = 16;
+
+/// Until the reader leaves, the newest is reached (without `follow`), or the server shuts down.
+pub(super) async fn run(
+    context: Context,
+    selection: Selection,
+    request: v1::TailRequest,
+    out: mpsc::Sender<Result<v1::TailResponse, Status>>,
+) {
+    let mut newest = context.log.newest();
+    let end = *newest.borrow_and_update();
+    let mut after = if request.from_start {
+        Cursor::default()
+    } else {
+        end
+    };
+    loop {
+        newest.borrow_and_update();
+        let read = context
+            .log
+            .tail(&selection, after, request.changes, AHEAD)
+            .await;
+        let (items, next) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                send(&context, &out, Err(of_log(error))).await;
+                return;
+            }
+        };
+        let moved = next > after;
+        after = after.max(next);
+        for item in items {
+            if request.no_follow && item.cursor > end {
+                return;
+            }
+            if shown(&item, &selection, &request) && !send(&context, &out, Ok(line(item))).await {
+                return;
+            }
+        }
+        if request.no_follow && (after >= end || !moved) {
+            return;
+        }
+        if moved {
+            continue;
+        }
+        tokio::select! {
+            () = context.view.shutdown().cancelled() => return,
+            () = out.closed() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// False when there is nobody to send to any more: the reader has left, or the server shuts down.
+async fn send(
+    context: &Context,
+    out: &mpsc::Sender<Result<v1::TailResponse, Status>>,
+    line: Result<v1::TailResponse, Status>,
+) -> bool {
+    tokio::select! {
+        () = context.view.shutdown().cancelled() => false,
+        sent = out.send(line) => sent.is_ok(),
+    }
+}
+
+/// At a webhook's scope a line is one of its deliveries, never another's and never an event alone.
+fn shown(item: &TailItem, selection: &Selection, request: &v1::TailRequest) -> bool {
+    if item.change && !request.changes {
+        return false;
+    }
+    match (&item.delivery, &selection.webhook_uid) {
+        (Some(delivery), Some(webhook)) => delivery.webhook_uid == *webhook,
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (None, None) => request.events,
+    }
+}
+
+fn line(item: TailItem) -> v1::TailResponse {
+    v1::TailResponse {
+        payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
+        event: Some(item.event),
+        delivery: item.delivery,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(webhook: Option<&str>, change: bool) -> TailItem {
+        TailItem {
+            cursor: Cursor(1),
+            event: v1::Event::default(),
+            delivery: webhook.map(|uid| v1::Delivery {
+                webhook_uid: uid.to_owned(),
+                ..Default::default()
+            }),
+            change,
+        }
+    }
+
+    #[test]
+    fn a_webhooks_tail_shows_its_own_deliveries_and_nothing_else() {
+        let of_webhook = Selection {
+            webhook_uid: Some("w".to_owned()),
+            ..Default::default()
+        };
+        let events = v1::TailRequest {
+            events: true,
+            ..Default::default()
+        };
+        assert!(shown(&item(Some("w"), false), &of_webhook, &events));
+        assert!(!shown(&item(Some("v"), false), &of_webhook, &events));
+        assert!(!shown(&item(None, false), &of_webhook, &events));
+        assert!(!shown(&item(Some("w"), true), &of_webhook, &events));
+        let any = Selection::default();
+        assert!(shown(&item(None, false), &any, &events));
+        assert!(!shown(
+            &item(None, false),
+            &any,
+            &v1::TailRequest::default()
+        ));
+    }
+}

@@ -1,0 +1,360 @@
+//! Webhooks: created, cloned, updated, deleted; and the template that each group has.
+
+use hookplane_proto::v1;
+use hookplane_rules::Webhook;
+use tonic::{Request, Response, Status};
+
+use super::desk::{
+    Desk, Mode, Prepared, check_etag, compile, decode, differing, put, snake, stamp,
+};
+use super::page::page;
+use super::status::Problem;
+use super::{groups, names};
+use crate::context::Context;
+use crate::keys;
+use crate::store::{Precondition, Transaction, Write};
+
+/// Made with the group, never active, never deleted alone.
+pub(super) const TEMPLATE: &str = "template";
+
+/// Serves `WebhookService`.
+pub struct WebhookApi {
+    /// The seams.
+    pub context: Context,
+}
+
+pub(super) fn template(desk: &Desk<'_>, org: &str, group: &str) -> Result<v1::Webhook, Problem> {
+    let spec = v1::WebhookSpec {
+        label: "Template".to_owned(),
+        ..Default::default()
+    };
+    Ok(v1::Webhook {
+        metadata: Some(desk.fresh(org, group, TEMPLATE)?),
+        spec: Some(spec),
+        status: None,
+    })
+}
+
+fn merge(
+    stored: &v1::WebhookSpec,
+    given: v1::WebhookSpec,
+    mask: &[String],
+) -> Result<v1::WebhookSpec, Problem> {
+    if mask.is_empty() {
+        return Ok(given);
+    }
+    let mut spec = stored.clone();
+    for path in mask {
+        match snake(path).as_str() {
+            "label" => spec.label.clone_from(&given.label),
+            "active" => spec.active = given.active,
+            "events" => spec.events.clone_from(&given.events),
+            "filter" => spec.filter.clone_from(&given.filter),
+            "destinations" => spec.destinations.clone_from(&given.destinations),
+            _ => {
+                return Err(Problem::field(
+                    "update_mask",
+                    format!("`{path}` is no field of a webhook's spec"),
+                ));
+            }
+        }
+    }
+    Ok(spec)
+}
+
+/// What saving this webhook would do.
+pub(super) async fn prepare(
+    desk: &Desk<'_>,
+    given: &v1::Webhook,
+    mode: Mode<'_>,
+) -> Result<Prepared<v1::Webhook>, Problem> {
+    let metadata = given.metadata.clone().unwrap_or_default();
+    names::check("metadata.org", &metadata.org)?;
+    names::check("metadata.group", &metadata.group)?;
+    names::check("metadata.name", &metadata.name)?;
+    let name = names::webhook(&metadata.org, &metadata.group, &metadata.name);
+    let (group, group_revision) = groups::find(desk, &metadata.org, &metadata.group).await?;
+    let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
+    let stored = desk.get::<v1::Webhook>(&key).await?;
+    let mut spec = given.spec.clone().unwrap_or_default();
+    match (mode, &stored) {
+        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
+        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
+        (Mode::Update { mask }, Some((webhook, revision))) => {
+            check_etag(&name, &metadata.etag, *revision)?;
+            spec = merge(&webhook.spec.clone().unwrap_or_default(), spec, mask)?;
+        }
+        _ => {}
+    }
+    if metadata.name == TEMPLATE && spec.active {
+        return Err(Problem::field(
+            "spec.active",
+            "the template never matches: clone it and activate the copy",
+        ));
+    }
+    if spec.active && spec.events.is_empty() {
+        return Err(Problem::field(
+            "spec.events",
+            "are needed before a webhook can be active: name one or more, or `*`",
+        ));
+    }
+    super::orgs::check_text("spec.label", &spec.label, super::orgs::MAX_DISPLAY_NAME)?;
+    let (mut webhook, revision, changed, check, action) = match stored {
+        None => {
+            let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
+            (
+                v1::Webhook {
+                    metadata: Some(fresh),
+                    ..Default::default()
+                },
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
+        Some((webhook, revision)) => {
+            let changed = differing(&webhook.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (
+                webhook,
+                revision,
+                changed,
+                Precondition::At(revision),
+                action,
+            )
+        }
+    };
+    let mut transaction = Transaction::default();
+    if action != v1::ChangeAction::Unchanged {
+        webhook.spec = Some(spec);
+        webhook.status = None;
+        if metadata.name != TEMPLATE {
+            let connector = compile(&desk.pinned(&group).await?)?;
+            let opened = desk.context.seal.open_group(&group)?;
+            Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
+        }
+        webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
+        let group_key = keys::group(&metadata.org, &metadata.group);
+        // Checked against this very version of the group.
+        transaction.checks = vec![
+            (group_key, Precondition::At(group_revision)),
+            (key.clone(), check),
+        ];
+        transaction.writes.push(put(key, &webhook));
+    }
+    Ok(Prepared {
+        transaction,
+        resource: webhook,
+        revision,
+        action,
+        changed,
+        secret: v1::SecretChange::Unspecified,
+    })
+}
+
+pub(super) async fn present(
+    desk: &Desk<'_>,
+    mut webhook: v1::Webhook,
+    revision: u64,
+) -> Result<v1::Webhook, Problem> {
+    stamp(&mut webhook.metadata, revision);
+    let metadata = webhook.metadata.clone().unwrap_or_default();
+    let group = desk
+        .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
+        .await?;
+    let pool = group
+        .and_then(|(group, _)| group.spec)
+        .map_or_else(String::new, |spec| spec.pool);
+    let live = desk.context.fleet.live(&pool, &metadata.uid, revision);
+    webhook.status = Some(v1::WebhookStatus { live: Some(live) });
+    Ok(webhook)
+}
+
+impl WebhookApi {
+    async fn list(
+        &self,
+        request: v1::ListWebhooksRequest,
+    ) -> Result<v1::ListWebhooksResponse, Problem> {
+        let [org, group] = names::parse("parent", &request.parent, "orgs/*/groups/*", true)?;
+        let prefix = match (org, group) {
+            (names::ANY, _) => keys::WEBHOOKS.to_owned(),
+            (org, names::ANY) => format!("{}{org}/", keys::WEBHOOKS),
+            (org, group) => keys::webhook(org, group, ""),
+        };
+        let of_group = |key: &str| group == names::ANY || key.rsplit('/').nth(1) == Some(group);
+        let (entries, next_page_token) = page(
+            &*self.context.store,
+            &request.parent,
+            &prefix,
+            request.page_size,
+            &request.page_token,
+            of_group,
+        )
+        .await?;
+        let desk = Desk::new(&self.context);
+        let mut webhooks = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            webhooks.push(present(&desk, decode(entry)?, entry.revision).await?);
+        }
+        Ok(v1::ListWebhooksResponse {
+            webhooks,
+            next_page_token,
+        })
+    }
+
+    async fn save(
+        &self,
+        webhook: &v1::Webhook,
+        mode: Mode<'_>,
+        validate_only: bool,
+    ) -> Result<v1::Webhook, Problem> {
+        let desk = Desk::new(&self.context);
+        let mut prepared = prepare(&desk, webhook, mode).await?;
+        let revision = if validate_only {
+            prepared.revision
+        } else {
+            desk.write(&mut prepared).await?
+        };
+        present(&desk, prepared.resource, revision).await
+    }
+
+    async fn find(
+        &self,
+        desk: &Desk<'_>,
+        path: &str,
+    ) -> Result<(String, v1::Webhook, u64), Problem> {
+        let [org, group, name] = names::parse("name", path, "orgs/*/groups/*/webhooks/*", false)?;
+        let key = keys::webhook(org, group, name);
+        let found = desk.get(&key).await?;
+        let (webhook, revision) = found.ok_or_else(|| Problem::NotFound(path.to_owned()))?;
+        Ok((key, webhook, revision))
+    }
+
+    async fn clone_webhook(
+        &self,
+        request: v1::CloneWebhookRequest,
+    ) -> Result<v1::Webhook, Problem> {
+        names::check("new_name", &request.new_name)?;
+        let (_, original, _) = self.find(&Desk::new(&self.context), &request.name).await?;
+        let mut spec = original.spec.unwrap_or_default();
+        spec.active = request.active;
+        if !request.label.is_empty() {
+            spec.label = request.label;
+        }
+        if !request.events.is_empty() {
+            spec.events = request.events;
+        }
+        let of = original.metadata.unwrap_or_default();
+        let metadata = v1::Metadata {
+            org: of.org,
+            group: of.group,
+            name: request.new_name,
+            ..Default::default()
+        };
+        self.save(
+            &v1::Webhook {
+                metadata: Some(metadata),
+                spec: Some(spec),
+                status: None,
+            },
+            Mode::Create,
+            false,
+        )
+        .await
+    }
+
+    async fn delete(&self, request: v1::DeleteWebhookRequest) -> Result<(), Problem> {
+        let desk = Desk::new(&self.context);
+        let (key, webhook, revision) = self.find(&desk, &request.name).await?;
+        check_etag(&request.name, &request.etag, revision)?;
+        let metadata = webhook.metadata.unwrap_or_default();
+        if metadata.name == TEMPLATE {
+            return Err(Problem::Refused(
+                "the template goes with its group: delete the group instead".to_owned(),
+            ));
+        }
+        desk.commit(Transaction {
+            checks: vec![(key.clone(), Precondition::At(revision))],
+            writes: vec![Write::Delete(key)],
+        })
+        .await?;
+        self.context
+            .log
+            .drop_deliveries(&metadata.uid, "its webhook was deleted")
+            .await?;
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl v1::webhook_service_server::WebhookService for WebhookApi {
+    async fn list_webhooks(
+        &self,
+        request: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn get_webhook(
+        &self,
+        request: Request<v1::GetWebhookRequest>,
+    ) -> Result<Response<v1::Webhook>, Status> {
+        let desk = Desk::new(&self.context);
+        let (_, webhook, revision) = self.find(&desk, &request.into_inner().name).await?;
+        Ok(Response::new(present(&desk, webhook, revision).await?))
+    }
+
+    async fn create_webhook(
+        &self,
+        request: Request<v1::CreateWebhookRequest>,
+    ) -> Result<Response<v1::Webhook>, Status> {
+        let request = request.into_inner();
+        let [org, group] = names::parse("parent", &request.parent, "orgs/*/groups/*", false)?;
+        let mut webhook = request.webhook.unwrap_or_default();
+        let metadata = webhook.metadata.get_or_insert_default();
+        (metadata.org, metadata.group) = (org.to_owned(), group.to_owned());
+        Ok(Response::new(
+            self.save(&webhook, Mode::Create, request.validate_only)
+                .await?,
+        ))
+    }
+
+    async fn update_webhook(
+        &self,
+        request: Request<v1::UpdateWebhookRequest>,
+    ) -> Result<Response<v1::Webhook>, Status> {
+        let request = request.into_inner();
+        let mask = request.update_mask.unwrap_or_default().paths;
+        let webhook = request.webhook.unwrap_or_default();
+        Ok(Response::new(
+            self.save(
+                &webhook,
+                Mode::Update { mask: &mask },
+                request.validate_only,
+            )
+            .await?,
+        ))
+    }
+
+    async fn delete_webhook(
+        &self,
+        request: Request<v1::DeleteWebhookRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.delete(request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn clone_webhook(
+        &self,
+        request: Request<v1::CloneWebhookRequest>,
+    ) -> Result<Response<v1::Webhook>, Status> {
+        Ok(Response::new(
+            WebhookApi::clone_webhook(self, request.into_inner()).await?,
+        ))
+    }
+}

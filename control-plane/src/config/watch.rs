@@ -1,0 +1,244 @@
+//! List, then watch, for ever: what keeps a view of the store true.
+//!
+//! ```text
+//!   list at R ──▶ one batch (what differs from what is known) ──▶ watch after R ──▶ a batch per revision
+//!      ▲                                                             │
+//!      ├── Compacted: list again and compare, never clear ◀──────────┤
+//!      ├── audit, now and then: list again and compare ◀─────────────┤
+//!      └── (position kept) error or end: watch again after a jittered pause
+//! ```
+//!
+//! Guarantees: the position advances only with what was brought, never with a time-out; a revision that is not above the position is
+//! not applied again; what a watch lost in silence is found by the next audit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Change, Changes, Revision, Store, StoreError};
+
+/// Keys asked for at once.
+const PAGE: usize = 1_000;
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// The longest first pause after an error; doubles up to `pause_max`.
+    pub(crate) pause: Duration,
+    /// The longest pause.
+    pub(crate) pause_max: Duration,
+    /// Between audits.
+    pub(crate) audit: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            pause: Duration::from_millis(100),
+            pause_max: Duration::from_secs(30),
+            audit: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What changed, to be applied as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Of the store, once it is applied.
+    pub(crate) revision: Revision,
+    /// Keys with their value and its revision; none for a key that is gone.
+    pub(crate) keys: Vec<(String, Option<(Revision, Bytes)>)>,
+}
+
+/// Follows one prefix of a store.
+pub(crate) struct Follower {
+    store: Arc<dyn Store>,
+    prefix: &'static str,
+    timing: Timing,
+    /// Every key there is, with its revision: what a list is compared with.
+    known: HashMap<String, Revision>,
+    position: Revision,
+}
+
+/// Why a watch was left.
+enum Left {
+    Ended(String),
+    ListAgain(&'static str),
+    Shutdown,
+}
+
+impl Follower {
+    pub(crate) fn new(store: Arc<dyn Store>, prefix: &'static str, timing: Timing) -> Self {
+        Self {
+            store,
+            prefix,
+            timing,
+            known: HashMap::new(),
+            position: 0,
+        }
+    }
+
+    /// Lists everything, and says what differs from what is known. None when the list is older than what is known.
+    pub(crate) async fn list(&mut self) -> Result<Option<Batch>, StoreError> {
+        let mut at = None;
+        let mut after: Option<String> = None;
+        let mut entries = Vec::new();
+        loop {
+            let page = self
+                .store
+                .list(self.prefix, after.as_deref(), PAGE, at)
+                .await?;
+            at = at.or(Some(page.revision));
+            let full = page.entries.len() >= PAGE;
+            after = page.entries.last().map(|e| e.key.clone());
+            entries.extend(page.entries);
+            if !full {
+                break;
+            }
+        }
+        let revision = at.unwrap_or_default();
+        // An isolated or restored member may list the past. Older state is never taken for newer.
+        if revision < self.position {
+            return Ok(None);
+        }
+        let mut gone = std::mem::take(&mut self.known);
+        let mut keys = Vec::new();
+        for entry in entries {
+            let same = gone.remove(&entry.key) == Some(entry.revision);
+            self.known.insert(entry.key.clone(), entry.revision);
+            if !same {
+                keys.push((entry.key, Some((entry.revision, entry.value))));
+            }
+        }
+        keys.extend(gone.into_keys().map(|key| (key, None)));
+        self.position = revision;
+        Ok(Some(Batch { revision, keys }))
+    }
+
+    /// Goes on until `shutdown`, handing every batch to `apply`.
+    pub(crate) async fn follow(
+        mut self,
+        mut apply: impl FnMut(Batch) + Send,
+        shutdown: CancellationToken,
+    ) {
+        let mut pause = self.timing.pause;
+        let mut list_first = false;
+        loop {
+            let before = self.position;
+            let left = if list_first {
+                match self.list().await {
+                    Ok(Some(batch)) => {
+                        list_first = false;
+                        apply(batch);
+                        continue;
+                    }
+                    Ok(None) => Left::Ended("the store listed an older revision".to_owned()),
+                    Err(error) => Left::Ended(error.to_string()),
+                }
+            } else {
+                self.watch(&mut apply, &shutdown).await
+            };
+            match left {
+                Left::Shutdown => return,
+                Left::ListAgain(why) => {
+                    tracing::debug!(why, position = self.position, "listing the store again");
+                    list_first = true;
+                    // A store that compacts in a loop must not make this one spin.
+                    if self.position == before && why == COMPACTED {
+                        tokio::time::sleep(jittered(self.timing.pause)).await;
+                    }
+                }
+                Left::Ended(reason) => {
+                    if self.position > before {
+                        pause = self.timing.pause;
+                    }
+                    let wait = jittered(pause);
+                    tracing::warn!(%reason, position = self.position, ?wait, "the store's watch ended; it is started again");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                    pause = (pause * 2).min(self.timing.pause_max);
+                }
+            }
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        apply: &mut (impl FnMut(Batch) + Send),
+        shutdown: &CancellationToken,
+    ) -> Left {
+        let mut changes: Changes = match self.store.watch(self.prefix, self.position).await {
+            Ok(changes) => changes,
+            Err(StoreError::Compacted { .. }) => return Left::ListAgain(COMPACTED),
+            Err(error) => return Left::Ended(error.to_string()),
+        };
+        let audit = Instant::now() + self.timing.audit;
+        loop {
+            let next = tokio::select! {
+                () = shutdown.cancelled() => return Left::Shutdown,
+                () = tokio::time::sleep_until(audit) => return Left::ListAgain("audit"),
+                next = changes.next() => next,
+            };
+            match next {
+                Some(Ok(change)) => {
+                    if let Some(batch) = self.take(change) {
+                        apply(batch);
+                    }
+                }
+                Some(Err(StoreError::Compacted { .. })) => return Left::ListAgain(COMPACTED),
+                Some(Err(error)) => return Left::Ended(error.to_string()),
+                None => return Left::Ended("the watch ended".to_owned()),
+            }
+        }
+    }
+
+    /// The only place besides a list that moves the position.
+    fn take(&mut self, change: Change) -> Option<Batch> {
+        if change.revision <= self.position {
+            tracing::warn!(
+                revision = change.revision,
+                position = self.position,
+                "the store's watch brought what it brought before; ignored"
+            );
+            return None;
+        }
+        self.position = change.revision;
+        let keys = change
+            .keys
+            .into_iter()
+            .map(|(key, value)| match value {
+                Some(value) => {
+                    self.known.insert(key.clone(), change.revision);
+                    (key, Some((change.revision, value)))
+                }
+                None => {
+                    self.known.remove(&key);
+                    (key, None)
+                }
+            })
+            .collect();
+        Some(Batch {
+            revision: change.revision,
+            keys,
+        })
+    }
+}
+
+const COMPACTED: &str = "compacted";
+
+/// Anything from nothing to `longest`, so that many that failed together don't come back together.
+fn jittered(longest: Duration) -> Duration {
+    // Without randomness the longest pause is still a pause.
+    let share = getrandom::u32().unwrap_or(u32::MAX);
+    longest.mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;

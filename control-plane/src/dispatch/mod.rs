@@ -1,0 +1,6 @@
+//! Delivering what is kept: to subscribers that pull.
+
+mod leases;
+mod subscriptions;
+
+pub use subscriptions::SubscriptionApi;

@@ -1,0 +1,297 @@
+//! A durable pull: leases out, settlements in, until the stream ends and gives its leases back.
+//!
+//! Several subscribers of one webhook share its deliveries. A subscriber is sent at most what it said it can hold, and no more than
+//! [`AHEAD`] deliveries wait in memory for a slow one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_proto::v1::subscribe_request::Kind as Said;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::leases::{Leases, Token};
+use crate::api::errors::{invalid, not_found, of_log};
+use crate::api::scope::{Scope, webhook_uid};
+use crate::context::Context;
+use crate::log::{Lease, Settlement};
+
+/// For the first request.
+const START: Duration = Duration::from_secs(10);
+/// For a subscriber to take the reason its stream ends with.
+const LAST_WORD: Duration = Duration::from_secs(5);
+/// Deliveries leased at once, and so in memory for one subscriber.
+const AHEAD: usize = 16;
+const IN_FLIGHT: u32 = 16;
+const IN_FLIGHT_MAX: u32 = 1_000;
+const LEASE_SECONDS: u32 = 30;
+const LEASE_SECONDS_MAX: u32 = 43_200;
+/// A delay before the next attempt, at most: a day.
+const DELAY_SECONDS_MAX: u32 = 86_400;
+/// Of a nack's reason, in characters.
+const REASON_CHARS: usize = 1_024;
+/// The blank webhook of every group.
+const TEMPLATE: &str = "template";
+
+/// The service.
+pub struct SubscriptionApi {
+    context: Context,
+}
+
+impl SubscriptionApi {
+    /// Over these parts.
+    pub fn new(context: Context) -> Self {
+        Self { context }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::subscription_service_server::SubscriptionService for SubscriptionApi {
+    type SubscribeStream = ReceiverStream<Result<v1::SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<v1::SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let (out, responses) = mpsc::channel(1);
+        let context = self.context.clone();
+        self.context.view.tasks().spawn(async move {
+            if let Err(status) = run(&context, request.into_inner(), &out).await {
+                // The subscriber may be gone, or not reading; then there is nobody to tell.
+                let _ = tokio::time::timeout(LAST_WORD, out.send(Err(status))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+}
+
+type Out = mpsc::Sender<Result<v1::SubscribeResponse, Status>>;
+
+struct Session<'a> {
+    context: &'a Context,
+    name: String,
+    scope: Scope,
+    webhook_uid: String,
+    max: usize,
+    lease: Duration,
+    leases: Leases,
+    /// Leased, and not yet sent.
+    waiting: VecDeque<Lease>,
+}
+
+async fn run(
+    context: &Context,
+    mut said: Streaming<v1::SubscribeRequest>,
+    out: &Out,
+) -> Result<(), Status> {
+    let first = tokio::time::timeout(START, said.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no start came"))??;
+    let Some(Said::Start(start)) = first.and_then(|r| r.kind) else {
+        return Err(Status::invalid_argument("the first request must be start"));
+    };
+    let scope = Scope::parse("start.webhook", &start.webhook)?;
+    let Some(webhook) = scope.webhook.clone() else {
+        return Err(invalid(
+            "start.webhook",
+            "expected orgs/ORG/groups/GROUP/webhooks/WEBHOOK",
+        ));
+    };
+    if webhook == TEMPLATE {
+        return Err(invalid(
+            "start.webhook",
+            "the template never matches; clone it",
+        ));
+    }
+    if start.max_in_flight > IN_FLIGHT_MAX {
+        return Err(invalid(
+            "start.max_in_flight",
+            format!("at most {IN_FLIGHT_MAX}"),
+        ));
+    }
+    let record = scope.record(context, &start.webhook).await?;
+    let uid = record
+        .and_then(|record| webhook_uid(&record, &webhook))
+        .ok_or_else(|| not_found(&start.webhook))?;
+    let mut session = Session {
+        context,
+        name: start.webhook,
+        scope,
+        webhook_uid: uid,
+        max: match start.max_in_flight {
+            0 => IN_FLIGHT,
+            max => max,
+        } as usize,
+        lease: lease_duration("start.lease_seconds", start.lease_seconds)?,
+        leases: Leases::default(),
+        waiting: VecDeque::new(),
+    };
+    let ended = session.serve(&mut said, out).await;
+    // Whatever ended the stream, others get its work at once.
+    let returned: Vec<_> = session
+        .leases
+        .into_held()
+        .into_iter()
+        .map(|token| (token, Settlement::Return))
+        .collect();
+    if !returned.is_empty()
+        && let Err(error) = context.log.settle(returned).await
+    {
+        tracing::warn!(%error, "leases couldn't be given back; they run out");
+    }
+    ended
+}
+
+impl Session<'_> {
+    async fn serve(
+        &mut self,
+        said: &mut Streaming<v1::SubscribeRequest>,
+        out: &Out,
+    ) -> Result<(), Status> {
+        let mut newest = self.context.log.newest();
+        let mut revisions = self.context.view.revisions();
+        loop {
+            self.leases.expire(Instant::now());
+            let room = self.max.saturating_sub(self.leases.len()).min(AHEAD);
+            if self.waiting.is_empty() && room > 0 {
+                // Before the question, so that what comes meanwhile wakes us.
+                newest.borrow_and_update();
+                let leased = self
+                    .context
+                    .log
+                    .lease(&self.webhook_uid, room, self.lease)
+                    .await
+                    .map_err(of_log)?;
+                let until = Instant::now() + self.lease;
+                for lease in leased {
+                    self.leases.take(lease.token.clone(), until);
+                    self.waiting.push_back(lease);
+                }
+            }
+            let next_expiry = self.leases.next_expiry();
+            tokio::select! {
+                () = self.context.view.shutdown().cancelled() => {
+                    return Err(Status::unavailable("the server is shutting down"));
+                }
+                () = out.closed() => return Ok(()),
+                request = said.message() => match request?.map(|r| r.kind) {
+                    None => return Ok(()),
+                    Some(kind) => self.take(kind).await?,
+                },
+                permit = out.reserve(), if !self.waiting.is_empty() => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    if let Some(lease) = self.waiting.pop_front() {
+                        // One that ran out before the subscriber came to it is another's by now.
+                        if self.leases.token(&lease.token) == Token::Held {
+                            permit.send(Ok(response(lease)));
+                        }
+                    }
+                }
+                changed = newest.changed(), if self.waiting.is_empty() => {
+                    changed.map_err(|_| Status::unavailable("the event log has ended"))?;
+                }
+                changed = revisions.changed() => {
+                    changed.map_err(|_| Status::unavailable("the view has ended"))?;
+                    self.still_there()?;
+                }
+                () = at(next_expiry) => {}
+            }
+        }
+    }
+
+    /// A name used again is another webhook.
+    fn still_there(&self) -> Result<(), Status> {
+        let (Some(org), Some(group), Some(webhook)) =
+            (&self.scope.org, &self.scope.group, &self.scope.webhook)
+        else {
+            return Err(not_found(&self.name));
+        };
+        let uid = self
+            .context
+            .view
+            .group_named(org, group)
+            .and_then(|record| webhook_uid(&record, webhook));
+        if uid.as_ref() == Some(&self.webhook_uid) {
+            Ok(())
+        } else {
+            Err(not_found(&self.name))
+        }
+    }
+
+    async fn take(&mut self, kind: Option<Said>) -> Result<(), Status> {
+        let (token, settlement) = match kind {
+            Some(Said::Ack(ack)) => (ack.lease_token, Settlement::Ack),
+            Some(Said::Nack(nack)) => (
+                nack.lease_token,
+                Settlement::Nack {
+                    delay: (nack.delay_seconds > 0).then(|| {
+                        Duration::from_secs(nack.delay_seconds.min(DELAY_SECONDS_MAX).into())
+                    }),
+                    reason: nack.reason.chars().take(REASON_CHARS).collect(),
+                    give_up: nack.give_up,
+                },
+            ),
+            Some(Said::Extend(extend)) => (
+                extend.lease_token,
+                Settlement::Extend(lease_duration(
+                    "extend.lease_seconds",
+                    extend.lease_seconds,
+                )?),
+            ),
+            Some(Said::Start(_)) | None => {
+                return Err(Status::invalid_argument("expected ack, nack or extend"));
+            }
+        };
+        if self.leases.token(&token) == Token::Foreign {
+            return Err(invalid("lease_token", "not a lease of this stream"));
+        }
+        let extended = match &settlement {
+            Settlement::Extend(duration) => Some(*duration),
+            _ => None,
+        };
+        // A stale one changes nothing, and that is no error.
+        let done = self
+            .context
+            .log
+            .settle(vec![(token.clone(), settlement)])
+            .await
+            .map_err(of_log)?;
+        match extended {
+            Some(duration) if done.first() == Some(&true) => {
+                self.leases.extend(&token, Instant::now() + duration);
+            }
+            Some(_) => {}
+            None => self.leases.end(&token),
+        }
+        Ok(())
+    }
+}
+
+fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Status> {
+    match seconds {
+        0 => Ok(Duration::from_secs(LEASE_SECONDS.into())),
+        1..=LEASE_SECONDS_MAX => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(invalid(field, format!("at most {LEASE_SECONDS_MAX}"))),
+    }
+}
+
+fn response(lease: Lease) -> v1::SubscribeResponse {
+    v1::SubscribeResponse {
+        payload_json: hookplane_rules::payload::to_json(&lease.event).unwrap_or_default(),
+        event: Some(lease.event),
+        delivery: Some(lease.delivery),
+        lease_token: lease.token,
+        lease_expire_time: Some(crate::time::to_wire(lease.expires)),
+    }
+}
+
+/// Never, without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

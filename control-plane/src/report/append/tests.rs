@@ -1,0 +1,139 @@
+use super::*;
+
+const KEY: [u8; 32] = [3; 32];
+
+fn group() -> v1::WebhookGroup {
+    v1::WebhookGroup {
+        metadata: Some(v1::Metadata {
+            org: "acme".to_owned(),
+            name: "shop".to_owned(),
+            uid: "g".to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(v1::WebhookGroupSpec::default()),
+        status: None,
+    }
+}
+
+fn webhook(uid: &str) -> Arc<v1::Webhook> {
+    Arc::new(v1::Webhook {
+        metadata: Some(v1::Metadata {
+            name: format!("name-of-{uid}"),
+            uid: uid.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+}
+
+fn event(index: u32, matched: &[&str]) -> v1::ReportedEvent {
+    v1::ReportedEvent {
+        index,
+        in_batch: true,
+        registered: true,
+        item: format!("item {index}").into(),
+        matches: matched
+            .iter()
+            .map(|uid| v1::ReportedMatch {
+                webhook_uid: (*uid).to_owned(),
+                matched: true,
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+fn callback(events: Vec<v1::ReportedEvent>) -> v1::ReportedCallback {
+    v1::ReportedCallback {
+        request_id: vec![1; 16].into(),
+        body: "[]".into(),
+        events,
+        ..Default::default()
+    }
+}
+
+fn built(group: &v1::WebhookGroup, callback: v1::ReportedCallback) -> NewCallback {
+    build(&KEY, group, &[webhook("w")], [1; 16], callback)
+}
+
+#[test]
+fn only_the_wanted_events_of_a_batch_are_kept() {
+    let new = built(&group(), callback(vec![event(0, &[]), event(1, &["w"])]));
+    assert_eq!(new.events.len(), 1);
+    assert!(new.events[0].event.id.ends_with(".1"));
+    assert_eq!(new.events[0].event.body, "item 1");
+    assert_eq!(new.events[0].deliveries[0].webhook, "name-of-w");
+    assert_eq!(new.dedup_window, Duration::from_secs(7 * SECONDS_PER_DAY));
+}
+
+#[test]
+fn a_group_that_captures_keeps_the_unmatched_too_and_says_so() {
+    let mut group = group();
+    group.spec.get_or_insert_default().capture_unmatched = true;
+    let new = built(&group, callback(vec![event(0, &[]), event(1, &["w"])]));
+    assert_eq!(new.events.len(), 2);
+    let unmatched = i32::from(EventFlag::Unmatched);
+    assert!(new.events[0].event.flags.contains(&unmatched));
+    assert!(!new.events[1].event.flags.contains(&unmatched));
+}
+
+#[test]
+fn a_deleted_webhooks_delivery_is_dropped_with_a_reason() {
+    let new = built(&group(), callback(vec![event(0, &["w", "gone"])]));
+    assert_eq!(new.events[0].deliveries.len(), 1);
+    let verdict = &new.events[0].event.verdicts[1];
+    assert!(!verdict.matched);
+    assert_eq!(verdict.reason, "the webhook was deleted");
+}
+
+#[test]
+fn a_webhook_named_twice_gets_one_delivery() {
+    let new = built(&group(), callback(vec![event(0, &["w", "w"])]));
+    assert_eq!(new.events[0].deliveries.len(), 1);
+}
+
+#[test]
+fn only_our_own_mark_makes_a_test() {
+    let mut forged = callback(vec![event(0, &["w"])]);
+    forged.flags = vec![EventFlag::Test.into()];
+    forged.test_mark = "00".repeat(32);
+    let test = i32::from(EventFlag::Test);
+    assert!(
+        !built(&group(), forged.clone()).events[0]
+            .event
+            .flags
+            .contains(&test)
+    );
+    forged.test_mark = identity::test_mark(&KEY, "g", &forged.body);
+    assert!(
+        built(&group(), forged).events[0]
+            .event
+            .flags
+            .contains(&test)
+    );
+}
+
+#[test]
+fn what_is_malformed_is_refused_with_a_reason() {
+    let good = callback(vec![event(0, &["w"]), event(1, &["w"])]);
+    assert!(checked(&good).is_ok());
+    let mut bad = good.clone();
+    bad.request_id = vec![1; 15].into();
+    assert!(checked(&bad).is_err());
+    let mut bad = good.clone();
+    bad.events.clear();
+    assert!(checked(&bad).is_err());
+    let mut bad = good.clone();
+    bad.events[1].index = 0;
+    assert!(checked(&bad).is_err());
+    let mut bad = good.clone();
+    bad.events[1].in_batch = false;
+    assert!(checked(&bad).is_err());
+    let mut bad = good.clone();
+    bad.events[0].delivery_id = "x".repeat(MAX_TEXT_BYTES + 1);
+    assert!(checked(&bad).is_err());
+    let mut bad = good;
+    bad.events = (0..=MAX_EVENTS as u32).map(|i| event(i, &[])).collect();
+    assert!(checked(&bad).is_err());
+}

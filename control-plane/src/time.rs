@@ -1,0 +1,25 @@
+//! Time on the wire, and back.
+
+use hookplane_rules::Timestamp;
+
+/// As protobuf has it.
+pub(crate) fn to_wire(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.seconds(),
+        // Below a second, so it fits.
+        nanos: (time.0.rem_euclid(1000) * 1_000_000) as i32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_before_and_after_1970_keep_their_place() {
+        let after = to_wire(Timestamp(1_500));
+        assert_eq!((after.seconds, after.nanos), (1, 500_000_000));
+        let before = to_wire(Timestamp(-1));
+        assert_eq!((before.seconds, before.nanos), (-1, 999_000_000));
+    }
+}
