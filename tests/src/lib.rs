@@ -1,10 +1,9 @@
-//! What the integration tests share: the built binary as a child, a client that can misbehave, and signers that know nothing of our code.
+//! What the integration tests share: the built binary as a child, a client that can misbehave, signers that know nothing of our code, and
+//! for each seam the suite that every backend of it has to pass.
 
 pub mod campaign;
 pub mod http;
 pub mod log_suite;
 pub mod product;
 pub mod signers;
-//! Conformance suites: what every backend of a seam has to do.
-
 pub mod store_suite;

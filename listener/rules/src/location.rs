@@ -65,6 +65,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// With a body that was decoded already.
+    pub(crate) fn with_payload(self, payload: Payload) -> Self {
+        Self {
+            payload: OnceCell::from(payload),
+            ..self
+        }
+    }
+
     /// The decoded body.
     pub(crate) fn payload(&self) -> &Payload {
         self.payload.get_or_init(|| {
@@ -165,17 +173,14 @@ impl Location {
         sig: Option<&'s SigFields>,
         item: Option<&Json>,
     ) -> Option<Cow<'s, str>> {
-        match self {
+        let value: Option<Cow<'s, str>> = match self {
             Self::Header(name) => single_header(&source.callback.headers, name).map(Cow::Borrowed),
             Self::Query(name) => query_value(&source.callback.query, name).map(Cow::Owned),
             Self::Form(name) => match source.form()?.get(name)?.as_slice() {
                 [value] => Some(Cow::Borrowed(value)),
                 _ => None,
             },
-            Self::Json(pointer) => match source.payload() {
-                Payload::Json(json) => json.scalar_at(pointer).map(Cow::Owned),
-                _ => None,
-            },
+            Self::Json(pointer) => source.json()?.scalar_at(pointer).map(Cow::Owned),
             Self::Item(pointer) => item
                 .or_else(|| source.json())?
                 .scalar_at(pointer)
@@ -197,8 +202,8 @@ impl Location {
             Self::Method => Some(Cow::Borrowed(source.callback.method.as_str())),
             Self::Url => Some(Cow::Owned(full_url(source.url, &source.callback.query))),
             Self::Fixed(text) => Some(Cow::Borrowed(text)),
-        }
-        .filter(|value| !value.is_empty())
+        };
+        value.filter(|value| !value.is_empty())
     }
 
     /// As a connector writes it.

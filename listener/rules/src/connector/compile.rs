@@ -134,7 +134,10 @@ fn parameters(parameters: &[v1::ConnectorParameter], errors: &mut Errors) {
         if !well_formed {
             errors.add(
                 at.clone(),
-                format!("`{}` is no name: letters, digits, - and _, at most {MAX_NAME_CHARS}", parameter.name),
+                format!(
+                    "`{}` is no name: letters, digits, - and _, at most {MAX_NAME_CHARS}",
+                    parameter.name
+                ),
             );
         }
         if !names.insert(parameter.name.as_str()) {
@@ -160,7 +163,9 @@ fn events(function: &v1::ConnectorFunction, at: &str, errors: &mut Errors) {
         if name.is_empty() || name == "*" || name.len() > MAX_EVENT_NAME_CHARS {
             errors.add(
                 at,
-                format!("`{name}` is no event name: one to {MAX_EVENT_NAME_CHARS} characters, not `*`"),
+                format!(
+                    "`{name}` is no event name: one to {MAX_EVENT_NAME_CHARS} characters, not `*`"
+                ),
             );
         } else if !names.insert(name) {
             errors.add(at, format!("`{name}` is there twice"));

@@ -65,11 +65,7 @@ impl Handshake {
     }
 }
 
-pub(super) fn compile(
-    message: &v1::Handshake,
-    at: &str,
-    errors: &mut Errors,
-) -> Option<Handshake> {
+pub(super) fn compile(message: &v1::Handshake, at: &str, errors: &mut Errors) -> Option<Handshake> {
     if message.when.is_none() {
         errors.add(
             format!("{at}.when"),
@@ -112,7 +108,11 @@ pub(super) fn compile(
                 format!("is 1 to {MAX_CHALLENGE_CHARS}"),
             );
         }
-        if let Some(c) = shape.also.chars().find(|c| !c.is_ascii_graphic() || "\"\\<>".contains(*c)) {
+        if let Some(c) = shape
+            .also
+            .chars()
+            .find(|c| !c.is_ascii_graphic() || "\"\\<>".contains(*c))
+        {
             errors.add(
                 format!("{at}.also"),
                 format!("{c:?} can't be part of a challenge: it is echoed as it is"),

@@ -13,9 +13,6 @@ mod handshake;
 mod protocol;
 mod scheme;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +23,12 @@ use crate::callback::Reply;
 use crate::error::FieldError;
 use crate::location::{Condition, Location};
 
+pub(crate) use compile::Errors;
 pub(crate) use handshake::{Answering, Handshake};
-pub(crate) use scheme::{Encoding, Format, Hash, KeyedHash, Proof, Scheme, SignedTime, Unit, Window};
+pub(crate) use protocol::MAX_BODY_BYTES;
+pub(crate) use scheme::{
+    Encoding, Format, Hash, Key, KeyedHash, Proof, Scheme, SignedTime, Unit, Window,
+};
 
 /// A connector whose every location, template and condition has been parsed.
 #[derive(Debug)]

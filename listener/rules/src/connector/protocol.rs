@@ -34,7 +34,12 @@ pub(super) fn compile(
     let Some(protocol) = protocol else {
         return Protocol::default();
     };
-    too_many(protocol.methods.len(), MAX_METHODS, &format!("{at}.methods"), errors);
+    too_many(
+        protocol.methods.len(),
+        MAX_METHODS,
+        &format!("{at}.methods"),
+        errors,
+    );
     too_many(
         protocol.content_types.len(),
         MAX_CONTENT_TYPES,
@@ -80,7 +85,12 @@ pub(super) fn compile(
         .iter()
         .enumerate()
         .filter_map(|(index, message)| {
-            scheme::compile(message, &format!("{at}.schemes[{index}]"), parameters, errors)
+            scheme::compile(
+                message,
+                &format!("{at}.schemes[{index}]"),
+                parameters,
+                errors,
+            )
         })
         .map(Arc::new)
         .collect();
@@ -212,7 +222,10 @@ pub(super) fn condition(
         errors.add(format!("{at}.location"), "is missing beside `equals`");
     }
     if condition == Condition::default() {
-        errors.add(at, "says nothing: set method, contentType, present, absent, or location and equals");
+        errors.add(
+            at,
+            "says nothing: set method, contentType, present, absent, or location and equals",
+        );
     }
     Some(condition)
 }
@@ -234,7 +247,12 @@ fn values(messages: &[v1::Value], at: &str, errors: &mut Errors) -> Vec<Value> {
         .enumerate()
         .map(|(index, message)| {
             let at = format!("{at}[{index}]");
-            too_many(message.join.len(), MAX_JOINED, &format!("{at}.join"), errors);
+            too_many(
+                message.join.len(),
+                MAX_JOINED,
+                &format!("{at}.join"),
+                errors,
+            );
             let mut parts = Vec::new();
             if message.from.is_empty() == message.join.is_empty() {
                 errors.add(&*at, "takes either `from` or `join`");

@@ -178,8 +178,7 @@ impl Scheme {
                     || content.has(&Piece::At(location.clone()))
             }
             Location::Form(_) => {
-                content.has(&Piece::SortedFormParams)
-                    || content.has(&Piece::At(location.clone()))
+                content.has(&Piece::SortedFormParams) || content.has(&Piece::At(location.clone()))
             }
             Location::FormJson(..) => content.has(&Piece::SortedFormParams),
             _ => {
@@ -263,9 +262,8 @@ pub(super) fn compile(
         if text == "body" {
             stated.push(Covered::Body);
         } else {
-            stated.extend(
-                location(text, &format!("{at}.covers[{index}]"), errors).map(Covered::At),
-            );
+            stated
+                .extend(location(text, &format!("{at}.covers[{index}]"), errors).map(Covered::At));
         }
     }
     let scheme = Scheme {
@@ -350,7 +348,12 @@ fn proof(
     }
     if let Some(basic) = &message.basic {
         let name = basic.user_parameter.clone();
-        known_parameter(&name, parameters, &format!("{at}.basic.userParameter"), errors);
+        known_parameter(
+            &name,
+            parameters,
+            &format!("{at}.basic.userParameter"),
+            errors,
+        );
         return Some(Proof::Basic {
             user_parameter: Some(name).filter(|name| !name.is_empty()),
         });
@@ -424,11 +427,7 @@ fn keyed_hash(
     })
 }
 
-fn format(
-    message: Option<&v1::SignatureFormat>,
-    at: &str,
-    errors: &mut Errors,
-) -> Option<Format> {
+fn format(message: Option<&v1::SignatureFormat>, at: &str, errors: &mut Errors) -> Option<Format> {
     let Some(message) = message else {
         return Some(Format::Plain);
     };
