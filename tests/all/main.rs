@@ -14,3 +14,4 @@ mod providers;
 mod secrets;
 mod store;
 mod vectors;
+mod vectors_live;
