@@ -3,6 +3,8 @@
 //! A value longer than [`MAX_VALUE_BYTES`] counts as missing: no provider's is, and it would be stored in indices. A batch of more items
 //! than its connector allows counts as undecodable: kept whole, flagged.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -69,6 +71,7 @@ pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Re
         source: &source,
         sig: sig.as_ref(),
         scheme: scheme.as_deref(),
+        shared: RefCell::default(),
     };
     let events = match &items {
         Some(items) => items
@@ -127,6 +130,9 @@ struct Reader<'a> {
     source: &'a Source<'a>,
     sig: Option<&'a SigFields>,
     scheme: Option<&'a Scheme>,
+    /// What is the same for all items of a batch, by where its definition is. Read once: reading it for each of ten thousand items would
+    /// scan the whole body as often.
+    shared: RefCell<HashMap<*const Value, Option<String>>>,
 }
 
 impl Reader<'_> {
@@ -181,8 +187,19 @@ impl Reader<'_> {
         })
     }
 
-    /// The value, if its first part is there and it isn't too long.
     fn value(&self, value: &Value, item: Option<&Json>) -> Option<String> {
+        if item.is_none() || value.is_of_item() {
+            return self.read(value, item);
+        }
+        self.shared
+            .borrow_mut()
+            .entry(std::ptr::from_ref(value))
+            .or_insert_with(|| self.read(value, item))
+            .clone()
+    }
+
+    /// The value, if its first part is there and it isn't too long.
+    fn read(&self, value: &Value, item: Option<&Json>) -> Option<String> {
         if let Some(when) = &value.when
             && !when.holds(self.source, item)
         {

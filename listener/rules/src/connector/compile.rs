@@ -103,13 +103,20 @@ pub(super) fn connector(definition: &v1::Connector) -> Result<Connector, Vec<Fie
                 "has no scheme: say under `protocol.schemes` how a callback is proven genuine, or `unsigned: {}`",
             );
         }
-        protocol::together(&protocol, &at, &mut errors);
         functions.push(Function {
             name: function.name.clone(),
             events: function.events.clone(),
             open_events: function.open_events,
             protocol,
         });
+    }
+    let schemes: Vec<_> = functions
+        .iter()
+        .flat_map(|function| function.protocol.schemes.iter().cloned())
+        .collect();
+    for (index, function) in functions.iter().enumerate() {
+        let at = format!("spec.functions[{index}]");
+        protocol::together(&function.protocol, &schemes, &at, &mut errors);
     }
     errors.finish(Some(Connector {
         name,

@@ -145,8 +145,13 @@ fn hmac_reply(message: &v1::HmacReply, at: &str, errors: &mut Errors) -> Option<
     if hash.is_none() {
         errors.add(format!("{at}.hmac.hash"), "is missing");
     }
-    if encoding.is_none() {
-        errors.add(format!("{at}.hmac.encoding"), "is missing");
+    match encoding {
+        None => errors.add(format!("{at}.hmac.encoding"), "is missing"),
+        Some(Encoding::Raw) => errors.add(
+            format!("{at}.hmac.encoding"),
+            "is hex, base64 or base64url: the bytes of a hash are no text",
+        ),
+        Some(_) => {}
     }
     for (name, value) in [
         ("challengeField", &message.challenge_field),

@@ -78,6 +78,21 @@ pub(crate) struct Value {
     pub(crate) when: Option<Condition>,
 }
 
+impl Value {
+    /// Whether each item of a batch may have another.
+    pub(crate) fn is_of_item(&self) -> bool {
+        let of_item = |location: &Location| matches!(location, Location::Item(_));
+        self.parts.iter().any(of_item)
+            || self.when.as_ref().is_some_and(|when| {
+                let equals = when.equals.as_ref().map(|(location, _)| location);
+                [when.present.as_ref(), when.absent.as_ref(), equals]
+                    .into_iter()
+                    .flatten()
+                    .any(of_item)
+            })
+    }
+}
+
 /// A callback that holds several events.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {

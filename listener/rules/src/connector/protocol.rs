@@ -8,7 +8,9 @@ use hookplane_proto::v1;
 use http::Method;
 
 use super::compile::Errors;
-use super::{Answer, Answering, Batch, Extraction, Proof, Protocol, Value, handshake, scheme};
+use super::{
+    Answer, Answering, Batch, Extraction, Proof, Protocol, Scheme, Value, handshake, scheme,
+};
 use crate::callback::Reply;
 use crate::location::{self, Condition, Location};
 
@@ -141,14 +143,14 @@ pub(super) fn over(shared: &Protocol, own: Protocol) -> Protocol {
     }
 }
 
-/// What only shows once a function's parts are together.
-pub(super) fn together(protocol: &Protocol, at: &str, errors: &mut Errors) {
+/// What only shows once a function's parts are together. `all` are the schemes of all functions: one secret may be set for several.
+pub(super) fn together(protocol: &Protocol, all: &[Arc<Scheme>], at: &str, errors: &mut Errors) {
     // Risk 35: a reply that is a MAC under the signing secret must not be one of signed content.
     for handshake in &protocol.handshakes {
         let Answering::Hmac { .. } = handshake.answering else {
             continue;
         };
-        for scheme in &protocol.schemes {
+        for scheme in all {
             let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &scheme.proof else {
                 continue;
             };

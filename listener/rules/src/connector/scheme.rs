@@ -295,6 +295,15 @@ pub(super) fn compile(
             "is missing: the content has {timestamp}",
         );
     }
+    if let Some(time) = &scheme.timestamp
+        && scheme.content().is_some()
+        && !scheme.implies(&time.location)
+    {
+        errors.add(
+            format!("{at}.timestamp.location"),
+            "is not part of what is signed: whoever sends an old callback again could set it",
+        );
+    }
     Some(scheme)
 }
 
@@ -386,8 +395,13 @@ fn keyed_hash(
     if hash.is_none() {
         errors.add(format!("{at}.hash"), "is missing");
     }
-    if encoding.is_none() {
-        errors.add(format!("{at}.encoding"), "is missing");
+    match encoding {
+        None => errors.add(format!("{at}.encoding"), "is missing"),
+        Some(Encoding::Raw) => errors.add(
+            format!("{at}.encoding"),
+            "is hex, base64 or base64url: the bytes of a hash are no text",
+        ),
+        Some(_) => {}
     }
     let content = errors.take(&format!("{at}.content"), Template::parse(&message.content));
     if message.content.is_empty() {

@@ -27,6 +27,8 @@ pub const DEFAULT_MAX_BODY_BYTES: u64 = 1024 * 1024;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// A compressed body may inflate to this many times what may be sent.
 const MAX_INFLATION: usize = 4;
+/// And to no more than the largest body that any group takes: kept events are read again within the same bound.
+const MAX_INFLATED_BYTES: usize = crate::connector::MAX_BODY_BYTES as usize;
 
 /// One group, ready to take callbacks.
 pub struct Group {
@@ -247,5 +249,6 @@ impl Group {
         usize::try_from(self.max_body_bytes)
             .unwrap_or(usize::MAX)
             .saturating_mul(MAX_INFLATION)
+            .min(MAX_INFLATED_BYTES)
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::keys::{self, Keyring};
+use super::keys::{self, Secret};
 use crate::callback::Reply;
 use crate::connector::{Answering, Handshake};
 use crate::error::{Refusal, RefusalKind};
@@ -13,7 +13,7 @@ use crate::location::Source;
 pub(super) fn reply(
     group: &Group,
     handshake: &Handshake,
-    keyring: Option<&Keyring>,
+    secret: Option<&Secret>,
     source: &Source<'_>,
 ) -> Result<Reply, Refusal> {
     let refused = |reason: String| Refusal::new(RefusalKind::Handshake, reason);
@@ -47,14 +47,12 @@ pub(super) fn reply(
             challenge_field,
             mac_field,
         } => {
-            let secret = keyring
-                .and_then(|keyring| keyring.secrets.first())
-                .ok_or_else(|| {
-                    refused(format!(
-                        "handshake `{}` is answered with a secret, and the group has none",
-                        handshake.name
-                    ))
-                })?;
+            let secret = secret.ok_or_else(|| {
+                refused(format!(
+                    "handshake `{}` is answered with a secret, and the group has none",
+                    handshake.name
+                ))
+            })?;
             let mut mac = keys::mac(*hash, &secret.key)
                 .ok_or_else(|| refused("the secret can't key this handshake's hash".to_owned()))?;
             mac.update(challenge.as_bytes());

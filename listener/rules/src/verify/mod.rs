@@ -15,7 +15,7 @@ mod time;
 
 use std::sync::Arc;
 
-use crate::connector::Scheme;
+use crate::connector::{Proof, Scheme};
 use crate::error::{Refusal, RefusalKind};
 use crate::group::Group;
 use crate::location::{Filling, SigFields, Source, Unfilled};
@@ -62,6 +62,14 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
             return handshake::reply(group, handshake, None, &source).map(Proven::Handshake);
         }
     }
+    let bodiless = callback.method == http::Method::GET || callback.method == http::Method::HEAD;
+    if bodiless && !callback.body.is_empty() {
+        // What a provider signs for these is the URL. Values read out of such a body would be anybody's.
+        return Err(signature(format!(
+            "a {} has a body, which no provider sends and no signature covers",
+            callback.method
+        )));
+    }
     let taken_unsigned = group.takes_unsigned();
     let scheme = protocol
         .schemes
@@ -94,13 +102,31 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
     };
     for handshake in &protocol.handshakes {
         if !handshake.unverified && handshake.when.holds(&source, None) {
-            // A MAC is only ever given to who has shown a signature.
-            let keyring = scheme.and_then(|(index, _)| group.keyring(index));
-            let keyring = keyring.filter(|_| !taken_unsigned);
-            return handshake::reply(group, handshake, keyring, &source).map(Proven::Handshake);
+            // A MAC is only ever given to who has shown a signature, and under the secret that it was made with: while a secret is
+            // rotated the provider knows just one of them.
+            let secret = scheme
+                .and_then(|(index, _)| group.keyring(index))
+                .zip(proved.secret_name.as_ref())
+                .and_then(|(keyring, name)| keyring.secrets.iter().find(|s| s.name == *name));
+            return handshake::reply(group, handshake, secret, &source).map(Proven::Handshake);
         }
     }
     let payload = source.into_payload();
+    if let (Some((_, scheme)), Payload::Opaque(reason)) = (scheme, &payload)
+        && matches!(scheme.proof, Proof::Digest(_))
+        && !taken_unsigned
+        && !callback.body.is_empty()
+    {
+        // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
+        // read: what is added begins with bytes that no JSON and no form holds.
+        return Err(Refusal::new(
+            RefusalKind::Undecodable,
+            format!(
+                "scheme `{}` is a plain hash, which proves nothing of a body that can't be decoded: {reason}",
+                scheme.name
+            ),
+        ));
+    }
     Ok(Proven::Genuine(Verified {
         callback,
         payload,
@@ -154,3 +180,6 @@ pub(crate) fn unfilled(unfilled: Unfilled) -> Refusal {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,14 @@ use crate::connector::{Format, KeyedHash, Proof, Scheme};
 use crate::error::Refusal;
 use crate::group::Group;
 use crate::location::{Filling, Location, SigFields, Source, Unfilled, single_header};
+use crate::matching::cut;
 
 /// Signatures in one header. Providers send two or three while a secret is rotated; more only buys an attacker work.
 const MAX_SIGNATURES: usize = 16;
 /// Entries of any kind in a signature header.
 const MAX_ENTRIES: usize = 64;
+/// Of what a sender wrote, in a reason.
+const MAX_SHOWN_BYTES: usize = 100;
 
 pub(super) fn check(
     group: &Group,
@@ -129,9 +132,13 @@ pub(crate) fn make(
     source: &Source<'_>,
     filling: Filling<'_>,
 ) -> Result<Vec<u8>, Unfilled> {
-    match (proof, &secret.mac) {
-        (Proof::Hmac(_), Some(mac)) => {
-            let mut mac = mac.clone();
+    match proof {
+        Proof::Hmac(_) => {
+            // Without its key an HMAC would be a hash that anybody can make.
+            let mut mac = secret
+                .mac
+                .clone()
+                .ok_or_else(|| Unfilled::Missing("the key".to_owned()))?;
             keyed
                 .content
                 .fill(source, filling, &mut |part| mac.update(part))?;
@@ -171,7 +178,10 @@ fn take_apart<'v>(format: &Format, value: &'v str) -> Result<Parsed<'v>, Refusal
                 if key == signature_key {
                     candidates.push(text);
                 } else if map.insert(key.to_owned(), text.to_owned()).is_some() {
-                    return Err(signature(format!("the signature header has `{key}` twice")));
+                    return Err(signature(format!(
+                        "the signature header has `{}` twice",
+                        cut(key, MAX_SHOWN_BYTES)
+                    )));
                 }
             }
             if candidates.is_empty() {
