@@ -26,8 +26,10 @@ pub(super) const MAX_BATCH_CALLBACKS: usize = 256;
 pub(super) const MAX_BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// Callbacks here that are not in flight. Bodies are bounded by bytes as well, by their shares.
 pub(super) const MAX_WAITING: usize = 4096;
-/// What a callback takes besides its body and items: headers, ids, verdicts. An estimate, for the bounds above.
-const OVERHEAD_BYTES: u64 = 2048;
+/// What the control plane takes in one message, less room for what goes around a callback. A batch is smaller by itself.
+pub(super) const MAX_CALLBACK_BYTES: u64 = 55 * 1024 * 1024;
+/// What a callback takes besides its encoding, for the bounds above.
+const OVERHEAD_BYTES: u64 = 256;
 /// In flight where the control plane doesn't say.
 const DEFAULT_CREDIT_CALLBACKS: u32 = 4096;
 const DEFAULT_CREDIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -41,12 +43,13 @@ pub(crate) struct Pending {
     pub(super) _share: Share,
     /// How often it was turned back.
     pub(super) returned: u32,
+    /// As encoded: told once, when it comes.
+    pub(super) encoded_bytes: u64,
 }
 
 impl Pending {
     fn bytes(&self) -> u64 {
-        let items: usize = self.callback.events.iter().map(|e| e.item.len()).sum();
-        (self.callback.body.len() + items) as u64 + OVERHEAD_BYTES
+        self.encoded_bytes + OVERHEAD_BYTES
     }
 
     fn is_wanted(&self, now: Instant) -> bool {

@@ -27,13 +27,7 @@ fn io(what: &str, path: &Path, error: &std::io::Error) -> LogError {
 pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection), LogError> {
     std::fs::create_dir_all(dir).map_err(|error| io("create", dir, &error))?;
     let lock_path = dir.join(LOCK);
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(|error| io("open", &lock_path, &error))?;
+    let mut lock = owned(&lock_path).map_err(|error| io("open", &lock_path, &error))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -66,6 +60,8 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
     {
         return Err(damaged(what));
     }
+    // SQLite gives its other files the mode of the database.
+    owned(&path).map_err(|error| io("open", &path, &error))?;
     let connection = connect(&path, sync, made).map_err(|fault| match fault {
         Fault::Damaged(what) => damaged(what),
         other => other.answer(),
@@ -91,6 +87,15 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
         }
     }
     Ok((lock, path, connection))
+}
+
+/// Opens a file, or makes one that only its owner may read: events are the tenants' data, wherever the directory is.
+fn owned(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn connect(path: &Path, sync: bool, made: bool) -> Result<Connection, Fault> {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message as _;
 use tokio::sync::oneshot::Receiver;
 
 use super::*;
@@ -18,6 +19,7 @@ fn pending(name: &str, body_bytes: usize, now: Instant) -> (Pending, Receiver<An
         ..Default::default()
     };
     let pending = Pending {
+        encoded_bytes: callback.encoded_len() as u64,
         callback,
         deadline: now + BUDGET,
         answer,
@@ -197,4 +199,38 @@ fn a_retry_that_does_not_fit_the_budget_is_given_up_at_once() -> Result<(), &'st
     let closed = oneshot::error::TryRecvError::Closed;
     assert_eq!(receivers[0].try_recv(), Err(closed));
     Ok(())
+}
+
+/// An event with as many verdicts as a group has webhooks.
+fn judged(webhooks: usize) -> v1::ReportedEvent {
+    let verdict = v1::ReportedMatch {
+        webhook_uid: "u".repeat(36),
+        reason: "not one of its events".to_owned(),
+        ..Default::default()
+    };
+    v1::ReportedEvent {
+        matches: vec![verdict; webhooks],
+        ..Default::default()
+    }
+}
+
+// A message that is larger than the control plane takes ends the stream, and everybody's callbacks with it, again and again.
+#[test]
+fn verdicts_count_in_a_batch_as_bodies_do() {
+    let now = Instant::now();
+    let mut outbox = outbox(4096, 64 * 1024 * 1024);
+    let mut receivers = Vec::new();
+    for n in 0..40 {
+        let (mut next, answered) = pending(&n.to_string(), 10, now);
+        next.callback.events = vec![judged(100); 100];
+        next.encoded_bytes = next.callback.encoded_len() as u64;
+        outbox.push(next);
+        receivers.push(answered);
+    }
+    let mut sent = 0;
+    while let Some(batch) = outbox.next_batch(now) {
+        assert!(batch.encoded_len() as u64 <= MAX_BATCH_BYTES + 1024);
+        sent += batch.callbacks.len();
+    }
+    assert_eq!(sent, 40);
 }
