@@ -1,11 +1,29 @@
 //! Type, ids and events, read out of what is genuine.
+//!
+//! A value that can't be read for certain (it is there twice, it isn't text, it is longer than [`MAX_VALUE_BYTES`]) counts as missing. A body
+//! that can't be decoded is one event of that body, flagged; what its headers say is still read.
 
 use bytes::Bytes;
-use hookplane_proto::v1::PayloadFormat;
+use hookplane_proto::v1::{EventFlag, PayloadFormat};
+
+use crate::connector::{Batch, Coverage, Value};
+use crate::payload::{Json, Payload};
+use crate::request::{Around, Request, media_type, single};
+use crate::{Group, Refusal, RefusalKind, Verified};
+
+/// The longest event type or id, in bytes. A longer one counts as missing: a cut one could be taken for another.
+pub(crate) const MAX_VALUE_BYTES: usize = 512;
 
 /// What was read out of a genuine callback.
 #[derive(Debug)]
-pub struct Extracted {}
+pub struct Extracted {
+    pub(crate) verified: Verified,
+    pub(crate) events: Vec<ExtractedEvent>,
+    pub(crate) in_batch: bool,
+    pub(crate) flags: Vec<EventFlag>,
+    /// How the whole body is read.
+    pub(crate) payload: Payload,
+}
 
 /// One event of it.
 #[derive(Debug)]
@@ -20,4 +38,163 @@ pub struct ExtractedEvent {
     pub format: PayloadFormat,
     /// This item of a batch; empty means the whole body.
     pub item: Bytes,
+    /// Those of `type`, `delivery_id` and `external_id` that the signature doesn't cover.
+    pub unsigned_values: Vec<&'static str>,
+    pub(crate) json: Option<Json>,
+}
+
+impl Extracted {
+    /// The events, in the order they came.
+    pub fn events(&self) -> &[ExtractedEvent] {
+        &self.events
+    }
+}
+
+pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Refusal> {
+    let request = verified.request();
+    let mut payload = match request.payload() {
+        // A request without a body carries its values in query and headers; nothing failed to decode.
+        Payload::Opaque(_) if is_bodiless(request) => Payload::Form(Default::default()),
+        payload => payload.clone(),
+    };
+    let items = match (&group.function.protocol.batch, &payload) {
+        (Some(batch), Payload::Json(json) | Payload::FormJson(_, json)) => split(batch, json),
+        _ => Ok(None),
+    };
+    let items = items.unwrap_or_else(|why| {
+        payload = Payload::Opaque(why);
+        None
+    });
+    let events: Vec<ExtractedEvent> = match &items {
+        Some(items) => items
+            .iter()
+            .map(|item| event(group, &verified, &payload, Some(item)))
+            .collect(),
+        None => vec![event(group, &verified, &payload, None)],
+    };
+    if let Some(expected) = &group.external_id {
+        for event in &events {
+            check_account(expected, event)?;
+        }
+    }
+    let mut flags = Vec::new();
+    if matches!(payload, Payload::Opaque(_)) {
+        flags.push(EventFlag::Undecodable);
+    }
+    if verified.is_unsigned() {
+        flags.push(EventFlag::Unsigned);
+    }
+    Ok(Extracted {
+        in_batch: items.is_some(),
+        events,
+        flags,
+        payload,
+        verified,
+    })
+}
+
+fn is_bodiless(request: &Request) -> bool {
+    let callback = &request.callback;
+    callback.body.is_empty()
+        && single(&callback.headers, &http::header::CONTENT_TYPE).is_none_or(|sent| {
+            media_type(sent).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
+}
+
+/// The items; None for a body that is one event. More than the definition allows are no items at all.
+fn split(batch: &Batch, json: &Json) -> Result<Option<Vec<Json>>, String> {
+    match json.items_at(&batch.items) {
+        None => Ok(None),
+        Some(items) if items.is_empty() => Ok(None),
+        Some(items) if items.len() > batch.max_items => Err(format!(
+            "it holds {} items, at most {} are taken",
+            items.len(),
+            batch.max_items
+        )),
+        Some(items) => Ok(Some(items)),
+    }
+}
+
+fn event(
+    group: &Group,
+    verified: &Verified,
+    payload: &Payload,
+    item: Option<&Json>,
+) -> ExtractedEvent {
+    let extraction = &group.function.protocol.extraction;
+    let around = Around {
+        item,
+        ..Around::default()
+    };
+    let coverage = verified.coverage();
+    let mut unsigned_values = Vec::new();
+    let mut read = |values: &[Value], name: &'static str| {
+        let (text, is_covered) = first(values, verified.request(), around, coverage)?;
+        if !is_covered {
+            unsigned_values.push(name);
+        }
+        Some(text)
+    };
+    let event_type = read(&extraction.event_type, "type");
+    let delivery_id = read(&extraction.delivery_id, "delivery_id");
+    let external_id = read(&extraction.external_id, "external_id");
+    let format = match (item, payload) {
+        (Some(_), _) | (None, Payload::Json(_)) => PayloadFormat::Json,
+        (None, Payload::Form(_)) => PayloadFormat::Form,
+        (None, Payload::FormJson(..)) => PayloadFormat::FormJson,
+        (None, Payload::Opaque(_)) => PayloadFormat::Opaque,
+    };
+    ExtractedEvent {
+        event_type: event_type.unwrap_or_default(),
+        delivery_id: delivery_id.unwrap_or_default(),
+        external_id: external_id.unwrap_or_default(),
+        format,
+        item: item.map(|item| item.bytes().clone()).unwrap_or_default(),
+        unsigned_values,
+        json: item.cloned(),
+    }
+}
+
+/// The first value that is there, and whether all of it is covered by the signature.
+fn first(
+    values: &[Value],
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+) -> Option<(String, bool)> {
+    values.iter().find_map(|value| {
+        if let Some(when) = &value.when
+            && !when.holds(request, around)
+        {
+            return None;
+        }
+        let (head, tail) = value.parts.split_first()?;
+        let mut text = request.read(head, around).ok()?.into_owned();
+        let mut is_covered = coverage.covers(head);
+        for part in tail {
+            if let Ok(more) = request.read(part, around)
+                && !more.is_empty()
+            {
+                text.push_str(&value.separator);
+                text.push_str(&more);
+                is_covered &= coverage.covers(part);
+            }
+        }
+        (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+    })
+}
+
+fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
+    if event.external_id == expected {
+        return Ok(());
+    }
+    let reason = if event.external_id.is_empty() {
+        format!("it names no account, and the group takes only those of `{expected}`")
+    } else {
+        format!(
+            "it is of account `{}`, and the group takes only those of `{expected}`",
+            event.external_id
+        )
+    };
+    Err(Refusal::new(RefusalKind::ExternalId, reason))
 }

@@ -31,6 +31,7 @@ mod location;
 mod matching;
 pub mod payload;
 mod plan;
+mod request;
 mod sample;
 mod time;
 mod verify;

@@ -1,12 +1,30 @@
 //! Registered events, active webhooks, filters: who wants an event, and why not.
+//!
+//! The listener and the control plane match with the same code: [`Group::rematch`] starts from the wire message alone.
 
-use hookplane_proto::v1;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::Timestamp;
+use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
+
+use crate::filter::{FilterInput, Verdict};
+use crate::group::TEST_HEADER;
+use crate::payload::{self, Json, Payload};
+use crate::request::single;
+use crate::{Callback, Extracted, Group, Timestamp, Webhook};
 
 /// A callback with every webhook's verdict.
 #[derive(Debug)]
-pub struct Matched {}
+pub struct Matched {
+    callback: Callback,
+    headers: BTreeMap<String, String>,
+    query: String,
+    flags: Vec<EventFlag>,
+    events: Vec<v1::ReportedEvent>,
+    secret: Option<Arc<str>>,
+    group_uid: String,
+    outcome: Outcome,
+}
 
 /// What is to be done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,21 +43,252 @@ pub enum Outcome {
 impl Matched {
     /// What the group's configuration says.
     pub fn outcome(&self) -> Outcome {
-        todo!()
+        self.outcome.clone()
     }
 
     /// The name of the secret that proved it genuine, if one did.
     pub fn secret_name(&self) -> Option<&str> {
-        todo!()
+        self.secret.as_deref()
     }
 
     /// The wire message, without copying the body. Credentials are taken out of the headers.
     pub fn into_report(
         self,
-        _request_id: [u8; 16],
-        _plan_revision: u64,
-        _received: Timestamp,
+        request_id: [u8; 16],
+        plan_revision: u64,
+        received: Timestamp,
     ) -> v1::ReportedCallback {
-        todo!()
+        let headers = &self.callback.headers;
+        let text = |name: &http::HeaderName| single(headers, name).unwrap_or_default().to_owned();
+        v1::ReportedCallback {
+            request_id: request_id.to_vec().into(),
+            group_uid: self.group_uid,
+            plan_revision,
+            receive_time: Some(prost_types::Timestamp {
+                seconds: received.seconds(),
+                // Under a thousand milliseconds: it fits.
+                nanos: (received.0.rem_euclid(1000) * 1_000_000) as i32,
+            }),
+            method: self.callback.method.as_str().to_owned(),
+            content_type: text(&http::header::CONTENT_TYPE),
+            query: self.query,
+            test_mark: text(&http::HeaderName::from_static(TEST_HEADER)),
+            headers: self.headers,
+            body: self.callback.body,
+            events: self.events,
+            flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
+            budget_milliseconds: 0,
+        }
+    }
+}
+
+/// What filters see of the request.
+struct Seen<'a> {
+    headers: &'a BTreeMap<String, String>,
+    query: &'a str,
+}
+
+pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
+    let Extracted {
+        verified,
+        events,
+        in_batch,
+        flags,
+        payload,
+    } = extracted;
+    let secret = verified.secret().cloned();
+    let mut callback = verified.into_callback();
+    let headers = group.credentials.clean_headers(&callback.headers);
+    let query = group
+        .credentials
+        .clean_query(std::mem::take(&mut callback.query));
+    let seen = Seen {
+        headers: &headers,
+        query: &query,
+    };
+    let extraction = &group.function.protocol.extraction;
+    let events: Vec<v1::ReportedEvent> = (0..)
+        .zip(events)
+        .map(|(index, event)| {
+            let has_form_field = event.format == PayloadFormat::FormJson;
+            let mut reported = v1::ReportedEvent {
+                index,
+                in_batch,
+                r#type: event.event_type,
+                delivery_id_is_unique: extraction.delivery_id_is_unique
+                    && !event.delivery_id.is_empty(),
+                delivery_id: event.delivery_id,
+                external_id: event.external_id,
+                unsigned_values: event
+                    .unsigned_values
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect(),
+                format: event.format as i32,
+                item: event.item,
+                json_form_field: extraction
+                    .json_form_field
+                    .clone()
+                    .filter(|_| has_form_field)
+                    .unwrap_or_default(),
+                registered: false,
+                matches: Vec::new(),
+            };
+            match event.json {
+                Some(item) => judge(group, &mut reported, &Payload::Json(item), &seen),
+                None => judge(group, &mut reported, &payload, &seen),
+            }
+            reported
+        })
+        .collect();
+    Matched {
+        outcome: outcome(&events, group.capture_unmatched),
+        callback,
+        headers,
+        query,
+        flags,
+        events,
+        secret,
+        group_uid: group.uid.clone(),
+    }
+}
+
+pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
+    let seen = Seen {
+        headers: &callback.headers,
+        query: &callback.query,
+    };
+    let mut whole = None;
+    for event in &mut callback.events {
+        if event.item.is_empty() {
+            let payload = whole.get_or_insert_with(|| {
+                decode_again(
+                    group,
+                    event,
+                    &callback.content_type,
+                    seen.headers,
+                    &callback.body,
+                )
+            });
+            judge(group, event, payload, &seen);
+        } else {
+            let payload =
+                Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json);
+            judge(group, event, &payload, &seen);
+        }
+    }
+}
+
+/// The payload as it was when the event was extracted. Its format is the event's own: a newer connector doesn't reinterpret it.
+fn decode_again(
+    group: &Group,
+    event: &v1::ReportedEvent,
+    content_type: &str,
+    headers: &BTreeMap<String, String>,
+    body: &bytes::Bytes,
+) -> Payload {
+    if event.format() == PayloadFormat::Opaque {
+        return Payload::Opaque("it was undecodable when it came".to_owned());
+    }
+    if event.format() == PayloadFormat::Form && body.is_empty() {
+        return Payload::Form(BTreeMap::new());
+    }
+    payload::decode(
+        Some(content_type).filter(|text| !text.is_empty()),
+        headers.get("content-encoding").map(String::as_str),
+        body,
+        Some(event.json_form_field.as_str()).filter(|name| !name.is_empty()),
+        group.decoding.max_bytes,
+    )
+}
+
+fn judge(group: &Group, event: &mut v1::ReportedEvent, payload: &Payload, seen: &Seen<'_>) {
+    event.registered = group.registers(&event.r#type);
+    event.matches = group
+        .webhooks
+        .iter()
+        .filter(|webhook| !webhook.is_template)
+        .map(|webhook| {
+            let mut verdict = v1::ReportedMatch {
+                webhook_uid: webhook.uid.clone(),
+                ..v1::ReportedMatch::default()
+            };
+            match verdict_of(webhook, event, payload, seen) {
+                Verdict::Match => verdict.matched = true,
+                Verdict::NoMatch(reason) => verdict.reason = reason,
+                // Nothing is lost to a filter that errs: its delivery waits for an operator.
+                Verdict::Error(reason) => {
+                    verdict.matched = true;
+                    verdict.hold = reason;
+                }
+            }
+            verdict
+        })
+        .collect();
+}
+
+fn verdict_of(
+    webhook: &Webhook,
+    event: &v1::ReportedEvent,
+    payload: &Payload,
+    seen: &Seen<'_>,
+) -> Verdict {
+    let shown = match event.r#type.as_str() {
+        "" => "an event without a type".to_owned(),
+        name => format!("`{name}`"),
+    };
+    if !event.registered {
+        return Verdict::NoMatch(format!("event not registered: {shown}"));
+    }
+    if !webhook.active {
+        return Verdict::NoMatch("webhook inactive".to_owned());
+    }
+    if !webhook.asks_for(&event.r#type) {
+        return Verdict::NoMatch(format!("not one of its events: {shown}"));
+    }
+    let Some(filter) = &webhook.filter else {
+        return Verdict::Match;
+    };
+    filter.evaluate(FilterInput {
+        payload,
+        headers: seen.headers,
+        query: seen.query,
+        event_type: &event.r#type,
+        delivery_id: &event.delivery_id,
+        external_id: &event.external_id,
+    })
+}
+
+/// A callback is kept whole or not at all: one event that is wanted keeps them all.
+pub(crate) fn is_kept(events: &[v1::ReportedEvent], capture_unmatched: bool) -> bool {
+    events.iter().any(|event| {
+        event.registered && (capture_unmatched || event.matches.iter().any(|one| one.matched))
+    })
+}
+
+fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
+    if is_kept(events, capture_unmatched) {
+        return Outcome::Keep;
+    }
+    match events.iter().find(|event| event.registered) {
+        None => Outcome::NotKept {
+            clause: "not-registered",
+            reason: match events.first().map(|event| event.r#type.as_str()) {
+                None | Some("") => "the event has no type, and only `*` takes such".to_owned(),
+                Some(name) => format!("event not registered: `{name}`"),
+            },
+        },
+        Some(event) => Outcome::NotKept {
+            clause: "not-matched",
+            reason: match event.matches.as_slice() {
+                [] => "the group has no webhook but its template".to_owned(),
+                [one] => one.reason.clone(),
+                [one, rest @ ..] => format!(
+                    "{}; and {} more webhooks didn't match",
+                    one.reason,
+                    rest.len()
+                ),
+            },
+        },
     }
 }

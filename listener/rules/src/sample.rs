@@ -1,6 +1,16 @@
 //! Catalogue samples, signed as the provider would.
+//!
+//! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::connector::{KeyedHash, Proof, Scheme, TextEncoding};
+use crate::group::KeyedScheme;
+use crate::location::{Location, Part};
+use crate::request::{Around, Missing, Request};
+use crate::verify::{signature, window};
+use crate::{Callback, Group, Timestamp};
 
 /// A test callback, ready to post.
 #[derive(Debug, Clone)]
@@ -29,4 +39,252 @@ pub enum SampleError {
     /// The scheme's private key is the provider's alone.
     #[error("{0}")]
     CannotSign(String),
+}
+
+pub(crate) fn sign(
+    group: &Group,
+    event: &str,
+    now: Timestamp,
+    uuid: &str,
+) -> Result<SignedSample, SampleError> {
+    let events = &group.function.events;
+    let found = events.iter().find(|one| one.name == event);
+    let Some(sample) = found.and_then(|one| one.sample.as_ref()) else {
+        let known: Vec<&str> = events
+            .iter()
+            .filter(|one| one.sample.is_some())
+            .map(|one| one.name.as_str())
+            .collect();
+        return Err(SampleError::NoSample {
+            event: event.to_owned(),
+            known: if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            },
+        });
+    };
+    let seconds = now.seconds().to_string();
+    let fill = |text: &str| text.replace("{now}", &seconds).replace("{uuid}", uuid);
+    let cannot = |why: &str| {
+        SampleError::CannotSign(format!("the sample of `{event}` can't be signed: {why}"))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in &sample.headers {
+        put(&mut headers, name, &fill(value)).map_err(|why| cannot(&why))?;
+    }
+    if !sample.content_type.is_empty() {
+        put(&mut headers, "content-type", &sample.content_type).map_err(|why| cannot(&why))?;
+    }
+    let body = fill(&sample.body);
+    let method = match group.function.protocol.methods.as_slice() {
+        methods if body.is_empty() && methods.iter().any(|one| one == "GET") => Method::GET,
+        [first, ..] => Method::from_bytes(first.as_bytes()).unwrap_or(Method::POST),
+        [] => Method::POST,
+    };
+    let blank = Callback {
+        method,
+        query: fill(&sample.query),
+        headers,
+        body: body.into(),
+    };
+    let mut last = "the connector has no scheme".to_owned();
+    for (scheme, keyed) in group.function.protocol.schemes.iter().zip(&group.keyed) {
+        let signed = Signing {
+            group,
+            scheme,
+            keyed,
+            now,
+            uuid,
+        }
+        .sign(blank.clone());
+        match signed.and_then(|callback| {
+            group
+                .verify(callback.clone(), now)
+                .map(|_| callback)
+                .map_err(|refusal| refusal.reason)
+        }) {
+            Ok(callback) => return Ok(posted(group, callback)),
+            Err(why) => last = why,
+        }
+    }
+    Err(cannot(&last))
+}
+
+fn posted(group: &Group, callback: Callback) -> SignedSample {
+    let url = if callback.query.is_empty() {
+        group.callback_url.clone()
+    } else {
+        format!("{}?{}", group.callback_url, callback.query)
+    };
+    SignedSample {
+        method: callback.method.as_str().to_owned(),
+        url,
+        headers: callback
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect(),
+        body: callback.body,
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("`{name}` can't be a header's name"))?;
+    let value = HeaderValue::from_str(value)
+        .map_err(|_| format!("header {name} would have a value that can't be sent"))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// Writes a value where a location would read it.
+fn write(callback: &mut Callback, location: &Location, value: &str) -> Result<(), String> {
+    match location {
+        Location::Header(name) => put(&mut callback.headers, name.as_str(), value),
+        Location::Query(name) => {
+            let pair: String = form_urlencoded::Serializer::new(String::new())
+                .append_pair(name, value)
+                .finish();
+            if !callback.query.is_empty() {
+                callback.query.push('&');
+            }
+            callback.query.push_str(&pair);
+            Ok(())
+        }
+        other => Err(format!(
+            "{} can't be filled in; write it into the sample",
+            other.describe()
+        )),
+    }
+}
+
+struct Signing<'a> {
+    group: &'a Group,
+    scheme: &'a Scheme,
+    keyed: &'a KeyedScheme,
+    now: Timestamp,
+    uuid: &'a str,
+}
+
+impl Signing<'_> {
+    fn sign(&self, mut callback: Callback) -> Result<Callback, String> {
+        let no_key = || format!("the group has no secret for scheme `{}`", self.scheme.name);
+        match &self.scheme.proof {
+            Proof::Unsigned => Ok(callback),
+            _ if self.keyed.keys.is_empty() && self.group.accept_unsigned => Ok(callback),
+            Proof::Token { location, prefix } => {
+                let key = self.keyed.keys.first().ok_or_else(no_key)?;
+                let text = String::from_utf8_lossy(key.bytes());
+                write(&mut callback, location, &format!("{prefix}{text}"))?;
+                Ok(callback)
+            }
+            Proof::Basic { .. } => {
+                let key = self.keyed.keys.first().ok_or_else(no_key)?;
+                let user = match self.keyed.user_name.as_str() {
+                    "" => "hookplane",
+                    user => user,
+                };
+                let pair = format!("{user}:{}", String::from_utf8_lossy(key.bytes()));
+                let value = format!("Basic {}", TextEncoding::Base64.encode(pair.as_bytes()));
+                put(&mut callback.headers, "authorization", &value)?;
+                Ok(callback)
+            }
+            Proof::Hmac(hash) | Proof::Digest(hash) => self.hashed(hash, callback),
+        }
+    }
+
+    fn hashed(&self, hash: &KeyedHash, mut callback: Callback) -> Result<Callback, String> {
+        let key =
+            self.keyed.keys.first().ok_or_else(|| {
+                format!("the group has no secret for scheme `{}`", self.scheme.name)
+            })?;
+        let mut fields = Vec::new();
+        let mut time = None;
+        if let Some(signed) = &self.scheme.timestamp {
+            let text = window::write(signed.unit, self.now);
+            match &signed.location {
+                Location::Sig(name) => fields.push((name.clone(), text.clone())),
+                location => self.fill(&mut callback, location, &text)?,
+            }
+            time = Some(signed.location.clone());
+        }
+        // Ids that are signed and that the sample leaves out.
+        for part in &hash.content.parts {
+            if let Part::At(location @ (Location::Header(_) | Location::Query(_))) = part {
+                self.fill(&mut callback, location, self.uuid)?;
+            }
+        }
+        // Before the URL is signed, as what must be equal may be part of it.
+        for (location, template) in &self.scheme.also {
+            let value = {
+                let request = self.request(&callback);
+                let around = Around {
+                    url: self.group.urls.first().map(String::as_str),
+                    ..Around::default()
+                };
+                let mut value = Vec::new();
+                request
+                    .render(template, around, &mut |bytes| {
+                        value.extend_from_slice(bytes)
+                    })
+                    .map_err(|(_, why)| why)?;
+                String::from_utf8_lossy(&value).into_owned()
+            };
+            self.fill(&mut callback, location, &value)?;
+        }
+        let mac = {
+            let request = self.request(&callback);
+            let mut around = Around {
+                sig: &fields,
+                url: self.group.urls.first().map(String::as_str),
+                secret: Some(key.bytes()),
+                ..Around::default()
+            };
+            let text = match &time {
+                Some(location) => Some(
+                    request
+                        .read(location, around)
+                        .map_err(|missing| missing.explain(location))?,
+                ),
+                None => None,
+            };
+            around.timestamp = text.as_deref();
+            let mut state = key.start(hash.hash);
+            request
+                .render(&hash.content, around, &mut |bytes| state.update(bytes))
+                .map_err(|(_, why)| why)?;
+            state.finish()
+        };
+        let value = signature::write(hash, &mac, &fields);
+        write(&mut callback, &hash.signature, &value)?;
+        Ok(callback)
+    }
+
+    fn request(&self, callback: &Callback) -> Request {
+        Request::new(callback.clone(), self.group.decoding.clone())
+    }
+
+    /// Writes a value where the sample itself has none.
+    fn fill(
+        &self,
+        callback: &mut Callback,
+        location: &Location,
+        value: &str,
+    ) -> Result<(), String> {
+        let missing = self
+            .request(callback)
+            .read(location, Around::default())
+            .err();
+        match missing {
+            Some(Missing::Absent) => write(callback, location, value),
+            Some(other) => Err(other.explain(location)),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,0 +1,254 @@
+//! How one function's provider speaks: the connector's protocol with the function's own fields in place of it.
+
+use std::time::Duration;
+
+use hookplane_proto::v1;
+
+use super::{Batch, Errors, Extraction, Handshake, Scheme};
+use crate::Reply;
+
+/// The body when neither connector nor group says otherwise: 1 MiB.
+pub(crate) const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
+/// What a connector or a group may allow: 25 MiB.
+pub(crate) const MOST_BODY_BYTES: u64 = 26_214_400;
+/// How long a provider waits when nobody knows.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest patience a definition may state, in seconds.
+const MOST_PATIENCE_SECONDS: u32 = 120;
+/// The share of the provider's patience that we use, as a fraction.
+const BUDGET: (u32, u32) = (4, 5);
+const MAX_SCHEMES: usize = 8;
+const MAX_HANDSHAKES: usize = 8;
+const MAX_METHODS: usize = 8;
+const MAX_CONTENT_TYPES: usize = 16;
+const MAX_ANSWER_BYTES: usize = 4_096;
+
+/// One function's protocol, compiled.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    pub(crate) methods: Vec<String>,
+    /// Lower case.
+    pub(crate) content_types: Vec<String>,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) schemes: Vec<Scheme>,
+    pub(crate) handshakes: Vec<Handshake>,
+    pub(crate) extraction: Extraction,
+    pub(crate) batch: Option<Batch>,
+    pub(crate) success: Reply,
+    pub(crate) answer_budget: Duration,
+}
+
+impl Protocol {
+    /// Errors are stated where the field was written.
+    pub(crate) fn compile(
+        spec: &v1::ConnectorSpec,
+        function: &v1::ConnectorFunction,
+        at: &str,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.list.len();
+        let nothing = v1::Protocol::default();
+        let shared = spec.protocol.as_ref().unwrap_or(&nothing);
+        let own = function.protocol.as_ref().unwrap_or(&nothing);
+        let own_at = format!("{at}.protocol");
+        let shared_at = "spec.protocol".to_owned();
+        macro_rules! winner {
+            ($field:ident, $is_set:expr) => {
+                if $is_set(&own.$field) {
+                    (&own.$field, &own_at)
+                } else {
+                    (&shared.$field, &shared_at)
+                }
+            };
+        }
+
+        let (methods, place) = winner!(methods, |v: &Vec<String>| !v.is_empty());
+        let methods = check_methods(methods, &format!("{place}.methods"), errors);
+        let (types, place) = winner!(content_types, |v: &Vec<String>| !v.is_empty());
+        let content_types = check_types(types, &format!("{place}.contentTypes"), errors);
+        let (limit, place) = winner!(max_body_bytes, Option::is_some);
+        let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
+
+        let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
+        let schemes = compile_schemes(list, spec, place, at, errors);
+        let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
+        errors.at_most(
+            &format!("{place}.handshakes"),
+            list.len(),
+            MAX_HANDSHAKES,
+            "handshakes",
+        );
+        let handshakes = (0..MAX_HANDSHAKES)
+            .zip(list)
+            .filter_map(|(index, handshake)| {
+                Handshake::compile(
+                    handshake,
+                    &schemes,
+                    &format!("{place}.handshakes[{index}]"),
+                    errors,
+                )
+            })
+            .collect();
+
+        let (extract, place) = winner!(extract, Option::is_some);
+        let extraction = extract
+            .as_ref()
+            .map_or_else(Extraction::default, |extract| {
+                Extraction::compile(extract, &format!("{place}.extract"), errors)
+            });
+        let (batch, place) = winner!(batch, Option::is_some);
+        let batch = batch
+            .as_ref()
+            .and_then(|batch| Batch::compile(batch, &format!("{place}.batch"), errors));
+        let (answer, place) = winner!(answer, Option::is_some);
+        let answer = answer.clone().unwrap_or_default();
+        check_answer(&answer, &format!("{place}.answer"), errors);
+
+        (errors.list.len() == before).then(|| Self {
+            methods,
+            content_types,
+            max_body_bytes,
+            schemes,
+            handshakes,
+            extraction,
+            batch,
+            success: Reply {
+                status: if answer.status == 0 {
+                    200
+                } else {
+                    answer.status as u16
+                },
+                content_type: (!answer.content_type.is_empty())
+                    .then(|| answer.content_type.clone()),
+                body: answer.body.clone().into(),
+            },
+            answer_budget: match answer.patience_seconds {
+                0 => DEFAULT_PATIENCE,
+                seconds => Duration::from_secs(seconds.into()),
+            } * BUDGET.0
+                / BUDGET.1,
+        })
+    }
+}
+
+fn compile_schemes(
+    list: &[v1::Scheme],
+    spec: &v1::ConnectorSpec,
+    place: &str,
+    function_at: &str,
+    errors: &mut Errors,
+) -> Vec<Scheme> {
+    if list.is_empty() {
+        errors.add(
+            format!("{function_at}.protocol.schemes"),
+            "is empty here and in spec.protocol; say how a callback is proven genuine, or `unsigned: {}`",
+        );
+    }
+    errors.at_most(
+        &format!("{place}.schemes"),
+        list.len(),
+        MAX_SCHEMES,
+        "schemes",
+    );
+    let mut schemes = Vec::new();
+    for (index, scheme) in list.iter().take(MAX_SCHEMES).enumerate() {
+        let at = format!("{place}.schemes[{index}]");
+        if scheme.when.is_none() && index + 1 < list.len() {
+            errors.add(
+                format!("{at}.when"),
+                "is missing, so that the schemes after it are never used; give it a condition or put it last",
+            );
+        }
+        schemes.extend(Scheme::compile(scheme, &spec.parameters, &at, errors));
+    }
+    schemes
+}
+
+fn check_methods(methods: &[String], at: &str, errors: &mut Errors) -> Vec<String> {
+    errors.at_most(at, methods.len(), MAX_METHODS, "methods");
+    for (index, method) in methods.iter().enumerate() {
+        if !matches!(
+            method.as_str(),
+            "POST" | "GET" | "PUT" | "PATCH" | "DELETE" | "HEAD"
+        ) {
+            errors.add(
+                format!("{at}[{index}]"),
+                format!("`{method}` is none of POST, GET, PUT, PATCH, DELETE and HEAD"),
+            );
+        }
+    }
+    if methods.is_empty() {
+        vec!["POST".to_owned()]
+    } else {
+        methods.to_vec()
+    }
+}
+
+fn check_types(types: &[String], at: &str, errors: &mut Errors) -> Vec<String> {
+    errors.at_most(at, types.len(), MAX_CONTENT_TYPES, "content types");
+    for (index, name) in types.iter().enumerate() {
+        let plain = name.len() <= 128
+            && name
+                .split_once('/')
+                .is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
+        if !plain {
+            errors.add(
+                format!("{at}[{index}]"),
+                format!("`{name}` is no media type; write one without parameters, such as application/json"),
+            );
+        }
+    }
+    types.iter().map(|name| name.to_ascii_lowercase()).collect()
+}
+
+/// A limit of a connector or a group.
+pub(crate) fn check_limit(limit: Option<u64>, at: &str, errors: &mut Errors) -> u64 {
+    match limit {
+        None => DEFAULT_MAX_BODY_BYTES,
+        Some(limit) => {
+            if limit == 0 || limit > MOST_BODY_BYTES {
+                errors.add(at, format!("must be from 1 to {MOST_BODY_BYTES}"));
+            }
+            limit
+        }
+    }
+}
+
+fn check_answer(answer: &v1::Answer, at: &str, errors: &mut Errors) {
+    if answer.status != 0 && !(200..300).contains(&answer.status) {
+        errors.add(
+            format!("{at}.status"),
+            format!("is {}; success is a status from 200 to 299", answer.status),
+        );
+    }
+    if answer.body.len() > MAX_ANSWER_BYTES {
+        errors.add(
+            format!("{at}.body"),
+            format!(
+                "is {} bytes long, at most {MAX_ANSWER_BYTES} are taken",
+                answer.body.len()
+            ),
+        );
+    }
+    if answer.status == 204 && !answer.body.is_empty() {
+        errors.add(
+            format!("{at}.body"),
+            "can't go with status 204, which has no body",
+        );
+    }
+    if http::HeaderValue::from_str(&answer.content_type).is_err() {
+        errors.add(format!("{at}.contentType"), "can't be a header's value");
+    }
+    if answer.patience_seconds > MOST_PATIENCE_SECONDS {
+        errors.add(
+            format!("{at}.patienceSeconds"),
+            format!(
+                "is {}, at most {MOST_PATIENCE_SECONDS} are taken",
+                answer.patience_seconds
+            ),
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! A webhook group and its webhooks, compiled.
+//!
+//! Guarantees: a group that lacks a required secret or parameter doesn't compile, so it can't be served; keys are made here, once;
+//! nothing of them shows in a debug print.
+
+mod compile;
+mod credentials;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_proto::v1;
+
+use crate::connector::{Function, takes};
+use crate::request::{Decoding, header, media_type};
+use crate::verify::keys::{Key, Secret};
+use crate::{
+    Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
+};
+use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
+
+pub(crate) use credentials::{Credentials, TEST_HEADER};
+pub use webhook::Webhook;
+
+/// One group, ready to take callbacks.
+#[derive(Debug)]
+pub struct Group {
+    pub(crate) uid: String,
+    pub(crate) org: String,
+    pub(crate) name: String,
+    pub(crate) function: Arc<Function>,
+    /// Beside the protocol's schemes, one each.
+    pub(crate) keyed: Vec<KeyedScheme>,
+    /// What a handshake is signed with.
+    pub(crate) first_secret: Option<Secret>,
+    /// A signature secret, or a parameter that is a key.
+    pub(crate) has_secret: bool,
+    pub(crate) accept_unsigned: bool,
+    pub(crate) external_id: Option<String>,
+    pub(crate) registered: Vec<String>,
+    pub(crate) webhooks: Vec<Arc<Webhook>>,
+    pub(crate) capture_unmatched: bool,
+    /// What URL-bound schemes may have signed, without a query.
+    pub(crate) urls: Vec<String>,
+    pub(crate) callback_url: String,
+    pub(crate) decoding: Arc<Decoding>,
+    pub(crate) credentials: Credentials,
+    max_body_bytes: u64,
+    rate_limit: Option<u32>,
+}
+
+/// A scheme's keys in this group.
+#[derive(Debug, Default)]
+pub(crate) struct KeyedScheme {
+    pub(crate) keys: Vec<Key>,
+    /// The fingerprint of the user name that basic authentication must have.
+    pub(crate) user: Option<[u8; 32]>,
+    /// The user name, for samples.
+    pub(crate) user_name: String,
+}
+
+impl Group {
+    /// Compiles a group with its secrets opened. `webhooks` are those that compiled.
+    pub fn compile(
+        group: &v1::WebhookGroup,
+        connector: Arc<Connector>,
+        webhooks: Vec<Arc<Webhook>>,
+    ) -> Result<Arc<Self>, Vec<FieldError>> {
+        compile::compile(group, &connector, webhooks).map(Arc::new)
+    }
+
+    /// The group's uid.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The org's name.
+    pub fn org(&self) -> &str {
+        &self.org
+    }
+
+    /// The group's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The group's own limit of kept callbacks a second, if it has one.
+    pub fn rate_limit(&self) -> Option<u32> {
+        self.rate_limit
+    }
+
+    /// How long the answer may take: 80 % of what the provider waits.
+    pub fn answer_budget(&self) -> Duration {
+        self.function.protocol.answer_budget
+    }
+
+    /// What the provider wants to hear when all is well.
+    pub fn success(&self) -> &Reply {
+        &self.function.protocol.success
+    }
+
+    /// Looks at the head alone: method, media type, announced length. Says how many bytes of body are taken.
+    pub fn admit(&self, head: Head<'_>, content_length: Option<u64>) -> Result<u64, Refusal> {
+        let protocol = &self.function.protocol;
+        if !protocol
+            .methods
+            .iter()
+            .any(|method| method == head.method.as_str())
+        {
+            return Err(Refusal::new(
+                RefusalKind::Method,
+                format!(
+                    "method {} is not taken, {} is",
+                    head.method,
+                    protocol.methods.join(", ")
+                ),
+            ));
+        }
+        let has_body = content_length.map_or_else(
+            || head.headers.contains_key(http::header::TRANSFER_ENCODING),
+            |length| length > 0,
+        );
+        if !protocol.content_types.is_empty() {
+            let known = protocol.content_types.join(", ");
+            let refuse = |what: String| {
+                Err(Refusal::new(
+                    RefusalKind::MediaType,
+                    format!("{what}; taken are {known}"),
+                ))
+            };
+            match header(head.headers, &http::header::CONTENT_TYPE) {
+                Ok(sent) => {
+                    let sent = media_type(sent);
+                    if !protocol
+                        .content_types
+                        .iter()
+                        .any(|one| one.eq_ignore_ascii_case(sent))
+                    {
+                        return refuse(format!("content type {sent} is not taken"));
+                    }
+                }
+                Err(crate::request::Missing::Absent) if !has_body => {}
+                Err(missing) => {
+                    return refuse(missing.explain(&crate::location::Location::Header(
+                        http::header::CONTENT_TYPE,
+                    )));
+                }
+            }
+        }
+        match content_length {
+            Some(length) if length > self.max_body_bytes => Err(Refusal::new(
+                RefusalKind::BodyTooLarge,
+                format!(
+                    "{length} bytes are announced, {} are taken",
+                    self.max_body_bytes
+                ),
+            )),
+            _ => Ok(self.max_body_bytes),
+        }
+    }
+
+    /// Proves a callback genuine, or says what was wrong with it.
+    pub fn verify(&self, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
+        crate::verify::verify(self, callback, now)
+    }
+
+    /// Reads type, ids and events out of what is genuine.
+    pub fn extract(&self, verified: Verified) -> Result<Extracted, Refusal> {
+        crate::extract::extract(self, verified)
+    }
+
+    /// Decides which events are registered and which webhooks want them.
+    pub fn match_events(&self, extracted: Extracted) -> Matched {
+        crate::matching::match_events(self, extracted)
+    }
+
+    /// Matches again what was matched with an older plan: `registered` and `matches` of each event are made anew.
+    pub fn rematch(&self, callback: &mut v1::ReportedCallback) {
+        crate::matching::rematch(self, callback);
+    }
+
+    /// True when what was matched has to be kept: something registered matched, is held, or the group captures the unmatched.
+    pub fn keeps(&self, callback: &v1::ReportedCallback) -> bool {
+        crate::matching::is_kept(&callback.events, self.capture_unmatched)
+    }
+
+    /// Signs a catalogue sample as the provider would.
+    pub fn sign_sample(
+        &self,
+        event: &str,
+        now: Timestamp,
+        uuid: &str,
+    ) -> Result<SignedSample, SampleError> {
+        crate::sample::sign(self, event, now, uuid)
+    }
+
+    /// True when the group takes this event.
+    pub(crate) fn registers(&self, event_type: &str) -> bool {
+        self.registered.iter().any(|name| takes(name, event_type))
+    }
+}

@@ -1,0 +1,147 @@
+//! One webhook, compiled.
+
+use std::sync::Arc;
+
+use hookplane_proto::v1;
+
+use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlap, takes};
+use crate::filter::Filter;
+use crate::{Connector, FieldError};
+
+/// The webhook that is made with its group, to be cloned. It never matches.
+const TEMPLATE: &str = "template";
+const MAX_EVENTS: usize = 1_000;
+/// The longest label, in bytes.
+const MAX_LABEL_BYTES: usize = 256;
+const MAX_DESTINATIONS: usize = 16;
+
+/// One webhook, ready to match.
+#[derive(Debug)]
+pub struct Webhook {
+    pub(crate) uid: String,
+    pub(crate) is_template: bool,
+    pub(crate) active: bool,
+    pub(crate) events: Vec<String>,
+    pub(crate) filter: Option<Filter>,
+}
+
+impl Webhook {
+    /// Compiles a webhook of a group: its events against the connector's function and the group's registered events, its filter
+    /// within bounds.
+    pub fn compile(
+        webhook: &v1::Webhook,
+        group: &v1::WebhookGroup,
+        connector: &Connector,
+    ) -> Result<Arc<Self>, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let metadata = webhook.metadata.clone().unwrap_or_default();
+        if !is_name(&metadata.name) {
+            errors.add("metadata.name", not_a_name(&metadata.name));
+        }
+        let is_template = metadata.name == TEMPLATE;
+        let spec = webhook.spec.clone().unwrap_or_default();
+        if spec.label.len() > MAX_LABEL_BYTES {
+            errors.add(
+                "spec.label",
+                format!(
+                    "is {} bytes long, at most {MAX_LABEL_BYTES} are taken",
+                    spec.label.len()
+                ),
+            );
+        }
+        errors.at_most(
+            "spec.destinations",
+            spec.destinations.len(),
+            MAX_DESTINATIONS,
+            "destinations",
+        );
+        for (index, destination) in spec.destinations.iter().enumerate() {
+            if destination.subscribe.is_none() {
+                errors.add(
+                    format!("spec.destinations[{index}]"),
+                    "says nothing; it is `subscribe: {}`",
+                );
+            }
+        }
+        if spec.events.is_empty() && !is_template {
+            errors.add(
+                "spec.events",
+                "is empty; a webhook wants one event or more, `*` stands for all",
+            );
+        }
+        check_events(&spec.events, group, connector, &mut errors);
+        let filter = if spec.filter.trim().is_empty() {
+            None
+        } else {
+            errors.take("spec.filter", Filter::compile(&spec.filter))
+        };
+        if !errors.list.is_empty() {
+            return Err(errors.list);
+        }
+        Ok(Arc::new(Self {
+            uid: metadata.uid,
+            is_template,
+            active: spec.active,
+            events: spec.events,
+            filter,
+        }))
+    }
+
+    /// True when it asks for this event.
+    pub(crate) fn asks_for(&self, event_type: &str) -> bool {
+        self.events.iter().any(|name| takes(name, event_type))
+    }
+}
+
+fn check_events(
+    events: &[String],
+    group: &v1::WebhookGroup,
+    connector: &Connector,
+    errors: &mut Errors,
+) {
+    errors.at_most("spec.events", events.len(), MAX_EVENTS, "events");
+    let nothing = v1::WebhookGroupSpec::default();
+    let group = group.spec.as_ref().unwrap_or(&nothing);
+    let function = connector.function(&group.function);
+    let registered = &group.registered_events;
+    for (index, name) in events.iter().take(MAX_EVENTS).enumerate() {
+        let at = format!("spec.events[{index}]");
+        if let Some(problem) = event_name_problem(name) {
+            errors.add(at, problem);
+            continue;
+        }
+        if name == "*" {
+            continue;
+        }
+        // Without the function, the group itself is refused.
+        if let Some(function) = function
+            && !function.knows(name)
+        {
+            errors.add(
+                at,
+                format!(
+                    "`{name}` is no event of function `{}` of connector `{}`",
+                    function.name, connector.name
+                ),
+            );
+        } else if !registered.iter().any(|one| overlap(one, name)) {
+            /// How many names a message shows.
+            const SHOWN: usize = 20;
+            let mut shown = registered
+                .iter()
+                .take(SHOWN)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            if registered.is_empty() {
+                shown.push_str("nothing");
+            } else if registered.len() > SHOWN {
+                shown.push_str(", …");
+            }
+            errors.add(
+                at,
+                format!("`{name}` is not registered in the group, which registers {shown}; add it to the group's registeredEvents"),
+            );
+        }
+    }
+}
