@@ -119,6 +119,8 @@ pub(crate) enum Part {
     Timestamp,
     Secret,
     UrlWithoutQuery,
+    /// The URL with the query's harmless escapes undone.
+    UrlUnescaped,
     Path,
     PathAndQuery,
     /// The raw query.
@@ -193,7 +195,11 @@ impl Template {
         self.parts.iter().any(|part| {
             matches!(
                 part,
-                Part::UrlWithoutQuery | Part::Path | Part::PathAndQuery | Part::At(Location::Url)
+                Part::UrlWithoutQuery
+                    | Part::UrlUnescaped
+                    | Part::Path
+                    | Part::PathAndQuery
+                    | Part::At(Location::Url)
             )
         })
     }
@@ -213,6 +219,7 @@ fn placeholder(name: &str) -> Result<Part, String> {
         "timestamp" => Part::Timestamp,
         "secret" => Part::Secret,
         "url_without_query" => Part::UrlWithoutQuery,
+        "url_unescaped" => Part::UrlUnescaped,
         "path" => Part::Path,
         "path_and_query" => Part::PathAndQuery,
         "query" => Part::RawQuery,
@@ -221,7 +228,7 @@ fn placeholder(name: &str) -> Result<Part, String> {
         _ => {
             let location = Location::parse(name).map_err(|_| {
                 format!(
-                    "`{{{name}}}` is no placeholder; there are {{body}}, {{timestamp}}, {{method}}, {{url}}, {{url_without_query}}, \
+                    "`{{{name}}}` is no placeholder; there are {{body}}, {{timestamp}}, {{method}}, {{url}}, {{url_without_query}}, {{url_unescaped}}, \
                      {{path}}, {{path_and_query}}, {{query}}, {{secret}}, {{header:Name}}, {{query:name}}, {{form:name}}, \
                      {{json:/pointer}}, {{sig:key}}, {{sorted_form_params}} and {{sha256_hex(body)}}"
                 )

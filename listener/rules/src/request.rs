@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::Callback;
 use crate::location::{Location, Part, Template};
 use crate::payload::{self, Json, Payload};
+use crate::verify::url;
 
 /// A callback, and its body decoded when somebody asked for it.
 #[derive(Debug)]
@@ -36,8 +37,6 @@ pub(crate) struct Around<'a> {
     pub(crate) item: Option<&'a Json>,
     /// The public URL without its query.
     pub(crate) url: Option<&'a str>,
-    /// The query as it was signed, where that isn't the query as it came.
-    pub(crate) query: Option<&'a str>,
     /// The value at the timestamp's location.
     pub(crate) timestamp: Option<&'a str>,
     /// The secret of a plain digest.
@@ -148,7 +147,7 @@ impl Request {
             Location::Method => Ok(Cow::Borrowed(self.callback.method.as_str())),
             Location::Url => around
                 .url
-                .map(|url| with_query(url, around.query.unwrap_or(&self.callback.query)))
+                .map(|url| with_query(url, &self.callback.query))
                 .ok_or(Missing::Absent),
             Location::Fixed(text) => Ok(Cow::Borrowed(text)),
         }
@@ -181,14 +180,19 @@ impl Request {
                             .as_bytes(),
                     );
                 }
+                Part::UrlUnescaped => {
+                    let url = around.url.ok_or_else(|| absent("the callback URL"))?;
+                    let url = with_query(url, &self.callback.query);
+                    sink(url::unescaped(&url).as_bytes());
+                }
                 Part::Path => {
                     sink(path_of(around.url.ok_or_else(|| absent("the callback URL"))?).as_bytes())
                 }
                 Part::PathAndQuery => {
                     let path = path_of(around.url.ok_or_else(|| absent("the callback URL"))?);
-                    sink(with_query(path, around.query.unwrap_or(&self.callback.query)).as_bytes());
+                    sink(with_query(path, &self.callback.query).as_bytes());
                 }
-                Part::RawQuery => sink(around.query.unwrap_or(&self.callback.query).as_bytes()),
+                Part::RawQuery => sink(self.callback.query.as_bytes()),
                 Part::Sha256HexBody => {
                     sink(hex::encode(Sha256::digest(&self.callback.body)).as_bytes())
                 }

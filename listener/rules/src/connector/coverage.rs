@@ -43,7 +43,7 @@ impl Coverage {
                 Part::Body | Part::Sha256HexBody => self.body = true,
                 Part::SortedFormParams => self.form = true,
                 Part::UrlWithoutQuery | Part::Path => self.url = true,
-                Part::PathAndQuery => {
+                Part::PathAndQuery | Part::UrlUnescaped => {
                     self.url = true;
                     self.query = true;
                 }

@@ -29,6 +29,10 @@ use signature::refuse;
 
 /// A genuine request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are genuine, and a box would be an allocation for each"
+)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Reply),
@@ -275,7 +279,6 @@ fn hashed(
             .iter()
             .any(|(_, template)| template.is_url_bound());
     let mut places = vec![around];
-    let plain_query = url::unescaped(&callback.query);
     if is_url_bound {
         if group.urls.is_empty() {
             return Err(signature_refusal(
@@ -285,15 +288,9 @@ fn hashed(
         places = group
             .urls
             .iter()
-            .flat_map(|base| {
-                [None, plain_query.as_deref()]
-                    .into_iter()
-                    .take(1 + usize::from(plain_query.is_some()))
-                    .map(move |query| Around {
-                        url: Some(base),
-                        query,
-                        ..around
-                    })
+            .map(|base| Around {
+                url: Some(base),
+                ..around
             })
             .collect();
     }

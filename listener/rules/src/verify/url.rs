@@ -43,8 +43,8 @@ fn other_port_form(url: &str) -> Option<String> {
     (!after_brackets.contains(':')).then(|| format!("{scheme}://{authority}{port}{path}"))
 }
 
-/// The query as some providers sign it: with the escapes undone that don't separate anything. None when it is the same.
-pub(crate) fn unescaped(query: &str) -> Option<Cow<'_, str>> {
+/// A URL as some providers sign it: with the escapes undone that separate nothing. So two URLs that are signed alike also read alike.
+pub(crate) fn unescaped(url: &str) -> Cow<'_, str> {
     const ESCAPES: [(&str, &str); 12] = [
         ("%3A", ":"),
         ("%2F", "/"),
@@ -59,11 +59,11 @@ pub(crate) fn unescaped(query: &str) -> Option<Cow<'_, str>> {
         ("%2C", ","),
         ("%3B", ";"),
     ];
-    if !query.contains('%') {
-        return None;
+    if !url.contains('%') {
+        return Cow::Borrowed(url);
     }
-    let mut out = String::with_capacity(query.len());
-    let mut rest = query;
+    let mut out = String::with_capacity(url.len());
+    let mut rest = url;
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -84,5 +84,5 @@ pub(crate) fn unescaped(query: &str) -> Option<Cow<'_, str>> {
         }
     }
     out.push_str(rest);
-    (out != query).then_some(Cow::Owned(out))
+    Cow::Owned(out)
 }
