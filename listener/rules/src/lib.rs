@@ -33,6 +33,8 @@ pub mod payload;
 mod plan;
 mod request;
 mod sample;
+#[cfg(test)]
+mod testing;
 mod time;
 mod verify;
 
