@@ -44,7 +44,7 @@ pub fn to_json(event: &v1::Event) -> Option<String> {
         Ok(body) if event.format() == PayloadFormat::Json => json_or_opaque(body),
         Ok(body) => match by_content_type(content_type, body.clone(), json_form_field) {
             // It has no such field, so it is an item that was cut out of that field.
-            Ok(Payload::Form(_)) if event.format() == PayloadFormat::FormJson => {
+            Ok(Payload::Form(_)) | Err(_) if event.format() == PayloadFormat::FormJson => {
                 json_or_opaque(body)
             }
             decoded => decoded.ok()?,
