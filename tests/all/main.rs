@@ -5,6 +5,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod attacks;
 mod connectors;
 mod etcd;
 mod fake_control_plane;
