@@ -149,11 +149,16 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<Self::TailStream>, Status> {
         let request = request.into_inner();
         let selection = self.selection(&request.parent).await?;
+        let mut newest = self.context.log.newest();
+        let end = *newest.borrow_and_update();
         let (out, lines) = mpsc::channel(tail::AHEAD);
-        self.context
-            .view
-            .tasks()
-            .spawn(tail::run(self.context.clone(), selection, request, out));
+        self.context.view.tasks().spawn(tail::run(
+            self.context.clone(),
+            selection,
+            request,
+            (newest, end),
+            out,
+        ));
         Ok(Response::new(ReceiverStream::new(lines)))
     }
 
