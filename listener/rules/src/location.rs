@@ -128,6 +128,17 @@ fn query_value(query: &str, name: &str) -> Option<String> {
 }
 
 impl Location {
+    /// Why the body couldn't be decoded, where that is what is in the way of reading this.
+    pub(crate) fn hidden_by(&self, source: &Source<'_>) -> Option<String> {
+        if !self.needs_body() {
+            return None;
+        }
+        match source.payload() {
+            Payload::Opaque(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
     /// Parses what a connector says. The error says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_SOURCE_CHARS {
@@ -411,18 +422,10 @@ fn fill_at(
             sink(value.as_bytes());
             Ok(())
         }
-        None => match source_reason(location, source) {
+        None => match location.hidden_by(source) {
             Some(reason) => Err(Unfilled::Undecodable(reason)),
             None => Err(Unfilled::Missing(location.text())),
         },
-    }
-}
-
-/// Why the body couldn't be decoded, where that is what is in the way.
-fn source_reason(location: &Location, source: &Source<'_>) -> Option<String> {
-    match source.payload() {
-        Payload::Opaque(reason) if location.needs_body() => Some(reason.clone()),
-        _ => None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::connector::Scheme;
 use crate::error::{Refusal, RefusalKind};
 use crate::group::Group;
-use crate::location::{Filling, SigFields, Source, Unfilled};
+use crate::location::{Filling, Location, SigFields, Source, Unfilled};
 use crate::payload::Payload;
 use crate::{Callback, Reply, Timestamp};
 
@@ -117,7 +117,7 @@ fn equalities(scheme: &Scheme, source: &Source<'_>, proved: &Proved) -> Result<(
     for (location, template) in &scheme.also {
         let given = location
             .read(source, proved.sig.as_ref(), None)
-            .ok_or_else(|| signature(format!("{} is missing", location.text())))?;
+            .ok_or_else(|| absent(location, source))?;
         let mut expected = Vec::new();
         let filling = Filling {
             sig: proved.sig.as_ref(),
@@ -143,6 +143,14 @@ pub(crate) fn signature(reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Signature, reason)
 }
 
+/// What proves it genuine isn't there, or can't be read.
+pub(crate) fn absent(location: &Location, source: &Source<'_>) -> Refusal {
+    match location.hidden_by(source) {
+        Some(reason) => unfilled(Unfilled::Undecodable(reason)),
+        None => signature(format!("{} is missing", location.text())),
+    }
+}
+
 pub(crate) fn unfilled(unfilled: Unfilled) -> Refusal {
     match unfilled {
         Unfilled::Missing(what) => {
@@ -150,7 +158,7 @@ pub(crate) fn unfilled(unfilled: Unfilled) -> Refusal {
         }
         Unfilled::Undecodable(reason) => Refusal::new(
             RefusalKind::Undecodable,
-            format!("what is signed depends on the body, and it can't be decoded: {reason}"),
+            format!("what proves it genuine depends on the body, and it can't be decoded: {reason}"),
         ),
     }
 }

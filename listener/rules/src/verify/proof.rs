@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::keys::{self, Secret};
-use super::{Proved, signature, unfilled};
+use super::{Proved, absent, signature, unfilled};
 use crate::connector::{Format, KeyedHash, Proof, Scheme};
 use crate::error::Refusal;
 use crate::group::Group;
@@ -72,7 +72,7 @@ fn keyed_hash(
         },
         other => other
             .read(source, None, None)
-            .ok_or_else(|| signature(format!("{} is missing", other.text())))?,
+            .ok_or_else(|| absent(other, source))?,
     };
     let parsed = take_apart(&keyed.format, &value)?;
     let mut decoded = Vec::new();
@@ -214,7 +214,7 @@ fn token(
 ) -> Result<Proved, Refusal> {
     let value = location
         .read(source, None, None)
-        .ok_or_else(|| signature(format!("{} is missing", location.text())))?;
+        .ok_or_else(|| absent(location, source))?;
     let given = value.strip_prefix(prefix).ok_or_else(|| {
         signature(format!(
             "{} does not begin with `{prefix}`",
