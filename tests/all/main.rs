@@ -13,4 +13,5 @@ mod properties;
 mod providers;
 mod secrets;
 mod store;
+mod streams;
 mod vectors;
