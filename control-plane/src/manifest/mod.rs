@@ -6,8 +6,7 @@
 //!
 //! Guarantees:
 //! - What is not known is an error: no field, key or kind is skipped in silence. Every error has a line and a column.
-//! - Input is bounded: [`MAX_BYTES`], [`MAX_DOCUMENTS`], [`tree::MAX_DEPTH`]; anchors and aliases are refused, so nothing is larger read
-//!   than written.
+//! - Input is bounded: [`MAX_BYTES`], [`MAX_DOCUMENTS`], [`tree::MAX_DEPTH`], and [`tree::MAX_NODES`] for what aliases make of it.
 //! - No value is guessed: a field that is text takes `no`, `1.10` and `012` as they are written.
 //! - `status` and the output-only metadata are taken and ignored, so that what `get -o yaml` prints can be applied.
 //!

@@ -162,14 +162,94 @@ fn a_key_twice_is_refused() {
 }
 
 #[test]
-fn aliases_merge_keys_and_tags_are_refused() {
+fn merge_keys_and_tags_are_refused() {
     for (text, what) in [
-        ("a: &x [1]\nb: *x\n", "aliases"),
         ("<<: {a: 1}\n", "`<<`"),
+        ("a: &x {b: 1}\nc: {<<: *x}\n", "`<<`"),
         ("a: !!binary aGk=\n", "tags"),
     ] {
         assert!(error_of(text).message.contains(what), "{text}");
     }
+}
+
+#[test]
+fn an_alias_is_a_copy_that_stands_where_the_alias_does() {
+    let text = "one: &x\n  - deep: {a: yes}\n  - two\nother: [*x]\n";
+    let roots = tree::read(text).unwrap();
+    let copy = roots[0].get("other").unwrap();
+    assert_eq!(
+        copy.locate("[0][0].deep.a"),
+        tree::Place { line: 4, column: 9 }
+    );
+    let tree::Value::List(list) = &copy.value else {
+        panic!("no list")
+    };
+    let tree::Value::List(inner) = &list[0].value else {
+        panic!("no copied list")
+    };
+    assert!(matches!(&inner[1].value, tree::Value::Scalar { text, plain: true } if text == "two"));
+    let original = roots[0].get("one").unwrap();
+    assert_eq!(original.locate("[1]"), tree::Place { line: 3, column: 5 });
+}
+
+#[test]
+fn a_repeated_anchor_names_what_was_read_last() {
+    let roots = tree::read("a: &x 1\nb: *x\nc: &x 2\nd: *x\n").unwrap();
+    let text = |key: &str| match &roots[0].get(key).unwrap().value {
+        tree::Value::Scalar { text, .. } => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((text("b"), text("d")), ("1".into(), "2".into()));
+}
+
+// A file of a few hundred bytes that stands for billions of values, or for gigabytes of one text.
+#[test]
+fn a_bomb_of_aliases_is_refused_where_it_grows_too_large() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let below = format!("*a{}, ", n - 1).repeat(10);
+        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", below.trim_end_matches(", ")));
+    }
+    let error = error_of(&bomb);
+    assert!(error.message.contains("aliases"), "{error}");
+    assert!((4..=6).contains(&error.line) && error.column > 1, "{error}");
+    let long = format!(
+        "a: &a {}\nb: [{}]\n",
+        "x".repeat(1 << 20),
+        "*a, ".repeat(100)
+    );
+    let error = error_of(&long);
+    assert!(error.message.contains("bytes of text"), "{error}");
+    assert_eq!(error.line, 2);
+    let many = format!(
+        "{}\n---\n",
+        bomb.lines().take(4).collect::<Vec<_>>().join("\n")
+    );
+    assert!(
+        error_of(&many.repeat(20)).message.contains("aliases"),
+        "documents add up"
+    );
+}
+
+#[test]
+fn an_alias_inside_what_it_names_is_refused() {
+    let error = error_of("a: &x\n  - b: *x\n");
+    assert!(error.message.contains("inside what it names"), "{error}");
+    assert_eq!((error.line, error.column), (2, 8));
+    assert!(error_of("a: *nobody\n").message.contains("not valid YAML"));
+    assert!(
+        error_of("a: &x 1\n---\na: *x\n")
+            .message
+            .contains("not valid YAML")
+    );
+}
+
+#[test]
+fn copies_count_as_levels() {
+    let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(30), "]".repeat(30));
+    let error = error_of(&format!("a: &x {}\nb: {}\n", nested("1"), nested("*x")));
+    assert!(error.message.contains("levels"), "{error}");
+    assert_eq!(error.line, 2);
 }
 
 #[test]

@@ -1,14 +1,25 @@
 //! YAML as a tree that remembers places: the least that is needed to say where something stands.
 //!
-//! Refused: anchors, aliases, merge keys and tags (a manifest needs none, and they let a small file grow large), a key twice in one
-//! mapping, keys that aren't text, more than [`MAX_DEPTH`] levels, a file over [`super::MAX_BYTES`].
+//! An alias is read as a copy of what its anchor named, standing where the alias stands. A few aliases of aliases can name more than
+//! memory holds, so copies count: [`MAX_NODES`] and [`MAX_COPIED_BYTES`] bound the tree however small the file is.
+//!
+//! Refused: merge keys and tags (a manifest needs none), a key twice in one mapping, keys that aren't text, an alias inside what it
+//! names, more than [`MAX_DEPTH`] levels, a file over [`super::MAX_BYTES`].
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+mod read;
 
-use super::{MAX_BYTES, ManifestError};
+pub use read::read;
+
+use super::MAX_BYTES;
 
 /// Mappings and lists inside each other.
 pub const MAX_DEPTH: usize = 48;
+
+/// Values in one file, with each copy an alias makes and each that an anchor keeps for its aliases.
+pub const MAX_NODES: usize = 200_000;
+
+/// Bytes of text in those copies.
+pub const MAX_COPIED_BYTES: usize = 4 * MAX_BYTES;
 
 /// Keys in one mapping: looking for one that stands there twice compares with all before it.
 pub const MAX_KEYS: usize = 4096;
@@ -146,153 +157,4 @@ fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
             .filter_map(|index| index.parse().ok().map(Step::Index));
         key.into_iter().chain(indexes)
     })
-}
-
-/// Reads every document of a text. Empty documents are left out.
-pub fn read(text: &str) -> Result<Vec<Node>, ManifestError> {
-    if text.len() > MAX_BYTES {
-        return Err(ManifestError::at(
-            Place { line: 1, column: 1 },
-            format!(
-                "the file has {} bytes; at most {MAX_BYTES} are read: apply it in parts",
-                text.len()
-            ),
-        ));
-    }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
-    for next in Parser::new_from_str(text) {
-        let (event, span) = next.map_err(|error| {
-            let mark = error.marker();
-            ManifestError::at(
-                Place {
-                    line: mark.line(),
-                    column: mark.col() + 1,
-                },
-                format!("not valid YAML: {}", error.info()),
-            )
-        })?;
-        builder.take(event, place(&span))?;
-    }
-    Ok(builder.documents)
-}
-
-fn place(span: &Span) -> Place {
-    Place {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-    }
-}
-
-#[derive(Default)]
-struct Builder {
-    documents: Vec<Node>,
-    open: Vec<Open>,
-}
-
-enum Open {
-    List(Place, Vec<Node>),
-    Map(Place, Vec<Entry>, Option<(Place, String)>),
-}
-
-impl Builder {
-    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), ManifestError> {
-        let refused = |what: &str| {
-            Err(ManifestError::at(
-                place,
-                format!("{what} are not taken in manifests: write the value out"),
-            ))
-        };
-        match event {
-            Event::Alias(_) | Event::UnresolvedAlias(_) | Event::Anchor(..) => {
-                refused("anchors and aliases")
-            }
-            Event::Scalar(_, _, anchor, _)
-            | Event::SequenceStart(_, anchor, _)
-            | Event::MappingStart(_, anchor, _)
-                if anchor != 0 =>
-            {
-                refused("anchors and aliases")
-            }
-            Event::Scalar(_, _, _, Some(_))
-            | Event::SequenceStart(_, _, Some(_))
-            | Event::MappingStart(_, _, Some(_)) => refused("tags (`!…`)"),
-            Event::Scalar(text, style, ..) => self.put(Node {
-                place,
-                value: Value::Scalar {
-                    text: text.into_owned(),
-                    plain: style == ScalarStyle::Plain,
-                },
-            }),
-            Event::SequenceStart(..) => self.enter(Open::List(place, Vec::new()), place),
-            Event::MappingStart(..) => self.enter(Open::Map(place, Vec::new(), None), place),
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(place, list)) => self.put(Node {
-                    place,
-                    value: Value::List(list),
-                }),
-                Some(Open::Map(place, entries, _)) => self.put(Node {
-                    place,
-                    value: Value::Map(entries),
-                }),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn enter(&mut self, open: Open, place: Place) -> Result<(), ManifestError> {
-        if self.open.len() == MAX_DEPTH {
-            return Err(ManifestError::at(
-                place,
-                format!("more than {MAX_DEPTH} levels inside each other"),
-            ));
-        }
-        self.open.push(open);
-        Ok(())
-    }
-
-    fn put(&mut self, node: Node) -> Result<(), ManifestError> {
-        match self.open.last_mut() {
-            None if node.is_null() => {}
-            None => self.documents.push(node),
-            Some(Open::List(_, list)) => list.push(node),
-            Some(Open::Map(_, entries, key @ None)) => {
-                let Value::Scalar { text, plain } = node.value else {
-                    return Err(ManifestError::at(
-                        node.place,
-                        "a key must be text, not a list or a mapping",
-                    ));
-                };
-                if plain && text == "<<" {
-                    return Err(ManifestError::at(
-                        node.place,
-                        "`<<` is not taken in manifests: write the fields out",
-                    ));
-                }
-                if let Some(first) = entries.iter().find(|entry| entry.key == text) {
-                    return Err(ManifestError::at(
-                        node.place,
-                        format!(
-                            "{text}: stands here twice; the first is on line {}",
-                            first.place.line
-                        ),
-                    ));
-                }
-                if entries.len() == MAX_KEYS {
-                    return Err(ManifestError::at(
-                        node.place,
-                        format!("more than {MAX_KEYS} keys in one mapping"),
-                    ));
-                }
-                *key = Some((node.place, text));
-            }
-            Some(Open::Map(_, entries, key)) => {
-                if let Some((place, key)) = key.take() {
-                    entries.push(Entry { place, key, node });
-                }
-            }
-        }
-        Ok(())
-    }
 }

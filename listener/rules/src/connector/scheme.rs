@@ -399,13 +399,7 @@ fn keyed_hash(
     let signature = location(&message.signature, &format!("{at}.signature"), errors);
     let default = v1::Key::default();
     let key = message.key.as_ref().unwrap_or(&default);
-    let decode = Encoding::of(key.decode());
-    if decode.is_none() {
-        errors.add(
-            format!("{at}.key.decode"),
-            "is missing: raw, hex, base64 or base64url",
-        );
-    }
+    let decode = Encoding::of(key.decode()).unwrap_or(Encoding::Raw);
     known_parameter(
         &key.parameter,
         parameters,
@@ -420,7 +414,7 @@ fn keyed_hash(
         format: format?,
         encoding: encoding?,
         key: Key {
-            decode: decode?,
+            decode,
             strip_prefix: key.strip_prefix.clone(),
             parameter: Some(key.parameter.clone()).filter(|name| !name.is_empty()),
         },

@@ -72,7 +72,8 @@ impl Webhook {
         let function = connector.function(&group.function);
         for (index, event) in spec.events.iter().take(MAX_EVENTS).enumerate() {
             let at = format!("spec.events[{index}]");
-            if event.is_empty() || !function.is_some_and(|function| function.knows(event)) {
+            // A function that isn't there is the group's mistake, and said there.
+            if event.is_empty() || function.is_some_and(|function| !function.knows(event)) {
                 errors.add(
                     at,
                     format!(
