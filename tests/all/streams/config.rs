@@ -22,7 +22,9 @@ use v1::config_service_server::ConfigServiceServer;
 use v1::stream_config_request::Kind;
 use v1::stream_config_response::Kind as Push;
 
-use super::rig::{Rig, SECRET, TestClock, api, callback_url, eventually, post, revision, signed, uid};
+use super::rig::{
+    Rig, SECRET, TestClock, api, callback_url, eventually, post, revision, signed, uid,
+};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A listener's side of the stream.
@@ -287,7 +289,9 @@ async fn an_answer_to_no_push_ends_the_stream() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
     let (_, end) = listener.settle().await?;
-    listener.ack(end.nonce + 1, end.revision, end.digest).await?;
+    listener
+        .ack(end.nonce + 1, end.revision, end.digest)
+        .await?;
     let status = listener.end().await?.ok_or("it ended well")?;
     assert_eq!(status.code(), Code::InvalidArgument);
     eventually(async || Ok(rig.listeners().await?.is_empty().then_some(()))).await
@@ -304,7 +308,11 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
     let _end = shutdown.clone().drop_guard();
     let context = Context {
         store: store.clone(),
-        log: EmbeddedLog::open(&folder.path().join("log"), clock.clone(), Options::default())?,
+        log: EmbeddedLog::open(
+            &folder.path().join("log"),
+            clock.clone(),
+            Options::default(),
+        )?,
         seal: seal.clone(),
         mac_key: Arc::new([7; 32]),
         clock,
@@ -439,12 +447,13 @@ async fn a_pool_has_its_own_groups_and_secrets_only() -> Result<(), Failure> {
     assert!(resources.is_empty(), "{resources:?}");
     // A change in `default` is none of its business; the next push is of its own group.
     rig.webhook("code", "all", "").await?;
-    let own = rig
-        .group("own", |spec| spec.pool = "b".to_owned())
-        .await?;
+    let own = rig.group("own", |spec| spec.pool = "b".to_owned()).await?;
     let delta = of_b.delta().await?;
     let text = format!("{:?}", delta.upserts);
-    assert!(text.contains(&uid(&own.metadata)) && !text.contains("\"code\""), "{text}");
+    assert!(
+        text.contains(&uid(&own.metadata)) && !text.contains("\"code\""),
+        "{text}"
+    );
     of_b.ack_delta(&delta).await?;
     assert_eq!(applied(&rig, "own").await?.connected, 1);
     assert_eq!(live(&rig, "code").await?.connected, 0);

@@ -35,9 +35,10 @@ impl Reporting {
             kind: Some(Kind::Hello(hello)),
         };
         soon(to.send(hello)).await??;
-        let mut from = soon(ReportServiceClient::new(rig.api()).report(ReceiverStream::new(requests)))
-            .await??
-            .into_inner();
+        let mut from =
+            soon(ReportServiceClient::new(rig.api()).report(ReceiverStream::new(requests)))
+                .await??
+                .into_inner();
         let first = soon(from.message()).await??.and_then(|said| said.kind);
         let Some(Said::Welcome(welcome)) = first else {
             return Err(format!("not welcome: {first:?}").into());
@@ -88,7 +89,11 @@ impl Reporting {
 }
 
 /// A genuine callback of one event, matched by a plan that is older than everything: so the control plane matches.
-pub(super) fn callback(group: &v1::WebhookGroup, delivery: &str, body: &[u8]) -> v1::ReportedCallback {
+pub(super) fn callback(
+    group: &v1::WebhookGroup,
+    delivery: &str,
+    body: &[u8],
+) -> v1::ReportedCallback {
     v1::ReportedCallback {
         request_id: request_id(),
         group_uid: uid(&group.metadata),
@@ -166,19 +171,26 @@ async fn what_nobody_wants_is_not_kept_unless_the_group_captures_it() -> Result<
     let group = rig.group("code", |_| {}).await?;
     rig.webhook("code", "large", "payload.total > 100").await?;
     let mut stream = Reporting::connect(&rig, "").await?;
-    let small = stream.report(callback(&group, "d-1", br#"{"total":1}"#)).await?;
+    let small = stream
+        .report(callback(&group, "d-1", br#"{"total":1}"#))
+        .await?;
     assert_eq!(small.kind(), AnswerKind::NotKept);
     assert_eq!(small.event_id, "");
     assert!(rig.events_of("code").await?.is_empty());
 
     rig.update_group("code", |spec| spec.capture_unmatched = true)
         .await?;
-    let small = stream.report(callback(&group, "d-2", br#"{"total":1}"#)).await?;
+    let small = stream
+        .report(callback(&group, "d-2", br#"{"total":1}"#))
+        .await?;
     assert_eq!(small.kind(), AnswerKind::Kept);
     let event = &rig.events_of("code").await?[0];
     assert!(has(event, EventFlag::Unmatched));
     let verdict = event.verdicts.first().ok_or("a verdict")?;
-    assert_eq!((verdict.webhook.as_str(), verdict.matched), ("large", false));
+    assert_eq!(
+        (verdict.webhook.as_str(), verdict.matched),
+        ("large", false)
+    );
     assert!(verdict.reason.contains("filter"), "{}", verdict.reason);
     Ok(())
 }
@@ -211,8 +223,15 @@ async fn a_report_for_what_is_not_the_listeners_is_refused() -> Result<(), Failu
         .await?;
     let kinds: Vec<AnswerKind> = answers.iter().map(v1::CallbackAnswer::kind).collect();
     assert_eq!(kinds[..4], [AnswerKind::Refused; 4]);
-    assert_eq!(kinds[4], AnswerKind::Kept, "one that is wrong spoils no other");
-    assert_eq!(refused.reason, answers[0].reason, "which of the two isn't told");
+    assert_eq!(
+        kinds[4],
+        AnswerKind::Kept,
+        "one that is wrong spoils no other"
+    );
+    assert_eq!(
+        refused.reason, answers[0].reason,
+        "which of the two isn't told"
+    );
     Ok(())
 }
 
@@ -226,13 +245,19 @@ async fn a_webhook_made_a_second_ago_misses_nothing() -> Result<(), Failure> {
         // Matched before the webhook was there: by nobody.
         let mut reported = callback(&group, &format!("d-{n}"), br#"{"n":1}"#);
         reported.plan_revision = revision(&group.metadata);
-        let webhook = rig.webhook("code", &format!("new-{n}"), "payload.n == 1").await?;
+        let webhook = rig
+            .webhook("code", &format!("new-{n}"), "payload.n == 1")
+            .await?;
         let kept = stream.report(reported).await?;
         assert_eq!(kept.kind(), AnswerKind::Kept, "{n}: {}", kept.reason);
         let mut current = callback(&group, "unmatched", b"{}");
         current.plan_revision = revision(&webhook.metadata);
         let not_kept = stream.report(current).await?;
-        assert_eq!(not_kept.kind(), AnswerKind::NotKept, "a current plan's word counts");
+        assert_eq!(
+            not_kept.kind(),
+            AnswerKind::NotKept,
+            "a current plan's word counts"
+        );
         assert_eq!(rig.deliveries(&format!("code/new-{n}")).await?.len(), 1);
     }
     Ok(())
@@ -273,9 +298,15 @@ async fn a_callback_of_several_events_is_kept_whole_or_not_at_all() -> Result<()
         .await?;
     rig.webhook("code", "all", "").await?;
     let mut stream = Reporting::connect(&rig, "").await?;
-    let items: [(&str, &[u8]); 3] = [("a", b"{\"n\":1}"), ("b", b"{\"n\":2}"), ("c", b"{\"n\":3}")];
+    let items: [(&str, &[u8]); 3] = [
+        ("a", b"{\"n\":1}"),
+        ("b", b"{\"n\":2}"),
+        ("c", b"{\"n\":3}"),
+    ];
     let body = br#"[{"n":1},{"n":2},{"n":3}]"#;
-    let kept = stream.report(split(callback(&group, "", body), &items)).await?;
+    let kept = stream
+        .report(split(callback(&group, "", body), &items))
+        .await?;
     assert_eq!(kept.kind(), AnswerKind::Kept, "{}", kept.reason);
     assert!(kept.event_id.ends_with(".0"), "{}", kept.event_id);
     let bodies: BTreeMap<String, Bytes> = rig
@@ -292,8 +323,15 @@ async fn a_callback_of_several_events_is_kept_whole_or_not_at_all() -> Result<()
 
     // The same bytes: the first and the third are known, the second has an id that nobody signed.
     let mixed: [(&str, &[u8]); 3] = [items[0], ("new", items[1].1), items[2]];
-    let answer = stream.report(split(callback(&group, "", body), &mixed)).await?;
-    assert_eq!(answer.kind(), AnswerKind::ReplayRefused, "{}", answer.reason);
+    let answer = stream
+        .report(split(callback(&group, "", body), &mixed))
+        .await?;
+    assert_eq!(
+        answer.kind(),
+        AnswerKind::ReplayRefused,
+        "{}",
+        answer.reason
+    );
     assert_eq!(rig.events_of("code").await?.len(), 3);
     Ok(())
 }
@@ -373,7 +411,11 @@ async fn a_large_batch_is_answered_in_its_order() -> Result<(), Failure> {
         .collect();
     let answers = stream.batch(callbacks).await?;
     for (n, answer) in answers.iter().enumerate() {
-        let expected = if n % 2 == 0 { AnswerKind::Kept } else { AnswerKind::NotKept };
+        let expected = if n % 2 == 0 {
+            AnswerKind::Kept
+        } else {
+            AnswerKind::NotKept
+        };
         assert_eq!(answer.kind(), expected, "{n}: {}", answer.reason);
     }
     Ok(())
@@ -383,7 +425,8 @@ async fn a_large_batch_is_answered_in_its_order() -> Result<(), Failure> {
 async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
-    rig.group("other", |spec| spec.pool = "b".to_owned()).await?;
+    rig.group("other", |spec| spec.pool = "b".to_owned())
+        .await?;
     let stream = Reporting::connect(&rig, "").await?;
     let refusal = |org: &str, group: &str| v1::Refusal {
         org: org.to_owned(),
@@ -419,7 +462,10 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
     })
     .await?;
     assert_eq!(seen.len(), 1);
-    assert_eq!(seen[0].listener, "scripted", "who says it is told by the stream");
+    assert_eq!(
+        seen[0].listener, "scripted",
+        "who says it is told by the stream"
+    );
     assert_eq!(list("orgs/acme").await?.len(), 1);
     assert_eq!(list("").await?.len(), 2);
     assert!(list("orgs/acme/groups/other").await?.is_empty());

@@ -1,6 +1,5 @@
 //! A control plane with embedded backends, an org with groups and webhooks, and clients that do what a test says.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -186,7 +185,6 @@ impl Rig {
     /// A real listener of the pool `default`, ready.
     pub(super) async fn listen(&mut self) -> Result<Listening, Failure> {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
-        let address = socket.local_addr()?;
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
@@ -195,22 +193,21 @@ impl Rig {
             limits: hookplane_listener::Limits::default(),
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(hookplane_listener::run(
-            socket,
-            config,
-            self.clock.clone(),
-            stop.clone(),
-        ));
+        let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = running.await {
+                panic!("the listener ended early: {error}");
+            }
+        });
         eventually(async || {
             let listeners = self.listeners().await?;
-            Ok(listeners.iter().any(|l| l.name == "real" && l.ready).then_some(()))
+            Ok(listeners
+                .iter()
+                .any(|l| l.name == "real" && l.ready)
+                .then_some(()))
         })
         .await?;
-        Ok(Listening {
-            address,
-            stop,
-            task,
-        })
+        Ok(Listening { stop })
     }
 
     pub(super) async fn listeners(&self) -> Result<Vec<v1::Listener>, Failure> {
@@ -219,6 +216,31 @@ impl Rig {
             .await?
             .into_inner()
             .listeners)
+    }
+
+    /// The connector's provider waits this long. For groups made after it.
+    pub(super) async fn patience(&self, seconds: u32) -> Result<(), Failure> {
+        let mut client = ConnectorServiceClient::new(self.api());
+        let name = "orgs/acme/connectors/plain".to_owned();
+        let mut connector = client
+            .get_connector(v1::GetConnectorRequest { name })
+            .await?
+            .into_inner();
+        connector
+            .spec
+            .get_or_insert_default()
+            .protocol
+            .get_or_insert_default()
+            .answer
+            .get_or_insert_default()
+            .patience_seconds = seconds;
+        client
+            .update_connector(v1::UpdateConnectorRequest {
+                connector: Some(connector),
+                validate_only: false,
+            })
+            .await?;
+        Ok(())
     }
 
     /// A group of the connector `plain` that registers everything.
@@ -347,9 +369,7 @@ impl Rig {
 
 /// A real listener. Ends with this.
 pub(super) struct Listening {
-    pub(super) address: SocketAddr,
-    pub(super) stop: CancellationToken,
-    pub(super) task: JoinHandle<Result<(), hookplane_listener::RunError>>,
+    stop: CancellationToken,
 }
 
 impl Drop for Listening {

@@ -158,7 +158,9 @@ pub(crate) fn unfilled(unfilled: Unfilled) -> Refusal {
         }
         Unfilled::Undecodable(reason) => Refusal::new(
             RefusalKind::Undecodable,
-            format!("what proves it genuine depends on the body, and it can't be decoded: {reason}"),
+            format!(
+                "what proves it genuine depends on the body, and it can't be decoded: {reason}"
+            ),
         ),
     }
 }
