@@ -185,14 +185,10 @@ fn count(context: &Context, pool: &str, counters: v1::ReportCounters) {
         let Some(record) = context.view.group(&group.group_uid) else {
             continue;
         };
+        // Promise 8: a listener speaks for the groups of its pool.
         if pool_of(&record.group) == pool {
-            tracing::debug!(
-                group = group.group_uid,
-                refused = group.refused,
-                not_registered = group.not_registered,
-                not_matched = group.not_matched,
-                "a listener's counters"
-            );
+            let exists = |uid: &str| context.view.group(uid).is_some();
+            context.fleet.counts().add(group, exists);
         }
     }
 }

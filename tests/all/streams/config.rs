@@ -471,6 +471,7 @@ async fn a_pool_has_its_own_groups_and_secrets_only() -> Result<(), Failure> {
 #[tokio::test]
 async fn a_disabled_group_is_404_until_it_is_enabled() -> Result<(), Failure> {
     let mut rig = Rig::start().await?;
+    rig.patience(60).await?;
     let group = rig.group("code", |spec| spec.disabled = true).await?;
     rig.webhook("code", "all", "").await?;
     let _listener = rig.listen().await?;

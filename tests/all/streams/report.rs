@@ -422,6 +422,46 @@ async fn a_large_batch_is_answered_in_its_order() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn what_listeners_count_adds_up_in_the_groups_status() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    let other = rig
+        .group("other", |spec| spec.pool = "b".to_owned())
+        .await?;
+    let streams = [
+        Reporting::connect(&rig, "").await?,
+        Reporting::connect(&rig, "").await?,
+    ];
+    let counted = |group: &v1::WebhookGroup| v1::GroupCounters {
+        group_uid: uid(&group.metadata),
+        refused: 1,
+        not_registered: 2,
+        not_matched: 3,
+        secret_uses: [("secret-1".to_owned(), 4)].into(),
+    };
+    for stream in &streams {
+        let groups = vec![counted(&other), counted(&group)];
+        stream
+            .say(Kind::Counters(v1::ReportCounters { groups }))
+            .await?;
+    }
+    let of = async |name: &str| -> Result<v1::GroupCounts, Failure> {
+        let status = rig.get_group(name).await?.status;
+        Ok(status.and_then(|status| status.counts).unwrap_or_default())
+    };
+    let counts =
+        eventually(async || Ok(Some(of("code").await?).filter(|c| c.refused == 2))).await?;
+    assert_eq!((counts.not_registered, counts.not_matched), (4, 6));
+    assert_eq!(counts.secret_uses.get("secret-1"), Some(&8));
+    assert_eq!(
+        of("other").await?,
+        v1::GroupCounts::default(),
+        "of another pool"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;

@@ -34,8 +34,6 @@ const TOKEN: &str = "t0ken-of-the-streams";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Attempts before a delivery is dead.
 pub(super) const ATTEMPTS: u32 = 3;
-/// What a provider waits here; it is answered within 80 % of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// A message with the largest body, and its payload as text.
 pub(super) const MESSAGE_BYTES: usize = 128 * 1024 * 1024;
 
@@ -469,7 +467,7 @@ fn connector() -> v1::Connector {
                     ..Default::default()
                 }),
                 answer: Some(v1::Answer {
-                    patience_seconds: u32::try_from(PATIENCE.as_secs()).unwrap_or(1),
+                    patience_seconds: 1,
                     ..Default::default()
                 }),
                 ..Default::default()
