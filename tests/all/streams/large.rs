@@ -2,6 +2,7 @@
 
 use hookplane_proto::v1;
 
+use super::report::{Reporting, callback, split};
 use super::rig::{Rig, callback_url, post, signed};
 use super::subscribe::Subscriber;
 use crate::fake_control_plane::{Failure, soon};
@@ -45,5 +46,18 @@ async fn the_largest_body_gets_through_every_stream() -> Result<(), Failure> {
         "subscribe"
     );
     subscriber.ack(&lease).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_largest_body_of_one_item_is_taken_with_the_item_beside_it() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    let body = vec![b' '; BODY_BYTES];
+    let mut reported = split(callback(&group, "", &body), &[("d-1", &body)]);
+    reported.budget_milliseconds = 60_000;
+    let answer = Reporting::connect(&rig, "").await?.report(reported).await?;
+    assert_eq!(answer.kind(), v1::AnswerKind::Kept, "{}", answer.reason);
     Ok(())
 }

@@ -116,7 +116,10 @@ pub(super) fn callback(
 }
 
 /// The same as several events, one per item.
-fn split(mut callback: v1::ReportedCallback, items: &[(&str, &[u8])]) -> v1::ReportedCallback {
+pub(super) fn split(
+    mut callback: v1::ReportedCallback,
+    items: &[(&str, &[u8])],
+) -> v1::ReportedCallback {
     let of = callback.events.remove(0);
     callback.events = (0..)
         .zip(items)
