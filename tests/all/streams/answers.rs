@@ -11,7 +11,8 @@ use hookplane_proto::v1;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::rig::{Rig, callback_url, eventually, post, signed};
+use super::plain::signed;
+use super::rig::{Rig, callback_url, eventually, post};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A log that never answers what is to be kept, and does everything else.

@@ -22,19 +22,18 @@ use v1::config_service_server::ConfigServiceServer;
 use v1::stream_config_request::Kind;
 use v1::stream_config_response::Kind as Push;
 
-use super::rig::{
-    Rig, SECRET, TestClock, api, callback_url, eventually, post, revision, signed, uid,
-};
+use super::plain::{SECRET, signed};
+use super::rig::{Rig, TestClock, api, callback_url, eventually, post, revision, uid};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A listener's side of the stream.
-struct Scripted {
+pub(super) struct Scripted {
     to: mpsc::Sender<v1::StreamConfigRequest>,
     from: Streaming<v1::StreamConfigResponse>,
-    welcome: v1::ConfigWelcome,
+    pub(super) welcome: v1::ConfigWelcome,
 }
 
-fn hello(name: &str, pool: &str) -> v1::ConfigHello {
+pub(super) fn hello(name: &str, pool: &str) -> v1::ConfigHello {
     v1::ConfigHello {
         listener: name.to_owned(),
         boot: format!("boot of {name}"),
@@ -44,7 +43,7 @@ fn hello(name: &str, pool: &str) -> v1::ConfigHello {
 }
 
 impl Scripted {
-    async fn connect(url: &str, hello: v1::ConfigHello) -> Result<Self, Failure> {
+    pub(super) async fn connect(url: &str, hello: v1::ConfigHello) -> Result<Self, Failure> {
         let (to, requests) = mpsc::channel(16);
         say(&to, Kind::Hello(hello)).await?;
         let mut client = ConfigServiceClient::new(api(url));
@@ -59,7 +58,7 @@ impl Scripted {
     }
 
     /// The next push; heartbeats are passed over.
-    async fn next(&mut self) -> Result<Push, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Push, Failure> {
         loop {
             let said = soon(self.from.message()).await??;
             match said.and_then(|said| said.kind) {
@@ -70,7 +69,9 @@ impl Scripted {
         }
     }
 
-    async fn list(&mut self) -> Result<(Vec<v1::ConfigResource>, v1::ConfigListEnd), Failure> {
+    pub(super) async fn list(
+        &mut self,
+    ) -> Result<(Vec<v1::ConfigResource>, v1::ConfigListEnd), Failure> {
         let mut resources = Vec::new();
         loop {
             match self.next().await? {
@@ -86,7 +87,7 @@ impl Scripted {
         }
     }
 
-    async fn delta(&mut self) -> Result<v1::ConfigDelta, Failure> {
+    pub(super) async fn delta(&mut self) -> Result<v1::ConfigDelta, Failure> {
         match self.next().await? {
             Push::Delta(delta) => Ok(delta),
             other => Err(format!("not a delta: {other:?}").into()),
@@ -102,7 +103,7 @@ impl Scripted {
         say(&self.to, Kind::Ack(ack)).await
     }
 
-    async fn ack_delta(&self, delta: &v1::ConfigDelta) -> Result<(), Failure> {
+    pub(super) async fn ack_delta(&self, delta: &v1::ConfigDelta) -> Result<(), Failure> {
         self.ack(delta.nonce, delta.to, delta.digest).await
     }
 
@@ -115,7 +116,9 @@ impl Scripted {
     }
 
     /// Takes the first list and says ready.
-    async fn settle(&mut self) -> Result<(Vec<v1::ConfigResource>, v1::ConfigListEnd), Failure> {
+    pub(super) async fn settle(
+        &mut self,
+    ) -> Result<(Vec<v1::ConfigResource>, v1::ConfigListEnd), Failure> {
         let (resources, end) = self.list().await?;
         self.ack_list(&end).await?;
         self.ready().await?;
@@ -123,7 +126,7 @@ impl Scripted {
     }
 
     /// Why the stream ended.
-    async fn end(&mut self) -> Result<Option<Status>, Failure> {
+    pub(super) async fn end(&mut self) -> Result<Option<Status>, Failure> {
         soon(async {
             loop {
                 match self.from.message().await {
@@ -344,96 +347,6 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
         Ok((names == ["good"]).then_some(()))
     })
     .await?;
-    Ok(())
-}
-
-// Risk 22: streams are told to go elsewhere, and the server ends.
-#[tokio::test]
-async fn at_shutdown_a_listener_is_told_to_drain() -> Result<(), Failure> {
-    let mut rig = Rig::start().await?;
-    let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
-    listener.settle().await?;
-    rig.stop.cancel();
-    assert!(matches!(listener.next().await?, Push::Drain(_)));
-    assert!(listener.end().await?.is_none(), "it ends well");
-    drop(listener);
-    soon(&mut rig.server).await???;
-    Ok(())
-}
-
-fn resuming(welcome: &v1::ConfigWelcome, revision: u64, digest: u64) -> v1::ConfigHello {
-    v1::ConfigHello {
-        epoch: welcome.epoch.clone(),
-        revision,
-        digest,
-        ..hello("l1", "")
-    }
-}
-
-#[tokio::test]
-async fn a_listener_that_comes_back_gets_what_it_missed() -> Result<(), Failure> {
-    let rig = Rig::start().await?;
-    rig.group("code", |_| {}).await?;
-    let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
-    let (_, end) = listener.settle().await?;
-    let welcome = listener.welcome.clone();
-    drop(listener);
-    let webhook = rig.webhook("code", "all", "").await?;
-    let again = resuming(&welcome, end.revision, end.digest);
-    let mut listener = Scripted::connect(&rig.url, again).await?;
-    assert!(listener.welcome.resume);
-    let delta = listener.delta().await?;
-    assert_eq!(delta.from, end.revision);
-    assert_eq!(delta.upserts.len(), 1);
-    assert_eq!(delta.upserts[0].uid, uid(&webhook.metadata));
-    // Another store's revisions don't compare.
-    let mut of_another = resuming(&welcome, end.revision, end.digest);
-    of_another.epoch = "another".to_owned();
-    let listener = Scripted::connect(&rig.url, of_another).await?;
-    assert!(!listener.welcome.resume);
-    Ok(())
-}
-
-// Risk 25: what a new replica can't tell from its history it sends whole, never older.
-#[tokio::test]
-async fn after_a_restart_of_the_control_plane_only_who_is_behind_gets_a_list() -> Result<(), Failure>
-{
-    let rig = Rig::start().await?;
-    rig.group("code", |_| {}).await?;
-    let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
-    let (_, early) = listener.settle().await?;
-    rig.webhook("code", "all", "").await?;
-    let delta = listener.delta().await?;
-    listener.ack_delta(&delta).await?;
-    let welcome = listener.welcome.clone();
-    drop(listener);
-
-    let rig = rig.restart().await?;
-    let current = resuming(&welcome, delta.to, delta.digest);
-    let mut listener = Scripted::connect(&rig.url, current).await?;
-    assert!(listener.welcome.resume);
-    let nothing = listener.delta().await?;
-    assert!(nothing.upserts.is_empty() && nothing.removes.is_empty());
-    assert_eq!(nothing.digest, delta.digest);
-
-    let behind = resuming(&welcome, early.revision, early.digest);
-    let mut listener = Scripted::connect(&rig.url, behind).await?;
-    assert!(!listener.welcome.resume);
-    assert_eq!(listener.list().await?.1.digest, delta.digest);
-    Ok(())
-}
-
-// Risk 26: the store was restored from an older copy.
-#[tokio::test]
-async fn a_listener_ahead_of_the_store_begins_a_new_epoch() -> Result<(), Failure> {
-    let rig = Rig::start().await?;
-    let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
-    let (_, end) = listener.settle().await?;
-    let ahead = resuming(&listener.welcome, end.revision + 1_000, 1);
-    let mut from_the_future = Scripted::connect(&rig.url, ahead).await?;
-    assert!(!from_the_future.welcome.resume);
-    assert_ne!(from_the_future.welcome.epoch, listener.welcome.epoch);
-    assert_eq!(from_the_future.list().await?.1.digest, end.digest);
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use hookplane_proto::v1;
 
+use super::plain::signed;
 use super::report::{Reporting, callback, split};
-use super::rig::{Rig, callback_url, post, signed};
+use super::rig::{Rig, callback_url, post};
 use super::subscribe::Subscriber;
 use crate::fake_control_plane::{Failure, soon};
 

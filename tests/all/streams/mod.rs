@@ -3,8 +3,11 @@
 
 mod answers;
 mod config;
+mod identity;
 mod large;
+mod plain;
 mod report;
+mod resume;
 mod rig;
 mod subscribe;
 mod tail;
