@@ -52,7 +52,7 @@ pub fn callback(id: &str, delivery: Option<u8>, content: Option<u8>, body: u8) -
                 group_uid: "g".into(),
                 r#type: "order.paid".into(),
                 receive_time: Some(prost_types_of(1_700_000_000)),
-                body: vec![body; 1024],
+                body: vec![body; 1024].into(),
                 ..Default::default()
             },
             dedup: Dedup {
