@@ -86,11 +86,12 @@ impl Writer {
             Ok(answers) => {
                 self.memory.committed();
                 let newest = Cursor(u64::try_from(self.memory.next_seq - 1).unwrap_or(0));
-                for (work, answer) in batch.into_iter().zip(answers) {
-                    work.answer(answer);
-                }
+                // First: who was answered finds the event in the tail.
                 if due || self.memory.next_seq != before {
                     self.shared.newest.send_replace(newest);
+                }
+                for (work, answer) in batch.into_iter().zip(answers) {
+                    work.answer(answer);
                 }
                 self.checkpoint();
             }
