@@ -71,6 +71,33 @@ pub fn callback(id: &str, delivery: Option<u8>, content: Option<u8>, body: u8) -
     }
 }
 
+/// Callback `number` of a caller: one event, in every fourth case three, each told by a delivery key of its own.
+pub fn numbered(prefix: &str, number: usize, body: usize) -> NewCallback {
+    let mut all = callback("", None, None, 0);
+    let one = all.events.remove(0);
+    for item in 0..numbered_events(number) {
+        let mut event = one.clone();
+        event.event.id = format!("{prefix}-{number}-{item}");
+        event.event.body = vec![item as u8; body].into();
+        event.dedup.delivery_key = Some(key(&event.event.id));
+        event.deliveries[0].idempotency_key = format!("key-{}", event.event.id);
+        all.events.push(event);
+    }
+    all
+}
+
+/// How many events that callback has.
+pub fn numbered_events(number: usize) -> usize {
+    if number % 4 == 3 { 3 } else { 1 }
+}
+
+/// A key that is as unique as the name, up to 32 bytes.
+pub fn key(name: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..name.len()].copy_from_slice(name.as_bytes());
+    key
+}
+
 fn prost_types_of(seconds: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos: 0 }
 }

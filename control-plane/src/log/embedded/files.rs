@@ -1,7 +1,7 @@
 //! The files of the log, and whether they can be trusted.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ const WAL: &str = "events.db-wal";
 /// Locked by the process that has the log open. Says whether a log was ever made here, so that a lost database isn't taken for a new one.
 const LOCK: &str = "events.lock";
 const MADE: &str = "hookplane event log\n";
+/// The write-ahead log is looked through in pieces of this many bytes.
+const READ_BYTES: usize = 1 << 20;
 /// What of a large log is not looked through by then is looked at when it is read.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
@@ -61,10 +63,17 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
             "it is missing or empty, though events were kept in it".into(),
         ));
     }
-    if let Ok(wal_file) = std::fs::read(dir.join(WAL))
-        && let Some(what) = wal::damage(&wal_file)
-    {
-        return Err(damaged(what));
+    let wal_path = dir.join(WAL);
+    match File::open(&wal_path) {
+        Ok(file) => {
+            let found = wal::damage(BufReader::with_capacity(READ_BYTES, file))
+                .map_err(|error| io("read", &wal_path, &error))?;
+            if let Some(what) = found {
+                return Err(damaged(what));
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io("open", &wal_path, &error)),
     }
     let connection = connect(&path, sync, made).map_err(|fault| match fault {
         Fault::Damaged(what) => damaged(what),
