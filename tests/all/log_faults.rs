@@ -97,6 +97,35 @@ impl Appender {
     }
 }
 
+/// The disk that forgets (`tests/shim`), for a child that works in a directory.
+struct Shim {
+    library: tempfile::TempDir,
+}
+
+impl Shim {
+    fn built() -> Self {
+        let library = tempfile::tempdir().expect("a directory");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(library.path().join("unsynced.so"))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/shim/unsynced.c"))
+            .args(["-ldl", "-lpthread"])
+            .status()
+            .expect("a C compiler (cc) is needed");
+        assert!(built.success());
+        Self { library }
+    }
+
+    fn start(&self, dir: &Path, prefix: &str, callers: usize, body: usize, sync: bool) -> Appender {
+        let library = self.library.path().join("unsynced.so");
+        let env = [
+            ("LD_PRELOAD", library.to_str().expect("a plain path")),
+            ("UNSYNCED_DIR", dir.to_str().expect("a plain path")),
+        ];
+        Appender::start(dir, prefix, callers, body, sync, &env)
+    }
+}
+
 /// `K a.0.1-17`: of which callbacks it was said that they are kept.
 fn acknowledged(said: &[String]) -> BTreeSet<(String, usize)> {
     let parse = |line: &String| {
@@ -341,5 +370,117 @@ async fn lost_sector_in_the_write_ahead_log_is_damage() {
             Ok(found) => assert!(before >= 10 && found >= before, "sector {sector}: {found}"),
             Err(error) => panic!("sector {sector}: {error}"),
         }
+    }
+}
+
+// Risk 2: nothing is acknowledged before it is synced; the machine loses power at any moment and keeps any part of what wasn't.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_unsynced_writes_lose_nothing_acknowledged() {
+    let shim = Shim::built();
+    let mut dice = Dice(0x706f_7765);
+    for series in 0..4 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut all = BTreeSet::new();
+        for round in 0..6 {
+            let body = [10, 1_000, 30_000][dice.below(3) as usize];
+            let prefix = format!("{series}.{round}");
+            let mut child = shim.start(dir.path(), &prefix, 12, body, true);
+            child.wait_for("K ", 1 + dice.below(400) as usize);
+            // Every other time all that is unsynced goes, else a part of it.
+            child.tell(&format!("drop {}", dice.below(1 << 40) * (round % 2)));
+            all.append(&mut acknowledged(&child.ended()));
+            let log = open(dir.path()).unwrap_or_else(|error| panic!("{prefix}: {error}"));
+            assert_eq!(lost(&all, &contents(&log).await), 0, "{prefix}");
+            if round == 5 {
+                resend(&log, &all).await;
+            }
+            log.close().await;
+        }
+    }
+}
+
+// Risk 2: the test above would see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_that_does_not_sync_is_seen_to_lose() {
+    let shim = Shim::built();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = shim.start(dir.path(), "synced", 12, 1_000, true);
+    child.wait_for("K ", 50);
+    child.tell("drop");
+    let synced = acknowledged(&child.ended());
+    let mut child = shim.start(dir.path(), "unsynced", 12, 1_000, false);
+    child.wait_for("K ", 50);
+    child.tell("drop");
+    let unsynced = acknowledged(&child.ended());
+    let log = open(dir.path()).expect("opens");
+    let ids = contents(&log).await;
+    assert_eq!(lost(&synced, &ids), 0);
+    assert_eq!(lost(&unsynced, &ids), unsynced.len());
+    log.close().await;
+}
+
+// Risk 3: after a sync that failed nothing is acknowledged until the log is opened again, and then all that was is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_sync_ends_acknowledging() {
+    let shim = Shim::built();
+    let mut dice = Dice(0x6569_6f21);
+    for round in 0..10 {
+        let dir = tempfile::tempdir().expect("a directory");
+        // With large bodies the failing sync is a checkpoint's now and then.
+        let body = [100, 60_000][round % 2];
+        let mut child = shim.start(dir.path(), &format!("{round}"), 8, body, true);
+        child.wait_for("K ", 1 + dice.below(150) as usize);
+        child.tell(&format!("eio {}", 1 + dice.below(12)));
+        child.wait_for("failed", 1);
+        child.wait_for("opened", 1);
+        child.wait_for("K ", 30);
+        child.tell(&format!("drop {}", dice.below(1 << 40)));
+        let said = child.ended();
+        let probes: Vec<_> = said.iter().filter(|line| line.starts_with("P ")).collect();
+        assert_eq!(probes.len(), 50);
+        assert!(probes.iter().all(|line| *line == "P refused"), "{round}");
+        let log = open(dir.path()).unwrap_or_else(|error| panic!("{round}: {error}"));
+        assert_eq!(
+            lost(&acknowledged(&said), &contents(&log).await),
+            0,
+            "{round}"
+        );
+        log.close().await;
+    }
+}
+
+// Risk 5: on a full disk the new is refused, nothing is lost, and it goes on once there is space.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_disk_refuses_and_recovers() {
+    let shim = Shim::built();
+    let mut dice = Dice(0x6675_6c6c);
+    for round in 0..6 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let body = [100, 60_000][round % 2];
+        let mut child = shim.start(dir.path(), &format!("{round}"), 8, body, true);
+        for _ in 0..6 {
+            child.wait_for("K ", 1 + dice.below(40) as usize);
+            // A little space comes and goes, so that commits stop at any of their writes.
+            for _ in 0..10 {
+                child.tell(&format!("full {}", dice.below(100_000)));
+                child.wait_for("U ", 9);
+            }
+            child.tell("space");
+        }
+        child.wait_for("K ", 1 + dice.below(20) as usize);
+        if round % 3 == 2 {
+            child.tell("full 5000");
+            child.wait_for("U ", 9);
+        }
+        child.tell(&format!("drop {}", dice.below(1 << 40)));
+        let said = child.ended();
+        assert!(!said.iter().any(|line| line == "failed"), "{round}");
+        let log = open(dir.path()).unwrap_or_else(|error| panic!("{round}: {error}"));
+        assert_eq!(
+            lost(&acknowledged(&said), &contents(&log).await),
+            0,
+            "{round}"
+        );
+        log.close().await;
     }
 }
