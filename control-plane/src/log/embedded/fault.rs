@@ -1,6 +1,6 @@
 //! What SQLite answered, by what the writer has to do about it.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::log::LogError;
 
@@ -42,8 +42,11 @@ impl Fault {
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let what = error.to_string();
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Fault::Full(what),
+            // The file of shared memory couldn't grow, which it does before what needs it is counted as written.
+            Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Fault::Full(what),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Damaged(what),
             // A row that breaks a rule or is too big says nothing about the disk.
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {

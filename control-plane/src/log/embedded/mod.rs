@@ -147,7 +147,8 @@ impl EmbeddedLog {
             permits,
         });
         let writer = writer::Writer {
-            changes: db.total_changes(),
+            path: path.clone(),
+            copied: 0,
             db,
             memory,
             shared: shared.clone(),

@@ -3,6 +3,11 @@
 //! SQLite takes a write-ahead log up to its first bad frame and forgets the rest without a word. That is right for a torn tail. But each of
 //! our commits is synced before the next is begun, so a good frame after a whole transaction that has a bad one proves that something
 //! acknowledged was damaged: that is said, and nothing is opened.
+//!
+//! For this nothing may be left behind the last commit but one transaction that was not finished: transactions don't spill into the file before
+//! they end (`cache_spill`), what a refused batch left is cut off before the next (`files::cut`), and opening begins the file anew.
+//!
+//! Not told from a torn tail: damage to the very last transaction.
 
 use std::io::{ErrorKind, Read};
 
@@ -30,6 +35,14 @@ fn sum(mut state: (u32, u32), bytes: &[u8], big: bool) -> (u32, u32) {
         state.1 = state.1.wrapping_add(read(&pair[4..])).wrapping_add(state.0);
     }
     state
+}
+
+/// How long the file is with so many pages of such a size: none at all while it holds none.
+pub(super) fn length(pages: u64, page: u64) -> u64 {
+    match pages {
+        0 => 0,
+        _ => HEADER as u64 + pages * (FRAME_HEADER as u64 + page),
+    }
 }
 
 /// Why what was acknowledged is damaged, or none for a whole file and for a torn tail. Reads it frame by frame.
