@@ -16,10 +16,17 @@ use hookplane_tests::log_suite::{TestClock, numbered, numbered_events};
 /// A test that takes this long has hung.
 const PATIENCE: Duration = Duration::from_secs(50);
 
-/// Numbers that look random and are the same in each run.
+/// Numbers that look random and are the same in each run, but for campaigns: `LOG_FAULTS_SEED=7 cargo test log_faults`.
 struct Dice(u64);
 
 impl Dice {
+    fn new(seed: u64) -> Self {
+        let campaign = std::env::var("LOG_FAULTS_SEED").map_or(0, |seed| {
+            seed.parse::<u64>().expect("LOG_FAULTS_SEED is a number")
+        });
+        Self(seed ^ campaign.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -226,7 +233,7 @@ async fn resend(log: &EmbeddedLog, acknowledged: &BTreeSet<(String, usize)>) {
 // Risks 1 and 6: what is acknowledged survives a kill, once; what is called known is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_appender_loses_nothing_it_acknowledged() {
-    let mut dice = Dice(0x6b69_6c6c);
+    let mut dice = Dice::new(0x6b69_6c6c);
     for series in 0..4 {
         let dir = tempfile::tempdir().expect("a directory");
         let mut all = BTreeSet::new();
@@ -300,7 +307,7 @@ async fn reopened(left: &Path, wal: &[u8]) -> Result<usize, LogError> {
 async fn truncated_write_ahead_log_keeps_all_that_is_whole() {
     let left = tempfile::tempdir().expect("a directory");
     let (wal, lengths) = left_behind(left.path(), 12, 2_000).await;
-    let mut dice = Dice(0x7465_6172);
+    let mut dice = Dice::new(0x7465_6172);
     let mut cuts: Vec<usize> = lengths
         .iter()
         .flat_map(|end| [end - 1, *end, end + 1])
@@ -330,7 +337,7 @@ async fn truncated_write_ahead_log_keeps_all_that_is_whole() {
 async fn flipped_byte_in_the_write_ahead_log_is_damage() {
     let left = tempfile::tempdir().expect("a directory");
     let (wal, lengths) = left_behind(left.path(), 12, 2_000).await;
-    let mut dice = Dice(0x666c_6970);
+    let mut dice = Dice::new(0x666c_6970);
     // Every byte of the header and of some frames' headers, and some of the pages.
     let mut places: Vec<usize> = (0..32 + 24).collect();
     for end in &lengths[..11] {
@@ -377,7 +384,7 @@ async fn lost_sector_in_the_write_ahead_log_is_damage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_unsynced_writes_lose_nothing_acknowledged() {
     let shim = Shim::built();
-    let mut dice = Dice(0x706f_7765);
+    let mut dice = Dice::new(0x706f_7765);
     for series in 0..4 {
         let dir = tempfile::tempdir().expect("a directory");
         let mut all = BTreeSet::new();
@@ -423,7 +430,7 @@ async fn log_that_does_not_sync_is_seen_to_lose() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_sync_ends_acknowledging() {
     let shim = Shim::built();
-    let mut dice = Dice(0x6569_6f21);
+    let mut dice = Dice::new(0x6569_6f21);
     for round in 0..10 {
         let dir = tempfile::tempdir().expect("a directory");
         // With large bodies the failing sync is a checkpoint's now and then.
@@ -453,7 +460,7 @@ async fn failed_sync_ends_acknowledging() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_refuses_and_recovers() {
     let shim = Shim::built();
-    let mut dice = Dice(0x6675_6c6c);
+    let mut dice = Dice::new(0x6675_6c6c);
     for round in 0..6 {
         let dir = tempfile::tempdir().expect("a directory");
         let body = [100, 60_000][round % 2];
