@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::log_suite::{self, TestClock};
 
 fn options() -> Options {
@@ -51,4 +51,43 @@ async fn truncated_database_is_refused() {
             opened.err()
         );
     }
+}
+
+// Risk 5: what doesn't fit the queue is refused at once, and all that was taken is kept.
+#[tokio::test]
+async fn full_queue_refuses_the_new() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        queue_callbacks: 4,
+        ..options()
+    };
+    let log =
+        EmbeddedLog::open(dir.path(), Arc::new(TestClock::default()), options).expect("opens");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let (mut kept, mut refused) = (0, 0);
+    while refused == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it fills up");
+        // They all ask before the first is answered.
+        let callers: Vec<_> = (0..500)
+            .map(|caller| {
+                let log = log.clone();
+                let id = format!("e{}-{caller}", kept + refused);
+                tokio::spawn(async move {
+                    let new = log_suite::callback(&id, None, None, 0);
+                    let answer = log.append(new, deadline).await;
+                    (log.event(&id).await.is_ok(), answer)
+                })
+            })
+            .collect();
+        for caller in callers {
+            match caller.await.expect("doesn't panic") {
+                (true, Ok(Appended::Kept { .. })) => kept += 1,
+                (false, Err(LogError::Unavailable(_))) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(kept > 0);
+    log_suite::keep(log.as_ref(), "after").await;
+    log.close().await;
 }

@@ -48,8 +48,11 @@ impl From<rusqlite::Error> for Fault {
             // The file of shared memory couldn't grow, which it does before what needs it is counted as written.
             Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Fault::Full(what),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Damaged(what),
-            // A row that breaks a rule or is too big says nothing about the disk.
+            // A row that breaks a rule or is too big says nothing about the disk, nor does a statement that can't be run.
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
+                Fault::Own(LogError::Unavailable(what))
+            }
+            Some(_) if extended == Some(ffi::SQLITE_ERROR) => {
                 Fault::Own(LogError::Unavailable(what))
             }
             // Reading a row as what it isn't: its bytes were changed.

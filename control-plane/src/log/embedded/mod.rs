@@ -304,6 +304,9 @@ impl DeliveryLog for EmbeddedLog {
         callback: NewCallback,
         deadline: tokio::time::Instant,
     ) -> Result<Appended, LogError> {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(LogError::Unavailable("its time was up".into()));
+        }
         let callback = prepared(callback);
         let bytes = callback
             .events
