@@ -1,6 +1,7 @@
 //! The suite of the log's seam, over the embedded log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
@@ -8,7 +9,7 @@ use hookplane_tests::log_suite::{self, TestClock};
 
 fn options() -> Options {
     Options {
-        first_back_off: std::time::Duration::from_millis(10),
+        first_back_off: Duration::from_millis(10),
         ..Options::default()
     }
 }
@@ -63,7 +64,7 @@ async fn full_queue_refuses_the_new() {
     };
     let log =
         EmbeddedLog::open(dir.path(), Arc::new(TestClock::default()), options).expect("opens");
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     let (mut kept, mut refused) = (0, 0);
     while refused == 0 {
         assert!(tokio::time::Instant::now() < deadline, "it fills up");
@@ -89,5 +90,37 @@ async fn full_queue_refuses_the_new() {
     }
     assert!(kept > 0);
     log_suite::keep(log.as_ref(), "after").await;
+    log.close().await;
+}
+
+// Risk 9: a dependency that doesn't answer is waited for until the deadline, and no longer.
+#[tokio::test]
+async fn locked_database_is_answered_in_time() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log =
+        EmbeddedLog::open(dir.path(), Arc::new(TestClock::default()), options()).expect("opens");
+    log_suite::keep(log.as_ref(), "before").await;
+    let other = rusqlite::Connection::open(dir.path().join("events.db")).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    let asked = tokio::time::Instant::now();
+    let new = |id: &str| log_suite::callback(id, None, None, 0);
+    let answer = log
+        .append(new("a"), asked + Duration::from_millis(100))
+        .await;
+    assert!(
+        matches!(answer, Err(LogError::Unavailable(_))),
+        "{answer:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    // The writer gives up too, and says why.
+    let answer = log.append(new("b"), asked + Duration::from_secs(30)).await;
+    assert!(
+        matches!(&answer, Err(LogError::Unavailable(why)) if why.contains("another program")),
+        "{answer:?}"
+    );
+    other.execute_batch("ROLLBACK").expect("unlocks");
+    for id in ["a", "b", "c"] {
+        log_suite::keep(log.as_ref(), id).await;
+    }
     log.close().await;
 }

@@ -11,6 +11,8 @@ pub(super) enum Fault {
     Own(LogError),
     /// No space: nothing of the batch is kept, the next one is tried as usual.
     Full(String),
+    /// Another program holds the database's lock: as above.
+    Busy(String),
     /// What the disk holds is not known any more.
     Disk(String),
     /// What is stored can't be read.
@@ -32,6 +34,9 @@ impl Fault {
             Fault::Full(what) => LogError::Unavailable(format!(
                 "no space left: {what}; free some space in the log's directory"
             )),
+            Fault::Busy(what) => LogError::Unavailable(format!(
+                "another program has the log's database open: {what}; end that one"
+            )),
             Fault::Disk(what) => LogError::Failed(what),
             Fault::Damaged(what) => LogError::Damaged(what),
             Fault::Refused(what) => LogError::Failed(what),
@@ -47,6 +52,7 @@ impl From<rusqlite::Error> for Fault {
             Some(ErrorCode::DiskFull) => Fault::Full(what),
             // The file of shared memory couldn't grow, which it does before what needs it is counted as written.
             Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Fault::Full(what),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy(what),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Damaged(what),
             // A row that breaks a rule or is too big says nothing about the disk, nor does a statement that can't be run.
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {

@@ -9,7 +9,7 @@
 //!
 //! Not told from a torn tail: damage to the very last transaction.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read};
 
 /// The file's header, in bytes.
 const HEADER: usize = 32;
@@ -46,7 +46,7 @@ pub(super) fn length(pages: u64, page: u64) -> u64 {
 }
 
 /// Why what was acknowledged is damaged, or none for a whole file and for a torn tail. Reads it frame by frame.
-pub(super) fn damage(mut file: impl Read) -> std::io::Result<Option<String>> {
+pub(super) fn damage(mut file: impl BufRead) -> std::io::Result<Option<String>> {
     let mut header = [0u8; HEADER];
     if !fill(&mut file, &mut header)? {
         return Ok(None);

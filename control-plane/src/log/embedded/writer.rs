@@ -132,8 +132,14 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Nothing of the batch is kept. After anything but a full disk, nothing more is taken.
+    /// Nothing of the batch is kept. After anything but a full disk or a lock, nothing more is taken.
     fn failed(&mut self, fault: Fault) -> LogError {
+        if matches!(fault, Fault::Busy(_)) && self.db.is_autocommit() {
+            // It wasn't begun.
+            let error = fault.answer();
+            tracing::warn!(%error, "a batch was refused");
+            return error;
+        }
         if let Fault::Full(_) = &fault {
             let undone = if self.db.is_autocommit() {
                 Ok(())
@@ -168,8 +174,8 @@ impl Writer {
     fn checkpoint(&mut self) {
         match self.checkpoint_if_grown() {
             Ok(()) => {}
-            Err(Fault::Full(what)) => {
-                tracing::warn!(what, "the write-ahead log can't be copied: no space")
+            Err(Fault::Full(what) | Fault::Busy(what)) => {
+                tracing::warn!(what, "the write-ahead log can't be copied for now")
             }
             Err(fault) => {
                 self.stop(fault);
