@@ -471,6 +471,10 @@ async fn full_disk_refuses_and_recovers() {
             for _ in 0..10 {
                 child.tell(&format!("full {}", dice.below(100_000)));
                 child.wait_for("U ", 9);
+                // Nothing of a refused batch is left behind what was kept: no part of a frame either.
+                let wal = std::fs::metadata(dir.path().join("events.db-wal"));
+                let left = wal.expect("is there").len();
+                assert!(left == 0 || (left - 32) % 4120 == 0, "{left} bytes");
             }
             child.tell("space");
         }
