@@ -4,6 +4,7 @@
  *
  * Commands, one a line, on the process's stdin:
  *   drop [SEED]  ends the process. Without a seed no unsynced write stays; with one each unsynced sector (512 bytes) stays or goes by chance.
+ *   die N SEED   the same after N more writes.
  *   eio N        the Nth sync from now fails, and what it was to sync is never on the disk, whatever is synced later.
  *   full BYTES   after that many more bytes, writes find no space.
  *   space        there is space again.
@@ -51,6 +52,8 @@ static char dir[4096];
 static size_t dir_len;
 static long fail_sync;        /* counts down to the sync that fails */
 static long long space = -1;  /* bytes left, or no bound */
+static long die_after;        /* counts down to the write that is the last */
+static uint64_t die_seed;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -138,10 +141,13 @@ static ssize_t tracked_write(int fd, const void *bytes, size_t len, off_t at, in
   return moves ? REAL(write)(fd, bytes, len) : REAL(pwrite)(fd, bytes, len, at);
 }
 
+static void drop(uint64_t seed);
+
 static ssize_t do_write(int fd, const void *bytes, size_t len, off_t at, int moves) {
   pthread_mutex_lock(&lock);
   ssize_t wrote = tracked_write(fd, bytes, len, at, moves);
   int error = errno;
+  if (die_after > 0 && file_of(fd) && --die_after == 0) drop(die_seed);
   pthread_mutex_unlock(&lock);
   errno = error;
   return wrote;
@@ -261,9 +267,8 @@ static void put(int fd, const char *bytes, size_t len, off_t at) {
   if (len && REAL(pwrite)(fd, bytes, len, at) != (ssize_t)len) abort();
 }
 
-/* Makes every file what a loss of power leaves, and ends. Keeps the lock: nothing is written after. */
+/* Makes every file what a loss of power leaves, and ends. Needs the lock: nothing is written after. */
 static void drop(uint64_t seed) {
-  pthread_mutex_lock(&lock);
   chance = seed;
   for (struct file *f = files; f; f = f->next) {
     if (f->gone) continue;
@@ -298,12 +303,13 @@ static void *obey(void *unused) {
   char line[128];
   (void)unused;
   while (fgets(line, sizeof line, stdin)) {
-    unsigned long long number = 0;
+    unsigned long long number = 0, seed = 0;
     char word[16] = "";
-    sscanf(line, "%15s %llu", word, &number);
-    if (!strcmp(word, "drop")) drop(number);
+    sscanf(line, "%15s %llu %llu", word, &number, &seed);
     pthread_mutex_lock(&lock);
-    if (!strcmp(word, "eio")) fail_sync = (long)number;
+    if (!strcmp(word, "drop")) drop(number);
+    else if (!strcmp(word, "die")) { die_after = (long)number; die_seed = seed; }
+    else if (!strcmp(word, "eio")) fail_sync = (long)number;
     else if (!strcmp(word, "full")) space = (long long)number;
     else if (!strcmp(word, "space")) space = -1;
     else abort();

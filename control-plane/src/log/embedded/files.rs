@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,9 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
             if let Some(what) = found {
                 return Err(damaged(what));
             }
+            if sync {
+                write_anew(&wal_path).map_err(|error| io("write", &wal_path, &error))?;
+            }
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(io("open", &wal_path, &error)),
@@ -117,10 +120,26 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
     Ok((lock, path, connection))
 }
 
+/// Writes a file as it is over itself, and syncs it. After a failed sync what is read is not what the disk holds, and a second sync says
+/// nothing about it; SQLite believes it, and a crash while it copies from the write-ahead log would then leave half a transaction.
+fn write_anew(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut piece = vec![0u8; READ_BYTES];
+    let mut at = 0;
+    loop {
+        let length = file.read_at(&mut piece, at)?;
+        if length == 0 {
+            return file.sync_all();
+        }
+        file.write_all_at(&piece[..length], at)?;
+        at += length as u64;
+    }
+}
+
 fn connect(path: &Path, sync: bool, made: bool) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;
     schema::prepare(&connection, sync)?;
-    // Writes what the write-ahead log holds into the database anew: after a failed sync, what is read from it may not be on the disk.
+    // All of it again, whatever was copied before: after a failed sync that may not be on the disk.
     checkpoint(&connection, true)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
