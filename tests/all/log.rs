@@ -124,3 +124,38 @@ async fn locked_database_is_answered_in_time() {
     }
     log.close().await;
 }
+
+// The write-ahead log is bounded by bytes, whatever the size of what is appended; nobody else on the machine may read the files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_keep_the_write_ahead_log_small_and_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("log");
+    let log = EmbeddedLog::open(&dir, Arc::new(TestClock::default()), options()).expect("opens");
+    let wal = dir.join("events.db-wal");
+    let mut longest = 0;
+    for number in 0..40 {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let answer = log
+            .append(log_suite::numbered("a", number, 1 << 20), deadline)
+            .await;
+        assert!(matches!(answer, Ok(Appended::Kept { .. })), "{answer:?}");
+        longest = longest.max(std::fs::metadata(&wal).expect("is there").len());
+    }
+    // 8 MiB and the commit that goes past it.
+    assert!(longest < 16 << 20, "{longest} bytes");
+    for name in [
+        "",
+        "events.db",
+        "events.db-wal",
+        "events.db-shm",
+        "events.lock",
+    ] {
+        let mode = std::fs::metadata(dir.join(name))
+            .expect("is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+    log.close().await;
+}
