@@ -151,7 +151,10 @@ async fn full_disk_refuses_and_recovers() {
                 // Nothing of a refused batch is left behind what was kept: no part of a frame either.
                 let wal = std::fs::metadata(dir.path().join("events.db-wal"));
                 let left = wal.expect("is there").len();
-                assert!(left == 0 || (left - 32) % 4120 == 0, "{left} bytes");
+                assert!(
+                    left == 0 || (left - 32).is_multiple_of(4120),
+                    "{left} bytes"
+                );
             }
             child.tell("space");
         }

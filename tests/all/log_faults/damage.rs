@@ -124,3 +124,21 @@ async fn lost_sector_in_the_write_ahead_log_is_damage() {
         }
     }
 }
+
+// Risk 4: what an older write-ahead log left behind the newer one's end is neither damage nor events.
+#[tokio::test]
+async fn older_frames_behind_the_end_are_no_damage() {
+    let left = tempfile::tempdir().expect("a directory");
+    // Past the 8 MiB after which it begins anew, and a little more.
+    let (mut wal, _) = left_behind(left.path(), 10, 1 << 20).await;
+    let newest = wal[16..24].to_vec();
+    let last = wal.len() - 4120;
+    assert_ne!(
+        wal[last + 8..last + 16],
+        newest,
+        "the last frame is an older one"
+    );
+    assert_eq!(reopened(left.path(), &wal).await, Ok(10));
+    wal[last + 100] ^= 1;
+    assert_eq!(reopened(left.path(), &wal).await, Ok(10));
+}
