@@ -7,6 +7,7 @@
  *   die N SEED   the same after N more writes.
  *   eio N        the Nth sync from now fails, and what it was to sync is never on the disk, whatever is synced later.
  *   full BYTES   after that many more bytes, writes find no space.
+ *   quota BYTES  the same, and the error is the one of a spent quota.
  *   space        there is space again.
  *
  * A new file is there after a loss only if its directory was synced. Shared memory (-shm) is not tracked: it means nothing after a crash.
@@ -52,6 +53,7 @@ static char dir[4096];
 static size_t dir_len;
 static long fail_sync;        /* counts down to the sync that fails */
 static long long space = -1;  /* bytes left, or no bound */
+static int space_error = ENOSPC;
 static long die_after;        /* counts down to the write that is the last */
 static uint64_t die_seed;
 
@@ -123,7 +125,7 @@ static ssize_t tracked_write(int fd, const void *bytes, size_t len, off_t at, in
   if (space >= 0) {
     char path[4096];
     if (path_of(fd, path, sizeof path)) {
-      if (space == 0 && len) { errno = ENOSPC; return -1; }
+      if (space == 0 && len) { errno = space_error; return -1; }
       if ((long long)len > space) len = (size_t)space;
       space -= (long long)len;
     }
@@ -310,7 +312,8 @@ static void *obey(void *unused) {
     if (!strcmp(word, "drop")) drop(number);
     else if (!strcmp(word, "die")) { die_after = (long)number; die_seed = seed; }
     else if (!strcmp(word, "eio")) fail_sync = (long)number;
-    else if (!strcmp(word, "full")) space = (long long)number;
+    else if (!strcmp(word, "full")) { space = (long long)number; space_error = ENOSPC; }
+    else if (!strcmp(word, "quota")) { space = (long long)number; space_error = EDQUOT; }
     else if (!strcmp(word, "space")) space = -1;
     else abort();
     pthread_mutex_unlock(&lock);

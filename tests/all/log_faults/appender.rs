@@ -76,7 +76,14 @@ impl Appender {
         let mut seen = 0;
         while seen < count {
             assert!(self.started.elapsed() < PATIENCE, "{start} in time");
-            let line = self.lines.next().expect("still runs").expect("reads");
+            let line = self.lines.next().unwrap_or_else(|| {
+                panic!(
+                    "it ended: {:?} after {:?}",
+                    self.child.wait(),
+                    self.said.last()
+                )
+            });
+            let line = line.expect("reads");
             seen += usize::from(line.starts_with(start));
             self.said.push(line);
         }

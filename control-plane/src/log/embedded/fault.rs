@@ -13,6 +13,9 @@ pub(super) enum Fault {
     Full(String),
     /// Another program holds the database's lock: as above.
     Busy(String),
+    /// A write failed: a spent quota, or worse, which SQLite doesn't tell apart. As above: nothing is known to be on the disk before a sync
+    /// says so, and a sync that fails is another matter.
+    Write(String),
     /// What the disk holds is not known any more.
     Disk(String),
     /// What is stored can't be read.
@@ -37,6 +40,9 @@ impl Fault {
             Fault::Busy(what) => LogError::Unavailable(format!(
                 "another program has the log's database open: {what}; end that one"
             )),
+            Fault::Write(what) => LogError::Unavailable(format!(
+                "a write failed: {what}; look at the quota and the disk of the log's directory"
+            )),
             Fault::Disk(what) => LogError::Failed(what),
             Fault::Damaged(what) => LogError::Damaged(what),
             Fault::Refused(what) => LogError::Failed(what),
@@ -52,6 +58,7 @@ impl From<rusqlite::Error> for Fault {
             Some(ErrorCode::DiskFull) => Fault::Full(what),
             // The file of shared memory couldn't grow, which it does before what needs it is counted as written.
             Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Fault::Full(what),
+            Some(_) if extended == Some(ffi::SQLITE_IOERR_WRITE) => Fault::Write(what),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy(what),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Damaged(what),
             // A row that breaks a rule or is too big says nothing about the disk, nor does a statement that can't be run.

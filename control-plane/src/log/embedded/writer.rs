@@ -132,7 +132,7 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Nothing of the batch is kept. After anything but a full disk or a lock, nothing more is taken.
+    /// Nothing of the batch is kept. After anything but a write that failed or a lock, nothing more is taken.
     fn failed(&mut self, fault: Fault) -> LogError {
         if matches!(fault, Fault::Busy(_)) && self.db.is_autocommit() {
             // It wasn't begun.
@@ -140,7 +140,7 @@ impl Writer {
             tracing::warn!(%error, "a batch was refused");
             return error;
         }
-        if let Fault::Full(_) = &fault {
+        if matches!(fault, Fault::Full(_) | Fault::Write(_)) {
             let undone = if self.db.is_autocommit() {
                 Ok(())
             } else {
@@ -174,7 +174,7 @@ impl Writer {
     fn checkpoint(&mut self) {
         match self.checkpoint_if_grown() {
             Ok(()) => {}
-            Err(Fault::Full(what) | Fault::Busy(what)) => {
+            Err(Fault::Full(what) | Fault::Write(what) | Fault::Busy(what)) => {
                 tracing::warn!(what, "the write-ahead log can't be copied for now")
             }
             Err(fault) => {
