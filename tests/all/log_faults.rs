@@ -47,7 +47,7 @@ async fn killed_appender_loses_nothing_it_acknowledged() {
 async fn lost_unsynced_writes_lose_nothing_acknowledged() {
     let shim = Shim::built();
     let mut dice = Dice::new(0x706f_7765);
-    for series in 0..4 {
+    for series in 0..3 {
         let dir = tempfile::tempdir().expect("a directory");
         let mut all = BTreeSet::new();
         for round in 0..5 {
@@ -102,7 +102,7 @@ async fn log_that_does_not_sync_is_seen_to_lose() {
 async fn failed_sync_ends_acknowledging() {
     let shim = Shim::built();
     let mut dice = Dice::new(0x6569_6f21);
-    for round in 0..16 {
+    for round in 0..12 {
         let dir = tempfile::tempdir().expect("a directory");
         // With large bodies the failing sync is a checkpoint's now and then.
         let body = [100, 60_000][round % 2];

@@ -58,7 +58,7 @@ async fn truncated_write_ahead_log_keeps_all_that_is_whole() {
         .flat_map(|end| [end - 1, *end, end + 1])
         .collect();
     cuts.extend([0, 1, 31, 32, 33, 55, 56]);
-    cuts.extend((0..150).map(|_| dice.below(wal.len() as u64) as usize));
+    cuts.extend((0..60).map(|_| dice.below(wal.len() as u64) as usize));
     for cut in cuts {
         let mut torn = wal[..cut.min(wal.len())].to_vec();
         let whole = lengths.iter().filter(|end| **end <= torn.len()).count();
@@ -88,7 +88,7 @@ async fn flipped_byte_in_the_write_ahead_log_is_damage() {
     for end in &lengths[..11] {
         places.extend(end - 4120..end - 4120 + 24);
     }
-    places.extend((0..150).map(|_| dice.below(wal.len() as u64) as usize));
+    places.extend((0..60).map(|_| dice.below(wal.len() as u64) as usize));
     for place in places {
         let mut flipped = wal.clone();
         flipped[place] ^= 1 << dice.below(8);
