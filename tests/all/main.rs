@@ -14,6 +14,7 @@ mod github;
 mod kills;
 mod listener;
 mod log;
+mod log_faults;
 mod manifests;
 mod properties;
 mod providers;
