@@ -218,13 +218,6 @@ fn answer(
             "too many callbacks wait to be kept",
             group,
         )),
-        Err(Unanswered::TooBig(bytes)) => Err(Turn::of(
-            Why::Overload,
-            format!(
-                "its events and what every webhook makes of them take {bytes} bytes, more than can be reported at once"
-            ),
-            group,
-        )),
         Err(Unanswered::TooLate) => Err(Turn::of(
             Why::NotDurable,
             "the control plane did not say in time that it is kept",

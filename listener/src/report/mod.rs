@@ -11,7 +11,6 @@ mod outbox;
 mod stream;
 
 use hookplane_proto::v1;
-use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -63,8 +62,6 @@ impl Answer {
 pub(crate) enum Unanswered {
     /// No room; turned away at once.
     Full,
-    /// With its events and verdicts, of so many bytes, it is more than one message holds.
-    TooBig(u64),
     /// The budget is used up.
     TooLate,
 }
@@ -87,21 +84,8 @@ impl Reporter {
         deadline: Instant,
         share: Share,
     ) -> Result<Answer, Unanswered> {
-        // All of it: events times webhooks makes more verdicts than a body has bytes. A message that the control plane doesn't take would
-        // end the stream, and with it what others wait for.
-        let encoded_bytes = callback.encoded_len() as u64;
-        if encoded_bytes > outbox::MAX_CALLBACK_BYTES {
-            return Err(Unanswered::TooBig(encoded_bytes));
-        }
         let (answer, answered) = oneshot::channel();
-        let pending = Pending {
-            callback,
-            deadline,
-            answer,
-            _share: share,
-            returned: 0,
-            encoded_bytes,
-        };
+        let pending = Pending::new(callback, deadline, answer, share);
         self.queue.try_send(pending).map_err(|_| Unanswered::Full)?;
         match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(answer)) => Ok(answer),

@@ -223,38 +223,3 @@ fn only_what_is_certain_is_an_answer() {
         "of what we don't know, the least"
     );
 }
-
-#[tokio::test]
-async fn what_no_message_holds_is_turned_away_at_once_and_ends_no_stream() -> Result<(), Failure> {
-    let mut control_plane = FakeControlPlane::start()?;
-    let running = start(&control_plane)?;
-    let mut stream = opened(&mut control_plane).await?;
-    let events = vec![
-        v1::ReportedEvent {
-            matches: vec![
-                v1::ReportedMatch {
-                    reason: "r".repeat(1024),
-                    ..Default::default()
-                };
-                1024
-            ],
-            ..Default::default()
-        };
-        60
-    ];
-    let callback = v1::ReportedCallback {
-        events,
-        ..Default::default()
-    };
-    let share = Share::none(&running.state.buffers);
-    let reporter = &running.state.reporter;
-    let answer = reporter
-        .report(callback, Instant::now() + BUDGET, share)
-        .await;
-    assert!(matches!(answer, Err(Unanswered::TooBig(_))), "{answer:?}");
-    let small = running.report("small", BUDGET);
-    stream.next().await?;
-    assert!(!small.is_finished());
-    running.stop.cancel();
-    Ok(())
-}
