@@ -279,6 +279,10 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each request, taken apart at once: a box would cost each of them an allocation"
+)]
 enum Decided {
     Handshake(Reply),
     Matched(Matched),

@@ -1,5 +1,10 @@
 //! Everything that needs more than one crate, in one binary.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy lets tests unwrap, but doesn't see that the functions they share are tests as well"
+)]
+
 mod connectors;
 mod etcd;
 mod fake_control_plane;

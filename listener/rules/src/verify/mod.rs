@@ -28,6 +28,10 @@ pub(crate) use time::{format as format_time, rfc3339_seconds};
 
 /// A genuine request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each request, taken apart at once: a box would cost each of them an allocation"
+)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Reply),
