@@ -23,6 +23,12 @@ pub(super) async fn prepare(
     mode: Mode<'_>,
 ) -> Result<Prepared<v1::Connector>, Problem> {
     let metadata = given.metadata.clone().unwrap_or_default();
+    if metadata.org.is_empty() {
+        return Err(Problem::field(
+            "metadata.org",
+            "is missing: a connector that is applied belongs to an org (the built-in ones can't be changed)",
+        ));
+    }
     names::check("metadata.org", &metadata.org)?;
     names::check("metadata.name", &metadata.name)?;
     if desk.context.catalogue.get(&metadata.name).is_some() {

@@ -16,18 +16,25 @@ pub(super) fn show_functions(
     name: &Name,
 ) -> Result<(), Failure> {
     let mut found = Vec::new();
+    let mut of_connector = Vec::new();
     for connector in connectors {
         let metadata = connector.metadata.unwrap_or_default();
+        let named = [name.part(0), name.part(1)].contains(&metadata.name.as_str());
         for function in connector.spec.unwrap_or_default().functions {
+            if named {
+                of_connector.push(path(&[&metadata.org, &metadata.name, &function.name]));
+            }
             if wanted(name, &metadata, &function.name) {
                 found.push((metadata.clone(), function));
             }
         }
     }
     if found.is_empty() && name.len() > 0 {
-        return Err(
-            Failure::new("no such function").hint("`hookplane get functions` lists them all")
-        );
+        return Err(if of_connector.is_empty() {
+            Failure::new("no such connector").hint("`hookplane get connectors` lists them all")
+        } else {
+            Failure::new("no such function").hint(format!("there are {}", of_connector.join(", ")))
+        });
     }
     let mut table = Table::new(&["NAME", "DISPLAY NAME", "EVENTS", "DESCRIPTION"]);
     if let [(_, function)] = found.as_slice() {
