@@ -1,15 +1,13 @@
 //! Everything that needs more than one crate, in one binary.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy lets tests unwrap, but doesn't see that the functions they share are tests as well"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
 
 mod connectors;
 mod etcd;
 mod fake_control_plane;
 mod first_delivery;
 mod flow;
+mod github;
 mod kills;
 mod listener;
 mod log;
