@@ -3,7 +3,7 @@
 use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Difference, Mode, Prepared, check_etag, compile, decode, put, stamp};
+use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, put, stamp};
 use super::names;
 use super::page::page;
 use super::status::Problem;
@@ -51,25 +51,36 @@ pub(super) async fn prepare(
         _ => {}
     }
     let spec = given.spec.clone().unwrap_or_default();
-    let (mut connector, difference) = match stored {
-        None => (
-            v1::Connector {
-                metadata: Some(desk.fresh(&metadata.org, "", &metadata.name)?),
-                spec: None,
-            },
-            Difference::from_nothing(),
-        ),
+    let (mut connector, revision, changed, check, action) = match stored {
+        None => {
+            let fresh = desk.fresh(&metadata.org, "", &metadata.name)?;
+            (
+                v1::Connector {
+                    metadata: Some(fresh),
+                    spec: None,
+                },
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
         Some((connector, revision)) => {
-            let difference = Difference::since(revision, connector.spec.as_ref(), &spec)?;
-            (connector, difference)
+            let changed = differing(&connector.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (
+                connector,
+                revision,
+                changed,
+                Precondition::At(revision),
+                action,
+            )
         }
     };
-    let Difference {
-        revision,
-        changed,
-        check,
-        action,
-    } = difference;
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         connector.spec = Some(spec);

@@ -42,47 +42,6 @@ pub(super) struct Prepared<T> {
     pub(super) secret: v1::SecretChange,
 }
 
-/// How what is asked for differs from what is stored.
-pub(super) struct Difference {
-    /// Of the stored version; 0 when there is none.
-    pub(super) revision: Revision,
-    pub(super) changed: Vec<String>,
-    /// What has to hold when it is written.
-    pub(super) check: Precondition,
-    pub(super) action: v1::ChangeAction,
-}
-
-impl Difference {
-    pub(super) fn from_nothing() -> Self {
-        Self {
-            revision: 0,
-            changed: Vec::new(),
-            check: Precondition::Absent,
-            action: v1::ChangeAction::Create,
-        }
-    }
-
-    pub(super) fn since<T>(revision: Revision, old: Option<&T>, new: &T) -> Result<Self, Problem>
-    where
-        T: serde::Serialize + Default,
-    {
-        let changed = match old {
-            Some(old) => differing(old, new)?,
-            None => differing(&T::default(), new)?,
-        };
-        Ok(Self {
-            revision,
-            action: if changed.is_empty() {
-                v1::ChangeAction::Unchanged
-            } else {
-                v1::ChangeAction::Update
-            },
-            changed,
-            check: Precondition::At(revision),
-        })
-    }
-}
-
 /// Reads and writes for one request.
 pub(super) struct Desk<'a> {
     pub(super) context: &'a Context,

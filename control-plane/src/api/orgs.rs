@@ -3,7 +3,7 @@
 use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Difference, Mode, Prepared, check_etag, decode, put, stamp};
+use super::desk::{Desk, Mode, Prepared, check_etag, decode, differing, put, stamp};
 use super::names;
 use super::page::page;
 use super::status::Problem;
@@ -43,25 +43,30 @@ pub(super) async fn prepare(
     }
     let spec = given.spec.clone().unwrap_or_default();
     check_text("spec.displayName", &spec.display_name, MAX_DISPLAY_NAME)?;
-    let (mut org, difference) = match stored {
-        None => (
-            v1::Org {
+    let (mut org, revision, changed, check, action) = match stored {
+        None => {
+            let org = v1::Org {
                 metadata: Some(desk.fresh("", "", &metadata.name)?),
                 spec: None,
-            },
-            Difference::from_nothing(),
-        ),
+            };
+            (
+                org,
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
         Some((org, revision)) => {
-            let difference = Difference::since(revision, org.spec.as_ref(), &spec)?;
-            (org, difference)
+            let changed = differing(&org.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (org, revision, changed, Precondition::At(revision), action)
         }
     };
-    let Difference {
-        revision,
-        changed,
-        check,
-        action,
-    } = difference;
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         org.spec = Some(spec);

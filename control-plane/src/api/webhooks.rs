@@ -5,7 +5,7 @@ use hookplane_rules::Webhook;
 use tonic::{Request, Response, Status};
 
 use super::desk::{
-    Desk, Difference, Mode, Prepared, check_etag, compile, decode, put, snake, stamp,
+    Desk, Mode, Prepared, check_etag, compile, decode, differing, put, snake, stamp,
 };
 use super::page::page;
 use super::status::Problem;
@@ -99,25 +99,36 @@ pub(super) async fn prepare(
         ));
     }
     super::orgs::check_text("spec.label", &spec.label, super::orgs::MAX_DISPLAY_NAME)?;
-    let (mut webhook, difference) = match stored {
-        None => (
-            v1::Webhook {
-                metadata: Some(desk.fresh(&metadata.org, &metadata.group, &metadata.name)?),
-                ..Default::default()
-            },
-            Difference::from_nothing(),
-        ),
+    let (mut webhook, revision, changed, check, action) = match stored {
+        None => {
+            let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
+            (
+                v1::Webhook {
+                    metadata: Some(fresh),
+                    ..Default::default()
+                },
+                0,
+                Vec::new(),
+                Precondition::Absent,
+                v1::ChangeAction::Create,
+            )
+        }
         Some((webhook, revision)) => {
-            let difference = Difference::since(revision, webhook.spec.as_ref(), &spec)?;
-            (webhook, difference)
+            let changed = differing(&webhook.spec.clone().unwrap_or_default(), &spec)?;
+            let action = if changed.is_empty() {
+                v1::ChangeAction::Unchanged
+            } else {
+                v1::ChangeAction::Update
+            };
+            (
+                webhook,
+                revision,
+                changed,
+                Precondition::At(revision),
+                action,
+            )
         }
     };
-    let Difference {
-        revision,
-        changed,
-        check,
-        action,
-    } = difference;
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
