@@ -23,20 +23,15 @@ fn io(what: &str, path: &Path, error: &std::io::Error) -> LogError {
     LogError::Failed(format!("{what} {}: {error}", path.display()))
 }
 
-/// A new file is for its owner alone, wherever the directory is.
-fn options_of_owner() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// Takes the directory for this process, and opens the database in it.
 pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection), LogError> {
     std::fs::create_dir_all(dir).map_err(|error| io("create", dir, &error))?;
     let lock_path = dir.join(LOCK);
-    let mut lock = options_of_owner()
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
         .open(&lock_path)
         .map_err(|error| io("open", &lock_path, &error))?;
     match lock.try_lock() {
@@ -71,10 +66,6 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
     {
         return Err(damaged(what));
     }
-    // Callbacks hold what customers wrote. SQLite gives the files beside it the same mode.
-    options_of_owner()
-        .open(&path)
-        .map_err(|error| io("open", &path, &error))?;
     let connection = connect(&path, sync, made).map_err(|fault| match fault {
         Fault::Damaged(what) => damaged(what),
         other => other.answer(),
@@ -171,22 +162,4 @@ pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<i64,
     Ok(connection
         .prepare_cached(sql)?
         .query_row([], |row| row.get(1))?)
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn the_files_are_their_owners_alone() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (_lock, _path, _connection) = open(dir.path(), true).expect("opens");
-        for file in [DATABASE, WAL, LOCK] {
-            let metadata = std::fs::metadata(dir.path().join(file)).expect("is there");
-            let mode = metadata.permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
-        }
-    }
 }
