@@ -13,7 +13,7 @@ use crate::seal::{SealError, SealKey, parameter_field, secret_field};
 /// Each is tried on every callback.
 const MAX_SECRETS: usize = 8;
 /// As many as the rules take.
-const MAX_SECRET_BYTES: usize = 4_096;
+const MAX_SECRET_BYTES: usize = 8_192;
 const MAX_SECRET_NAME: usize = 63;
 const MAX_POOL_NAME: usize = 63;
 const MAX_DEDUP_DAYS: u32 = 90;
