@@ -12,6 +12,7 @@ pub mod serde_forms;
 #[allow(
     missing_docs,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     reason = "generated; the protos hold the documentation"
 )]
