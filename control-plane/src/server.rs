@@ -31,7 +31,7 @@ use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
 use crate::installation;
 use crate::log::DeliveryLog;
-use crate::report::{self, ReportApi};
+use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
 use crate::store::Store;
 
@@ -167,7 +167,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
         ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
-        ReportServiceServer(ReportApi::new(c())), report::MAX_MESSAGE_BYTES;
+        ReportServiceServer(ReportApi::new(c())), MAX_MESSAGE_BYTES;
         SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;
     }
     Ok(routes.routes())
