@@ -8,6 +8,7 @@ use crate::commands::items;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::table::Table;
+use crate::output::visible;
 
 /// Functions, and for a single one its events and set-up.
 pub(super) fn show_functions(
@@ -83,13 +84,24 @@ fn wanted(name: &Name, connector: &v1::Metadata, function: &str) -> bool {
 /// The events and the set-up of one function. `*` marks events with a sample.
 fn about(function: &v1::ConnectorFunction) -> String {
     let mut text = String::from("\nEvents (those with * have a sample for `hookplane send`):\n");
+    let width = function
+        .events
+        .iter()
+        .map(|event| event.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for event in &function.events {
         let mark = if event.sample.is_some() { "*" } else { " " };
-        text.push_str(format!("  {mark} {:32} {}", event.name, event.description).trim_end());
+        let line = format!("  {mark} {:width$}  {}", event.name, event.description);
+        text.push_str(visible(&line).trim_end());
         text.push('\n');
     }
     if !function.setup.is_empty() {
-        text.push_str(&format!("\nSet-up:\n{}\n", function.setup.trim_end()));
+        text.push_str("\nSet-up:\n");
+        for line in function.setup.trim_end().lines() {
+            text.push_str(&visible(line));
+            text.push('\n');
+        }
     }
     text
 }
