@@ -1,5 +1,6 @@
 //! Everything that needs more than one crate, in one binary.
 
+mod api;
 mod connectors;
 mod etcd;
 mod fake_control_plane;
