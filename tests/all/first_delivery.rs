@@ -76,7 +76,7 @@ fn a_forged_callback_is_refused_with_a_reason() {
     )
     .unwrap();
     assert_eq!(answer.status, 401);
-    assert_eq!(answer.body, b"", "the outsider is told nothing");
+    assert_eq!(answer.body, b"Unauthorized", "the outsider is told no more");
     let refusal = eventually("the refusal can be read", || {
         dev.items(&["refusals", "acme/code"]).first().cloned()
     });

@@ -6,6 +6,7 @@ mod etcd;
 mod fake_control_plane;
 mod first_delivery;
 mod flow;
+mod github;
 mod kills;
 mod listener;
 mod log;

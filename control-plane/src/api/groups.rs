@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hookplane_proto::v1;
-use hookplane_rules::{Connector, FieldError, Webhook};
+use hookplane_rules::{Connector, FieldError, TEMPLATE, Webhook};
 use tonic::{Request, Response, Status};
 
 use super::desk::{
@@ -205,7 +205,7 @@ pub(super) async fn prepare(
         }
         if old_spec.is_none() {
             let template = webhooks::template(desk, &metadata.org, &metadata.name)?;
-            let key = keys::webhook(&metadata.org, &metadata.name, webhooks::TEMPLATE);
+            let key = keys::webhook(&metadata.org, &metadata.name, TEMPLATE);
             transaction.checks.push((key.clone(), Precondition::Absent));
             transaction.writes.push(put(key, &template));
         } else {
@@ -232,7 +232,7 @@ async fn still_compile(
     let prefix = keys::webhook(&metadata.org, &metadata.name, "");
     for (_, webhook) in desk.all::<v1::Webhook>(&prefix).await? {
         let name = webhook.metadata.as_ref().map_or("", |m| &m.name);
-        if name == webhooks::TEMPLATE {
+        if name == TEMPLATE {
             continue;
         }
         if let Err(errors) = Webhook::compile(&webhook, opened, connector) {

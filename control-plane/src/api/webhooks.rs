@@ -1,7 +1,7 @@
 //! Webhooks: created, cloned, updated, deleted; and the template that each group has.
 
 use hookplane_proto::v1;
-use hookplane_rules::Webhook;
+use hookplane_rules::{TEMPLATE, Webhook};
 use tonic::{Request, Response, Status};
 
 use super::desk::{
@@ -13,9 +13,6 @@ use super::{groups, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
-
-/// Made with the group, never active, never deleted alone.
-pub(super) const TEMPLATE: &str = "template";
 
 /// Serves `WebhookService`.
 pub struct WebhookApi {
@@ -86,19 +83,6 @@ pub(super) async fn prepare(
         }
         _ => {}
     }
-    if metadata.name == TEMPLATE && spec.active {
-        return Err(Problem::field(
-            "spec.active",
-            "the template never matches: clone it and activate the copy",
-        ));
-    }
-    if spec.active && spec.events.is_empty() {
-        return Err(Problem::field(
-            "spec.events",
-            "are needed before a webhook can be active: name one or more, or `*`",
-        ));
-    }
-    super::orgs::check_text("spec.label", &spec.label, super::orgs::MAX_DISPLAY_NAME)?;
     let (mut webhook, revision, changed, check, action) = match stored {
         None => {
             let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
@@ -133,11 +117,9 @@ pub(super) async fn prepare(
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
         webhook.status = None;
-        if metadata.name != TEMPLATE {
-            let connector = compile(&desk.pinned(&group).await?)?;
-            let opened = desk.context.seal.open_group(&group)?;
-            Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
-        }
+        let connector = compile(&desk.pinned(&group).await?)?;
+        let opened = desk.context.seal.open_group(&group)?;
+        Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
         webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
         let group_key = keys::group(&metadata.org, &metadata.group);
         // Checked against this very version of the group.

@@ -44,7 +44,7 @@ async fn a_new_group_has_a_url_that_nobody_guesses_and_a_blank_template() {
         .await;
     let made = made.unwrap().into_inner();
     let status = made.status.clone().unwrap();
-    // Risk: a token that can be guessed. 128 bits are 32 hex digits.
+    // 128 bits are 32 hex digits.
     let secret = token(&status.callback_url);
     assert!(secret.len() >= 32 && secret.bytes().all(|b| b.is_ascii_hexdigit()));
     let function = &made.spec.as_ref().unwrap().function;
@@ -84,7 +84,7 @@ async fn checking_alone_writes_nothing() {
     rig.stop().await;
 }
 
-// Risk: secrets leak through the API. Every answer's bytes are looked at, as they came over the wire, and so is the store.
+// Every answer's bytes are looked at, as they came over the wire, and so is the store.
 #[tokio::test]
 async fn no_answer_and_no_stored_byte_holds_a_secret() {
     let rig = with_org().await;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::manifest;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts, RunError};
 use hookplane_control_plane::store::{EmbeddedStore, Store};
+use hookplane_control_plane::{keys, manifest};
 use hookplane_proto::v1;
 use hookplane_proto::v1::connector_service_client::ConnectorServiceClient;
 use hookplane_proto::v1::manifest::Resource;
@@ -185,10 +185,12 @@ impl Rig {
         Ok(self.webhooks().get_webhook(request).await?.into_inner())
     }
 
-    /// Every key of the store with its value: to see that nothing was written.
+    /// Every key that callers write, with its value: to see that nothing was written.
     pub(super) async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         let listing = self.store.list("", None, 10_000, None).await.unwrap();
         let entries = listing.entries.into_iter();
+        // Made by the server itself when it starts.
+        let entries = entries.filter(|e| e.key != keys::INSTALLATION);
         entries.map(|e| (e.key, e.value.to_vec())).collect()
     }
 }

@@ -313,7 +313,7 @@ pub(super) fn drop_some(
         .prepare_cached(
             "SELECT seq, attempts FROM deliveries WHERE webhook_uid = ?1 AND status = 1
              UNION ALL SELECT seq, attempts FROM deliveries WHERE webhook_uid = ?1 AND status = 2
-             UNION ALL SELECT seq, attempts FROM deliveries INDEXED BY deliveries_stuck WHERE status = 4 AND webhook_uid = ?1
+             UNION ALL SELECT seq, attempts FROM deliveries INDEXED BY deliveries_stuck WHERE status >= 4 AND status = 4 AND webhook_uid = ?1
              LIMIT ?2",
         )?
         .query_map(params![webhook_uid, limit], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -97,7 +97,12 @@ pub(super) fn connector(definition: &v1::Connector) -> Result<Connector, Vec<Fie
             &mut errors,
         );
         let protocol = protocol::over(&shared, own);
-        if protocol.schemes.is_empty() {
+        // One that is there and wrong has been said.
+        let written = [&spec.protocol, &function.protocol]
+            .into_iter()
+            .flatten()
+            .any(|protocol| !protocol.schemes.is_empty());
+        if protocol.schemes.is_empty() && !written {
             errors.add(
                 at.clone(),
                 "has no scheme: say under `protocol.schemes` how a callback is proven genuine, or `unsigned: {}`",

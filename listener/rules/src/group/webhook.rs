@@ -52,8 +52,11 @@ impl Webhook {
                 "the template never matches: clone it and activate the clone",
             );
         }
-        if spec.events.is_empty() && !template {
-            errors.add("spec.events", "needs at least one event; `*` takes all");
+        if spec.events.is_empty() && spec.active && !template {
+            errors.add(
+                "spec.events",
+                "an active webhook needs at least one event; `*` takes all",
+            );
         }
         if spec.events.len() > MAX_EVENTS {
             errors.add("spec.events", format!("more than {MAX_EVENTS}"));
