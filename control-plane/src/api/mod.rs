@@ -15,6 +15,7 @@ mod desk;
 pub mod errors;
 pub mod events;
 mod groups;
+mod guard;
 mod manifests;
 mod names;
 mod orgs;

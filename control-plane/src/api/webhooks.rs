@@ -9,10 +9,11 @@ use super::desk::{
 };
 use super::page::page;
 use super::status::Problem;
-use super::{groups, names};
+use super::{groups, guard, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
+use crate::tidy;
 
 /// Serves `WebhookService`.
 pub struct WebhookApi {
@@ -128,6 +129,8 @@ pub(super) async fn prepare(
             (key.clone(), check),
         ];
         transaction.writes.push(put(key, &webhook));
+        let guarded = keys::group_guard(&metadata.org, &metadata.group);
+        transaction.writes.push(guard::touch(guarded));
     }
     Ok(Prepared {
         transaction,
@@ -262,13 +265,13 @@ impl WebhookApi {
         }
         desk.commit(Transaction {
             checks: vec![(key.clone(), Precondition::At(revision))],
-            writes: vec![Write::Delete(key)],
+            writes: vec![
+                Write::Delete(key),
+                tidy::note(&metadata.uid, "its webhook was deleted"),
+            ],
         })
         .await?;
-        self.context
-            .log
-            .drop_deliveries(&metadata.uid, "its webhook was deleted")
-            .await?;
+        tidy::drop_noted(&self.context).await;
         Ok(())
     }
 }
