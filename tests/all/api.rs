@@ -5,5 +5,6 @@ mod groups;
 mod names;
 mod pages;
 mod plans;
+mod races;
 mod rig;
 mod webhooks;

@@ -68,7 +68,7 @@ pub(super) struct Rig {
     channel: Channel,
     shutdown: CancellationToken,
     server: JoinHandle<Result<(), RunError>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Rig {
@@ -114,15 +114,21 @@ impl Rig {
             channel,
             shutdown,
             server,
-            _folder: folder,
+            folder,
         }
     }
 
     /// Ends the server, which must end well.
     pub(super) async fn stop(self) {
+        self.stop_and_keep().await;
+    }
+
+    /// The same, with what it leaves on the disk.
+    pub(super) async fn stop_and_keep(self) -> (tempfile::TempDir, Arc<EmbeddedStore>) {
         drop((self.wire, self.channel));
         self.shutdown.cancel();
         self.server.await.unwrap().unwrap();
+        (self.folder, self.store)
     }
 
     pub(super) fn wire(&self) -> Wire {
