@@ -12,7 +12,6 @@
 pub mod auth;
 mod connectors;
 mod desk;
-pub mod errors;
 pub mod events;
 mod groups;
 mod guard;
@@ -21,7 +20,7 @@ mod names;
 mod orgs;
 mod page;
 pub mod scope;
-mod status;
+pub(crate) mod status;
 mod tail;
 mod webhooks;
 
