@@ -84,6 +84,12 @@ pub(super) async fn prepare(
         }
         _ => {}
     }
+    if metadata.name == TEMPLATE && spec.active {
+        return Err(Problem::field(
+            "spec.active",
+            "the template never matches: clone it and activate the clone",
+        ));
+    }
     let (mut webhook, revision, changed, check, action) = match stored {
         None => {
             let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;

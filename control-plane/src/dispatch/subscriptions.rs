@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
+use hookplane_rules::TEMPLATE;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,8 +34,6 @@ const LEASE_SECONDS_MAX: u32 = 43_200;
 const DELAY_SECONDS_MAX: u32 = 86_400;
 /// Of a nack's reason, in characters.
 const REASON_CHARS: usize = 1_024;
-/// The blank webhook of every group.
-const TEMPLATE: &str = "template";
 
 /// The service.
 pub struct SubscriptionApi {

@@ -1,34 +1,28 @@
 //! Type, ids and events, read out of what is genuine.
 //!
-//! A value longer than [`MAX_VALUE_BYTES`] counts as missing: no provider's is, and it would be stored in indices. A batch of more items
-//! than its connector allows counts as undecodable: kept whole, flagged.
-
-use std::sync::Arc;
+//! A value that can't be read for certain (it is there twice, it isn't text, it is longer than [`MAX_VALUE_BYTES`]) counts as missing. A body
+//! that can't be decoded is one event of that body, flagged; what its headers say is still read.
 
 use bytes::Bytes;
-use hookplane_proto::v1::PayloadFormat;
+use hookplane_proto::v1::{EventFlag, PayloadFormat};
 
-use crate::connector::{Extraction, Scheme, Value};
-use crate::error::{Refusal, RefusalKind};
-use crate::group::Group;
-use crate::location::{SigFields, Source};
+use crate::connector::{Batch, Coverage, Value};
 use crate::payload::{Json, Payload};
-use crate::{Callback, Verified};
+use crate::request::{Around, Request, media_type, single};
+use crate::{Group, Refusal, RefusalKind, Verified};
 
-/// Bytes of an event type, delivery id or external id.
-const MAX_VALUE_BYTES: usize = 512;
+/// The longest event type or id, in bytes. A longer one counts as missing: a cut one could be taken for another.
+pub(crate) const MAX_VALUE_BYTES: usize = 512;
 
 /// What was read out of a genuine callback.
 #[derive(Debug)]
 pub struct Extracted {
-    pub(crate) callback: Callback,
-    pub(crate) payload: Payload,
+    pub(crate) verified: Verified,
     pub(crate) events: Vec<ExtractedEvent>,
     pub(crate) in_batch: bool,
-    pub(crate) unsigned: bool,
-    pub(crate) secret_name: Option<Arc<str>>,
-    /// Where the proof's credential travels, to be taken out of what is kept.
-    pub(crate) scheme: Option<Arc<Scheme>>,
+    pub(crate) flags: Vec<EventFlag>,
+    /// How the whole body is read.
+    pub(crate) payload: Payload,
 }
 
 /// One event of it.
@@ -44,168 +38,346 @@ pub struct ExtractedEvent {
     pub format: PayloadFormat,
     /// This item of a batch; empty means the whole body.
     pub item: Bytes,
-    /// The values that the signature doesn't cover.
+    /// Those of `type`, `delivery_id` and `external_id` that the signature doesn't cover.
     pub unsigned_values: Vec<&'static str>,
+    pub(crate) json: Option<Json>,
+}
+
+impl Extracted {
+    /// The events, in the order they came.
+    pub fn events(&self) -> &[ExtractedEvent] {
+        &self.events
+    }
 }
 
 pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Refusal> {
-    let Verified {
-        callback,
-        payload,
-        scheme,
-        secret_name,
-        sig,
-    } = verified;
-    let unsigned = secret_name.is_none();
-    let default = Extraction::default();
-    let protocol = group.protocol();
-    let extraction = protocol.extract.as_deref().unwrap_or(&default);
-    let (payload, items) = split(group, payload);
-    let format = format_of(&payload);
-    let source = group.source(&callback).with_payload(payload);
-    let read = Reader {
-        group,
-        extraction,
-        source: &source,
-        sig: sig.as_ref(),
-        scheme: scheme.as_deref(),
+    let request = verified.request();
+    let mut payload = match request.payload() {
+        // A request without a body carries its values in query and headers; nothing failed to decode.
+        Payload::Opaque(_) if is_bodiless(request) => Payload::Form(Default::default()),
+        payload => payload.clone(),
     };
-    let events = match &items {
+    let items = match (&group.function.protocol.batch, &payload) {
+        (Some(batch), Payload::Json(json) | Payload::FormJson(_, json)) => split(batch, json),
+        _ => Ok(None),
+    };
+    let items = items.unwrap_or_else(|why| {
+        payload = Payload::Opaque(why);
+        None
+    });
+    let events: Vec<ExtractedEvent> = match &items {
         Some(items) => items
             .iter()
-            .map(|item| read.event(Some(item), PayloadFormat::Json))
-            .collect::<Result<Vec<_>, _>>()?,
-        None => vec![read.event(None, format)?],
+            .map(|item| event(group, &verified, &payload, Some(item)))
+            .collect(),
+        None => vec![event(group, &verified, &payload, None)],
     };
-    let in_batch = items.is_some();
-    let payload = source.into_payload();
+    if let Some(expected) = &group.external_id {
+        for event in &events {
+            check_account(expected, event)?;
+        }
+    }
+    let mut flags = Vec::new();
+    if matches!(payload, Payload::Opaque(_)) {
+        flags.push(EventFlag::Undecodable);
+    }
+    if verified.is_unsigned() {
+        flags.push(EventFlag::Unsigned);
+    }
     Ok(Extracted {
-        callback,
-        payload,
+        in_batch: items.is_some(),
         events,
-        in_batch,
-        unsigned,
-        secret_name,
-        scheme,
+        flags,
+        payload,
+        verified,
     })
 }
 
-/// The items of a batch, where the body is one.
-fn split(group: &Group, payload: Payload) -> (Payload, Option<Vec<Json>>) {
-    let Some(batch) = &group.protocol().batch else {
-        return (payload, None);
-    };
-    let items = match &payload {
-        Payload::Json(json) | Payload::FormJson(_, json) => json.items_at(&batch.items),
-        _ => None,
-    };
-    match items {
-        Some(items) if items.len() > batch.max_items => {
-            let reason = format!(
-                "{} events in one callback, {} are taken",
-                items.len(),
-                batch.max_items
-            );
-            (Payload::Opaque(reason), None)
-        }
-        items => (payload, items),
-    }
-}
-
-pub(crate) fn format_of(payload: &Payload) -> PayloadFormat {
-    match payload {
-        Payload::Json(_) => PayloadFormat::Json,
-        Payload::Form(_) => PayloadFormat::Form,
-        Payload::FormJson(..) => PayloadFormat::FormJson,
-        Payload::Opaque(_) => PayloadFormat::Opaque,
-    }
-}
-
-struct Reader<'a> {
-    group: &'a Group,
-    extraction: &'a Extraction,
-    source: &'a Source<'a>,
-    sig: Option<&'a SigFields>,
-    scheme: Option<&'a Scheme>,
-}
-
-impl Reader<'_> {
-    fn event(&self, item: Option<&Json>, format: PayloadFormat) -> Result<ExtractedEvent, Refusal> {
-        let mut unsigned_values = Vec::new();
-        let mut first = |values: &[Value], what: &'static str| {
-            let (text, value) = values
-                .iter()
-                .find_map(|value| Some((self.value(value, item)?, value)))?;
-            if !self.covers(value) {
-                unsigned_values.push(what);
-            }
-            Some(text)
-        };
-        let event_type = first(&self.extraction.event_type, "type").unwrap_or_default();
-        let delivery_id = first(&self.extraction.delivery_id, "delivery_id").unwrap_or_default();
-        let external_id = match self.group.external_id() {
-            None => first(&self.extraction.external_id, "external_id").unwrap_or_default(),
-            // A provider names the account in several ways; the operator wrote one of them.
-            Some(expected) => {
-                let given: Vec<(String, &Value)> = self
-                    .extraction
-                    .external_id
-                    .iter()
-                    .filter_map(|value| Some((self.value(value, item)?, value)))
-                    .collect();
-                let Some((text, value)) = given.iter().find(|(text, _)| text == expected) else {
-                    let given: Vec<&str> = given.iter().map(|(text, _)| text.as_str()).collect();
-                    let given = if given.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        given.join(", ")
-                    };
-                    return Err(Refusal::new(
-                        RefusalKind::ExternalId,
-                        format!("external id is {given}; the group is for {expected}"),
-                    ));
-                };
-                if !self.covers(value) {
-                    unsigned_values.push("external_id");
-                }
-                text.clone()
-            }
-        };
-        Ok(ExtractedEvent {
-            event_type,
-            delivery_id,
-            external_id,
-            format,
-            item: item.map(|json| json.bytes().clone()).unwrap_or_default(),
-            unsigned_values,
+fn is_bodiless(request: &Request) -> bool {
+    let callback = &request.callback;
+    callback.body.is_empty()
+        && single(&callback.headers, &http::header::CONTENT_TYPE).is_none_or(|sent| {
+            media_type(sent).eq_ignore_ascii_case("application/x-www-form-urlencoded")
         })
-    }
+}
 
-    /// The value, if its first part is there and it isn't too long.
-    fn value(&self, value: &Value, item: Option<&Json>) -> Option<String> {
+/// The items; None for a body that is one event. More than the definition allows are no items at all.
+fn split(batch: &Batch, json: &Json) -> Result<Option<Vec<Json>>, String> {
+    match json.items_at(&batch.items) {
+        None => Ok(None),
+        Some(items) if items.is_empty() => Ok(None),
+        Some(items) if items.len() > batch.max_items => Err(format!(
+            "it holds {} items, at most {} are taken",
+            items.len(),
+            batch.max_items
+        )),
+        Some(items) => Ok(Some(items)),
+    }
+}
+
+fn event(
+    group: &Group,
+    verified: &Verified,
+    payload: &Payload,
+    item: Option<&Json>,
+) -> ExtractedEvent {
+    let extraction = &group.function.protocol.extraction;
+    let around = Around {
+        item,
+        ..Around::default()
+    };
+    let coverage = verified.coverage();
+    let mut unsigned_values = Vec::new();
+    let mut read = |values: &[Value], name: &'static str| {
+        let (text, is_covered) = first(values, verified.request(), around, coverage)?;
+        if !is_covered {
+            unsigned_values.push(name);
+        }
+        Some(text)
+    };
+    let event_type = read(&extraction.event_type, "type");
+    let delivery_id = read(&extraction.delivery_id, "delivery_id");
+    // A provider names the account in several ways (an id, a login, a domain); the operator wrote one of them.
+    let named_as_expected = group.external_id.as_ref().and_then(|expected| {
+        let read_as_expected = |value: &&[Value]| {
+            first(value, verified.request(), around, coverage)
+                .is_some_and(|(text, _)| text == *expected)
+        };
+        let mut each = extraction.external_id.chunks(1);
+        each.find(read_as_expected)
+    });
+    let external_id = read(
+        named_as_expected.unwrap_or(&extraction.external_id),
+        "external_id",
+    );
+    let format = match (item, payload) {
+        (Some(_), _) | (None, Payload::Json(_)) => PayloadFormat::Json,
+        (None, Payload::Form(_)) => PayloadFormat::Form,
+        (None, Payload::FormJson(..)) => PayloadFormat::FormJson,
+        (None, Payload::Opaque(_)) => PayloadFormat::Opaque,
+    };
+    ExtractedEvent {
+        event_type: event_type.unwrap_or_default(),
+        delivery_id: delivery_id.unwrap_or_default(),
+        external_id: external_id.unwrap_or_default(),
+        format,
+        item: item.map(|item| item.bytes().clone()).unwrap_or_default(),
+        unsigned_values,
+        json: item.cloned(),
+    }
+}
+
+/// The first value that is there, and whether all of it is covered by the signature.
+fn first(
+    values: &[Value],
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+) -> Option<(String, bool)> {
+    values.iter().find_map(|value| {
         if let Some(when) = &value.when
-            && !when.holds(self.source, item)
+            && !when.holds(request, around)
         {
             return None;
         }
-        let mut text = String::new();
-        for (index, part) in value.parts.iter().enumerate() {
-            match part.read(self.source, self.sig, item) {
-                Some(read) => {
-                    if index > 0 {
-                        text.push_str(&value.separator);
-                    }
-                    text.push_str(&read);
-                }
-                None if index == 0 => return None,
-                None => {}
+        let (head, tail) = value.parts.split_first()?;
+        let mut text = request.read(head, around).ok()?.into_owned();
+        let mut is_covered = coverage.covers(head);
+        for part in tail {
+            if let Ok(more) = request.read(part, around)
+                && !more.is_empty()
+            {
+                text.push_str(&value.separator);
+                text.push_str(&more);
+                is_covered &= coverage.covers(part);
             }
         }
-        (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some(text)
+        (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+    })
+}
+
+fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
+    if event.external_id == expected {
+        return Ok(());
+    }
+    let reason = if event.external_id.is_empty() {
+        format!("it names no account, and the group takes only those of `{expected}`")
+    } else {
+        format!(
+            "it is of account `{}`, and the group takes only those of `{expected}`",
+            event.external_id
+        )
+    };
+    Err(Refusal::new(RefusalKind::ExternalId, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    const PROTOCOL: &str = r#"
+schemes: [{name: token, token: {location: "header:X-Token"}}]
+extract:
+  eventType: [{join: ["item:/type", "item:/action"], separator: .}, {from: "header:X-Type"}]
+  deliveryId: [{from: "item:/id"}]
+  externalId: [{from: "item:/account"}]
+  jsonFormField: payload
+batch: {items: "json:", maxItems: 3}
+"#;
+
+    const HMAC: &str = r#"
+schemes: [{name: one, hmac: {hash: sha256, content: "{body}", signature: "header:X-Sig", encoding: hex, key: {decode: raw}}}]
+extract:
+  eventType: [{join: ["header:X-Type", "json:/action"], separator: .}]
+  deliveryId: [{from: "header:X-Id"}]
+  externalId: [{from: "json:/account"}]
+"#;
+
+    fn read(group: &Group, headers: &[(&str, &str)], body: &str) -> Result<Extracted, Refusal> {
+        let mut all = vec![("x-token", SECRET)];
+        all.extend_from_slice(headers);
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            all.push(("content-type", "application/json"));
+        }
+        group.extract(genuine(group, callback(&all, body.to_owned())))
     }
 
-    fn covers(&self, value: &Value) -> bool {
-        self.scheme
-            .is_some_and(|scheme| value.parts.iter().all(|part| scheme.covers(part)))
+    #[test]
+    fn a_batch_is_split_into_slices_of_the_body() {
+        let group = group(PROTOCOL);
+        let body = r#"[{"type": "a", "id": 1, "price": 12.50}, {"type": "b", "action": "c"}]"#;
+        let extracted = read(&group, &[], body).unwrap();
+        assert!(extracted.in_batch);
+        assert!(extracted.flags.is_empty());
+        let [one, two] = extracted.events() else {
+            panic!("not two events")
+        };
+        assert_eq!(
+            (one.event_type.as_str(), one.delivery_id.as_str()),
+            ("a", "1")
+        );
+        assert_eq!(one.item, r#"{"type": "a", "id": 1, "price": 12.50}"#);
+        assert_eq!(
+            (two.event_type.as_str(), two.delivery_id.as_str()),
+            ("b.c", "")
+        );
+        // Without copying: the item's bytes lie within the body's.
+        let whole = extracted.verified.request().callback.body.as_ptr_range();
+        assert!(whole.contains(&one.item.as_ptr()));
+    }
+
+    #[test]
+    fn a_body_without_an_array_is_one_event() {
+        let group = group(PROTOCOL);
+        for body in [r#"{"type": "a"}"#, "[]"] {
+            let extracted = read(&group, &[], body).unwrap();
+            assert!(!extracted.in_batch);
+            assert_eq!(extracted.events().len(), 1);
+            assert!(extracted.events()[0].item.is_empty());
+        }
+    }
+
+    #[test]
+    fn too_many_items_are_kept_as_one_undecodable_body() {
+        let extracted = read(&group(PROTOCOL), &[("x-type", "many")], "[1, 2, 3, 4]").unwrap();
+        assert_eq!(extracted.flags, [EventFlag::Undecodable]);
+        assert_eq!(extracted.events()[0].format, PayloadFormat::Opaque);
+        assert_eq!(extracted.events()[0].event_type, "many");
+    }
+
+    // Risk 41: two parsers disagree.
+    #[test]
+    fn what_parsers_read_differently_is_undecodable_and_kept() {
+        let group = group(PROTOCOL);
+        for body in [
+            r#"{"type": "a", "type": "b"}"#,
+            r#"{"type": "a"} x"#,
+            "not json",
+            "",
+        ] {
+            let extracted = read(&group, &[("x-type", "told")], body).unwrap();
+            assert_eq!(extracted.flags, [EventFlag::Undecodable], "{body}");
+            assert_eq!(extracted.events()[0].format, PayloadFormat::Opaque);
+            assert_eq!(extracted.events()[0].event_type, "told");
+        }
+    }
+
+    #[test]
+    fn json_in_a_form_field_is_read_as_json() {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let extracted = read(
+            &group(PROTOCOL),
+            &[form],
+            "payload=%7B%22type%22%3A%22a%22%7D&x=1",
+        )
+        .unwrap();
+        assert_eq!(extracted.events()[0].event_type, "a");
+        assert_eq!(extracted.events()[0].format, PayloadFormat::FormJson);
+    }
+
+    #[test]
+    fn another_account_or_none_is_refused_and_one_of_a_batch_refuses_it_all() {
+        let group = group_with(PROTOCOL, |spec| spec.external_id = "acc-1".to_owned()).unwrap();
+        read(&group, &[], r#"[{"account": "acc-1"}]"#).unwrap();
+        for body in [
+            r#"{"account": "acc-2"}"#,
+            r#"{"type": "a"}"#,
+            r#"[{"account": "acc-1"}, {"account": "acc-2"}]"#,
+            "not json",
+        ] {
+            let refused = read(&group, &[], body).unwrap_err();
+            assert_eq!(refused.kind, RefusalKind::ExternalId, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_or_there_twice_counts_as_missing() {
+        let group = group(PROTOCOL);
+        let long = "x".repeat(MAX_VALUE_BYTES + 1);
+        let extracted = read(
+            &group,
+            &[],
+            &format!(r#"{{"type": "{long}", "id": "{long}"}}"#),
+        )
+        .unwrap();
+        assert_eq!(extracted.events()[0].event_type, "");
+        assert_eq!(extracted.events()[0].delivery_id, "");
+        let extracted = read(&group, &[("x-type", "a"), ("x-type", "b")], "{}").unwrap();
+        assert_eq!(extracted.events()[0].event_type, "");
+    }
+
+    #[test]
+    fn what_the_signature_does_not_cover_is_named() {
+        use hmac::{Hmac, KeyInit, Mac};
+        let group = group(HMAC);
+        let body = r#"{"action": "opened", "account": "acc-1"}"#;
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let headers = [
+            ("x-sig", signature.as_str()),
+            ("x-type", "issue"),
+            ("x-id", "1"),
+            ("content-type", "application/json"),
+        ];
+        let extracted = group
+            .extract(genuine(&group, callback(&headers, body)))
+            .unwrap();
+        assert_eq!(extracted.events()[0].event_type, "issue.opened");
+        assert_eq!(
+            extracted.events()[0].unsigned_values,
+            ["type", "delivery_id"]
+        );
+        let token = read(
+            &crate::testing::group(PROTOCOL),
+            &[],
+            r#"{"type": "a", "id": "1", "account": "x"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            token.events()[0].unsigned_values,
+            ["type", "delivery_id", "external_id"]
+        );
     }
 }

@@ -31,7 +31,10 @@ mod location;
 mod matching;
 pub mod payload;
 mod plan;
+mod request;
 mod sample;
+#[cfg(test)]
+mod testing;
 mod time;
 mod verify;
 
@@ -39,7 +42,7 @@ pub use callback::{Callback, Head, Reply};
 pub use connector::Connector;
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
-pub use group::{DEFAULT_MAX_BODY_BYTES, Group, TEMPLATE, Webhook};
+pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use sample::{SampleError, SignedSample};

@@ -1,47 +1,29 @@
 //! Registered events, active webhooks, filters: who wants an event, and why not.
+//!
+//! The listener and the control plane match with the same code: [`Group::rematch`] starts from the wire message alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
-use http::HeaderMap;
 
-use crate::Timestamp;
-use crate::connector::Scheme;
-use crate::extract::Extracted;
 use crate::filter::{FilterInput, Verdict};
-use crate::group::{Group, Webhook};
-use crate::location::Location;
+use crate::group::TEST_HEADER;
 use crate::payload::{self, Json, Payload};
-
-/// Headers that hold credentials whatever the scheme. They are never kept.
-const CREDENTIALS: [&str; 5] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "hookplane-test",
-    "x-api-key",
-];
+use crate::request::single;
+use crate::{Callback, Extracted, Group, Timestamp, Webhook};
 
 /// A callback with every webhook's verdict.
 #[derive(Debug)]
 pub struct Matched {
-    group_uid: String,
-    extracted: Extracted,
+    callback: Callback,
     headers: BTreeMap<String, String>,
     query: String,
-    events: Vec<Judged>,
-    keep: bool,
-    delivery_id_is_unique: bool,
-    json_form_field: String,
-}
-
-/// One event's verdicts.
-#[derive(Debug)]
-struct Judged {
-    registered: bool,
-    matches: Vec<v1::ReportedMatch>,
+    flags: Vec<EventFlag>,
+    events: Vec<v1::ReportedEvent>,
+    secret: Option<Arc<str>>,
+    group_uid: String,
+    outcome: Outcome,
 }
 
 /// What is to be done with it.
@@ -58,183 +40,15 @@ pub enum Outcome {
     },
 }
 
-pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
-    let headers = kept_headers(
-        group,
-        extracted.scheme.as_deref(),
-        &extracted.callback.headers,
-    );
-    let query = kept_query(group, &extracted.callback.query);
-    let events: Vec<Judged> = extracted
-        .events
-        .iter()
-        .map(|event| {
-            let item = (!event.item.is_empty()).then(|| {
-                Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json)
-            });
-            judge(
-                group,
-                &FilterInput {
-                    payload: item.as_ref().unwrap_or(&extracted.payload),
-                    headers: &headers,
-                    query: &query,
-                    event_type: &event.event_type,
-                    delivery_id: &event.delivery_id,
-                    external_id: &event.external_id,
-                },
-            )
-        })
-        .collect();
-    let keep = events.iter().any(|event| {
-        event.registered
-            && (group.captures_unmatched() || event.matches.iter().any(|webhook| webhook.matched))
-    });
-    let extract = group.protocol().extract.as_deref();
-    Matched {
-        group_uid: group.uid().to_owned(),
-        keep,
-        delivery_id_is_unique: extract.is_some_and(|extract| extract.delivery_id_is_unique),
-        json_form_field: extract
-            .and_then(|extract| extract.json_form_field.clone())
-            .unwrap_or_default(),
-        extracted,
-        headers,
-        query,
-        events,
-    }
-}
-
-/// Every webhook's verdict on one event. The template has none: it never matches.
-fn judge(group: &Group, input: &FilterInput<'_>) -> Judged {
-    let registered = group.registers(input.event_type)
-        // What names no type can only be taken by who takes all.
-        || (input.event_type.is_empty() && group.registered().iter().any(|event| event == "*"));
-    let matches = group
-        .webhooks()
-        .iter()
-        .filter(|webhook| !webhook.is_template())
-        .map(|webhook| verdict(webhook, registered, input))
-        .collect();
-    Judged {
-        registered,
-        matches,
-    }
-}
-
-fn verdict(webhook: &Arc<Webhook>, registered: bool, input: &FilterInput<'_>) -> v1::ReportedMatch {
-    let not = |reason: String| v1::ReportedMatch {
-        webhook_uid: webhook.uid.clone(),
-        matched: false,
-        hold: String::new(),
-        reason,
-    };
-    if !registered {
-        return not("event not registered".to_owned());
-    }
-    if !webhook.active {
-        return not("webhook inactive".to_owned());
-    }
-    if !webhook.wants(input.event_type) {
-        return not("not one of its events".to_owned());
-    }
-    let hold = match (&webhook.filter, input.payload) {
-        (None, _) => String::new(),
-        (Some(_), Payload::Opaque(reason)) => {
-            format!("the filter can't run: the body can't be decoded: {reason}")
-        }
-        (Some(filter), _) => match filter.evaluate(*input) {
-            Verdict::Match => String::new(),
-            Verdict::NoMatch(reason) => return not(format!("filter: {reason}")),
-            Verdict::Error(reason) => format!("filter: {reason}"),
-        },
-    };
-    v1::ReportedMatch {
-        webhook_uid: webhook.uid.clone(),
-        matched: true,
-        hold,
-        reason: String::new(),
-    }
-}
-
-pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
-    let content_type = Some(callback.content_type.as_str()).filter(|text| !text.is_empty());
-    let content_encoding = callback.headers.get("content-encoding").map(String::as_str);
-    // A single event's whole body, decoded at most once.
-    let mut whole: Option<Payload> = None;
-    for event in &mut callback.events {
-        let item;
-        let payload = if event.in_batch {
-            item = Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json);
-            &item
-        } else if event.format() == PayloadFormat::Opaque {
-            item = Payload::Opaque("it was not decodable when it came".to_owned());
-            &item
-        } else {
-            whole.get_or_insert_with(|| {
-                payload::decode(
-                    content_type,
-                    content_encoding,
-                    &callback.body,
-                    Some(event.json_form_field.as_str()).filter(|field| !field.is_empty()),
-                    group.max_inflated_bytes(),
-                )
-            })
-        };
-        let judged = judge(
-            group,
-            &FilterInput {
-                payload,
-                headers: &callback.headers,
-                query: &callback.query,
-                event_type: &event.r#type,
-                delivery_id: &event.delivery_id,
-                external_id: &event.external_id,
-            },
-        );
-        event.registered = judged.registered;
-        event.matches = judged.matches;
-    }
-}
-
 impl Matched {
     /// What the group's configuration says.
     pub fn outcome(&self) -> Outcome {
-        if self.keep {
-            return Outcome::Keep;
-        }
-        let not_kept = |clause, reason: String| Outcome::NotKept { clause, reason };
-        let Some(event) = self.extracted.events.first() else {
-            return not_kept("not-matched", "the callback holds no event".to_owned());
-        };
-        if !self.events.iter().any(|event| event.registered) {
-            return not_kept(
-                "not-registered",
-                format!("`{}` is not registered", cut(&event.event_type, 100)),
-            );
-        }
-        let reasons: Vec<&str> = self
-            .events
-            .iter()
-            .flat_map(|event| &event.matches)
-            .map(|webhook| webhook.reason.as_str())
-            .take(3)
-            .collect();
-        let reason = if reasons.is_empty() {
-            "the group has no webhook".to_owned()
-        } else {
-            reasons.join("; ")
-        };
-        not_kept("not-matched", reason)
+        self.outcome.clone()
     }
 
     /// The name of the secret that proved it genuine, if one did.
     pub fn secret_name(&self) -> Option<&str> {
-        self.extracted.secret_name.as_deref()
-    }
-
-    /// The events that were read out of it.
-    pub fn events(&self) -> &[crate::ExtractedEvent] {
-        &self.extracted.events
+        self.secret.as_deref()
     }
 
     /// The wire message, without copying the body. Credentials are taken out of the headers.
@@ -244,127 +58,393 @@ impl Matched {
         plan_revision: u64,
         received: Timestamp,
     ) -> v1::ReportedCallback {
-        let mut flags = Vec::new();
-        if matches!(self.extracted.payload, Payload::Opaque(_)) {
-            flags.push(EventFlag::Undecodable.into());
-        }
-        if self.extracted.unsigned {
-            flags.push(EventFlag::Unsigned.into());
-        }
-        let in_batch = self.extracted.in_batch;
-        let events = self
-            .extracted
-            .events
-            .into_iter()
-            .zip(self.events)
-            .zip(0..)
-            .map(|((event, judged), index)| v1::ReportedEvent {
-                index,
-                in_batch,
-                r#type: event.event_type,
-                delivery_id: event.delivery_id,
-                delivery_id_is_unique: self.delivery_id_is_unique,
-                external_id: event.external_id,
-                unsigned_values: event.unsigned_values.into_iter().map(Into::into).collect(),
-                format: event.format.into(),
-                item: event.item,
-                json_form_field: self.json_form_field.clone(),
-                registered: judged.registered,
-                matches: judged.matches,
-            })
-            .collect();
+        let headers = &self.callback.headers;
+        let text = |name: &http::HeaderName| single(headers, name).unwrap_or_default().to_owned();
         v1::ReportedCallback {
-            request_id: Bytes::copy_from_slice(&request_id),
+            request_id: request_id.to_vec().into(),
             group_uid: self.group_uid,
             plan_revision,
             receive_time: Some(prost_types::Timestamp {
                 seconds: received.seconds(),
-                nanos: i32::try_from(received.0.rem_euclid(1_000) * 1_000_000).unwrap_or_default(),
+                // Under a thousand milliseconds: it fits.
+                nanos: (received.0.rem_euclid(1000) * 1_000_000) as i32,
             }),
-            method: self.extracted.callback.method.to_string(),
-            content_type: self
-                .headers
-                .get("content-type")
-                .cloned()
-                .unwrap_or_default(),
+            method: self.callback.method.as_str().to_owned(),
+            content_type: text(&http::header::CONTENT_TYPE),
             query: self.query,
+            test_mark: text(&http::HeaderName::from_static(TEST_HEADER)),
             headers: self.headers,
-            body: self.extracted.callback.body,
-            events,
-            flags,
-            test_mark: String::new(),
+            body: self.callback.body,
+            events: self.events,
+            flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
             budget_milliseconds: 0,
         }
     }
 }
 
-/// The headers that are kept: lower-case names, no credentials. Several of one name are joined as HTTP joins them.
-fn kept_headers(
-    group: &Group,
-    scheme: Option<&Scheme>,
-    headers: &HeaderMap,
-) -> BTreeMap<String, String> {
-    let credential = scheme.and_then(Scheme::credential);
-    let mut kept: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
-        if CREDENTIALS.contains(&name.as_str())
-            || matches!(credential, Some(Location::Header(header)) if header == name)
-            || other_credential(group, name)
-        {
-            continue;
-        }
-        // Bytes that are no text are kept as a reader would see them.
-        let text = String::from_utf8_lossy(value.as_bytes());
-        match kept.get_mut(name.as_str()) {
-            Some(before) => {
-                before.push_str(", ");
-                before.push_str(&text);
-            }
-            None => {
-                kept.insert(name.as_str().to_owned(), text.into_owned());
-            }
-        }
-    }
-    kept
+/// What filters see of the request.
+struct Seen<'a> {
+    headers: &'a BTreeMap<String, String>,
+    query: &'a str,
 }
 
-/// A header in which another of the connector's schemes carries its token.
-fn other_credential(group: &Group, name: &http::HeaderName) -> bool {
-    group.protocol().schemes.iter().any(
-        |scheme| matches!(scheme.credential(), Some(Location::Header(header)) if header == name),
+pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
+    let Extracted {
+        verified,
+        events,
+        in_batch,
+        flags,
+        payload,
+    } = extracted;
+    let secret = verified.secret().cloned();
+    let mut callback = verified.into_callback();
+    let headers = group.credentials.clean_headers(&callback.headers);
+    let query = group
+        .credentials
+        .clean_query(std::mem::take(&mut callback.query));
+    let seen = Seen {
+        headers: &headers,
+        query: &query,
+    };
+    let extraction = &group.function.protocol.extraction;
+    let events: Vec<v1::ReportedEvent> = (0..)
+        .zip(events)
+        .map(|(index, event)| {
+            let has_form_field = event.format == PayloadFormat::FormJson;
+            let mut reported = v1::ReportedEvent {
+                index,
+                in_batch,
+                r#type: event.event_type,
+                delivery_id_is_unique: extraction.delivery_id_is_unique
+                    && !event.delivery_id.is_empty(),
+                delivery_id: event.delivery_id,
+                external_id: event.external_id,
+                unsigned_values: event
+                    .unsigned_values
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect(),
+                format: event.format as i32,
+                item: event.item,
+                json_form_field: extraction
+                    .json_form_field
+                    .clone()
+                    .filter(|_| has_form_field)
+                    .unwrap_or_default(),
+                registered: false,
+                matches: Vec::new(),
+            };
+            match event.json {
+                Some(item) => judge(group, &mut reported, &Payload::Json(item), &seen),
+                None => judge(group, &mut reported, &payload, &seen),
+            }
+            reported
+        })
+        .collect();
+    Matched {
+        outcome: outcome(&events, group.capture_unmatched),
+        callback,
+        headers,
+        query,
+        flags,
+        events,
+        secret,
+        group_uid: group.uid.clone(),
+    }
+}
+
+pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
+    let seen = Seen {
+        headers: &callback.headers,
+        query: &callback.query,
+    };
+    let mut whole = None;
+    for event in &mut callback.events {
+        if event.item.is_empty() {
+            let payload = whole.get_or_insert_with(|| {
+                decode_again(
+                    group,
+                    event,
+                    &callback.content_type,
+                    seen.headers,
+                    &callback.body,
+                )
+            });
+            judge(group, event, payload, &seen);
+        } else {
+            let payload =
+                Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json);
+            judge(group, event, &payload, &seen);
+        }
+    }
+}
+
+/// The payload as it was when the event was extracted. Its format is the event's own: a newer connector doesn't reinterpret it.
+fn decode_again(
+    group: &Group,
+    event: &v1::ReportedEvent,
+    content_type: &str,
+    headers: &BTreeMap<String, String>,
+    body: &bytes::Bytes,
+) -> Payload {
+    if event.format() == PayloadFormat::Opaque {
+        return Payload::Opaque("it was undecodable when it came".to_owned());
+    }
+    if event.format() == PayloadFormat::Form && body.is_empty() {
+        return Payload::Form(BTreeMap::new());
+    }
+    payload::decode(
+        Some(content_type).filter(|text| !text.is_empty()),
+        headers.get("content-encoding").map(String::as_str),
+        body,
+        Some(event.json_form_field.as_str()).filter(|name| !name.is_empty()),
+        group.decoding.max_bytes,
     )
 }
 
-/// The query that is kept: without the parameters in which credentials travel.
-fn kept_query(group: &Group, query: &str) -> String {
-    let credentials: Vec<&str> = group
-        .protocol()
-        .schemes
+fn judge(group: &Group, event: &mut v1::ReportedEvent, payload: &Payload, seen: &Seen<'_>) {
+    event.registered = group.registers(&event.r#type);
+    event.matches = group
+        .webhooks
         .iter()
-        .filter_map(|scheme| match scheme.credential() {
-            Some(Location::Query(name)) => Some(name.as_str()),
-            _ => None,
+        .filter(|webhook| !webhook.is_template)
+        .map(|webhook| {
+            let mut verdict = v1::ReportedMatch {
+                webhook_uid: webhook.uid.clone(),
+                ..v1::ReportedMatch::default()
+            };
+            match verdict_of(webhook, event, payload, seen) {
+                Verdict::Match => verdict.matched = true,
+                Verdict::NoMatch(reason) => verdict.reason = reason,
+                // Nothing is lost to a filter that errs: its delivery waits for an operator.
+                Verdict::Error(reason) => {
+                    verdict.matched = true;
+                    verdict.hold = reason;
+                }
+            }
+            verdict
         })
         .collect();
-    if credentials.is_empty() || query.is_empty() {
-        return query.to_owned();
-    }
-    query
-        .split('&')
-        .filter(|pair| {
-            form_urlencoded::parse(pair.as_bytes())
-                .next()
-                .is_none_or(|(name, _)| !credentials.contains(&name.as_ref()))
-        })
-        .collect::<Vec<_>>()
-        .join("&")
 }
 
-/// At most so many bytes, cut between characters.
-pub(crate) fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+fn verdict_of(
+    webhook: &Webhook,
+    event: &v1::ReportedEvent,
+    payload: &Payload,
+    seen: &Seen<'_>,
+) -> Verdict {
+    let shown = match event.r#type.as_str() {
+        "" => "an event without a type".to_owned(),
+        name => format!("`{name}`"),
+    };
+    if !event.registered {
+        return Verdict::NoMatch(format!("event not registered: {shown}"));
     }
-    &text[..end]
+    if !webhook.active {
+        return Verdict::NoMatch("webhook inactive".to_owned());
+    }
+    if !webhook.asks_for(&event.r#type) {
+        return Verdict::NoMatch(format!("not one of its events: {shown}"));
+    }
+    let Some(filter) = &webhook.filter else {
+        return Verdict::Match;
+    };
+    filter.evaluate(FilterInput {
+        payload,
+        headers: seen.headers,
+        query: seen.query,
+        event_type: &event.r#type,
+        delivery_id: &event.delivery_id,
+        external_id: &event.external_id,
+    })
+}
+
+/// A callback is kept whole or not at all: one event that is wanted keeps them all.
+pub(crate) fn is_kept(events: &[v1::ReportedEvent], capture_unmatched: bool) -> bool {
+    events.iter().any(|event| {
+        event.registered && (capture_unmatched || event.matches.iter().any(|one| one.matched))
+    })
+}
+
+fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
+    if is_kept(events, capture_unmatched) {
+        return Outcome::Keep;
+    }
+    match events.iter().find(|event| event.registered) {
+        None => Outcome::NotKept {
+            clause: "not-registered",
+            reason: match events.first().map(|event| event.r#type.as_str()) {
+                None | Some("") => "the event has no type, and only `*` takes such".to_owned(),
+                Some(name) => format!("event not registered: `{name}`"),
+            },
+        },
+        Some(event) => Outcome::NotKept {
+            clause: "not-matched",
+            reason: match event.matches.as_slice() {
+                [] => "the group has no webhook but its template".to_owned(),
+                [one] => one.reason.clone(),
+                [one, rest @ ..] => format!(
+                    "{}; and {} more webhooks didn't match",
+                    one.reason,
+                    rest.len()
+                ),
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    const PROTOCOL: &str = r#"
+schemes: [{name: token, token: {location: "header:X-Token"}}]
+extract:
+  eventType: [{from: "item:/type"}, {from: "header:X-Type"}]
+  deliveryId: [{from: "item:/id"}]
+batch: {items: "json:"}
+"#;
+
+    fn matched(group: &Group, body: &str) -> Matched {
+        let headers = [
+            ("x-token", SECRET),
+            ("x-type", "told"),
+            ("content-type", "application/json"),
+        ];
+        let verified = genuine(group, callback(&headers, body.to_owned()));
+        group.match_events(group.extract(verified).unwrap())
+    }
+
+    fn report(matched: Matched) -> v1::ReportedCallback {
+        matched.into_report([7; 16], 42, NOW)
+    }
+
+    #[test]
+    fn every_webhook_gets_a_verdict_with_its_reason() {
+        let mut off = webhook("off", &["*"], "");
+        off.spec.as_mut().unwrap().active = false;
+        let webhooks = [
+            webhook("all", &["*"], ""),
+            off,
+            webhook("other", &["refunds"], ""),
+            webhook("large", &["orders"], "payload.total > 100"),
+            webhook("template", &[], ""),
+        ];
+        let group = group_of(PROTOCOL, &webhooks, |_| {});
+        let matched = matched(
+            &group,
+            r#"{"type": "orders.paid", "id": "1", "total": 12.50}"#,
+        );
+        assert_eq!(matched.outcome(), Outcome::Keep);
+        assert_eq!(matched.secret_name(), Some("secret-1"));
+        let report = report(matched);
+        let verdicts: Vec<_> = report.events[0]
+            .matches
+            .iter()
+            .map(|one| (one.webhook_uid.as_str(), one.matched, one.reason.as_str()))
+            .collect();
+        assert_eq!(verdicts[0], ("all-uid", true, ""));
+        assert_eq!(verdicts[1], ("off-uid", false, "webhook inactive"));
+        assert_eq!(
+            verdicts[2],
+            ("other-uid", false, "not one of its events: `orders.paid`")
+        );
+        assert!(!verdicts[3].1 && !verdicts[3].2.is_empty());
+        assert_eq!(verdicts.len(), 4);
+        assert!(group.keeps(&report));
+    }
+
+    #[test]
+    fn the_report_carries_the_body_as_it_came_and_no_credential() {
+        let group = group_of(PROTOCOL, &[webhook("all", &["*"], "")], |_| {});
+        let body = "{\"type\": \"a\", \"id\": \"1\", \"price\": 12.50}\r\n";
+        let report = report(matched(&group, body));
+        assert_eq!(report.body, body);
+        assert_eq!(report.request_id, vec![7; 16]);
+        assert_eq!(
+            (report.plan_revision, report.group_uid.as_str()),
+            (42, "group-uid")
+        );
+        assert!(!format!("{:?}", report.headers).contains(SECRET));
+        assert_eq!(report.content_type, "application/json");
+        assert_eq!(report.receive_time.unwrap().nanos, 500_000_000);
+    }
+
+    #[test]
+    fn what_is_not_registered_or_not_wanted_is_not_kept_unless_captured() {
+        let narrow = |capture: bool| {
+            group_of(PROTOCOL, &[webhook("paid", &["orders.paid"], "")], |spec| {
+                spec.registered_events = vec!["orders".to_owned()];
+                spec.capture_unmatched = capture;
+            })
+        };
+        let clause = |group: &Group, body: &str| match matched(group, body).outcome() {
+            Outcome::Keep => "keep",
+            Outcome::NotKept { clause, reason } => {
+                assert!(!reason.is_empty());
+                clause
+            }
+        };
+        let group = narrow(false);
+        assert_eq!(clause(&group, r#"{"type": "orders.paid"}"#), "keep");
+        assert_eq!(clause(&group, r#"{"type": "orders.made"}"#), "not-matched");
+        assert_eq!(clause(&group, r#"{"type": "refunds"}"#), "not-registered");
+        // One event of a batch keeps them all.
+        assert_eq!(
+            clause(&group, r#"[{"type": "refunds"}, {"type": "orders.paid"}]"#),
+            "keep"
+        );
+        let group = narrow(true);
+        assert_eq!(clause(&group, r#"{"type": "orders.made"}"#), "keep");
+        assert_eq!(clause(&group, r#"{"type": "refunds"}"#), "not-registered");
+    }
+
+    #[test]
+    fn an_undecodable_body_is_held_for_filters_and_matched_for_others() {
+        let webhooks = [
+            webhook("all", &["*"], ""),
+            webhook("filtered", &["*"], "payload.a == 1"),
+        ];
+        let group = group_of(PROTOCOL, &webhooks, |_| {});
+        let report = report(matched(&group, "not json"));
+        let matches = &report.events[0].matches;
+        assert!(matches[0].matched && matches[0].hold.is_empty());
+        assert!(matches[1].matched && !matches[1].hold.is_empty());
+        assert_eq!(report.events[0].r#type, "told");
+    }
+
+    #[test]
+    fn a_rematch_from_the_wire_alone_says_what_the_match_would() {
+        let old = group_of(PROTOCOL, &[], |_| {});
+        let webhooks = [
+            webhook("all", &["*"], ""),
+            webhook(
+                "one",
+                &["a"],
+                "payload.id == '1' && headers['x-type'] == 'told'",
+            ),
+        ];
+        let new = group_of(PROTOCOL, &webhooks, |_| {});
+        for body in [
+            r#"{"type": "a", "id": "1"}"#,
+            r#"[{"type": "a", "id": "1"}, {"type": "a", "id": "2"}]"#,
+            "not json",
+        ] {
+            let mut again = report(matched(&old, body));
+            assert!(!old.keeps(&again));
+            new.rematch(&mut again);
+            assert!(new.keeps(&again));
+            let fresh = report(matched(&new, body));
+            let verdicts = |callback: &v1::ReportedCallback| -> Vec<(bool, bool)> {
+                callback
+                    .events
+                    .iter()
+                    .flat_map(|event| &event.matches)
+                    .map(|one| (one.matched, one.hold.is_empty()))
+                    .collect()
+            };
+            assert_eq!(verdicts(&again), verdicts(&fresh), "{body}");
+        }
+    }
 }

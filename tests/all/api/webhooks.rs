@@ -38,7 +38,7 @@ async fn a_webhook_is_checked_by_the_rules_that_listeners_run() {
         ("spec.events[0]", |s| s.events = vec!["release".into()]),
         ("spec.filter", |s| s.filter = "payload.a ==".into()),
         ("spec.events", |s| s.events.clear()),
-        ("spec.label", |s| s.label = "x".repeat(201)),
+        ("spec.label", |s| s.label = "x".repeat(257)),
     ];
     for (field, spoil) in cases {
         let mut webhook = webhook_of(WEBHOOK);

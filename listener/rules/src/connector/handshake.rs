@@ -1,38 +1,36 @@
-//! What only proves that the URL is ours.
+//! Handshakes: requests that only prove the URL is ours.
 //!
-//! Risk 35: answering a challenge signs or repeats a text that the caller chose. So a challenge has a shape, and what isn't of it is
-//! refused; and only an echo may go without a signature.
+//! Risk 35: a handshake that signs the caller's text must never sign what could pass as a callback. So its challenge is of a stated
+//! shape, and that shape can't hold what every signed content holds.
 
 use hookplane_proto::v1;
 
-use super::compile::Errors;
-use super::protocol::{condition, location};
-use super::scheme::{Encoding, Hash};
-use crate::location::{Condition, Location};
+use super::scheme::{HashKind, Proof, Scheme, TextEncoding};
+use super::{Condition, Errors};
+use crate::location::Location;
 
-/// No provider's challenge is longer.
-const MAX_CHALLENGE_CHARS: u32 = 1_024;
+/// The longest challenge that a definition may allow, in bytes.
+const MOST_CHALLENGE_BYTES: u32 = 1_024;
 
-/// A request that is answered before events are looked at.
-#[derive(Debug)]
+/// One handshake, compiled.
+#[derive(Debug, Clone)]
 pub(crate) struct Handshake {
     pub(crate) name: String,
     pub(crate) when: Condition,
     pub(crate) unverified: bool,
-    pub(crate) answering: Answering,
-    pub(crate) challenge: Option<Challenge>,
+    pub(crate) reply: HandshakeReply,
 }
 
-/// How it is answered.
-#[derive(Debug)]
-pub(crate) enum Answering {
-    Echo {
-        content_type: String,
-        field: String,
-    },
+/// What it is answered with.
+#[derive(Debug, Clone)]
+pub(crate) enum HandshakeReply {
+    /// The challenge: alone, or under this field of a JSON object.
+    Echo(Challenge, Option<String>),
+    /// A JSON object with the challenge and its MAC.
     Hmac {
-        hash: Hash,
-        encoding: Encoding,
+        challenge: Challenge,
+        hash: HashKind,
+        encoding: TextEncoding,
         challenge_field: String,
         mac_field: String,
     },
@@ -40,126 +38,204 @@ pub(crate) enum Answering {
 }
 
 /// What a challenge may look like.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Challenge {
     pub(crate) location: Location,
     also: String,
     max_length: usize,
 }
 
-impl Handshake {
-    /// Whether a challenge may hold this character.
-    pub(crate) fn allows(&self, c: char) -> bool {
-        c.is_ascii_alphanumeric()
-            || self
-                .challenge
-                .as_ref()
-                .is_some_and(|challenge| challenge.also.contains(c))
-    }
-
-    /// Whether a text is of the challenge's shape.
+impl Challenge {
+    /// Letters, digits and what else this provider's challenges hold.
     pub(crate) fn fits(&self, text: &str) -> bool {
-        self.challenge.as_ref().is_some_and(|challenge| {
-            text.len() <= challenge.max_length && text.chars().all(|c| self.allows(c))
+        !text.is_empty()
+            && text.len() <= self.max_length
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || self.also.contains(c))
+    }
+}
+
+impl Handshake {
+    pub(crate) fn compile(
+        handshake: &v1::Handshake,
+        schemes: &[Scheme],
+        at: &str,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let when = match &handshake.when {
+            Some(when) => Condition::compile(when, &format!("{at}.when"), errors),
+            None => {
+                errors.add(
+                    format!("{at}.when"),
+                    "is missing; without it every callback would be a handshake",
+                );
+                None
+            }
+        };
+        let challenge = match &handshake.challenge {
+            Some(shape) => challenge(shape, &format!("{at}.challenge"), errors),
+            None => None,
+        };
+        let needs_challenge = handshake.echo.is_some() || handshake.hmac.is_some();
+        if needs_challenge && handshake.challenge.is_none() {
+            errors.add(
+                format!("{at}.challenge"),
+                "is missing; say where the challenge is, its longest length, and what it may hold besides letters and digits",
+            );
+        }
+        if !needs_challenge && handshake.challenge.is_some() {
+            errors.add(
+                format!("{at}.challenge"),
+                "is of use only with `echo` or `hmac`",
+            );
+        }
+        if handshake.unverified && handshake.hmac.is_some() {
+            errors.add(
+                format!("{at}.unverified"),
+                "must be false: anybody could have texts signed with the group's secret",
+            );
+        }
+        let reply = match (&handshake.echo, &handshake.hmac, &handshake.acknowledge) {
+            (Some(echo), None, None) => {
+                let field = echo_field(echo, &format!("{at}.echo"), errors);
+                HandshakeReply::Echo(challenge?, field?)
+            }
+            (None, Some(reply), None) => {
+                if let Some(shape) = &challenge {
+                    refuse_oracle(shape, schemes, &format!("{at}.challenge.also"), errors);
+                }
+                hmac_reply(reply, challenge, &format!("{at}.hmac"), errors)?
+            }
+            (None, None, Some(_)) => HandshakeReply::Acknowledge,
+            _ => {
+                errors.add(at, "needs exactly one of `echo`, `hmac` and `acknowledge`");
+                return None;
+            }
+        };
+        Some(Self {
+            name: handshake.name.clone(),
+            when: when?,
+            unverified: handshake.unverified,
+            reply,
         })
     }
 }
 
-pub(super) fn compile(message: &v1::Handshake, at: &str, errors: &mut Errors) -> Option<Handshake> {
-    if message.when.is_none() {
+fn challenge(shape: &v1::ChallengeShape, at: &str, errors: &mut Errors) -> Option<Challenge> {
+    let location = errors.take(format!("{at}.location"), Location::parse(&shape.location))?;
+    if shape.max_length == 0 || shape.max_length > MOST_CHALLENGE_BYTES {
         errors.add(
-            format!("{at}.when"),
-            "is missing: say which requests are handshakes",
+            format!("{at}.maxLength"),
+            format!("must be from 1 to {MOST_CHALLENGE_BYTES}"),
         );
+        return None;
     }
-    let when = condition(message.when.as_ref(), at, errors);
-    let answering = match (&message.echo, &message.hmac, &message.acknowledge) {
-        (Some(echo), None, None) => Some(Answering::Echo {
-            content_type: match echo.content_type.as_str() {
-                "text/plain" | "application/json" => echo.content_type.clone(),
-                other => {
-                    errors.add(
-                        format!("{at}.echo.contentType"),
-                        format!("`{other}` is neither text/plain nor application/json"),
-                    );
-                    String::new()
-                }
-            },
-            field: echo.field.clone(),
-        }),
-        (None, Some(hmac), None) => hmac_reply(hmac, at, errors),
-        (None, None, Some(_)) => Some(Answering::Acknowledge),
-        _ => {
-            errors.add(at, "takes exactly one of echo, hmac and acknowledge");
+    // What a browser or a mail client could take for markup is never echoed.
+    if let Some(bad) = shape
+        .also
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "<>&\"'`\\{}[]".contains(*c))
+    {
+        errors.add(
+            format!("{at}.also"),
+            format!("may not hold `{}`", bad.escape_default()),
+        );
+        return None;
+    }
+    Some(Challenge {
+        location,
+        also: shape.also.clone(),
+        max_length: shape.max_length as usize,
+    })
+}
+
+fn echo_field(echo: &v1::EchoReply, at: &str, errors: &mut Errors) -> Option<Option<String>> {
+    match (echo.content_type.as_str(), echo.field.is_empty()) {
+        ("text/plain", true) => Some(None),
+        ("application/json", false) => Some(Some(echo.field.clone())),
+        ("text/plain", false) => {
+            errors.add(
+                format!("{at}.field"),
+                "is of use only with application/json",
+            );
             None
         }
-    };
-    if message.unverified && !matches!(answering, Some(Answering::Echo { .. })) {
-        errors.add(
-            format!("{at}.unverified"),
-            "only an echo may go without a signature",
-        );
-    }
-    let challenge = message.challenge.as_ref().and_then(|shape| {
-        let at = format!("{at}.challenge");
-        if shape.max_length == 0 || shape.max_length > MAX_CHALLENGE_CHARS {
+        ("application/json", true) => {
             errors.add(
-                format!("{at}.maxLength"),
-                format!("is 1 to {MAX_CHALLENGE_CHARS}"),
+                format!("{at}.field"),
+                "is missing; it names the challenge in the JSON object",
+            );
+            None
+        }
+        _ => {
+            errors.add(
+                format!("{at}.contentType"),
+                "must be text/plain or application/json",
+            );
+            None
+        }
+    }
+}
+
+fn hmac_reply(
+    reply: &v1::HmacReply,
+    challenge: Option<Challenge>,
+    at: &str,
+    errors: &mut Errors,
+) -> Option<HandshakeReply> {
+    let hash = errors.take(format!("{at}.hash"), HashKind::of(reply.hash));
+    let encoding = errors.take(format!("{at}.encoding"), TextEncoding::of(reply.encoding));
+    if encoding == Some(TextEncoding::Raw) {
+        errors.add(format!("{at}.encoding"), "must be hex, base64 or base64url");
+    }
+    for (name, field) in [
+        ("challengeField", &reply.challenge_field),
+        ("macField", &reply.mac_field),
+    ] {
+        if field.is_empty() {
+            errors.add(
+                format!("{at}.{name}"),
+                "is missing; it names a field of the JSON answer",
             );
         }
-        if let Some(c) = shape
-            .also
-            .chars()
-            .find(|c| !c.is_ascii_graphic() || "\"\\<>".contains(*c))
-        {
-            errors.add(
-                format!("{at}.also"),
-                format!("{c:?} can't be part of a challenge: it is echoed as it is"),
-            );
-        }
-        Some(Challenge {
-            location: location(&shape.location, &format!("{at}.location"), errors)?,
-            also: shape.also.clone(),
-            max_length: usize::try_from(shape.max_length).unwrap_or_default(),
-        })
-    });
-    if message.challenge.is_none() && !matches!(answering, Some(Answering::Acknowledge)) {
-        errors.add(
-            format!("{at}.challenge"),
-            "is missing: say where the challenge is and what it may look like",
-        );
     }
-    Some(Handshake {
-        name: message.name.clone(),
-        when: when?,
-        unverified: message.unverified,
-        answering: answering?,
-        challenge,
+    Some(HandshakeReply::Hmac {
+        challenge: challenge?,
+        hash: hash?,
+        encoding: encoding?,
+        challenge_field: reply.challenge_field.clone(),
+        mac_field: reply.mac_field.clone(),
     })
 }
 
-fn hmac_reply(message: &v1::HmacReply, at: &str, errors: &mut Errors) -> Option<Answering> {
-    let hash = Hash::of(message.hash());
-    let encoding = Encoding::of(message.encoding());
-    if hash.is_none() {
-        errors.add(format!("{at}.hmac.hash"), "is missing");
-    }
-    if encoding.is_none() {
-        errors.add(format!("{at}.hmac.encoding"), "is missing");
-    }
-    for (name, value) in [
-        ("challengeField", &message.challenge_field),
-        ("macField", &message.mac_field),
-    ] {
-        if value.is_empty() {
-            errors.add(format!("{at}.hmac.{name}"), "is missing");
+/// Refuses a shape that could hold a signed content of a scheme under the same secret.
+fn refuse_oracle(shape: &Challenge, schemes: &[Scheme], at: &str, errors: &mut Errors) {
+    for scheme in schemes {
+        let Proof::Hmac(keyed) = &scheme.proof else {
+            continue;
+        };
+        if keyed.parameter.is_some() {
+            continue;
+        }
+        let mut separators: String = keyed
+            .content
+            .literals()
+            .filter(|c| !c.is_ascii_alphanumeric())
+            .collect();
+        if separators.is_empty() {
+            // Then a challenge must not be able to look like a body: no form, no string, no structure.
+            separators.push_str("=&\"{[");
+        }
+        if let Some(bad) = shape.also.chars().find(|c| separators.contains(*c)) {
+            errors.add(
+                at,
+                format!(
+                    "may not hold `{}`: the signed content of scheme `{}` has it, so a caller could have a callback of his own signed",
+                    bad.escape_default(),
+                    scheme.name
+                ),
+            );
         }
     }
-    Some(Answering::Hmac {
-        hash: hash?,
-        encoding: encoding?,
-        challenge_field: message.challenge_field.clone(),
-        mac_field: message.mac_field.clone(),
-    })
 }

@@ -1,44 +1,61 @@
-//! A connector's definition, compiled: every location, template and condition parsed, every bound checked.
+//! A connector's definition, compiled.
 //!
-//! | file | holds |
-//! | --- | --- |
-//! | `mod.rs` | the compiled shapes |
-//! | `compile.rs` | a definition's functions and parameters |
-//! | `protocol.rs` | how one function speaks: methods, extraction, batch, answer |
-//! | `scheme.rs` | how a callback is proven genuine |
-//! | `handshake.rs` | what only proves that the URL is ours |
+//! ```text
+//!  spec.protocol ─┐ (a function's own fields win)
+//!                 ├─▶ protocol ─▶ schemes · conditions · handshakes · extraction · batch · answer
+//!  functions[i] ──┘
+//! ```
+//!
+//! What compiles can be run on any request without an error of the definition's own: every location, template and condition is
+//! parsed, every enum is stated, every bound is kept. Whoever writes a definition is told all that is wrong with it at once.
 
-mod compile;
+mod condition;
+mod coverage;
+mod extraction;
 mod handshake;
 mod protocol;
 mod scheme;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hookplane_proto::v1;
-use http::Method;
+use prost::Message;
+use sha2::{Digest, Sha256};
 
-use crate::callback::Reply;
-use crate::error::FieldError;
-use crate::location::{Condition, Location};
+use crate::FieldError;
 
-pub(crate) use compile::Errors;
-pub(crate) use handshake::{Answering, Handshake};
-pub(crate) use protocol::MAX_BODY_BYTES;
-pub(crate) use scheme::{
-    Encoding, Format, Hash, Key, KeyedHash, Proof, Scheme, SignedTime, Unit, Window,
-};
+pub(crate) use condition::Condition;
+pub(crate) use coverage::Coverage;
+pub(crate) use extraction::{Batch, Extraction, Value};
+pub(crate) use handshake::{Challenge, Handshake, HandshakeReply};
+pub(crate) use protocol::{Protocol, check_limit};
+pub(crate) use scheme::{Format, HashKind, KeyedHash, Proof, Scheme, SignedTime, TextEncoding};
+
+/// Functions of one connector.
+const MAX_FUNCTIONS: usize = 64;
+/// Events of one function.
+const MAX_EVENTS: usize = 1_000;
+/// Parameters of one connector.
+const MAX_PARAMETERS: usize = 16;
+/// The longest name of an event, in bytes.
+pub(crate) const MAX_EVENT_NAME_BYTES: usize = 200;
+/// The longest text for people, and the longest sample, in bytes.
+const MAX_PROSE_BYTES: usize = 65_536;
+/// The whole definition, in bytes: with its group it must fit one message of the config stream.
+const MAX_DEFINITION_BYTES: usize = 512 * 1024;
 
 /// A connector whose every location, template and condition has been parsed.
 #[derive(Debug)]
 pub struct Connector {
     pub(crate) name: String,
-    pub(crate) functions: Vec<Function>,
+    pub(crate) functions: Vec<Arc<Function>>,
     pub(crate) parameters: Vec<v1::ConnectorParameter>,
 }
 
-/// One API of the provider that posts callbacks.
+/// One API of the provider's.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: String,
@@ -47,64 +64,86 @@ pub(crate) struct Function {
     pub(crate) protocol: Protocol,
 }
 
-/// How a function speaks. Parts are shared with the connector's other functions.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Protocol {
-    pub(crate) methods: Vec<Method>,
-    pub(crate) content_types: Vec<String>,
-    pub(crate) max_body_bytes: Option<u64>,
-    pub(crate) schemes: Vec<Arc<Scheme>>,
-    pub(crate) handshakes: Vec<Arc<Handshake>>,
-    pub(crate) extract: Option<Arc<Extraction>>,
-    pub(crate) batch: Option<Batch>,
-    pub(crate) answer: Option<Answer>,
-}
-
-/// What is read out of a genuine callback.
-#[derive(Debug, Default)]
-pub(crate) struct Extraction {
-    pub(crate) event_type: Vec<Value>,
-    pub(crate) delivery_id: Vec<Value>,
-    pub(crate) delivery_id_is_unique: bool,
-    pub(crate) external_id: Vec<Value>,
-    pub(crate) json_form_field: Option<String>,
-}
-
-/// One value: a location, or several joined.
-#[derive(Debug)]
-pub(crate) struct Value {
-    pub(crate) parts: Vec<Location>,
-    pub(crate) separator: String,
-    pub(crate) when: Option<Condition>,
-}
-
-/// A callback that holds several events.
-#[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    pub(crate) items: Vec<String>,
-    pub(crate) max_items: usize,
-}
-
-/// What the provider wants to hear.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) reply: Reply,
-    pub(crate) patience: Option<Duration>,
-}
-
 impl Connector {
     /// Compiles a definition. Errors name fields as the manifest has them, from `spec` on.
     pub fn compile(definition: &v1::Connector) -> Result<Arc<Self>, Vec<FieldError>> {
-        compile::connector(definition).map(Arc::new)
+        let mut errors = Errors::default();
+        let name = definition
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.name.clone())
+            .unwrap_or_default();
+        if !is_name(&name) {
+            errors.add("metadata.name", not_a_name(&name));
+        }
+        let Some(spec) = &definition.spec else {
+            errors.add("spec", "is missing");
+            return Err(errors.list);
+        };
+        let size = spec.encoded_len();
+        if size > MAX_DEFINITION_BYTES {
+            errors.add(
+                "spec",
+                format!("is {size} bytes in all, at most {MAX_DEFINITION_BYTES} are taken; shorten its samples"),
+            );
+            return Err(errors.list);
+        }
+        check_parameters(&spec.parameters, &mut errors);
+        if spec.functions.is_empty() {
+            errors.add(
+                "spec.functions",
+                "is empty; a connector has at least one function",
+            );
+        }
+        errors.at_most(
+            "spec.functions",
+            spec.functions.len(),
+            MAX_FUNCTIONS,
+            "functions",
+        );
+        let mut seen = BTreeSet::new();
+        let mut functions = Vec::new();
+        for (index, function) in spec.functions.iter().take(MAX_FUNCTIONS).enumerate() {
+            let at = format!("spec.functions[{index}]");
+            if !is_name(&function.name) {
+                errors.add(format!("{at}.name"), not_a_name(&function.name));
+            }
+            if !seen.insert(&function.name) {
+                errors.add(
+                    format!("{at}.name"),
+                    format!("`{}` is there twice", function.name),
+                );
+            }
+            errors.prose(format!("{at}.setup"), &function.setup);
+            check_events(function, &at, &mut errors);
+            let protocol = Protocol::compile(spec, function, &at, &mut errors);
+            functions.extend(protocol.map(|protocol| {
+                Arc::new(Function {
+                    name: function.name.clone(),
+                    events: function.events.clone(),
+                    open_events: function.open_events,
+                    protocol,
+                })
+            }));
+        }
+        if !errors.list.is_empty() {
+            return Err(errors.list);
+        }
+        Ok(Arc::new(Self {
+            name,
+            functions,
+            parameters: spec.parameters.clone(),
+        }))
     }
 
     /// The digest that names this very definition: SHA-256 over its canonical bytes, in hex. Groups pin it.
     pub fn version_of(spec: &v1::ConnectorSpec) -> String {
-        compile::version_of(spec)
+        // Maps are ordered and prost writes fields by number, so equal definitions have equal bytes.
+        hex::encode(Sha256::digest(spec.encode_to_vec()))
     }
 
-    /// The function of that name; the first where none is named.
-    pub(crate) fn function(&self, name: &str) -> Option<&Function> {
+    /// The function of this name; the first one when no name is given.
+    pub(crate) fn function(&self, name: &str) -> Option<&Arc<Function>> {
         if name.is_empty() {
             self.functions.first()
         } else {
@@ -112,33 +151,188 @@ impl Connector {
         }
     }
 
-    /// The functions' names, for messages.
+    /// For an operator: which functions there are.
     pub(crate) fn function_names(&self) -> String {
-        let names: Vec<&str> = self
-            .functions
-            .iter()
-            .map(|function| function.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.functions.iter().map(|f| f.name.as_str()).collect();
         names.join(", ")
     }
 }
 
 impl Function {
-    /// Whether it posts an event of this name, or events below it.
-    pub(crate) fn knows(&self, event: &str) -> bool {
-        event == "*"
-            || self.open_events
-            || self
-                .events
-                .iter()
-                .any(|known| takes(event, &known.name) || takes(&known.name, event))
+    /// True when the provider could post an event that `asked` takes.
+    pub(crate) fn knows(&self, asked: &str) -> bool {
+        self.open_events || self.events.iter().any(|event| overlap(asked, &event.name))
     }
 }
 
-/// Whether an event name as people write it takes this event: itself, all below it at a dot, or everything.
-pub(crate) fn takes(pattern: &str, event: &str) -> bool {
-    pattern == "*"
-        || event
-            .strip_prefix(pattern)
+/// True when the name `asked` takes the event `actual`: it is the same, or above it at a dot, or `*`.
+pub(crate) fn takes(asked: &str, actual: &str) -> bool {
+    asked == "*"
+        || actual
+            .strip_prefix(asked)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// True when there can be an event that both names take.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    takes(one, other) || takes(other, one)
+}
+
+/// What is wrong with an event's name, if anything.
+pub(crate) fn event_name_problem(name: &str) -> Option<String> {
+    if name.is_empty() {
+        Some("is empty; an event has a name, `*` stands for all".to_owned())
+    } else if name.len() > MAX_EVENT_NAME_BYTES {
+        Some(format!(
+            "is {} bytes long, at most {MAX_EVENT_NAME_BYTES} are taken",
+            name.len()
+        ))
+    } else if name.chars().any(char::is_control) {
+        Some("holds a control character".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = name.as_bytes();
+    bytes.len() <= 63
+        && bytes.first().is_some_and(|b| plain(*b))
+        && bytes.last().is_some_and(|b| plain(*b))
+        && bytes.iter().all(|b| plain(*b) || *b == b'-')
+}
+
+pub(crate) fn not_a_name(name: &str) -> String {
+    format!(
+        "`{name}` is no name; one is made of lower-case letters, digits and dashes, at most 63, and begins and ends with a letter or digit"
+    )
+}
+
+fn check_events(function: &v1::ConnectorFunction, at: &str, errors: &mut Errors) {
+    if function.events.is_empty() && !function.open_events {
+        errors.add(
+            format!("{at}.events"),
+            "is empty; list the function's events, or say `openEvents: true` where the provider's users make them up",
+        );
+    }
+    errors.at_most(
+        &format!("{at}.events"),
+        function.events.len(),
+        MAX_EVENTS,
+        "events",
+    );
+    let mut seen = BTreeSet::new();
+    for (index, event) in function.events.iter().take(MAX_EVENTS).enumerate() {
+        let at = format!("{at}.events[{index}]");
+        if let Some(problem) = event_name_problem(&event.name) {
+            errors.add(format!("{at}.name"), problem);
+        } else if event.name == "*" {
+            errors.add(
+                format!("{at}.name"),
+                "`*` stands for all events and can't be one of them",
+            );
+        }
+        if !seen.insert(&event.name) {
+            errors.add(
+                format!("{at}.name"),
+                format!("`{}` is there twice", event.name),
+            );
+        }
+        if let Some(sample) = &event.sample {
+            errors.prose(format!("{at}.sample.body"), &sample.body);
+            for name in sample.headers.keys() {
+                if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                    errors.add(
+                        format!("{at}.sample.headers"),
+                        format!("`{name}` can't be a header's name"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn check_parameters(parameters: &[v1::ConnectorParameter], errors: &mut Errors) {
+    errors.at_most(
+        "spec.parameters",
+        parameters.len(),
+        MAX_PARAMETERS,
+        "parameters",
+    );
+    let mut seen = BTreeSet::new();
+    for (index, parameter) in parameters.iter().enumerate() {
+        let at = format!("spec.parameters[{index}]");
+        let plain = !parameter.name.is_empty()
+            && parameter.name.len() <= 63
+            && parameter
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !plain {
+            errors.add(
+                format!("{at}.name"),
+                "is made of letters, digits, dashes and underscores, at most 63",
+            );
+        }
+        if !seen.insert(&parameter.name) {
+            errors.add(
+                format!("{at}.name"),
+                format!("`{}` is there twice", parameter.name),
+            );
+        }
+        if parameter.secret && !parameter.default_value.is_empty() {
+            errors.add(
+                format!("{at}.defaultValue"),
+                "a secret that is written in a definition is none; leave it out",
+            );
+        }
+    }
+}
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub(crate) list: Vec<FieldError>,
+}
+
+impl Errors {
+    /// Adds one, once: what several functions inherit is compiled for each of them.
+    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        let error = FieldError::new(field, message);
+        if !self.list.contains(&error) {
+            self.list.push(error);
+        }
+    }
+
+    /// Takes an error's message down at a field.
+    pub(crate) fn take<T>(
+        &mut self,
+        field: impl Into<String>,
+        result: Result<T, String>,
+    ) -> Option<T> {
+        result.map_err(|message| self.add(field, message)).ok()
+    }
+
+    pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize, what: &str) {
+        if count > most {
+            self.add(
+                field,
+                format!("has {count} {what}, at most {most} are taken"),
+            );
+        }
+    }
+
+    fn prose(&mut self, field: String, text: &str) {
+        if text.len() > MAX_PROSE_BYTES {
+            self.add(
+                field,
+                format!(
+                    "is {} bytes long, at most {MAX_PROSE_BYTES} are taken",
+                    text.len()
+                ),
+            );
+        }
+    }
 }

@@ -1,334 +1,254 @@
-//! How a function speaks, but for its schemes and handshakes.
+//! How one function's provider speaks: the connector's protocol with the function's own fields in place of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hookplane_proto::v1;
-use http::Method;
 
-use super::compile::Errors;
-use super::{Answer, Answering, Batch, Extraction, Proof, Protocol, Value, handshake, scheme};
-use crate::callback::Reply;
-use crate::location::{self, Condition, Location};
+use super::{Batch, Errors, Extraction, Handshake, Scheme};
+use crate::Reply;
 
-/// The most a group can take: what a listener can hold of many at a time, and what GitHub sends at most.
-pub(crate) const MAX_BODY_BYTES: u64 = 26_214_400;
+/// The body when neither connector nor group says otherwise: 1 MiB.
+pub(crate) const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
+/// What a connector or a group may allow: 25 MiB.
+pub(crate) const MOST_BODY_BYTES: u64 = 26_214_400;
+/// How long a provider waits when nobody knows.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest patience a definition may state, in seconds.
+const MOST_PATIENCE_SECONDS: u32 = 120;
+/// The share of the provider's patience that we use, as a fraction.
+const BUDGET: (u32, u32) = (4, 5);
+const MAX_SCHEMES: usize = 8;
+const MAX_HANDSHAKES: usize = 8;
 const MAX_METHODS: usize = 8;
 const MAX_CONTENT_TYPES: usize = 16;
-const MAX_ALTERNATIVES: usize = 16;
-const MAX_JOINED: usize = 8;
-const DEFAULT_BATCH_ITEMS: usize = 1_000;
-const MAX_BATCH_ITEMS: usize = 10_000;
-/// No provider waits longer; a larger number is a mistake in units.
-const MAX_PATIENCE_SECONDS: u32 = 300;
 const MAX_ANSWER_BYTES: usize = 4_096;
 
-/// Compiles what is set. What isn't stays empty, for [`over`] to fill.
-pub(super) fn compile(
-    protocol: Option<&v1::Protocol>,
-    at: &str,
-    parameters: &[v1::ConnectorParameter],
-    errors: &mut Errors,
-) -> Protocol {
-    let Some(protocol) = protocol else {
-        return Protocol::default();
-    };
-    too_many(
-        protocol.methods.len(),
-        MAX_METHODS,
-        &format!("{at}.methods"),
-        errors,
-    );
-    too_many(
-        protocol.content_types.len(),
-        MAX_CONTENT_TYPES,
-        &format!("{at}.contentTypes"),
-        errors,
-    );
-    too_many(
-        protocol.schemes.len(),
-        MAX_ALTERNATIVES,
-        &format!("{at}.schemes"),
-        errors,
-    );
-    too_many(
-        protocol.handshakes.len(),
-        MAX_ALTERNATIVES,
-        &format!("{at}.handshakes"),
-        errors,
-    );
-    if protocol
-        .max_body_bytes
-        .is_some_and(|bytes| bytes == 0 || bytes > MAX_BODY_BYTES)
-    {
-        errors.add(
-            format!("{at}.maxBodyBytes"),
-            format!("is 1 to {MAX_BODY_BYTES}"),
-        );
-    }
-    let mut methods = Vec::new();
-    for (index, name) in protocol.methods.iter().enumerate() {
-        let method = method(name);
-        methods.extend(errors.take(&format!("{at}.methods[{index}]"), method));
-    }
-    for (index, name) in protocol.content_types.iter().enumerate() {
-        if !name.contains('/') || name.contains(';') || *name != name.to_ascii_lowercase() {
-            errors.add(
-                format!("{at}.contentTypes[{index}]"),
-                format!("`{name}` is no content type: lower case, without parameters, as in application/json"),
-            );
-        }
-    }
-    let schemes = protocol
-        .schemes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, message)| {
-            scheme::compile(
-                message,
-                &format!("{at}.schemes[{index}]"),
-                parameters,
-                errors,
-            )
-        })
-        .map(Arc::new)
-        .collect();
-    let handshakes = protocol
-        .handshakes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, message)| {
-            handshake::compile(message, &format!("{at}.handshakes[{index}]"), errors)
-        })
-        .map(Arc::new)
-        .collect();
-    Protocol {
-        methods,
-        content_types: protocol.content_types.clone(),
-        max_body_bytes: protocol.max_body_bytes,
-        schemes,
-        handshakes,
-        extract: protocol
-            .extract
-            .as_ref()
-            .map(|message| Arc::new(extraction(message, &format!("{at}.extract"), errors))),
-        batch: protocol
-            .batch
-            .as_ref()
-            .and_then(|message| batch(message, &format!("{at}.batch"), errors)),
-        answer: protocol
-            .answer
-            .as_ref()
-            .map(|message| answer(message, &format!("{at}.answer"), errors)),
-    }
+/// One function's protocol, compiled.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    pub(crate) methods: Vec<String>,
+    /// Lower case.
+    pub(crate) content_types: Vec<String>,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) schemes: Vec<Scheme>,
+    pub(crate) handshakes: Vec<Handshake>,
+    pub(crate) extraction: Extraction,
+    pub(crate) batch: Option<Batch>,
+    pub(crate) success: Reply,
+    pub(crate) answer_budget: Duration,
 }
 
-/// A function's own protocol over its connector's: what is set wins, field by field.
-pub(super) fn over(shared: &Protocol, own: Protocol) -> Protocol {
-    fn either<T: Clone>(own: Vec<T>, shared: &[T]) -> Vec<T> {
-        if own.is_empty() { shared.to_vec() } else { own }
-    }
-    Protocol {
-        methods: either(own.methods, &shared.methods),
-        content_types: either(own.content_types, &shared.content_types),
-        max_body_bytes: own.max_body_bytes.or(shared.max_body_bytes),
-        schemes: either(own.schemes, &shared.schemes),
-        handshakes: either(own.handshakes, &shared.handshakes),
-        extract: own.extract.or_else(|| shared.extract.clone()),
-        batch: own.batch.or_else(|| shared.batch.clone()),
-        answer: own.answer.or_else(|| shared.answer.clone()),
-    }
-}
-
-/// What only shows once a function's parts are together.
-pub(super) fn together(protocol: &Protocol, at: &str, errors: &mut Errors) {
-    // Risk 35: a reply that is a MAC under the signing secret must not be one of signed content.
-    for handshake in &protocol.handshakes {
-        let Answering::Hmac { .. } = handshake.answering else {
-            continue;
-        };
-        for scheme in &protocol.schemes {
-            let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &scheme.proof else {
-                continue;
-            };
-            let told_apart = keyed.content.pieces.iter().any(|piece| match piece {
-                location::Piece::Text(text) => text.chars().any(|c| !handshake.allows(c)),
-                _ => false,
-            });
-            if !told_apart {
-                errors.add(
-                    at,
-                    format!(
-                        "handshake `{}` would sign content that scheme `{}` takes: the challenge's characters must exclude one of the literals in its content",
-                        handshake.name, scheme.name
-                    ),
-                );
-            }
-        }
-    }
-}
-
-fn too_many(count: usize, max: usize, at: &str, errors: &mut Errors) {
-    if count > max {
-        errors.add(at, format!("more than {max}"));
-    }
-}
-
-pub(super) fn method(name: &str) -> Result<Method, String> {
-    match name {
-        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
-            Method::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no method"))
-        }
-        _ => Err(format!(
-            "`{name}` is none of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-        )),
-    }
-}
-
-/// A location at a field.
-pub(super) fn location(text: &str, at: &str, errors: &mut Errors) -> Option<Location> {
-    errors.take(at, Location::parse(text))
-}
-
-pub(super) fn condition(
-    message: Option<&v1::Condition>,
-    at: &str,
-    errors: &mut Errors,
-) -> Option<Condition> {
-    let message = message?;
-    let at = format!("{at}.when");
-    let mut condition = Condition::default();
-    let set = |text: &str| !text.is_empty();
-    if set(&message.method) {
-        condition.method = errors.take(&format!("{at}.method"), method(&message.method));
-    }
-    if set(&message.content_type) {
-        condition.content_type = Some(message.content_type.clone());
-    }
-    if set(&message.present) {
-        condition.present = location(&message.present, &format!("{at}.present"), errors);
-    }
-    if set(&message.absent) {
-        condition.absent = location(&message.absent, &format!("{at}.absent"), errors);
-    }
-    if set(&message.location) {
-        condition.equals = location(&message.location, &format!("{at}.location"), errors)
-            .map(|location| (location, message.equals.clone()));
-        if !set(&message.equals) {
-            errors.add(format!("{at}.equals"), "is missing beside `location`");
-        }
-    } else if set(&message.equals) {
-        errors.add(format!("{at}.location"), "is missing beside `equals`");
-    }
-    if condition == Condition::default() {
-        errors.add(
-            at,
-            "says nothing: set method, contentType, present, absent, or location and equals",
-        );
-    }
-    Some(condition)
-}
-
-fn extraction(message: &v1::Extraction, at: &str, errors: &mut Errors) -> Extraction {
-    Extraction {
-        event_type: values(&message.event_type, &format!("{at}.eventType"), errors),
-        delivery_id: values(&message.delivery_id, &format!("{at}.deliveryId"), errors),
-        delivery_id_is_unique: message.delivery_id_is_unique,
-        external_id: values(&message.external_id, &format!("{at}.externalId"), errors),
-        json_form_field: Some(message.json_form_field.clone()).filter(|name| !name.is_empty()),
-    }
-}
-
-fn values(messages: &[v1::Value], at: &str, errors: &mut Errors) -> Vec<Value> {
-    too_many(messages.len(), MAX_ALTERNATIVES, at, errors);
-    messages
-        .iter()
-        .enumerate()
-        .map(|(index, message)| {
-            let at = format!("{at}[{index}]");
-            too_many(
-                message.join.len(),
-                MAX_JOINED,
-                &format!("{at}.join"),
-                errors,
-            );
-            let mut parts = Vec::new();
-            if message.from.is_empty() == message.join.is_empty() {
-                errors.add(&*at, "takes either `from` or `join`");
-            } else if message.join.is_empty() {
-                parts.extend(location(&message.from, &format!("{at}.from"), errors));
-            } else {
-                for (part, text) in message.join.iter().enumerate() {
-                    parts.extend(location(text, &format!("{at}.join[{part}]"), errors));
+impl Protocol {
+    /// Errors are stated where the field was written.
+    pub(crate) fn compile(
+        spec: &v1::ConnectorSpec,
+        function: &v1::ConnectorFunction,
+        at: &str,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.list.len();
+        let nothing = v1::Protocol::default();
+        let shared = spec.protocol.as_ref().unwrap_or(&nothing);
+        let own = function.protocol.as_ref().unwrap_or(&nothing);
+        let own_at = format!("{at}.protocol");
+        let shared_at = "spec.protocol".to_owned();
+        macro_rules! winner {
+            ($field:ident, $is_set:expr) => {
+                if $is_set(&own.$field) {
+                    (&own.$field, &own_at)
+                } else {
+                    (&shared.$field, &shared_at)
                 }
-            }
-            Value {
-                parts,
-                separator: message.separator.clone(),
-                when: condition(message.when.as_ref(), &at, errors),
-            }
+            };
+        }
+
+        let (methods, place) = winner!(methods, |v: &Vec<String>| !v.is_empty());
+        let methods = check_methods(methods, &format!("{place}.methods"), errors);
+        let (types, place) = winner!(content_types, |v: &Vec<String>| !v.is_empty());
+        let content_types = check_types(types, &format!("{place}.contentTypes"), errors);
+        let (limit, place) = winner!(max_body_bytes, Option::is_some);
+        let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
+
+        let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
+        let schemes = compile_schemes(list, spec, place, at, errors);
+        let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
+        errors.at_most(
+            &format!("{place}.handshakes"),
+            list.len(),
+            MAX_HANDSHAKES,
+            "handshakes",
+        );
+        let handshakes = (0..MAX_HANDSHAKES)
+            .zip(list)
+            .filter_map(|(index, handshake)| {
+                Handshake::compile(
+                    handshake,
+                    &schemes,
+                    &format!("{place}.handshakes[{index}]"),
+                    errors,
+                )
+            })
+            .collect();
+
+        let (extract, place) = winner!(extract, Option::is_some);
+        let extraction = extract
+            .as_ref()
+            .map_or_else(Extraction::default, |extract| {
+                Extraction::compile(extract, &format!("{place}.extract"), errors)
+            });
+        let (batch, place) = winner!(batch, Option::is_some);
+        let batch = batch
+            .as_ref()
+            .and_then(|batch| Batch::compile(batch, &format!("{place}.batch"), errors));
+        let (answer, place) = winner!(answer, Option::is_some);
+        let answer = answer.clone().unwrap_or_default();
+        check_answer(&answer, &format!("{place}.answer"), errors);
+
+        (errors.list.len() == before).then(|| Self {
+            methods,
+            content_types,
+            max_body_bytes,
+            schemes,
+            handshakes,
+            extraction,
+            batch,
+            success: Reply {
+                status: if answer.status == 0 {
+                    200
+                } else {
+                    answer.status as u16
+                },
+                content_type: (!answer.content_type.is_empty())
+                    .then(|| answer.content_type.clone()),
+                body: answer.body.clone().into(),
+            },
+            answer_budget: match answer.patience_seconds {
+                0 => DEFAULT_PATIENCE,
+                seconds => Duration::from_secs(seconds.into()),
+            } * BUDGET.0
+                / BUDGET.1,
         })
-        .collect()
+    }
 }
 
-fn batch(message: &v1::Batch, at: &str, errors: &mut Errors) -> Option<Batch> {
-    let max_items = match usize::try_from(message.max_items).unwrap_or(usize::MAX) {
-        0 => DEFAULT_BATCH_ITEMS,
-        more if more > MAX_BATCH_ITEMS => {
+fn compile_schemes(
+    list: &[v1::Scheme],
+    spec: &v1::ConnectorSpec,
+    place: &str,
+    function_at: &str,
+    errors: &mut Errors,
+) -> Vec<Scheme> {
+    if list.is_empty() {
+        errors.add(
+            format!("{function_at}.protocol.schemes"),
+            "is empty here and in spec.protocol; say how a callback is proven genuine, or `unsigned: {}`",
+        );
+    }
+    errors.at_most(
+        &format!("{place}.schemes"),
+        list.len(),
+        MAX_SCHEMES,
+        "schemes",
+    );
+    let mut schemes = Vec::new();
+    for (index, scheme) in list.iter().take(MAX_SCHEMES).enumerate() {
+        let at = format!("{place}.schemes[{index}]");
+        if scheme.when.is_none() && index + 1 < list.len() {
             errors.add(
-                format!("{at}.maxItems"),
-                format!("is at most {MAX_BATCH_ITEMS}"),
+                format!("{at}.when"),
+                "is missing, so that the schemes after it are never used; give it a condition or put it last",
             );
-            MAX_BATCH_ITEMS
         }
-        fine => fine,
-    };
-    match location(&message.items, &format!("{at}.items"), errors)? {
-        Location::Json(items) => Some(Batch { items, max_items }),
-        _ => {
+        schemes.extend(Scheme::compile(scheme, &spec.parameters, &at, errors));
+    }
+    schemes
+}
+
+fn check_methods(methods: &[String], at: &str, errors: &mut Errors) -> Vec<String> {
+    errors.at_most(at, methods.len(), MAX_METHODS, "methods");
+    for (index, method) in methods.iter().enumerate() {
+        if !matches!(
+            method.as_str(),
+            "POST" | "GET" | "PUT" | "PATCH" | "DELETE" | "HEAD"
+        ) {
             errors.add(
-                format!("{at}.items"),
-                "is `json:` for a body that is an array, or `json:/pointer`",
+                format!("{at}[{index}]"),
+                format!("`{method}` is none of POST, GET, PUT, PATCH, DELETE and HEAD"),
             );
-            None
+        }
+    }
+    if methods.is_empty() {
+        vec!["POST".to_owned()]
+    } else {
+        methods.to_vec()
+    }
+}
+
+fn check_types(types: &[String], at: &str, errors: &mut Errors) -> Vec<String> {
+    errors.at_most(at, types.len(), MAX_CONTENT_TYPES, "content types");
+    for (index, name) in types.iter().enumerate() {
+        let plain = name.len() <= 128
+            && name
+                .split_once('/')
+                .is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
+        if !plain {
+            errors.add(
+                format!("{at}[{index}]"),
+                format!("`{name}` is no media type; write one without parameters, such as application/json"),
+            );
+        }
+    }
+    types.iter().map(|name| name.to_ascii_lowercase()).collect()
+}
+
+/// A limit of a connector or a group.
+pub(crate) fn check_limit(limit: Option<u64>, at: &str, errors: &mut Errors) -> u64 {
+    match limit {
+        None => DEFAULT_MAX_BODY_BYTES,
+        Some(limit) => {
+            if limit == 0 || limit > MOST_BODY_BYTES {
+                errors.add(at, format!("must be from 1 to {MOST_BODY_BYTES}"));
+            }
+            limit
         }
     }
 }
 
-fn answer(message: &v1::Answer, at: &str, errors: &mut Errors) -> Answer {
-    let status = match message.status {
-        0 => 200,
-        other => u16::try_from(other).unwrap_or_default(),
-    };
-    if !(200..300).contains(&status) {
-        errors.add(format!("{at}.status"), "is 200 to 299");
+fn check_answer(answer: &v1::Answer, at: &str, errors: &mut Errors) {
+    if answer.status != 0 && !(200..300).contains(&answer.status) {
+        errors.add(
+            format!("{at}.status"),
+            format!("is {}; success is a status from 200 to 299", answer.status),
+        );
     }
-    if message.body.len() > MAX_ANSWER_BYTES {
+    if answer.body.len() > MAX_ANSWER_BYTES {
         errors.add(
             format!("{at}.body"),
-            format!("is longer than {MAX_ANSWER_BYTES} bytes"),
+            format!(
+                "is {} bytes long, at most {MAX_ANSWER_BYTES} are taken",
+                answer.body.len()
+            ),
         );
     }
-    if status == 204 && !message.body.is_empty() {
-        errors.add(format!("{at}.body"), "can't go with status 204");
+    if answer.status == 204 && !answer.body.is_empty() {
+        errors.add(
+            format!("{at}.body"),
+            "can't go with status 204, which has no body",
+        );
     }
-    if http::HeaderValue::from_str(&message.content_type).is_err() {
-        errors.add(format!("{at}.contentType"), "is no header value");
+    if http::HeaderValue::from_str(&answer.content_type).is_err() {
+        errors.add(format!("{at}.contentType"), "can't be a header's value");
     }
-    if message.patience_seconds > MAX_PATIENCE_SECONDS {
+    if answer.patience_seconds > MOST_PATIENCE_SECONDS {
         errors.add(
             format!("{at}.patienceSeconds"),
-            format!("is at most {MAX_PATIENCE_SECONDS}"),
+            format!(
+                "is {}, at most {MOST_PATIENCE_SECONDS} are taken",
+                answer.patience_seconds
+            ),
         );
-    }
-    Answer {
-        reply: Reply {
-            status,
-            content_type: Some(message.content_type.clone()).filter(|name| !name.is_empty()),
-            body: Bytes::copy_from_slice(message.body.as_bytes()),
-        },
-        patience: (message.patience_seconds > 0)
-            .then(|| Duration::from_secs(message.patience_seconds.into())),
     }
 }

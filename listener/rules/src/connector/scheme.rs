@@ -1,16 +1,22 @@
-//! How a callback is proven genuine: one alternative of a connector, parsed and checked.
+//! Schemes: the ways a provider proves its callbacks genuine.
+//!
+//! Risk 36: hash, encoding and key are the definition's; nothing a sender writes chooses them.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use hookplane_proto::v1;
 
-use super::compile::Errors;
-use super::protocol::{condition, location};
-use crate::location::{Condition, Location, Piece, Template};
+use super::{Condition, Coverage, Errors};
+use crate::location::{Location, Part, Template};
 
-/// A day: no provider signs for longer.
-const MAX_TOLERANCE_SECONDS: u32 = 86_400;
 const MAX_EQUALITIES: usize = 8;
+/// The widest window, in seconds: a day.
+const MOST_TOLERANCE_SECONDS: u32 = 86_400;
+/// The longest prefix, separator or key of a signature header, in bytes.
+const MAX_FORMAT_BYTES: usize = 64;
 
-/// One way to prove a callback genuine.
+/// One scheme, compiled.
 #[derive(Debug)]
 pub(crate) struct Scheme {
     pub(crate) name: String,
@@ -18,347 +24,347 @@ pub(crate) struct Scheme {
     pub(crate) proof: Proof,
     pub(crate) timestamp: Option<SignedTime>,
     pub(crate) also: Vec<(Location, Template)>,
-    stated: Vec<Covered>,
+    pub(crate) coverage: Arc<Coverage>,
 }
 
+/// What proves it.
 #[derive(Debug)]
 pub(crate) enum Proof {
     Hmac(KeyedHash),
+    /// A plain hash whose content holds the secret.
     Digest(KeyedHash),
-    Token { location: Location, prefix: String },
-    Basic { user_parameter: Option<String> },
+    Token {
+        location: Location,
+        prefix: String,
+    },
+    Basic {
+        user_parameter: Option<String>,
+    },
     Unsigned,
 }
 
+/// A hash under a key, and where it is compared.
 #[derive(Debug)]
 pub(crate) struct KeyedHash {
-    pub(crate) hash: Hash,
+    pub(crate) hash: HashKind,
     pub(crate) content: Template,
     pub(crate) signature: Location,
+    pub(crate) prefix: String,
     pub(crate) format: Format,
-    pub(crate) encoding: Encoding,
-    pub(crate) key: Key,
+    pub(crate) encoding: TextEncoding,
+    pub(crate) key_decode: TextEncoding,
+    pub(crate) strip_prefix: String,
+    pub(crate) parameter: Option<String>,
 }
 
+/// How the signature's value is taken apart.
+#[derive(Debug, Clone)]
+pub(crate) enum Format {
+    Whole,
+    Pairs {
+        pair: String,
+        key: String,
+        signature_key: String,
+    },
+    Versioned {
+        item: String,
+        separator: String,
+        version: String,
+    },
+}
+
+/// The hash functions there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hash {
+pub(crate) enum HashKind {
     Sha1,
     Sha256,
     Sha384,
     Sha512,
 }
 
+/// How bytes are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub(crate) enum TextEncoding {
     Hex,
     Base64,
     Base64Url,
     Raw,
 }
 
-/// How the signature's text is taken apart.
-#[derive(Debug)]
-pub(crate) enum Format {
-    Plain,
-    Prefixed(String),
-    Pairs {
-        pair_separator: String,
-        key_separator: String,
-        signature_key: String,
-    },
-    Versioned {
-        item_separator: String,
-        version_separator: String,
-        version: String,
-    },
-}
-
-/// How the secret as pasted becomes the key.
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) decode: Encoding,
-    pub(crate) strip_prefix: String,
-    pub(crate) parameter: Option<String>,
-}
-
-#[derive(Debug)]
+/// Where the signed time is, and how far it may be off.
+#[derive(Debug, Clone)]
 pub(crate) struct SignedTime {
     pub(crate) location: Location,
-    pub(crate) unit: Unit,
-    pub(crate) tolerance_seconds: u32,
-    pub(crate) window: Window,
+    pub(crate) unit: v1::TimeUnit,
+    pub(crate) tolerance: Duration,
+    pub(crate) window: v1::TimeWindow,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Seconds,
-    Milliseconds,
-    Rfc3339,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Window {
-    Both,
-    Age,
-    Past,
-}
-
-/// What a connector says its signature covers.
-#[derive(Debug, PartialEq)]
-enum Covered {
-    Body,
-    At(Location),
-}
-
-impl Hash {
-    pub(super) fn of(message: v1::HashFunction) -> Option<Self> {
-        Some(match message {
-            v1::HashFunction::Sha1 => Self::Sha1,
-            v1::HashFunction::Sha256 => Self::Sha256,
-            v1::HashFunction::Sha384 => Self::Sha384,
-            v1::HashFunction::Sha512 => Self::Sha512,
-            v1::HashFunction::Unspecified => return None,
-        })
+impl HashKind {
+    pub(crate) fn of(value: i32) -> Result<Self, String> {
+        match v1::HashFunction::try_from(value) {
+            Ok(v1::HashFunction::Sha1) => Ok(Self::Sha1),
+            Ok(v1::HashFunction::Sha256) => Ok(Self::Sha256),
+            Ok(v1::HashFunction::Sha384) => Ok(Self::Sha384),
+            Ok(v1::HashFunction::Sha512) => Ok(Self::Sha512),
+            _ => Err("is missing; it is sha256, sha1, sha384 or sha512".to_owned()),
+        }
     }
 }
 
-impl Encoding {
-    pub(super) fn of(message: v1::Encoding) -> Option<Self> {
-        Some(match message {
-            v1::Encoding::Hex => Self::Hex,
-            v1::Encoding::Base64 => Self::Base64,
-            v1::Encoding::Base64url => Self::Base64Url,
-            v1::Encoding::Raw => Self::Raw,
-            v1::Encoding::Unspecified => return None,
-        })
-    }
-
-    /// As operators know it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Hex => "hex",
-            Self::Base64 => "base64",
-            Self::Base64Url => "base64url",
-            Self::Raw => "text",
+impl TextEncoding {
+    pub(crate) fn of(value: i32) -> Result<Self, String> {
+        match v1::Encoding::try_from(value) {
+            Ok(v1::Encoding::Hex) => Ok(Self::Hex),
+            Ok(v1::Encoding::Base64) => Ok(Self::Base64),
+            Ok(v1::Encoding::Base64url) => Ok(Self::Base64Url),
+            Ok(v1::Encoding::Raw) => Ok(Self::Raw),
+            _ => Err("is missing; it is hex, base64, base64url or raw".to_owned()),
         }
     }
 }
 
 impl Scheme {
-    /// Whether the signature covers what is read at this location.
-    pub(crate) fn covers(&self, location: &Location) -> bool {
-        self.implies(location) && (self.stated.is_empty() || self.states(location))
-    }
-
-    fn states(&self, location: &Location) -> bool {
-        self.stated.iter().any(|covered| match covered {
-            Covered::Body => location.needs_body(),
-            Covered::At(stated) => stated == location,
-        })
-    }
-
-    /// Told from the templates alone.
-    fn implies(&self, location: &Location) -> bool {
-        if let Location::Fixed(_) = location {
-            return true;
-        }
-        if location.needs_body() && self.covers_body() {
-            return true;
-        }
-        let Some(content) = self.content() else {
-            return false;
+    pub(crate) fn compile(
+        scheme: &v1::Scheme,
+        parameters: &[v1::ConnectorParameter],
+        at: &str,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.list.len();
+        let when = scheme
+            .when
+            .as_ref()
+            .and_then(|when| Condition::compile(when, &format!("{at}.when"), errors));
+        let timestamp = scheme
+            .timestamp
+            .as_ref()
+            .and_then(|time| signed_time(time, &format!("{at}.timestamp"), errors));
+        let also = equalities(&scheme.also, &format!("{at}.also"), errors);
+        let proof = proof(scheme, parameters, at, errors);
+        let mut compiled = Self {
+            name: scheme.name.clone(),
+            when,
+            proof: proof?,
+            timestamp,
+            also,
+            coverage: Arc::default(),
         };
-        let url = content.has(&Piece::Url);
-        match location {
-            Location::Method => content.has(&Piece::Method),
-            Location::Url => url,
-            Location::Query(_) => {
-                url || content.has(&Piece::Query)
-                    || content.has(&Piece::PathAndQuery)
-                    || content.has(&Piece::At(location.clone()))
-            }
-            Location::Form(_) => {
-                content.has(&Piece::SortedFormParams) || content.has(&Piece::At(location.clone()))
-            }
-            Location::FormJson(..) => content.has(&Piece::SortedFormParams),
+        compiled.coverage = Arc::new(Coverage::of(&compiled));
+        compiled.check(scheme, at, errors);
+        (errors.list.len() == before).then_some(compiled)
+    }
+
+    /// What the parts must be to each other.
+    fn check(&self, scheme: &v1::Scheme, at: &str, errors: &mut Errors) {
+        for (index, stated) in scheme.covers.iter().enumerate() {
+            errors.take(format!("{at}.covers[{index}]"), self.coverage.check(stated));
+        }
+        let kind = match &self.proof {
+            Proof::Hmac(_) => "hmac",
+            Proof::Digest(_) => "digest",
             _ => {
-                content.has(&Piece::At(location.clone()))
-                    || (content.has(&Piece::Timestamp)
-                        && self
-                            .timestamp
-                            .as_ref()
-                            .is_some_and(|time| time.location == *location))
+                if scheme.timestamp.is_some() {
+                    errors.add(
+                        format!("{at}.timestamp"),
+                        "proves nothing here: only hmac and digest sign a time",
+                    );
+                }
+                return;
             }
-        }
-    }
-
-    /// Whether every byte of the body is covered.
-    pub(crate) fn covers_body(&self) -> bool {
-        let Some(content) = self.content() else {
-            return false;
         };
-        let by_content = content.has(&Piece::Body) || content.has(&Piece::BodySha256Hex);
-        // The body's hash in a place that is itself signed.
-        by_content
-            || self.also.iter().any(|(location, template)| {
-                template.has(&Piece::BodySha256Hex)
-                    && match location {
-                        Location::Query(_) => content.has(&Piece::Url),
-                        other => content.has(&Piece::At(other.clone())),
-                    }
-            })
-    }
-
-    fn content(&self) -> Option<&Template> {
-        match &self.proof {
-            Proof::Hmac(keyed) | Proof::Digest(keyed) => Some(&keyed.content),
-            _ => None,
-        }
-    }
-
-    /// Whether it needs one of the group's signature secrets.
-    pub(crate) fn needs_secret(&self) -> bool {
-        match &self.proof {
-            Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.key.parameter.is_none(),
-            Proof::Token { .. } | Proof::Basic { .. } => true,
-            Proof::Unsigned => false,
-        }
-    }
-
-    /// Where its credential travels.
-    pub(crate) fn credential(&self) -> Option<&Location> {
-        match &self.proof {
-            Proof::Hmac(keyed) | Proof::Digest(keyed) => Some(&keyed.signature),
-            Proof::Token { location, .. } => Some(location),
-            Proof::Basic { .. } | Proof::Unsigned => None,
-        }
-    }
-}
-
-pub(super) fn compile(
-    message: &v1::Scheme,
-    at: &str,
-    parameters: &[v1::ConnectorParameter],
-    errors: &mut Errors,
-) -> Option<Scheme> {
-    let when = condition(message.when.as_ref(), at, errors);
-    let proof = proof(message, at, parameters, errors);
-    let timestamp = message
-        .timestamp
-        .as_ref()
-        .and_then(|time| signed_time(time, &format!("{at}.timestamp"), errors));
-    if message.also.len() > MAX_EQUALITIES {
-        errors.add(format!("{at}.also"), format!("more than {MAX_EQUALITIES}"));
-    }
-    let mut also = Vec::new();
-    for (index, equality) in message.also.iter().enumerate() {
-        let at = format!("{at}.also[{index}]");
-        let place = location(&equality.location, &format!("{at}.location"), errors);
-        let equals = errors.take(&format!("{at}.equals"), Template::parse(&equality.equals));
-        also.extend(place.zip(equals));
-    }
-    let mut stated = Vec::new();
-    for (index, text) in message.covers.iter().enumerate() {
-        if text == "body" {
-            stated.push(Covered::Body);
-        } else {
-            stated
-                .extend(location(text, &format!("{at}.covers[{index}]"), errors).map(Covered::At));
-        }
-    }
-    let scheme = Scheme {
-        name: message.name.clone(),
-        when,
-        proof: proof?,
-        timestamp,
-        also,
-        stated,
-    };
-    for (index, covered) in scheme.stated.iter().enumerate() {
-        let implied = match covered {
-            Covered::Body => scheme.covers_body(),
-            Covered::At(location) => scheme.implies(location),
+        let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &self.proof else {
+            return;
         };
-        if !implied {
+        let content = format!("{at}.{kind}.content");
+        match (&self.proof, keyed.content.has(&Part::Secret)) {
+            (Proof::Hmac(_), true) => errors.add(
+                &content,
+                "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
+            ),
+            (Proof::Digest(_), false) => errors.add(
+                &content,
+                "must hold {secret}: a plain hash of anything else can be made by anybody",
+            ),
+            _ => {}
+        }
+        if self.coverage.is_empty() {
             errors.add(
-                format!("{at}.covers[{index}]"),
-                "is not part of what is signed",
+                &content,
+                "signs nothing of the request, so that one signature would fit them all",
+            );
+        }
+        if keyed.content.has(&Part::Timestamp) && scheme.timestamp.is_none() {
+            errors.add(
+                &content,
+                "holds {timestamp}; say under `timestamp` where it is",
+            );
+        }
+        if let Some(time) = &self.timestamp
+            && !self.coverage.covers(&time.location)
+        {
+            errors.add(
+                format!("{at}.timestamp.location"),
+                "is not covered by the content, so that anybody could write a new time; put {timestamp} into the content",
+            );
+        }
+        let has_pairs = matches!(keyed.format, Format::Pairs { .. });
+        let uses_sig = |template: &Template| {
+            template
+                .parts
+                .iter()
+                .any(|part| matches!(part, Part::At(Location::Sig(_))))
+        };
+        let time_in_sig = self
+            .timestamp
+            .as_ref()
+            .is_some_and(|time| matches!(time.location, Location::Sig(_)));
+        if !has_pairs && (uses_sig(&keyed.content) || time_in_sig) {
+            errors.add(
+                format!("{at}.{kind}.format.pairs"),
+                "is missing, and `sig:` reads one of its pairs",
             );
         }
     }
-    if let Some(content) = scheme.content()
-        && content.has(&Piece::Timestamp)
-        && scheme.timestamp.is_none()
-    {
-        errors.add(
-            format!("{at}.timestamp"),
-            "is missing: the content has {timestamp}",
-        );
-    }
-    Some(scheme)
 }
 
 fn proof(
-    message: &v1::Scheme,
-    at: &str,
+    scheme: &v1::Scheme,
     parameters: &[v1::ConnectorParameter],
+    at: &str,
     errors: &mut Errors,
 ) -> Option<Proof> {
-    let set = [
-        message.hmac.is_some(),
-        message.digest.is_some(),
-        message.token.is_some(),
-        message.basic.is_some(),
-        message.unsigned.is_some(),
-    ];
-    if set.into_iter().filter(|is_set| *is_set).count() != 1 {
+    match (
+        &scheme.hmac,
+        &scheme.digest,
+        &scheme.token,
+        &scheme.basic,
+        &scheme.unsigned,
+    ) {
+        (Some(keyed), None, None, None, None) => {
+            keyed_hash(keyed, parameters, &format!("{at}.hmac"), errors).map(Proof::Hmac)
+        }
+        (None, Some(keyed), None, None, None) => {
+            keyed_hash(keyed, parameters, &format!("{at}.digest"), errors).map(Proof::Digest)
+        }
+        (None, None, Some(token), None, None) => {
+            let location =
+                credential_location(&token.location, &format!("{at}.token.location"), errors)?;
+            Some(Proof::Token {
+                location,
+                prefix: token.prefix.clone(),
+            })
+        }
+        (None, None, None, Some(basic), None) => {
+            let parameter = &basic.user_parameter;
+            known_parameter(
+                parameter,
+                parameters,
+                &format!("{at}.basic.userParameter"),
+                errors,
+            );
+            Some(Proof::Basic {
+                user_parameter: (!parameter.is_empty()).then(|| parameter.clone()),
+            })
+        }
+        (None, None, None, None, Some(_)) => Some(Proof::Unsigned),
+        _ => {
+            errors.add(
+                at,
+                "needs exactly one of `hmac`, `digest`, `token`, `basic` and `unsigned`",
+            );
+            None
+        }
+    }
+}
+
+fn keyed_hash(
+    keyed: &v1::KeyedHash,
+    parameters: &[v1::ConnectorParameter],
+    at: &str,
+    errors: &mut Errors,
+) -> Option<KeyedHash> {
+    let hash = errors.take(format!("{at}.hash"), HashKind::of(keyed.hash));
+    let content = errors.take(format!("{at}.content"), Template::parse(&keyed.content));
+    let signature = credential_location(&keyed.signature, &format!("{at}.signature"), errors);
+    let encoding = errors.take(format!("{at}.encoding"), TextEncoding::of(keyed.encoding));
+    if encoding == Some(TextEncoding::Raw) {
         errors.add(
-            at,
-            "takes exactly one of hmac, digest, token, basic and unsigned",
+            format!("{at}.encoding"),
+            "of a signature is hex, base64 or base64url",
         );
-        return None;
     }
-    if let Some(keyed) = &message.hmac {
-        let at = format!("{at}.hmac");
-        let keyed = keyed_hash(keyed, &at, parameters, errors)?;
-        if keyed.content.has(&Piece::Secret) {
+    let key = keyed.key.clone().unwrap_or_default();
+    let key_decode = TextEncoding::of(key.decode).unwrap_or(TextEncoding::Raw);
+    known_parameter(
+        &key.parameter,
+        parameters,
+        &format!("{at}.key.parameter"),
+        errors,
+    );
+    let form = keyed.format.clone().unwrap_or_default();
+    let format = format(&form, &format!("{at}.format"), errors);
+    Some(KeyedHash {
+        hash: hash?,
+        content: content?,
+        signature: signature?,
+        prefix: form.prefix.clone(),
+        format: format?,
+        encoding: encoding?,
+        key_decode,
+        strip_prefix: key.strip_prefix.clone(),
+        parameter: (!key.parameter.is_empty()).then_some(key.parameter),
+    })
+}
+
+fn format(format: &v1::SignatureFormat, at: &str, errors: &mut Errors) -> Option<Format> {
+    let mut short = |field: &str, text: &str| {
+        if text.is_empty() || text.len() > MAX_FORMAT_BYTES {
             errors.add(
-                format!("{at}.content"),
-                "has {secret}: an hmac is keyed with it, only a digest holds it",
+                format!("{at}.{field}"),
+                format!("must be a text of 1 to {MAX_FORMAT_BYTES} bytes"),
             );
         }
-        return Some(Proof::Hmac(keyed));
-    }
-    if let Some(keyed) = &message.digest {
-        let at = format!("{at}.digest");
-        let keyed = keyed_hash(keyed, &at, parameters, errors)?;
-        if !keyed.content.has(&Piece::Secret) {
+        text.to_owned()
+    };
+    match (&format.pairs, &format.versioned) {
+        (None, None) => Some(Format::Whole),
+        (Some(pairs), None) => Some(Format::Pairs {
+            pair: short("pairs.pairSeparator", &pairs.pair_separator),
+            key: short("pairs.keySeparator", &pairs.key_separator),
+            signature_key: short("pairs.signatureKey", &pairs.signature_key),
+        }),
+        (None, Some(versioned)) => Some(Format::Versioned {
+            item: short("versioned.itemSeparator", &versioned.item_separator),
+            separator: short("versioned.versionSeparator", &versioned.version_separator),
+            version: short("versioned.version", &versioned.version),
+        }),
+        (Some(_), Some(_)) => {
             errors.add(
-                format!("{at}.content"),
-                "lacks {secret}: without it anybody can make the digest",
+                at,
+                "has both `pairs` and `versioned`; a header is taken apart one way",
             );
+            None
         }
-        return Some(Proof::Digest(keyed));
     }
-    if let Some(token) = &message.token {
-        return Some(Proof::Token {
-            location: location(&token.location, &format!("{at}.token.location"), errors)?,
-            prefix: token.prefix.clone(),
-        });
+}
+
+/// Where a credential may be. In the body it would be kept and handed on with the event, unless the sender means it so.
+fn credential_location(text: &str, at: &str, errors: &mut Errors) -> Option<Location> {
+    match errors.take(at, Location::parse(text))? {
+        Location::Sig(_)
+        | Location::Method
+        | Location::Url
+        | Location::Fixed(_)
+        | Location::Item(_) => {
+            errors.add(
+                at,
+                "must be in a header, the query, a form field or the JSON body",
+            );
+            None
+        }
+        location => Some(location),
     }
-    if let Some(basic) = &message.basic {
-        let name = basic.user_parameter.clone();
-        known_parameter(
-            &name,
-            parameters,
-            &format!("{at}.basic.userParameter"),
-            errors,
-        );
-        return Some(Proof::Basic {
-            user_parameter: Some(name).filter(|name| !name.is_empty()),
-        });
-    }
-    Some(Proof::Unsigned)
 }
 
 fn known_parameter(
@@ -368,130 +374,62 @@ fn known_parameter(
     errors: &mut Errors,
 ) {
     if !name.is_empty() && !parameters.iter().any(|parameter| parameter.name == name) {
-        errors.add(
-            at,
-            format!("`{name}` is no parameter: declare it under spec.parameters"),
-        );
+        errors.add(at, format!("`{name}` is none of spec.parameters"));
     }
 }
 
-fn keyed_hash(
-    message: &v1::KeyedHash,
-    at: &str,
-    parameters: &[v1::ConnectorParameter],
-    errors: &mut Errors,
-) -> Option<KeyedHash> {
-    let hash = Hash::of(message.hash());
-    let encoding = Encoding::of(message.encoding());
-    if hash.is_none() {
-        errors.add(format!("{at}.hash"), "is missing");
-    }
-    if encoding.is_none() {
-        errors.add(format!("{at}.encoding"), "is missing");
-    }
-    let content = errors.take(&format!("{at}.content"), Template::parse(&message.content));
-    if message.content.is_empty() {
-        errors.add(
-            format!("{at}.content"),
-            "is missing: say what is signed, as in {body}",
-        );
-    }
-    let signature = location(&message.signature, &format!("{at}.signature"), errors);
-    let default = v1::Key::default();
-    let key = message.key.as_ref().unwrap_or(&default);
-    let decode = Encoding::of(key.decode()).unwrap_or(Encoding::Raw);
-    known_parameter(
-        &key.parameter,
-        parameters,
-        &format!("{at}.key.parameter"),
-        errors,
-    );
-    let format = format(message.format.as_ref(), &format!("{at}.format"), errors);
-    Some(KeyedHash {
-        hash: hash?,
-        content: content?,
-        signature: signature?,
-        format: format?,
-        encoding: encoding?,
-        key: Key {
-            decode,
-            strip_prefix: key.strip_prefix.clone(),
-            parameter: Some(key.parameter.clone()).filter(|name| !name.is_empty()),
-        },
-    })
-}
-
-fn format(message: Option<&v1::SignatureFormat>, at: &str, errors: &mut Errors) -> Option<Format> {
-    let Some(message) = message else {
-        return Some(Format::Plain);
-    };
-    let mut needs = |name: &str, text: &str| {
-        if text.is_empty() {
-            errors.add(format!("{at}.{name}"), "is missing");
-        }
-    };
-    match (message.prefix.as_str(), &message.pairs, &message.versioned) {
-        ("", None, None) => Some(Format::Plain),
-        (prefix, None, None) => Some(Format::Prefixed(prefix.to_owned())),
-        ("", Some(pairs), None) => {
-            needs("pairs.pairSeparator", &pairs.pair_separator);
-            needs("pairs.keySeparator", &pairs.key_separator);
-            needs("pairs.signatureKey", &pairs.signature_key);
-            Some(Format::Pairs {
-                pair_separator: pairs.pair_separator.clone(),
-                key_separator: pairs.key_separator.clone(),
-                signature_key: pairs.signature_key.clone(),
-            })
-        }
-        ("", None, Some(versioned)) => {
-            needs("versioned.itemSeparator", &versioned.item_separator);
-            needs("versioned.versionSeparator", &versioned.version_separator);
-            needs("versioned.version", &versioned.version);
-            Some(Format::Versioned {
-                item_separator: versioned.item_separator.clone(),
-                version_separator: versioned.version_separator.clone(),
-                version: versioned.version.clone(),
-            })
-        }
-        _ => {
-            errors.add(at, "takes one of prefix, pairs and versioned");
-            None
-        }
-    }
-}
-
-fn signed_time(message: &v1::SignedTime, at: &str, errors: &mut Errors) -> Option<SignedTime> {
-    let unit = match message.unit() {
-        v1::TimeUnit::Seconds => Some(Unit::Seconds),
-        v1::TimeUnit::Milliseconds => Some(Unit::Milliseconds),
-        v1::TimeUnit::Rfc3339 => Some(Unit::Rfc3339),
-        v1::TimeUnit::Unspecified => None,
-    };
-    let window = match message.window() {
-        v1::TimeWindow::Both => Some(Window::Both),
-        v1::TimeWindow::Age => Some(Window::Age),
-        v1::TimeWindow::Past => Some(Window::Past),
-        v1::TimeWindow::Unspecified => None,
-    };
-    if unit.is_none() {
+fn signed_time(time: &v1::SignedTime, at: &str, errors: &mut Errors) -> Option<SignedTime> {
+    let location = errors.take(format!("{at}.location"), Location::parse(&time.location));
+    let unit = v1::TimeUnit::try_from(time.unit).unwrap_or_default();
+    if unit == v1::TimeUnit::Unspecified {
         errors.add(
             format!("{at}.unit"),
-            "is missing: seconds, milliseconds or rfc3339",
+            "is missing; it is seconds, milliseconds or rfc3339",
         );
     }
-    if window.is_none() {
-        errors.add(format!("{at}.window"), "is missing: both, age or past");
+    let window = v1::TimeWindow::try_from(time.window).unwrap_or_default();
+    if window == v1::TimeWindow::Unspecified {
+        errors.add(
+            format!("{at}.window"),
+            "is missing; it is both, age or past",
+        );
     }
-    if message.tolerance_seconds == 0 || message.tolerance_seconds > MAX_TOLERANCE_SECONDS {
+    if time.tolerance_seconds == 0 || time.tolerance_seconds > MOST_TOLERANCE_SECONDS {
         errors.add(
             format!("{at}.toleranceSeconds"),
-            format!("is 1 to {MAX_TOLERANCE_SECONDS}"),
+            format!("must be from 1 to {MOST_TOLERANCE_SECONDS}"),
         );
     }
     Some(SignedTime {
-        location: location(&message.location, &format!("{at}.location"), errors)?,
-        unit: unit?,
-        tolerance_seconds: message.tolerance_seconds,
-        window: window?,
+        location: location?,
+        unit,
+        tolerance: Duration::from_secs(time.tolerance_seconds.into()),
+        window,
     })
+}
+
+fn equalities(list: &[v1::Equality], at: &str, errors: &mut Errors) -> Vec<(Location, Template)> {
+    errors.at_most(at, list.len(), MAX_EQUALITIES, "equalities");
+    list.iter()
+        .take(MAX_EQUALITIES)
+        .enumerate()
+        .filter_map(|(index, equality)| {
+            let at = format!("{at}[{index}]");
+            let location = errors.take(
+                format!("{at}.location"),
+                Location::parse(&equality.location),
+            );
+            let template = errors.take(format!("{at}.equals"), Template::parse(&equality.equals));
+            if template
+                .as_ref()
+                .is_some_and(|template| template.has(&Part::Secret))
+            {
+                errors.add(
+                    format!("{at}.equals"),
+                    "may not hold {secret}; a shared secret is a `token`",
+                );
+            }
+            Some((location?, template?))
+        })
+        .collect()
 }

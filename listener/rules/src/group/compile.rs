@@ -1,294 +1,369 @@
-//! A group's configuration, checked and made ready.
+//! From a group as stored, its secrets opened, to one that serves. Fails closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use super::{DEFAULT_MAX_BODY_BYTES, DEFAULT_PATIENCE, Group, Webhook};
-use crate::FieldError;
-use crate::callback::Reply;
-use crate::connector::{Connector, Errors, Function, MAX_BODY_BYTES, Proof};
-use crate::location::url_variants;
-use crate::verify::{Keyring, Secret, decode_key};
+use super::{Credentials, Group, KeyedScheme, Webhook};
+use crate::connector::{
+    Errors, Function, HashKind, Proof, Scheme, TextEncoding, check_limit, event_name_problem,
+    is_name, not_a_name,
+};
+use crate::request::Decoding;
+use crate::verify::keys::{Secret, fingerprint};
+use crate::verify::url;
+use crate::{Connector, FieldError};
 
 const MAX_SECRETS: usize = 8;
-const MAX_SECRET_BYTES: usize = 4_096;
-const MAX_PARAMETER_BYTES: usize = 8_192;
-const MAX_REGISTERED: usize = 2_000;
-const MAX_EXTERNAL_ID_BYTES: usize = 512;
-const MAX_DISPLAY_NAME_CHARS: usize = 200;
-const MAX_DEDUP_WINDOW_DAYS: u32 = 90;
+/// The longest secret or parameter, in bytes.
+const MAX_VALUE_BYTES: usize = 8_192;
+const MAX_REGISTERED: usize = 1_000;
+/// The longest display name or external id, in bytes.
+const MAX_TEXT_BYTES: usize = 256;
+/// The widest window in which resends are recognised, in days.
+const MOST_DEDUP_DAYS: u32 = 90;
 
-pub(super) fn group(
-    message: &v1::WebhookGroup,
-    connector: Arc<Connector>,
+pub(super) fn compile(
+    group: &v1::WebhookGroup,
+    connector: &Connector,
     webhooks: Vec<Arc<Webhook>>,
 ) -> Result<Group, Vec<FieldError>> {
-    let mut errors = Errors::new();
-    let default = v1::WebhookGroupSpec::default();
-    let spec = message.spec.as_ref().unwrap_or(&default);
-    let metadata = message.metadata.clone().unwrap_or_default();
-    let Some(index) = connector
-        .functions
-        .iter()
-        .position(|function| spec.function.is_empty() || function.name == spec.function)
-    else {
+    let mut errors = Errors::default();
+    let metadata = group.metadata.clone().unwrap_or_default();
+    for (field, name) in [
+        ("metadata.name", &metadata.name),
+        ("metadata.org", &metadata.org),
+    ] {
+        if !is_name(name) {
+            errors.add(field, not_a_name(name));
+        }
+    }
+    let Some(spec) = &group.spec else {
+        errors.add("spec", "is missing");
+        return Err(errors.list);
+    };
+    let Some(function) = connector.function(&spec.function) else {
         errors.add(
             "spec.function",
             format!(
-                "`{}` is no function of connector `{}`; there are {}",
-                spec.function,
+                "connector `{}` has no function `{}`; it has {}",
                 connector.name,
+                spec.function,
                 connector.function_names()
             ),
         );
-        return errors.finish(None);
+        return Err(errors.list);
     };
-    let function = &connector.functions[index];
-    bounds(spec, &mut errors);
-    let parameters = parameters(spec, &connector, &mut errors);
-    let takes_unsigned = takes_unsigned(spec, function, &mut errors);
-    let keyrings = keyrings(spec, function, &parameters, &mut errors);
-    registered(spec, function, &mut errors);
-    let url = message
-        .status
-        .as_ref()
-        .map(|status| status.callback_url.clone())
-        .unwrap_or_default();
-    let answer = function.protocol.answer.as_ref();
-    let compiled = Group {
+    check_texts(spec, &mut errors);
+    check_events(spec, connector, function, &mut errors);
+    let parameters = parameters(spec, connector, &mut errors);
+    let secrets = secrets(spec, &mut errors);
+    let keyed = keys(spec, function, &secrets, &parameters, &mut errors);
+    let status = group.status.clone().unwrap_or_default();
+    let retiring: Vec<&str> = status
+        .retiring_urls
+        .iter()
+        .map(|one| one.url.as_str())
+        .collect();
+    let own_limit = spec
+        .max_body_bytes
+        .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
+    let max_body_bytes = own_limit.unwrap_or(function.protocol.max_body_bytes);
+    if !errors.list.is_empty() {
+        return Err(errors.list);
+    }
+    let secret_parameters = connector
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.secret)
+        .filter_map(|parameter| parameters.get(&parameter.name));
+    let credentials = Credentials::new(
+        &function.protocol.schemes,
+        secrets
+            .iter()
+            .map(Secret::text)
+            .chain(secret_parameters.map(String::as_str)),
+    );
+    let has_keys_in_parameters = function
+        .protocol
+        .schemes
+        .iter()
+        .zip(&keyed)
+        .any(|(scheme, keyed)| key_parameter(scheme).is_some() && !keyed.keys.is_empty());
+    Ok(Group {
         uid: metadata.uid,
         org: metadata.org,
         name: metadata.name,
-        function: index,
-        urls: url_variants(&url),
-        external_id: Some(spec.external_id.clone()).filter(|id| !id.is_empty()),
-        parameters,
-        keyrings,
-        takes_unsigned,
+        has_secret: !secrets.is_empty() || has_keys_in_parameters,
+        first_secret: secrets.into_iter().next(),
+        keyed,
+        accept_unsigned: spec.accept_unsigned,
+        external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),
         registered: spec.registered_events.clone(),
         webhooks,
         capture_unmatched: spec.capture_unmatched,
-        max_body_bytes: spec
-            .max_body_bytes
-            .or(function.protocol.max_body_bytes)
-            .unwrap_or(DEFAULT_MAX_BODY_BYTES),
-        rate_limit: Some(spec.rate_limit_per_second).filter(|rate| *rate > 0),
-        success: answer.map_or_else(
-            || Reply {
-                status: 200,
-                content_type: None,
-                body: bytes::Bytes::new(),
-            },
-            |answer| answer.reply.clone(),
-        ),
-        patience: answer
-            .and_then(|answer| answer.patience)
-            .unwrap_or(DEFAULT_PATIENCE),
-        connector,
-    };
-    errors.finish(Some(compiled))
+        urls: url::candidates(&status.callback_url, &retiring),
+        callback_url: status.callback_url,
+        decoding: Arc::new(Decoding {
+            json_form_field: function.protocol.extraction.json_form_field.clone(),
+            max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+        }),
+        credentials,
+        max_body_bytes,
+        rate_limit: (spec.rate_limit_per_second > 0).then_some(spec.rate_limit_per_second),
+        function: function.clone(),
+    })
 }
 
-fn bounds(spec: &v1::WebhookGroupSpec, errors: &mut Errors) {
-    if spec.display_name.chars().count() > MAX_DISPLAY_NAME_CHARS {
-        errors.add(
-            "spec.displayName",
-            format!("is longer than {MAX_DISPLAY_NAME_CHARS} characters"),
-        );
+fn check_texts(spec: &v1::WebhookGroupSpec, errors: &mut Errors) {
+    for (field, text) in [
+        ("spec.displayName", &spec.display_name),
+        ("spec.externalId", &spec.external_id),
+    ] {
+        if text.len() > MAX_TEXT_BYTES {
+            errors.add(
+                field,
+                format!(
+                    "is {} bytes long, at most {MAX_TEXT_BYTES} are taken",
+                    text.len()
+                ),
+            );
+        }
     }
-    if spec.external_id.len() > MAX_EXTERNAL_ID_BYTES {
-        errors.add(
-            "spec.externalId",
-            format!("is longer than {MAX_EXTERNAL_ID_BYTES} bytes"),
-        );
+    if !spec.pool.is_empty() && !is_name(&spec.pool) {
+        errors.add("spec.pool", not_a_name(&spec.pool));
     }
-    if spec
-        .max_body_bytes
-        .is_some_and(|bytes| bytes == 0 || bytes > MAX_BODY_BYTES)
-    {
-        errors.add("spec.maxBodyBytes", format!("is 1 to {MAX_BODY_BYTES}"));
-    }
-    if spec.dedup_window_days > MAX_DEDUP_WINDOW_DAYS {
+    if spec.dedup_window_days > MOST_DEDUP_DAYS {
         errors.add(
             "spec.dedupWindowDays",
-            format!("is at most {MAX_DEDUP_WINDOW_DAYS}"),
+            format!(
+                "is {}, at most {MOST_DEDUP_DAYS} are taken",
+                spec.dedup_window_days
+            ),
         );
     }
 }
 
-/// The parameters with the connector's defaults, each known, the required ones there.
+fn check_events(
+    spec: &v1::WebhookGroupSpec,
+    connector: &Connector,
+    function: &Function,
+    errors: &mut Errors,
+) {
+    let list = &spec.registered_events;
+    errors.at_most(
+        "spec.registeredEvents",
+        list.len(),
+        MAX_REGISTERED,
+        "events",
+    );
+    for (index, name) in list.iter().take(MAX_REGISTERED).enumerate() {
+        let at = format!("spec.registeredEvents[{index}]");
+        if let Some(problem) = event_name_problem(name) {
+            errors.add(at, problem);
+        } else if name != "*" && !function.knows(name) {
+            errors.add(
+                at,
+                format!(
+                    "`{name}` is no event of function `{}` of connector `{}`; `hookplane get functions {}` lists them",
+                    function.name, connector.name, connector.name
+                ),
+            );
+        }
+    }
+}
+
 fn parameters(
     spec: &v1::WebhookGroupSpec,
     connector: &Connector,
     errors: &mut Errors,
 ) -> BTreeMap<String, String> {
-    let mut parameters = spec.parameters.clone();
     for (name, value) in &spec.parameters {
         let at = format!("spec.parameters.{name}");
         if !connector
             .parameters
             .iter()
-            .any(|declared| declared.name == *name)
+            .any(|parameter| parameter.name == *name)
         {
             let known: Vec<&str> = connector
                 .parameters
                 .iter()
-                .map(|declared| declared.name.as_str())
+                .map(|p| p.name.as_str())
                 .collect();
             let known = if known.is_empty() {
-                "it has none".to_owned()
+                "none".to_owned()
             } else {
-                format!("it has {}", known.join(", "))
+                known.join(", ")
             };
             errors.add(
                 at,
                 format!(
-                    "connector `{}` has no such parameter; {known}",
+                    "connector `{}` has no such parameter; it has {known}",
                     connector.name
                 ),
             );
-        } else if value.len() > MAX_PARAMETER_BYTES {
-            errors.add(at, format!("is longer than {MAX_PARAMETER_BYTES} bytes"));
+        } else if value.len() > MAX_VALUE_BYTES {
+            errors.add(at, format!("is longer than {MAX_VALUE_BYTES} bytes"));
         }
     }
-    for declared in &connector.parameters {
-        let value = parameters.entry(declared.name.clone()).or_default();
-        if value.is_empty() {
-            value.clone_from(&declared.default_value);
-        }
-        if value.is_empty() && declared.required {
+    let mut all = BTreeMap::new();
+    for parameter in &connector.parameters {
+        let value = spec
+            .parameters
+            .get(&parameter.name)
+            .filter(|value| !value.is_empty())
+            .unwrap_or(&parameter.default_value);
+        if !value.is_empty() {
+            all.insert(parameter.name.clone(), value.clone());
+        } else if parameter.required {
             errors.add(
-                format!("spec.parameters.{}", declared.name),
-                format!("is missing: connector `{}` needs it", connector.name),
+                format!("spec.parameters.{}", parameter.name),
+                format!(
+                    "is missing; connector `{}` can't do without it",
+                    connector.name
+                ),
             );
         }
     }
-    parameters
+    all
 }
 
-/// Whether nothing has to prove a callback. Risk 33: where something should and can't, that is an error.
-fn takes_unsigned(spec: &v1::WebhookGroupSpec, function: &Function, errors: &mut Errors) -> bool {
-    let signs_nothing = function
-        .protocol
-        .schemes
-        .iter()
-        .any(|scheme| matches!(scheme.proof, Proof::Unsigned));
-    if signs_nothing && !spec.accept_unsigned {
-        errors.add(
-            "spec.acceptUnsigned",
-            "the provider signs nothing: set it to true to let the callback URL be the credential",
-        );
-    }
-    let needs_secret = function
-        .protocol
-        .schemes
-        .iter()
-        .any(|scheme| scheme.needs_secret());
-    if needs_secret && spec.signature_secrets.is_empty() && !spec.accept_unsigned {
-        errors.add(
-            "spec.signatureSecrets",
-            "is missing: without the provider's signature secret nothing can be verified",
-        );
-    }
-    let keyed_by_parameter = function.protocol.schemes.iter().any(|scheme| {
-        matches!(&scheme.proof, Proof::Hmac(keyed) | Proof::Digest(keyed) if keyed.key.parameter.is_some())
-    });
-    spec.accept_unsigned && spec.signature_secrets.is_empty() && !keyed_by_parameter
-}
-
-fn keyrings(
-    spec: &v1::WebhookGroupSpec,
-    function: &Function,
-    parameters: &BTreeMap<String, String>,
-    errors: &mut Errors,
-) -> Vec<Keyring> {
-    if spec.signature_secrets.len() > MAX_SECRETS {
-        errors.add("spec.signatureSecrets", format!("more than {MAX_SECRETS}"));
-    }
+fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
+    let list = &spec.signature_secrets;
+    errors.at_most("spec.signatureSecrets", list.len(), MAX_SECRETS, "secrets");
     let mut names = BTreeSet::new();
-    for (index, secret) in spec.signature_secrets.iter().enumerate() {
+    let mut secrets = Vec::new();
+    for (index, secret) in list.iter().take(MAX_SECRETS).enumerate() {
         let at = format!("spec.signatureSecrets[{index}]");
-        if secret.value.is_empty() || secret.value.len() > MAX_SECRET_BYTES {
+        let name = match secret.name.as_str() {
+            "" => format!("secret-{}", index + 1),
+            name => name.to_owned(),
+        };
+        if !is_name(&name) {
+            errors.add(format!("{at}.name"), not_a_name(&name));
+        }
+        if !names.insert(name.clone()) {
+            errors.add(format!("{at}.name"), format!("`{name}` is there twice"));
+        }
+        if secret.value.is_empty() {
+            errors.add(format!("{at}.value"), "is empty; a secret has a value");
+        } else if secret.value.len() > MAX_VALUE_BYTES {
             errors.add(
                 format!("{at}.value"),
-                format!("is 1 to {MAX_SECRET_BYTES} bytes"),
+                format!("is longer than {MAX_VALUE_BYTES} bytes"),
             );
-        }
-        if !names.insert(secret_name(index, secret)) {
-            errors.add(
-                format!("{at}.name"),
-                format!("`{}` is there twice", secret.name),
-            );
+        } else {
+            secrets.push(Secret::new(&name, &secret.value));
         }
     }
-    let mut keyrings = Vec::new();
-    for scheme in &function.protocol.schemes {
-        let mut keyring = Keyring::default();
-        let (hash, key) = match &scheme.proof {
-            Proof::Hmac(keyed) => (Some(keyed.hash), Some(&keyed.key)),
-            Proof::Digest(keyed) => (None, Some(&keyed.key)),
-            _ => (None, None),
+    secrets
+}
+
+/// The group's parameter that is this scheme's key instead of the signature secrets.
+fn key_parameter(scheme: &Scheme) -> Option<&str> {
+    match &scheme.proof {
+        Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.parameter.as_deref(),
+        Proof::Token { .. } | Proof::Basic { .. } | Proof::Unsigned => None,
+    }
+}
+
+fn keys(
+    spec: &v1::WebhookGroupSpec,
+    function: &Function,
+    secrets: &[Secret],
+    parameters: &BTreeMap<String, String>,
+    errors: &mut Errors,
+) -> Vec<KeyedScheme> {
+    let schemes = &function.protocol.schemes;
+    let signs = |scheme: &Scheme| !matches!(scheme.proof, Proof::Unsigned);
+    let uses_secrets = |scheme: &Scheme| signs(scheme) && key_parameter(scheme).is_none();
+    if schemes.iter().any(uses_secrets)
+        && secrets.is_empty()
+        && spec.signature_secrets.is_empty()
+        && !spec.accept_unsigned
+    {
+        errors.add(
+            "spec.signatureSecrets",
+            "is empty, so that nothing could be proven genuine; add the provider's signature secret",
+        );
+    }
+    if !schemes.iter().any(signs) && !spec.accept_unsigned {
+        errors.add(
+            "spec.acceptUnsigned",
+            "must be true: the provider signs nothing, and the callback URL is then the only credential",
+        );
+    }
+    if !schemes.iter().any(uses_secrets) && !secrets.is_empty() {
+        errors.add(
+            "spec.signatureSecrets",
+            "is of no use here: the connector doesn't check any; leave it out",
+        );
+    }
+    // A secret need not fit every scheme (a token isn't base64), but one that fits none is a mistake.
+    let mut fits = vec![None; secrets.len()];
+    let mut all = Vec::new();
+    for scheme in schemes {
+        let mut keyed = KeyedScheme::default();
+        let (strip, decode, hmac) = match &scheme.proof {
+            Proof::Hmac(hash) => (hash.strip_prefix.as_str(), hash.key_decode, Some(hash.hash)),
+            Proof::Digest(hash) => (
+                hash.strip_prefix.as_str(),
+                hash.key_decode,
+                None::<HashKind>,
+            ),
+            Proof::Token { .. } | Proof::Basic { .. } => ("", TextEncoding::Raw, None),
+            Proof::Unsigned => {
+                all.push(keyed);
+                continue;
+            }
         };
-        if let Some((key, name)) = key.and_then(|key| Some((key, key.parameter.as_ref()?))) {
-            let value = parameters.get(name).map(String::as_str).unwrap_or_default();
-            match decode_key(key, value) {
-                Ok(bytes) => keyring.secrets.push(Secret::new(name, bytes, hash)),
-                Err(message) => errors.add(format!("spec.parameters.{name}"), message),
+        if let Proof::Basic {
+            user_parameter: Some(name),
+        } = &scheme.proof
+        {
+            match parameters.get(name) {
+                Some(user) => {
+                    keyed.user = Some(fingerprint(user.as_bytes()));
+                    keyed.user_name.clone_from(user);
+                }
+                None => errors.add(
+                    format!("spec.parameters.{name}"),
+                    "is missing; it is the user name that the provider sends",
+                ),
+            }
+        }
+        if let Some(name) = key_parameter(scheme) {
+            let at = format!("spec.parameters.{name}");
+            match parameters.get(name) {
+                Some(value) => keyed
+                    .keys
+                    .extend(errors.take(at, Secret::new(name, value).key(strip, decode, hmac))),
+                None if spec.accept_unsigned => {}
+                None => errors.add(
+                    at,
+                    "is missing; it is the key that proves callbacks genuine",
+                ),
             }
         } else {
-            for (index, secret) in spec.signature_secrets.iter().enumerate() {
-                let bytes = match key {
-                    Some(key) => decode_key(key, &secret.value),
-                    None => Ok(secret.value.as_bytes().to_vec()),
-                };
-                match bytes {
-                    Ok(bytes) => {
-                        keyring
-                            .secrets
-                            .push(Secret::new(&secret_name(index, secret), bytes, hash))
+            for (secret, fits) in secrets.iter().zip(&mut fits) {
+                match secret.key(strip, decode, hmac) {
+                    Ok(key) => {
+                        keyed.keys.push(key);
+                        *fits = Some(Ok(()));
                     }
-                    Err(message) => {
-                        errors.add(format!("spec.signatureSecrets[{index}].value"), message);
+                    Err(problem) => {
+                        fits.get_or_insert(Err(problem));
                     }
                 }
             }
         }
-        keyrings.push(keyring);
+        all.push(keyed);
     }
-    keyrings
-}
-
-fn secret_name(index: usize, secret: &v1::SignatureSecret) -> String {
-    if secret.name.is_empty() {
-        format!("secret-{}", index + 1)
-    } else {
-        secret.name.clone()
-    }
-}
-
-fn registered(spec: &v1::WebhookGroupSpec, function: &Function, errors: &mut Errors) {
-    if spec.registered_events.len() > MAX_REGISTERED {
-        errors.add(
-            "spec.registeredEvents",
-            format!("more than {MAX_REGISTERED}"),
-        );
-    }
-    for (index, event) in spec
-        .registered_events
-        .iter()
-        .take(MAX_REGISTERED)
-        .enumerate()
-    {
-        if event.is_empty() || !function.knows(event) {
-            errors.add(
-                format!("spec.registeredEvents[{index}]"),
-                format!(
-                    "`{event}` is no event of function `{}`; `hookplane get functions` lists them",
-                    function.name
-                ),
-            );
+    for (index, fits) in fits.into_iter().enumerate() {
+        if let Some(Err(problem)) = fits {
+            errors.add(format!("spec.signatureSecrets[{index}].value"), problem);
         }
     }
+    all
 }

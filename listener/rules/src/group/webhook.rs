@@ -1,25 +1,25 @@
-//! One webhook of a group, compiled.
+//! One webhook, compiled.
 
 use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use crate::connector::{Connector, Errors, takes};
+use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlap, takes};
 use crate::filter::Filter;
-use crate::{FieldError, Group};
+use crate::{Connector, FieldError};
 
-/// The blank webhook that is made with a group, to be cloned. It never matches.
+/// The webhook that is made with its group, to be cloned. It never matches.
 pub const TEMPLATE: &str = "template";
-
-const MAX_EVENTS: usize = 2_000;
-const MAX_LABEL_CHARS: usize = 200;
+const MAX_EVENTS: usize = 1_000;
+/// The longest label, in bytes.
+const MAX_LABEL_BYTES: usize = 256;
 const MAX_DESTINATIONS: usize = 16;
 
 /// One webhook, ready to match.
 #[derive(Debug)]
 pub struct Webhook {
     pub(crate) uid: String,
-    pub(crate) name: String,
+    pub(crate) is_template: bool,
     pub(crate) active: bool,
     pub(crate) events: Vec<String>,
     pub(crate) filter: Option<Filter>,
@@ -33,116 +33,115 @@ impl Webhook {
         group: &v1::WebhookGroup,
         connector: &Connector,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
-        let mut errors = Errors::new();
-        let default = v1::WebhookSpec::default();
-        let spec = webhook.spec.as_ref().unwrap_or(&default);
+        let mut errors = Errors::default();
         let metadata = webhook.metadata.clone().unwrap_or_default();
-        let default = v1::WebhookGroupSpec::default();
-        let group = group.spec.as_ref().unwrap_or(&default);
-        let template = metadata.name == TEMPLATE;
-        if spec.label.chars().count() > MAX_LABEL_CHARS {
+        if !is_name(&metadata.name) {
+            errors.add("metadata.name", not_a_name(&metadata.name));
+        }
+        let is_template = metadata.name == TEMPLATE;
+        let spec = webhook.spec.clone().unwrap_or_default();
+        if spec.label.len() > MAX_LABEL_BYTES {
             errors.add(
                 "spec.label",
-                format!("is longer than {MAX_LABEL_CHARS} characters"),
+                format!(
+                    "is {} bytes long, at most {MAX_LABEL_BYTES} are taken",
+                    spec.label.len()
+                ),
             );
         }
-        if template && spec.active {
-            errors.add(
-                "spec.active",
-                "the template never matches: clone it and activate the clone",
-            );
-        }
-        if spec.events.is_empty() && spec.active && !template {
-            errors.add(
-                "spec.events",
-                "an active webhook needs at least one event; `*` takes all",
-            );
-        }
-        if spec.events.len() > MAX_EVENTS {
-            errors.add("spec.events", format!("more than {MAX_EVENTS}"));
-        }
-        if spec.destinations.len() > MAX_DESTINATIONS {
-            errors.add("spec.destinations", format!("more than {MAX_DESTINATIONS}"));
-        }
+        errors.at_most(
+            "spec.destinations",
+            spec.destinations.len(),
+            MAX_DESTINATIONS,
+            "destinations",
+        );
         for (index, destination) in spec.destinations.iter().enumerate() {
             if destination.subscribe.is_none() {
                 errors.add(
                     format!("spec.destinations[{index}]"),
-                    "says nothing: write `subscribe: {}`",
+                    "says nothing; it is `subscribe: {}`",
                 );
             }
         }
-        let function = connector.function(&group.function);
-        for (index, event) in spec.events.iter().take(MAX_EVENTS).enumerate() {
-            let at = format!("spec.events[{index}]");
-            // A function that isn't there is the group's mistake, and said there.
-            if event.is_empty() || function.is_some_and(|function| !function.knows(event)) {
-                errors.add(
-                    at,
-                    format!(
-                        "`{event}` is no event of function `{}`; `hookplane get functions` lists them",
-                        function.map_or(group.function.as_str(), |function| &function.name)
-                    ),
-                );
-            } else if !group
-                .registered_events
-                .iter()
-                .any(|registered| takes(registered, event) || takes(event, registered))
-            {
-                errors.add(
-                    at,
-                    format!(
-                        "`{event}` is not registered by the group; registered are: {}",
-                        list(&group.registered_events)
-                    ),
-                );
-            }
+        if spec.events.is_empty() && spec.active && !is_template {
+            errors.add(
+                "spec.events",
+                "is empty; an active webhook wants one event or more, `*` stands for all",
+            );
         }
-        let filter = if spec.filter.is_empty() {
+        check_events(&spec.events, group, connector, &mut errors);
+        let filter = if spec.filter.trim().is_empty() {
             None
         } else {
             errors.take("spec.filter", Filter::compile(&spec.filter))
         };
-        errors.finish(Some(Arc::new(Self {
+        if !errors.list.is_empty() {
+            return Err(errors.list);
+        }
+        Ok(Arc::new(Self {
             uid: metadata.uid,
-            name: metadata.name,
-            active: spec.active && !template,
-            events: spec.events.clone(),
+            is_template,
+            active: spec.active,
+            events: spec.events,
             filter,
-        })))
+        }))
     }
 
-    /// Whether one of its events takes this one.
-    pub(crate) fn wants(&self, event: &str) -> bool {
-        self.events.iter().any(|pattern| takes(pattern, event))
-    }
-
-    pub(crate) fn is_template(&self) -> bool {
-        self.name == TEMPLATE
+    /// True when it asks for this event.
+    pub(crate) fn asks_for(&self, event_type: &str) -> bool {
+        self.events.iter().any(|name| takes(name, event_type))
     }
 }
 
-/// For a message, shortened.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match names.len() {
-        0 => "none".to_owned(),
-        more if more > SHOWN => format!("{shown} and {} more", more - SHOWN),
-        _ => shown,
-    }
-}
-
-impl Group {
-    /// Whether a registered event takes this one.
-    pub(crate) fn registers(&self, event: &str) -> bool {
-        self.registered()
-            .iter()
-            .any(|registered| takes(registered, event))
+fn check_events(
+    events: &[String],
+    group: &v1::WebhookGroup,
+    connector: &Connector,
+    errors: &mut Errors,
+) {
+    errors.at_most("spec.events", events.len(), MAX_EVENTS, "events");
+    let nothing = v1::WebhookGroupSpec::default();
+    let group = group.spec.as_ref().unwrap_or(&nothing);
+    let function = connector.function(&group.function);
+    let registered = &group.registered_events;
+    for (index, name) in events.iter().take(MAX_EVENTS).enumerate() {
+        let at = format!("spec.events[{index}]");
+        if let Some(problem) = event_name_problem(name) {
+            errors.add(at, problem);
+            continue;
+        }
+        if name == "*" {
+            continue;
+        }
+        // Without the function, the group itself is refused.
+        if let Some(function) = function
+            && !function.knows(name)
+        {
+            errors.add(
+                at,
+                format!(
+                    "`{name}` is no event of function `{}` of connector `{}`",
+                    function.name, connector.name
+                ),
+            );
+        } else if !registered.iter().any(|one| overlap(one, name)) {
+            /// How many names a message shows.
+            const SHOWN: usize = 20;
+            let mut shown = registered
+                .iter()
+                .take(SHOWN)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            if registered.is_empty() {
+                shown.push_str("nothing");
+            } else if registered.len() > SHOWN {
+                shown.push_str(", …");
+            }
+            errors.add(
+                at,
+                format!("`{name}` is not registered in the group, which registers {shown}; add it to the group's registeredEvents"),
+            );
+        }
     }
 }

@@ -1,74 +1,89 @@
-//! Answers to challenges. Risk 35: never a signing oracle.
+//! Answering handshakes. Nothing is echoed or signed but a text of the declared shape (risk 35).
 
 use bytes::Bytes;
-use serde_json::json;
 
-use super::keys::{self, Keyring};
-use crate::callback::Reply;
-use crate::connector::{Answering, Handshake};
-use crate::error::{Refusal, RefusalKind};
-use crate::group::Group;
-use crate::location::Source;
+use super::keys::MacState;
+use crate::connector::{Challenge, Handshake, HandshakeReply};
+use crate::request::{Around, Request};
+use crate::{Group, Refusal, RefusalKind, Reply};
 
-pub(super) fn reply(
-    group: &Group,
+pub(super) fn answer(
     handshake: &Handshake,
-    keyring: Option<&Keyring>,
-    source: &Source<'_>,
+    request: &Request,
+    group: &Group,
 ) -> Result<Reply, Refusal> {
-    let refused = |reason: String| Refusal::new(RefusalKind::Handshake, reason);
-    if matches!(handshake.answering, Answering::Acknowledge) {
-        return Ok(group.success().clone());
-    }
-    let challenge = handshake
-        .challenge
-        .as_ref()
-        .and_then(|shape| shape.location.read(source, None, None))
-        .ok_or_else(|| refused(format!("handshake `{}` has no challenge", handshake.name)))?;
-    if !handshake.fits(&challenge) {
-        return Err(refused(format!(
-            "the challenge of handshake `{}` is not of its provider's shape: {} bytes",
-            handshake.name,
-            challenge.len()
-        )));
-    }
-    let (content_type, body) = match &handshake.answering {
-        Answering::Echo {
-            content_type,
-            field,
-        } if content_type == "application/json" => (
-            content_type.clone(),
-            json!({ field.as_str(): challenge }).to_string(),
-        ),
-        Answering::Echo { content_type, .. } => (content_type.clone(), challenge.into_owned()),
-        Answering::Hmac {
+    match &handshake.reply {
+        HandshakeReply::Acknowledge => Ok(group.success().clone()),
+        HandshakeReply::Echo(challenge, None) => Ok(Reply {
+            status: 200,
+            content_type: Some("text/plain".to_owned()),
+            body: Bytes::from(read(handshake, challenge, request)?),
+        }),
+        HandshakeReply::Echo(challenge, Some(field)) => {
+            let text = read(handshake, challenge, request)?;
+            Ok(json([(field.as_str(), text)]))
+        }
+        HandshakeReply::Hmac {
+            challenge,
             hash,
             encoding,
             challenge_field,
             mac_field,
         } => {
-            let secret = keyring
-                .and_then(|keyring| keyring.secrets.first())
-                .ok_or_else(|| {
-                    refused(format!(
-                        "handshake `{}` is answered with a secret, and the group has none",
-                        handshake.name
-                    ))
-                })?;
-            let mut mac = keys::mac(*hash, &secret.key)
-                .ok_or_else(|| refused("the secret can't key this handshake's hash".to_owned()))?;
-            mac.update(challenge.as_bytes());
-            let answer = json!({
-                challenge_field.as_str(): challenge,
-                mac_field.as_str(): keys::encode(*encoding, &mac.finish()),
-            });
-            ("application/json".to_owned(), answer.to_string())
+            let text = read(handshake, challenge, request)?;
+            let secret = group.first_secret.as_ref().ok_or_else(|| {
+                refuse(
+                    handshake,
+                    "the group has no secret to answer with".to_owned(),
+                )
+            })?;
+            let mut state = MacState::new(*hash, secret.text().as_bytes());
+            state.update(text.as_bytes());
+            let mac = encoding.encode(&state.finish());
+            Ok(json([
+                (challenge_field.as_str(), text),
+                (mac_field.as_str(), mac),
+            ]))
         }
-        Answering::Acknowledge => return Ok(group.success().clone()),
-    };
-    Ok(Reply {
+    }
+}
+
+fn read(
+    handshake: &Handshake,
+    challenge: &Challenge,
+    request: &Request,
+) -> Result<String, Refusal> {
+    let text = request
+        .read(&challenge.location, Around::default())
+        .map_err(|missing| refuse(handshake, missing.explain(&challenge.location)))?;
+    if challenge.fits(&text) {
+        Ok(text.into_owned())
+    } else {
+        Err(refuse(
+            handshake,
+            format!(
+                "{} is not of the shape that this provider's challenges have",
+                challenge.location.describe()
+            ),
+        ))
+    }
+}
+
+fn refuse(handshake: &Handshake, why: String) -> Refusal {
+    Refusal::new(
+        RefusalKind::Handshake,
+        format!("handshake `{}`: {why}", handshake.name),
+    )
+}
+
+fn json<const N: usize>(fields: [(&str, String); N]) -> Reply {
+    let object: serde_json::Map<String, serde_json::Value> = fields
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    Reply {
         status: 200,
-        content_type: Some(content_type),
-        body: Bytes::from(body),
-    })
+        content_type: Some("application/json".to_owned()),
+        body: serde_json::Value::Object(object).to_string().into(),
+    }
 }

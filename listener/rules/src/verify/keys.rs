@@ -1,147 +1,223 @@
-//! Secrets as keys, ready to use: decoded and keyed once, when a group is compiled.
+//! Secrets as pasted, and the keys they become.
+//!
+//! A key's HMAC state is made once, when its group is compiled; a callback clones it. Nothing here can be printed.
 
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use hmac::{Hmac, KeyInit, Mac as _};
+use base64::Engine;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use subtle::ConstantTimeEq as _;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
 
-use crate::connector::{Encoding, Hash, Key};
+use crate::connector::{HashKind, TextEncoding};
 
-/// Providers pad, or don't; what is decoded is compared, so both are fine.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+const BASE64_URL: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, LENIENT.with_encode_padding(false));
 
-/// One secret for one scheme. Never printed.
+/// A secret as it was pasted.
 #[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) name: Arc<str>,
-    pub(crate) key: Vec<u8>,
-    pub(crate) mac: Option<Mac>,
-    /// Of the key: so that comparing takes the same time whatever the lengths.
-    digest: [u8; 32],
+    text: Arc<str>,
 }
 
-/// All secrets of a group for one scheme.
-#[derive(Clone, Default)]
-pub(crate) struct Keyring {
-    pub(crate) secrets: Vec<Secret>,
-}
-
-impl fmt::Debug for Keyring {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring({} secrets)", self.secrets.len())
+        write!(f, "Secret({})", self.name)
     }
 }
 
-/// A keyed hash, keyed: cloning it is cheaper than keying it anew.
+/// A key of one scheme.
 #[derive(Clone)]
-pub(crate) enum Mac {
+pub(crate) struct Key {
+    pub(crate) name: Arc<str>,
+    bytes: Arc<[u8]>,
+    /// For comparing without telling the length.
+    fingerprint: [u8; 32],
+    /// Only where the scheme is an HMAC.
+    mac: Option<MacState>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.name)
+    }
+}
+
+impl Secret {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// As a key: without its prefix, decoded. The error says what the secret should look like and never how it looks.
+    pub(crate) fn key(
+        &self,
+        strip_prefix: &str,
+        decode: TextEncoding,
+        hmac: Option<HashKind>,
+    ) -> Result<Key, String> {
+        let text = self.text.strip_prefix(strip_prefix).unwrap_or(&self.text);
+        let bytes = decode.decode(text).ok_or_else(|| {
+            let after = if strip_prefix.is_empty() {
+                String::new()
+            } else {
+                format!(" after `{strip_prefix}`")
+            };
+            format!(
+                "must be {}{after}; paste it as the provider shows it",
+                decode.name()
+            )
+        })?;
+        if bytes.is_empty() {
+            return Err("is empty".to_owned());
+        }
+        Ok(Key {
+            name: self.name.clone(),
+            fingerprint: fingerprint(&bytes),
+            mac: hmac.map(|hash| MacState::new(hash, &bytes)),
+            bytes: bytes.into(),
+        })
+    }
+}
+
+impl Key {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn equals(&self, sent: &[u8]) -> bool {
+        same(&self.fingerprint, &fingerprint(sent))
+    }
+
+    /// A hash to feed: the key's HMAC, or the plain hash where the scheme is none.
+    pub(crate) fn start(&self, hash: HashKind) -> MacState {
+        self.mac.clone().unwrap_or_else(|| MacState::plain(hash))
+    }
+}
+
+/// In constant time for texts of one length.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// Stands for a text in comparisons, so that they take as long for any text.
+pub(crate) fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// A hash under way.
+#[derive(Clone)]
+pub(crate) enum MacState {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
+    PlainSha1(Sha1),
+    PlainSha256(Sha256),
+    PlainSha384(Sha384),
+    PlainSha512(Sha512),
 }
 
-/// Keys an HMAC. None can't happen: it takes keys of any length.
-pub(crate) fn mac(hash: Hash, key: &[u8]) -> Option<Mac> {
-    Some(match hash {
-        Hash::Sha1 => Mac::Sha1(Hmac::new_from_slice(key).ok()?),
-        Hash::Sha256 => Mac::Sha256(Hmac::new_from_slice(key).ok()?),
-        Hash::Sha384 => Mac::Sha384(Hmac::new_from_slice(key).ok()?),
-        Hash::Sha512 => Mac::Sha512(Hmac::new_from_slice(key).ok()?),
-    })
-}
+impl MacState {
+    pub(crate) fn new(hash: HashKind, key: &[u8]) -> Self {
+        // An HMAC takes a key of any length.
+        const ANY_LENGTH: &str = "an HMAC takes a key of any length";
+        match hash {
+            HashKind::Sha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            HashKind::Sha256 => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            HashKind::Sha384 => Self::Sha384(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            HashKind::Sha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+        }
+    }
 
-impl Mac {
-    pub(crate) fn update(&mut self, part: &[u8]) {
+    fn plain(hash: HashKind) -> Self {
+        match hash {
+            HashKind::Sha1 => Self::PlainSha1(Sha1::new()),
+            HashKind::Sha256 => Self::PlainSha256(Sha256::new()),
+            HashKind::Sha384 => Self::PlainSha384(Sha384::new()),
+            HashKind::Sha512 => Self::PlainSha512(Sha512::new()),
+        }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Sha1(mac) => mac.update(part),
-            Self::Sha256(mac) => mac.update(part),
-            Self::Sha384(mac) => mac.update(part),
-            Self::Sha512(mac) => mac.update(part),
+            Self::Sha1(state) => Mac::update(state, bytes),
+            Self::Sha256(state) => Mac::update(state, bytes),
+            Self::Sha384(state) => Mac::update(state, bytes),
+            Self::Sha512(state) => Mac::update(state, bytes),
+            Self::PlainSha1(state) => Digest::update(state, bytes),
+            Self::PlainSha256(state) => Digest::update(state, bytes),
+            Self::PlainSha384(state) => Digest::update(state, bytes),
+            Self::PlainSha512(state) => Digest::update(state, bytes),
         }
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
         match self {
-            Self::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
-            Self::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
-            Self::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
-            Self::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha1(state) => state.finalize().into_bytes().to_vec(),
+            Self::Sha256(state) => state.finalize().into_bytes().to_vec(),
+            Self::Sha384(state) => state.finalize().into_bytes().to_vec(),
+            Self::Sha512(state) => state.finalize().into_bytes().to_vec(),
+            Self::PlainSha1(state) => state.finalize().to_vec(),
+            Self::PlainSha256(state) => state.finalize().to_vec(),
+            Self::PlainSha384(state) => state.finalize().to_vec(),
+            Self::PlainSha512(state) => state.finalize().to_vec(),
         }
     }
 }
 
-/// A plain hash.
-pub(crate) fn digest(hash: Hash, content: &[u8]) -> Vec<u8> {
-    match hash {
-        Hash::Sha1 => Sha1::digest(content).to_vec(),
-        Hash::Sha256 => Sha256::digest(content).to_vec(),
-        Hash::Sha384 => Sha384::digest(content).to_vec(),
-        Hash::Sha512 => Sha512::digest(content).to_vec(),
+impl HashKind {
+    /// The length of its output, in bytes.
+    pub(crate) fn output_bytes(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
     }
 }
 
-impl Secret {
-    pub(crate) fn new(name: &str, key: Vec<u8>, hash: Option<Hash>) -> Self {
-        Self {
-            name: name.into(),
-            mac: hash.and_then(|hash| mac(hash, &key)),
-            digest: Sha256::digest(&key).into(),
-            key,
+impl TextEncoding {
+    pub(crate) fn decode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Hex => hex::decode(text).ok(),
+            Self::Base64 => BASE64.decode(text).ok(),
+            Self::Base64Url => BASE64_URL.decode(text).ok(),
+            Self::Raw => Some(text.as_bytes().to_vec()),
         }
     }
 
-    /// Whether a credential is this secret.
-    pub(crate) fn is(&self, given: &[u8]) -> bool {
-        let given: [u8; 32] = Sha256::digest(given).into();
-        self.digest.ct_eq(&given).into()
+    pub(crate) fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Hex => hex::encode(bytes),
+            Self::Base64 => BASE64.encode(bytes),
+            Self::Base64Url => BASE64_URL.encode(bytes),
+            // A signature is never raw: no definition with that compiles.
+            Self::Raw => String::from_utf8_lossy(bytes).into_owned(),
+        }
     }
-}
 
-/// Equality in constant time, whatever the lengths.
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && bool::from(a.ct_eq(b))
-}
-
-/// The secret as pasted, as a key. The error says what is wrong and never what was pasted.
-pub(crate) fn decode_key(key: &Key, secret: &str) -> Result<Vec<u8>, String> {
-    let bare = secret
-        .strip_prefix(key.strip_prefix.as_str())
-        .unwrap_or(secret);
-    let decoded = decode(key.decode, bare)
-        .ok_or_else(|| format!("is not {}, as this connector's keys are", key.decode.name()))?;
-    if decoded.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    Ok(decoded)
-}
-
-/// Text in an encoding, as bytes.
-pub(crate) fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
-    match encoding {
-        Encoding::Hex => hex::decode(text).ok(),
-        Encoding::Base64 => BASE64.decode(text).ok(),
-        Encoding::Base64Url => BASE64_URL.decode(text).ok(),
-        Encoding::Raw => Some(text.as_bytes().to_vec()),
-    }
-}
-
-/// Bytes as text. Only MACs and digests are written, which are never raw text.
-pub(crate) fn encode(encoding: Encoding, bytes: &[u8]) -> String {
-    match encoding {
-        Encoding::Hex => hex::encode(bytes),
-        Encoding::Base64 => BASE64.encode(bytes),
-        Encoding::Base64Url => BASE64_URL.encode(bytes),
-        Encoding::Raw => String::from_utf8_lossy(bytes).into_owned(),
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+            Self::Base64Url => "base64url",
+            Self::Raw => "text",
+        }
     }
 }

@@ -1,33 +1,38 @@
 //! Is it genuine? The stage that says so, and the type that proves it was asked.
 //!
 //! ```text
-//!  Callback ─▶ scheme (first whose condition holds) ─▶ signature ─▶ equalities ─▶ time ─▶ handshake? ─▶ Verified
-//!              unverified echo?                        401          401           401      reply
+//!  Callback ─▶ unverified handshake? ─▶ scheme whose `when` holds ─▶ signature ─▶ signed time ─▶ further equalities
+//!                                                                                        │
+//!                                                    Handshake(Reply) ◀─ handshake? ◀────┴────▶ Genuine(Verified)
 //! ```
 //!
-//! The raw bytes are what is verified: nothing is decoded before, but where what is signed depends on it. Time is looked at after the
-//! signature, so that a forged callback is a forged one, however old it says it is. All comparisons take constant time.
+//! Guarantees: raw bytes are hashed as they came; every comparison with something secret takes the same time whatever was sent; what
+//! is missing, repeated, of another encoding or of no scheme is refused; a reason names the clause and never a credential.
 
 mod handshake;
-mod keys;
-mod proof;
-mod time;
+pub(crate) mod keys;
+pub(crate) mod signature;
+#[cfg(test)]
+mod tests;
+pub(crate) mod url;
+pub(crate) mod window;
 
 use std::sync::Arc;
 
-use crate::connector::Scheme;
-use crate::error::{Refusal, RefusalKind};
-use crate::group::Group;
-use crate::location::{Filling, SigFields, Source, Unfilled};
-use crate::payload::Payload;
-use crate::{Callback, Reply, Timestamp};
+use crate::connector::{Coverage, KeyedHash, Proof, Scheme};
+use crate::group::KeyedScheme;
+use crate::request::{Around, Request};
+use crate::{Callback, Group, Refusal, RefusalKind, Reply, Timestamp};
 
-pub(crate) use keys::{Keyring, Secret, decode_key, encode};
-pub(crate) use proof::make;
-pub(crate) use time::{format as format_time, rfc3339_seconds};
+use keys::{Key, fingerprint, same};
+use signature::refuse;
 
 /// A genuine request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are genuine, and a box would be an allocation for each"
+)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Reply),
@@ -38,119 +43,313 @@ pub enum Proven {
 /// A callback that was proven genuine. Only this module makes one.
 #[derive(Debug)]
 pub struct Verified {
-    pub(crate) callback: Callback,
-    /// Decoded once, if that was needed.
-    pub(crate) payload: Payload,
-    /// What proved it; none where the group takes unsigned callbacks and this is one.
-    pub(crate) scheme: Option<Arc<Scheme>>,
-    pub(crate) secret_name: Option<Arc<str>>,
-    /// The fields of the signature header, where it has fields.
-    pub(crate) sig: Option<SigFields>,
+    request: Request,
+    secret: Option<Arc<str>>,
+    coverage: Arc<Coverage>,
+    unsigned: bool,
 }
 
-/// What a proof brought.
-pub(crate) struct Proved {
-    pub(crate) secret_name: Option<Arc<str>>,
-    pub(crate) sig: Option<SigFields>,
+impl Verified {
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub(crate) fn into_callback(self) -> Callback {
+        self.request.callback
+    }
+
+    /// What its signature covers.
+    pub(crate) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// The secret that proved it genuine, if one did.
+    pub(crate) fn secret(&self) -> Option<&Arc<str>> {
+        self.secret.as_ref()
+    }
+
+    /// True when nothing but the URL proved it genuine.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        self.unsigned
+    }
+}
+
+/// What a scheme made of a request.
+struct Accepted {
+    secret: Option<Arc<str>>,
+    coverage: Arc<Coverage>,
+    unsigned: bool,
 }
 
 pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
-    let protocol = group.protocol();
-    let source = group.source(&callback);
-    for handshake in &protocol.handshakes {
-        if handshake.unverified && handshake.when.holds(&source, None) {
-            return handshake::reply(group, handshake, None, &source).map(Proven::Handshake);
-        }
-    }
-    let taken_unsigned = group.takes_unsigned();
-    let scheme = protocol
-        .schemes
-        .iter()
-        .position(|scheme| {
-            scheme
-                .when
-                .as_ref()
-                .is_none_or(|when| when.holds(&source, None))
-        })
-        .map(|index| (index, &protocol.schemes[index]));
-    let proved = match scheme {
-        _ if taken_unsigned => Proved {
-            secret_name: None,
-            sig: None,
-        },
-        None => {
-            return Err(signature(
-                "the connector has no scheme for such a request: see which headers and content types its schemes ask for",
-            ));
-        }
-        Some((index, scheme)) => {
-            let proved = proof::check(group, index, scheme, &source)?;
-            equalities(scheme, &source, &proved)?;
-            if let Some(time) = &scheme.timestamp {
-                time::check(time, &source, proved.sig.as_ref(), now)?;
-            }
-            proved
-        }
+    let request = Request::new(callback, group.decoding.clone());
+    let handshakes = &group.function.protocol.handshakes;
+    let asked = |unverified: bool| {
+        handshakes
+            .iter()
+            .find(|one| one.unverified == unverified && one.when.holds(&request, Around::default()))
     };
-    for handshake in &protocol.handshakes {
-        if !handshake.unverified && handshake.when.holds(&source, None) {
-            // A MAC is only ever given to who has shown a signature.
-            let keyring = scheme.and_then(|(index, _)| group.keyring(index));
-            let keyring = keyring.filter(|_| !taken_unsigned);
-            return handshake::reply(group, handshake, keyring, &source).map(Proven::Handshake);
-        }
+    if let Some(shake) = asked(true) {
+        return handshake::answer(shake, &request, group).map(Proven::Handshake);
     }
-    let payload = source.into_payload();
+    let accepted = accept(group, &request, now)?;
+    if let Some(shake) = asked(false) {
+        return handshake::answer(shake, &request, group).map(Proven::Handshake);
+    }
     Ok(Proven::Genuine(Verified {
-        callback,
-        payload,
-        scheme: scheme
-            .map(|(_, scheme)| scheme.clone())
-            .filter(|_| !taken_unsigned),
-        secret_name: proved.secret_name,
-        sig: proved.sig,
+        request,
+        secret: accepted.secret,
+        coverage: accepted.coverage,
+        unsigned: accepted.unsigned,
     }))
 }
 
-/// Further equalities, such as the hash of the body in a signed query.
-fn equalities(scheme: &Scheme, source: &Source<'_>, proved: &Proved) -> Result<(), Refusal> {
-    for (location, template) in &scheme.also {
-        let given = location
-            .read(source, proved.sig.as_ref(), None)
-            .ok_or_else(|| signature(format!("{} is missing", location.text())))?;
-        let mut expected = Vec::new();
-        let filling = Filling {
-            sig: proved.sig.as_ref(),
-            timestamp: scheme.timestamp.as_ref().map(|time| &time.location),
-            ..Filling::default()
-        };
-        template
-            .fill(source, filling, &mut |part| {
-                expected.extend_from_slice(part)
-            })
-            .map_err(unfilled)?;
-        if !keys::same(given.as_bytes(), &expected) {
-            return Err(signature(format!(
-                "{} is not what the request's content makes it",
-                location.text()
-            )));
-        }
+fn unsigned() -> Accepted {
+    Accepted {
+        secret: None,
+        coverage: Arc::default(),
+        unsigned: true,
     }
-    Ok(())
 }
 
-pub(crate) fn signature(reason: impl Into<String>) -> Refusal {
+fn signature_refusal(reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Signature, reason)
 }
 
-pub(crate) fn unfilled(unfilled: Unfilled) -> Refusal {
-    match unfilled {
-        Unfilled::Missing(what) => {
-            signature(format!("{what} is missing: it is part of what is signed"))
+fn accept(group: &Group, request: &Request, now: Timestamp) -> Result<Accepted, Refusal> {
+    let schemes = &group.function.protocol.schemes;
+    let chosen = schemes.iter().zip(&group.keyed).find(|(scheme, _)| {
+        scheme
+            .when
+            .as_ref()
+            .is_none_or(|when| when.holds(request, Around::default()))
+    });
+    // Without any secret there is nothing to check, and the group says that this is fine. With one, everything must verify: the
+    // sender doesn't get to choose.
+    let open = group.accept_unsigned && !group.has_secret;
+    let Some((scheme, keyed)) = chosen else {
+        if open {
+            return Ok(unsigned());
         }
-        Unfilled::Undecodable(reason) => Refusal::new(
-            RefusalKind::Undecodable,
-            format!("what is signed depends on the body, and it can't be decoded: {reason}"),
-        ),
+        let names: Vec<&str> = schemes.iter().map(|scheme| scheme.name.as_str()).collect();
+        return Err(signature_refusal(format!(
+            "none of the schemes applies to this request: {}",
+            names.join(", ")
+        )));
+    };
+    match &scheme.proof {
+        Proof::Unsigned if open => Ok(unsigned()),
+        Proof::Unsigned if group.has_secret => Err(signature_refusal(
+            "it is not signed, and the group has a secret, so that what isn't signed is refused",
+        )),
+        Proof::Unsigned => Err(signature_refusal(
+            "the provider signs nothing; set acceptUnsigned to take it all the same",
+        )),
+        _ if open => match carried(scheme, request) {
+            None => Ok(unsigned()),
+            Some(place) => Err(signature_refusal(format!(
+                "{place} is there, but the group has no secret to check it with; add the signature secret"
+            ))),
+        },
+        _ if keyed.keys.is_empty() => Err(signature_refusal(format!(
+            "no secret of the group fits scheme `{}`",
+            scheme.name
+        ))),
+        Proof::Token { location, prefix } => {
+            let value = request
+                .read(location, Around::default())
+                .map_err(|missing| refuse(&missing, missing.explain(location)))?;
+            let value = value.strip_prefix(prefix.as_str()).ok_or_else(|| {
+                signature_refusal(format!(
+                    "{} does not begin with `{prefix}`",
+                    location.describe()
+                ))
+            })?;
+            accepted(find(&keyed.keys, value.as_bytes()), scheme, keyed)
+        }
+        Proof::Basic { .. } => basic(scheme, keyed, request),
+        Proof::Hmac(hash) | Proof::Digest(hash) => hashed(group, scheme, hash, keyed, request, now),
     }
+}
+
+/// Where this scheme's credential is, if the request has one.
+fn carried(scheme: &Scheme, request: &Request) -> Option<String> {
+    let location = match &scheme.proof {
+        Proof::Hmac(hash) | Proof::Digest(hash) => &hash.signature,
+        Proof::Token { location, .. } => location,
+        Proof::Basic { .. } => {
+            return request
+                .callback
+                .headers
+                .contains_key(http::header::AUTHORIZATION)
+                .then(|| "header authorization".to_owned());
+        }
+        Proof::Unsigned => return None,
+    };
+    match request.read(location, Around::default()) {
+        Err(crate::request::Missing::Absent) => None,
+        _ => Some(location.describe()),
+    }
+}
+
+fn accepted(key: Option<&Key>, scheme: &Scheme, keyed: &KeyedScheme) -> Result<Accepted, Refusal> {
+    match key {
+        Some(key) => Ok(Accepted {
+            secret: Some(key.name.clone()),
+            coverage: scheme.coverage.clone(),
+            unsigned: false,
+        }),
+        None => Err(signature_refusal(format!(
+            "no secret matched ({} tried)",
+            keyed.keys.len()
+        ))),
+    }
+}
+
+/// Compares with every key, so that the time tells nothing.
+fn find<'a>(keys: &'a [Key], sent: &[u8]) -> Option<&'a Key> {
+    keys.iter().fold(
+        None,
+        |found, key| if key.equals(sent) { Some(key) } else { found },
+    )
+}
+
+fn basic(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Result<Accepted, Refusal> {
+    let value = crate::request::header(&request.callback.headers, &http::header::AUTHORIZATION)
+        .map_err(|missing| {
+            signature_refusal(missing.explain(&crate::location::Location::Header(
+                http::header::AUTHORIZATION,
+            )))
+        })?;
+    let wrong = || signature_refusal("header authorization is not `Basic` with user and password");
+    let (kind, encoded) = value.split_once(' ').ok_or_else(wrong)?;
+    if !kind.eq_ignore_ascii_case("basic") {
+        return Err(wrong());
+    }
+    let decoded = crate::connector::TextEncoding::Base64
+        .decode(encoded.trim())
+        .ok_or_else(wrong)?;
+    let colon = decoded.iter().position(|b| *b == b':').ok_or_else(wrong)?;
+    let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
+    let found = find(&keyed.keys, password);
+    if let Some(expected) = &keyed.user
+        && !same(expected, &fingerprint(user))
+    {
+        return Err(signature_refusal("user name or password is wrong"));
+    }
+    accepted(found, scheme, keyed)
+}
+
+fn hashed(
+    group: &Group,
+    scheme: &Scheme,
+    hash: &KeyedHash,
+    keyed: &KeyedScheme,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Accepted, Refusal> {
+    let sent = signature::read(hash, request)?;
+    let around = Around {
+        sig: &sent.fields,
+        ..Around::default()
+    };
+    let time = match &scheme.timestamp {
+        None => None,
+        Some(time) => Some((
+            time,
+            request
+                .read(&time.location, around)
+                .map_err(|missing| refuse(&missing, missing.explain(&time.location)))?,
+        )),
+    };
+    // A GET's body isn't expected, so what doesn't cover it must not let it through.
+    let callback = &request.callback;
+    if callback.method == http::Method::GET && !callback.body.is_empty() && !scheme.coverage.body {
+        return Err(signature_refusal(
+            "a GET has a body, and the signature doesn't cover it",
+        ));
+    }
+    let around = Around {
+        timestamp: time.as_ref().map(|(_, text)| text.as_ref()),
+        ..around
+    };
+    let is_url_bound = hash.content.is_url_bound()
+        || scheme
+            .also
+            .iter()
+            .any(|(_, template)| template.is_url_bound());
+    let mut places = vec![around];
+    if is_url_bound {
+        if group.urls.is_empty() {
+            return Err(signature_refusal(
+                "the scheme signs the URL, and the group has no callback URL yet",
+            ));
+        }
+        places = group
+            .urls
+            .iter()
+            .map(|base| Around {
+                url: Some(base),
+                ..around
+            })
+            .collect();
+    }
+    let mut matched = None;
+    'all: for key in &keyed.keys {
+        for place in &places {
+            let mut state = key.start(hash.hash);
+            let place = Around {
+                secret: Some(key.bytes()),
+                ..*place
+            };
+            request
+                .render(&hash.content, place, &mut |bytes| state.update(bytes))
+                .map_err(|(missing, why)| refuse(&missing, why))?;
+            let expected = state.finish();
+            let fits = sent
+                .signatures
+                .iter()
+                .fold(false, |fits, one| fits | same(one, &expected));
+            if fits {
+                matched = Some((key, place));
+                break 'all;
+            }
+        }
+    }
+    let Some((key, place)) = matched else {
+        let hint = if is_url_bound {
+            "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
+        } else {
+            ""
+        };
+        return Err(signature_refusal(format!(
+            "no secret matched ({} tried){hint}",
+            keyed.keys.len()
+        )));
+    };
+    if let Some((time, text)) = &time {
+        window::check(time, text, now)?;
+    }
+    let place = Around {
+        secret: None,
+        ..place
+    };
+    for (location, template) in &scheme.also {
+        let sent = request
+            .read(location, place)
+            .map_err(|missing| refuse(&missing, missing.explain(location)))?;
+        let mut expected = Vec::new();
+        request
+            .render(template, place, &mut |bytes| {
+                expected.extend_from_slice(bytes)
+            })
+            .map_err(|(missing, why)| refuse(&missing, why))?;
+        if !same(&fingerprint(sent.as_bytes()), &fingerprint(&expected)) {
+            return Err(signature_refusal(format!(
+                "the signature matched, but {} is not what it must be",
+                location.describe()
+            )));
+        }
+    }
+    accepted(Some(key), scheme, keyed)
 }

@@ -1,0 +1,102 @@
+//! What must not be handed on with an event: credentials in headers and query.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+
+use crate::connector::{Proof, Scheme};
+use crate::location::Location;
+
+/// The control plane's mark on a request that it signed as a test.
+pub(crate) const TEST_HEADER: &str = "hookplane-test";
+
+/// A secret this long is also looked for inside values; a shorter one would be found by chance.
+const MIN_EMBEDDED_BYTES: usize = 8;
+
+/// Where this group's credentials are, and what they are.
+pub(crate) struct Credentials {
+    headers: Vec<String>,
+    queries: Vec<String>,
+    secrets: Vec<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("headers", &self.headers)
+            .field("queries", &self.queries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    pub(super) fn new<'a>(schemes: &[Scheme], secrets: impl Iterator<Item = &'a str>) -> Self {
+        let mut headers: Vec<String> = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]
+            .iter()
+            .map(|name| name.as_str().to_owned())
+            .collect();
+        headers.push(TEST_HEADER.to_owned());
+        let mut queries = Vec::new();
+        for scheme in schemes {
+            let location = match &scheme.proof {
+                Proof::Hmac(keyed) | Proof::Digest(keyed) => &keyed.signature,
+                Proof::Token { location, .. } => location,
+                Proof::Basic { .. } | Proof::Unsigned => continue,
+            };
+            match location {
+                Location::Header(name) => headers.push(name.as_str().to_owned()),
+                Location::Query(name) => queries.push(name.clone()),
+                _ => {}
+            }
+        }
+        Self {
+            headers,
+            queries,
+            secrets: secrets.map(str::to_owned).collect(),
+        }
+    }
+
+    fn is_secret(&self, value: &str) -> bool {
+        self.secrets.iter().any(|secret| {
+            value == secret
+                || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(secret.as_str()))
+        })
+    }
+
+    /// The headers that are handed on: lower-case names, what came several times joined by a comma.
+    pub(crate) fn clean_headers(&self, headers: &HeaderMap) -> BTreeMap<String, String> {
+        let mut clean: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in headers {
+            let name = name.as_str();
+            let value = String::from_utf8_lossy(value.as_bytes());
+            if self.headers.iter().any(|one| one == name) || self.is_secret(&value) {
+                continue;
+            }
+            match clean.get_mut(name) {
+                Some(before) => {
+                    before.push_str(", ");
+                    before.push_str(&value);
+                }
+                None => {
+                    clean.insert(name.to_owned(), value.into_owned());
+                }
+            }
+        }
+        clean
+    }
+
+    /// The query that is handed on: as it came, without the pairs that are credentials.
+    pub(crate) fn clean_query(&self, query: String) -> String {
+        let keep = |pair: &&str| {
+            form_urlencoded::parse(pair.as_bytes()).all(|(name, value)| {
+                !self.queries.iter().any(|one| *one == name) && !self.is_secret(&value)
+            })
+        };
+        if query.split('&').all(|pair| keep(&pair)) {
+            return query;
+        }
+        query.split('&').filter(keep).collect::<Vec<_>>().join("&")
+    }
+}
