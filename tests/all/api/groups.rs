@@ -159,7 +159,8 @@ async fn sealed_bytes_of_a_caller_are_not_read() {
 async fn a_field_error_names_the_field_as_the_manifest_writes_it() {
     let rig = with_org().await;
     let before = rig.stored().await;
-    let cases: [(&str, fn(&mut v1::WebhookGroupSpec)); 7] = [
+    type Spoil = fn(&mut v1::WebhookGroupSpec);
+    let cases: [(&str, Spoil); 7] = [
         ("spec.registeredEvents[1]", |s| {
             s.registered_events[1] = "no_such".into()
         }),

@@ -34,7 +34,8 @@ fn update(webhook: v1::Webhook, mask: &[&str]) -> v1::UpdateWebhookRequest {
 #[tokio::test]
 async fn a_webhook_is_checked_by_the_rules_that_listeners_run() {
     let rig = with_group().await;
-    let cases: [(&str, fn(&mut v1::WebhookSpec)); 4] = [
+    type Spoil = fn(&mut v1::WebhookSpec);
+    let cases: [(&str, Spoil); 4] = [
         ("spec.events[0]", |s| s.events = vec!["release".into()]),
         ("spec.filter", |s| s.filter = "payload.a ==".into()),
         ("spec.events", |s| s.events.clear()),
