@@ -31,13 +31,11 @@ use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
 use crate::installation;
 use crate::log::DeliveryLog;
-use crate::report::ReportApi;
+use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
 use crate::store::Store;
 use crate::tidy;
 
-/// A batch of reports carries bodies of up to 25 MiB.
-const MAX_REPORT_BYTES: usize = 32 * 1024 * 1024;
 /// A plan request carries a whole manifest file; everything else is smaller.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// Requests in flight on one connection; streams count as one each.
@@ -175,7 +173,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
         ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
-        ReportServiceServer(ReportApi::new(c())), MAX_REPORT_BYTES;
+        ReportServiceServer(ReportApi::new(c())), MAX_MESSAGE_BYTES;
         SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;
     }
     Ok(routes.routes())

@@ -1,14 +1,15 @@
 //! The suite of the log's seam, over the embedded log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::log_suite::{self, TestClock};
 
 fn options() -> Options {
     Options {
-        first_back_off: std::time::Duration::from_millis(10),
+        first_back_off: Duration::from_millis(10),
         ..Options::default()
     }
 }
@@ -51,4 +52,110 @@ async fn truncated_database_is_refused() {
             opened.err()
         );
     }
+}
+
+// Risk 5: what doesn't fit the queue is refused at once, and all that was taken is kept.
+#[tokio::test]
+async fn full_queue_refuses_the_new() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        queue_callbacks: 4,
+        ..options()
+    };
+    let log =
+        EmbeddedLog::open(dir.path(), Arc::new(TestClock::default()), options).expect("opens");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let (mut kept, mut refused) = (0, 0);
+    while refused == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it fills up");
+        // They all ask before the first is answered.
+        let callers: Vec<_> = (0..500)
+            .map(|caller| {
+                let log = log.clone();
+                let id = format!("e{}-{caller}", kept + refused);
+                tokio::spawn(async move {
+                    let new = log_suite::callback(&id, None, None, 0);
+                    let answer = log.append(new, deadline).await;
+                    (log.event(&id).await.is_ok(), answer)
+                })
+            })
+            .collect();
+        for caller in callers {
+            match caller.await.expect("doesn't panic") {
+                (true, Ok(Appended::Kept { .. })) => kept += 1,
+                (false, Err(LogError::Unavailable(_))) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(kept > 0);
+    log_suite::keep(log.as_ref(), "after").await;
+    log.close().await;
+}
+
+// Risk 9: a dependency that doesn't answer is waited for until the deadline, and no longer.
+#[tokio::test]
+async fn locked_database_is_answered_in_time() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log =
+        EmbeddedLog::open(dir.path(), Arc::new(TestClock::default()), options()).expect("opens");
+    log_suite::keep(log.as_ref(), "before").await;
+    let other = rusqlite::Connection::open(dir.path().join("events.db")).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    let asked = tokio::time::Instant::now();
+    let new = |id: &str| log_suite::callback(id, None, None, 0);
+    let answer = log
+        .append(new("a"), asked + Duration::from_millis(100))
+        .await;
+    assert!(
+        matches!(answer, Err(LogError::Unavailable(_))),
+        "{answer:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    // The writer gives up too, and says why.
+    let answer = log.append(new("b"), asked + Duration::from_secs(30)).await;
+    assert!(
+        matches!(&answer, Err(LogError::Unavailable(why)) if why.contains("another program")),
+        "{answer:?}"
+    );
+    other.execute_batch("ROLLBACK").expect("unlocks");
+    for id in ["a", "b", "c"] {
+        log_suite::keep(log.as_ref(), id).await;
+    }
+    log.close().await;
+}
+
+// The write-ahead log is bounded by bytes, whatever the size of what is appended; nobody else on the machine may read the files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_keep_the_write_ahead_log_small_and_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("log");
+    let log = EmbeddedLog::open(&dir, Arc::new(TestClock::default()), options()).expect("opens");
+    let wal = dir.join("events.db-wal");
+    let mut longest = 0;
+    for number in 0..40 {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let answer = log
+            .append(log_suite::numbered("a", number, 1 << 20), deadline)
+            .await;
+        assert!(matches!(answer, Ok(Appended::Kept { .. })), "{answer:?}");
+        longest = longest.max(std::fs::metadata(&wal).expect("is there").len());
+    }
+    // 8 MiB and the commit that goes past it.
+    assert!(longest < 16 << 20, "{longest} bytes");
+    for name in [
+        "",
+        "events.db",
+        "events.db-wal",
+        "events.db-shm",
+        "events.lock",
+    ] {
+        let mode = std::fs::metadata(dir.join(name))
+            .expect("is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+    log.close().await;
 }

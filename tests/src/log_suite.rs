@@ -1,13 +1,16 @@
 //! What every backend of the log's seam has to do.
 
+mod reads;
+mod work;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, Dedup, DeliveryLog, NewCallback, NewDelivery, NewEvent, Retention, Selection,
-    Settlement,
+    Appended, Cursor, Dedup, DeliveryLog, Lease, NewCallback, NewDelivery, NewEvent, Retention,
+    Selection, Settlement,
 };
 use hookplane_proto::v1;
 use hookplane_rules::{Clock, Timestamp};
@@ -71,6 +74,33 @@ pub fn callback(id: &str, delivery: Option<u8>, content: Option<u8>, body: u8) -
     }
 }
 
+/// Callback `number` of a caller: one event, in every fourth case three, each told by a delivery key of its own.
+pub fn numbered(prefix: &str, number: usize, body: usize) -> NewCallback {
+    let mut all = callback("", None, None, 0);
+    let one = all.events.remove(0);
+    for item in 0..numbered_events(number) {
+        let mut event = one.clone();
+        event.event.id = format!("{prefix}-{number}-{item}");
+        event.event.body = vec![item as u8; body].into();
+        event.dedup.delivery_key = Some(key(&event.event.id));
+        event.deliveries[0].idempotency_key = format!("key-{}", event.event.id);
+        all.events.push(event);
+    }
+    all
+}
+
+/// How many events that callback has.
+pub fn numbered_events(number: usize) -> usize {
+    if number % 4 == 3 { 3 } else { 1 }
+}
+
+/// A key that is as unique as the name, up to 32 bytes.
+pub fn key(name: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..name.len()].copy_from_slice(name.as_bytes());
+    key
+}
+
 fn prost_types_of(seconds: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos: 0 }
 }
@@ -96,6 +126,14 @@ pub async fn run(open: Open<'_>, clock: &TestClock) {
     repeats_are_told(open, clock).await;
     leases_end_in_every_way(open).await;
     settled_and_aged_goes(open, clock).await;
+    reads::selections_and_pages_agree(open).await;
+    work::reused_id_is_kept_and_flagged(open).await;
+    work::batch_is_whole(open).await;
+    work::held_is_delivered_after_a_replay(open).await;
+    work::attempts_end_in_a_dead_letter(open, clock).await;
+    work::deleted_webhook_drops_what_is_unsettled(open).await;
+    work::delay_and_extension_are_kept_to(open).await;
+    work::passed_deadline_is_an_answer(open).await;
 }
 
 // Risks 6, 7 and 8.
@@ -169,14 +207,16 @@ async fn repeats_are_told(open: Open<'_>, clock: &TestClock) {
     log.close().await;
 }
 
-async fn lease_one(
-    log: &dyn DeliveryLog,
-    duration: Duration,
-) -> hookplane_control_plane::log::Lease {
+async fn lease_one(log: &dyn DeliveryLog, duration: Duration) -> Lease {
+    lease_one_of(log, "w", duration).await
+}
+
+/// Waits until one is due.
+async fn lease_one_of(log: &dyn DeliveryLog, webhook: &str, duration: Duration) -> Lease {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let mut newest = log.newest();
     loop {
-        let mut leases = log.lease("w", 1, duration).await.expect("leases");
+        let mut leases = log.lease(webhook, 1, duration).await.expect("leases");
         if let Some(lease) = leases.pop() {
             return lease;
         }

@@ -141,11 +141,16 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<Self::TailStream>, Status> {
         let request = request.into_inner();
         let selection = self.selection(&request.parent).await?;
+        let mut newest = self.context.log.newest();
+        let end = *newest.borrow_and_update();
         let (out, lines) = mpsc::channel(tail::AHEAD);
-        self.context
-            .view
-            .tasks()
-            .spawn(tail::run(self.context.clone(), selection, request, out));
+        self.context.view.tasks().spawn(tail::run(
+            self.context.clone(),
+            selection,
+            request,
+            (newest, end),
+            out,
+        ));
         Ok(Response::new(ReceiverStream::new(lines)))
     }
 
@@ -182,11 +187,16 @@ impl v1::event_service_server::EventService for EventApi {
         if scope.webhook.is_some() {
             return Err(Problem::field("parent", "a refusal has no webhook").into());
         }
-        let refusals = self.context.fleet.refusals().list(
-            scope.org.as_deref(),
-            scope.group.as_deref(),
-            page_size(request.page_size),
-        );
+        let limit = page_size(request.page_size);
+        let refusals = self.context.fleet.refusals();
+        let refusals = match scope.record(&self.context, &request.parent).await? {
+            Some(record) => {
+                let metadata = record.group.metadata.as_ref();
+                let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
+                refusals.of_group(uid, limit)
+            }
+            None => refusals.of_org(scope.org.as_deref(), limit),
+        };
         Ok(Response::new(v1::ListRefusalsResponse { refusals }))
     }
 

@@ -55,6 +55,7 @@ pub(super) async fn present(
         Connector::version_of(&c.spec.unwrap_or_default()) != status.connector_version
     });
     status.live = Some(desk.context.fleet.live(&spec.pool, &metadata.uid, revision));
+    status.counts = Some(desk.context.fleet.counts().of(&metadata.uid));
     Ok(group)
 }
 

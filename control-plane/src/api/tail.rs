@@ -1,7 +1,7 @@
 //! Reading along with the log: nothing is leased, and a slow reader slows only itself.
 
 use hookplane_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::status::Problem;
@@ -11,15 +11,15 @@ use crate::log::{Cursor, Selection, TailItem};
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
 
-/// Until the reader leaves, the newest is reached (without `follow`), or the server shuts down.
+/// From `end`, which the caller has looked up before it answered, so that what comes after the answer is not missed. Until the reader
+/// leaves, the newest is reached (without `follow`), or the server shuts down.
 pub(super) async fn run(
     context: Context,
     selection: Selection,
     request: v1::TailRequest,
+    (mut newest, end): (watch::Receiver<Cursor>, Cursor),
     out: mpsc::Sender<Result<v1::TailResponse, Status>>,
 ) {
-    let mut newest = context.log.newest();
-    let end = *newest.borrow_and_update();
     let mut after = if request.from_start {
         Cursor::default()
     } else {

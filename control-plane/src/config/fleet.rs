@@ -7,13 +7,14 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
 
-use crate::report::Refusals;
+use crate::report::{Counts, Refusals};
 
 /// All connected listeners, and what they turned away.
 pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
     refusals: Refusals,
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -53,6 +54,7 @@ impl Fleet {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
             refusals: Refusals::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -139,6 +141,11 @@ impl Fleet {
     /// What listeners turned away lately.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// What listeners counted.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -7,6 +7,8 @@
 mod push;
 mod session;
 
+use std::time::Duration;
+
 use hookplane_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,12 +19,22 @@ use crate::context::Context;
 /// The service.
 pub struct ConfigApi {
     context: Context,
+    answer_within: Duration,
 }
 
 impl ConfigApi {
     /// Over these parts.
     pub fn new(context: Context) -> Self {
-        Self { context }
+        Self {
+            context,
+            answer_within: session::PUSH,
+        }
+    }
+
+    /// How long a listener has for each push, to drain and answer it.
+    pub fn answer_within(mut self, duration: Duration) -> Self {
+        self.answer_within = duration;
+        self
     }
 }
 
@@ -37,8 +49,9 @@ impl v1::config_service_server::ConfigService for ConfigApi {
         // Small: what is behind the push in flight is not worth buffering.
         let (out, responses) = mpsc::channel(4);
         let context = self.context.clone();
+        let within = self.answer_within;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = session::run(&context, request.into_inner(), &out).await {
+            if let Err(status) = session::run(&context, request.into_inner(), &out, within).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's config stream ended"

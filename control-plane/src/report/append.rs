@@ -97,9 +97,10 @@ pub(super) async fn answer(
         ),
         Ok(Appended::Duplicate { of }) => (AnswerKind::Duplicate, of),
         Ok(Appended::Replay { of }) => {
-            return refused(format!(
-                "suspected replay of {of}, and the group refuses those"
-            ));
+            return answered(
+                AnswerKind::ReplayRefused,
+                format!("suspected replay of {of}, and the group refuses those"),
+            );
         }
         Err(error) => return answered(AnswerKind::RetryLater, error.to_string()),
     };

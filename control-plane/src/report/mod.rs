@@ -5,9 +5,11 @@
 //! ```
 
 mod append;
+mod counts;
 pub mod identity;
 mod refusals;
 mod service;
 
+pub use counts::Counts;
 pub use refusals::Refusals;
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

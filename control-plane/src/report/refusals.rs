@@ -1,6 +1,6 @@
 //! What listeners turned away lately, for operators: a bounded ring in memory, not a log. Never a body, never a credential.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
@@ -16,7 +16,59 @@ const HEADER_NAMES: usize = 100;
 
 /// The ring.
 pub struct Refusals {
-    ring: Mutex<VecDeque<v1::Refusal>>,
+    ring: Mutex<Ring>,
+}
+
+/// In the order they came, by a number that only grows.
+#[derive(Default)]
+struct Ring {
+    next: u64,
+    all: BTreeMap<u64, Remembered>,
+    /// By the group's uid; empty for those that led to no group. A name used again is another group.
+    of_group: HashMap<String, VecDeque<u64>>,
+}
+
+struct Remembered {
+    group_uid: String,
+    refusal: v1::Refusal,
+}
+
+impl Ring {
+    /// The oldest of a group goes.
+    fn forget_oldest_of(&mut self, group_uid: &str) {
+        let Some(of_group) = self.of_group.get_mut(group_uid) else {
+            return;
+        };
+        if let Some(oldest) = of_group.pop_front() {
+            self.all.remove(&oldest);
+        }
+        if of_group.is_empty() {
+            self.of_group.remove(group_uid);
+        }
+    }
+
+    fn push(&mut self, group_uid: &str, refusal: v1::Refusal) {
+        if self.of_group.get(group_uid).map_or(0, VecDeque::len) >= MAX_PER_GROUP {
+            self.forget_oldest_of(group_uid);
+        }
+        if self.all.len() >= MAX
+            && let Some((_, oldest)) = self.all.first_key_value()
+        {
+            // The oldest of all is the oldest of its group.
+            let group_uid = oldest.group_uid.clone();
+            self.forget_oldest_of(&group_uid);
+        }
+        let remembered = Remembered {
+            group_uid: group_uid.to_owned(),
+            refusal,
+        };
+        self.all.insert(self.next, remembered);
+        self.of_group
+            .entry(group_uid.to_owned())
+            .or_default()
+            .push_back(self.next);
+        self.next += 1;
+    }
 }
 
 impl Default for Refusals {
@@ -33,8 +85,8 @@ impl Refusals {
         }
     }
 
-    /// Remembers one, cut to size.
-    pub fn push(&self, mut refusal: v1::Refusal) {
+    /// Remembers one, cut to size. `group_uid`: of the group that it names; empty when it led to none.
+    pub fn push(&self, group_uid: &str, mut refusal: v1::Refusal) {
         for text in [
             &mut refusal.org,
             &mut refusal.group,
@@ -48,30 +100,34 @@ impl Refusals {
         }
         refusal.header_names.truncate(HEADER_NAMES);
         refusal.header_names.iter_mut().for_each(cut);
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |r: &v1::Refusal| r.org == refusal.org && r.group == refusal.group;
-        if ring.iter().filter(|r| same(r)).count() >= MAX_PER_GROUP
-            && let Some(oldest) = ring.iter().position(same)
-        {
-            ring.remove(oldest);
-        }
-        if ring.len() >= MAX {
-            ring.pop_front();
-        }
-        ring.push_back(refusal);
-    }
-
-    /// Newest first. None means any; without an org, also those that led to no group.
-    pub fn list(&self, org: Option<&str>, group: Option<&str>, limit: usize) -> Vec<v1::Refusal> {
         self.ring
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .rev()
-            .filter(|r| org.is_none_or(|org| r.org == org))
-            .filter(|r| group.is_none_or(|group| r.group == group))
+            .push(group_uid, refusal);
+    }
+
+    /// Of one group, newest first.
+    pub fn of_group(&self, group_uid: &str, limit: usize) -> Vec<v1::Refusal> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = ring.of_group.get(group_uid).into_iter().flatten().rev();
+        numbers
+            .filter_map(|number| ring.all.get(number))
             .take(limit)
-            .cloned()
+            .map(|remembered| remembered.refusal.clone())
+            .collect()
+    }
+
+    /// Of one org, newest first. None means any, and also those that led to no group.
+    pub fn of_org(&self, org: Option<&str>, limit: usize) -> Vec<v1::Refusal> {
+        self.ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+            .values()
+            .rev()
+            .filter(|remembered| org.is_none_or(|org| remembered.refusal.org == org))
+            .take(limit)
+            .map(|remembered| remembered.refusal.clone())
             .collect()
     }
 }
@@ -98,39 +154,63 @@ mod tests {
     #[test]
     fn a_flood_on_one_group_leaves_the_others_refusals() {
         let refusals = Refusals::new();
-        refusals.push(refusal("acme", "quiet", "kept"));
+        refusals.push("quiet-uid", refusal("acme", "quiet", "kept"));
         for _ in 0..MAX_PER_GROUP + 10 {
-            refusals.push(refusal("acme", "loud", "flood"));
+            refusals.push("loud-uid", refusal("acme", "loud", "flood"));
         }
-        assert_eq!(refusals.list(Some("acme"), Some("quiet"), 10).len(), 1);
+        assert_eq!(refusals.of_group("quiet-uid", 10).len(), 1);
         assert_eq!(
-            refusals.list(Some("acme"), Some("loud"), usize::MAX).len(),
+            refusals.of_group("loud-uid", usize::MAX).len(),
             MAX_PER_GROUP
         );
     }
 
     #[test]
+    fn the_oldest_of_all_goes_when_all_groups_together_are_too_many() {
+        let refusals = Refusals::new();
+        for n in 0..MAX + 5 {
+            let group = format!("g{}", n % 20);
+            refusals.push(&group, refusal("acme", &group, &n.to_string()));
+        }
+        let all = refusals.of_org(None, usize::MAX);
+        assert_eq!(all.len(), MAX);
+        assert_eq!(all[0].reason, (MAX + 4).to_string());
+        assert_eq!(all[MAX - 1].reason, "5");
+        let ring = refusals.ring.lock().unwrap();
+        let in_groups: usize = ring.of_group.values().map(VecDeque::len).sum();
+        assert_eq!(in_groups, ring.all.len());
+    }
+
+    #[test]
     fn an_org_sees_its_own_and_never_those_of_no_org() {
         let refusals = Refusals::new();
-        refusals.push(refusal("", "", "unknown path"));
-        refusals.push(refusal("acme", "g", "first"));
-        refusals.push(refusal("acme", "g", "second"));
-        refusals.push(refusal("other", "g", "not yours"));
+        refusals.push("", refusal("", "", "unknown path"));
+        refusals.push("g1", refusal("acme", "g", "first"));
+        refusals.push("g1", refusal("acme", "g", "second"));
+        refusals.push("g2", refusal("other", "g", "not yours"));
         let seen: Vec<String> = refusals
-            .list(Some("acme"), None, 10)
+            .of_org(Some("acme"), 10)
             .into_iter()
             .map(|r| r.reason)
             .collect();
         assert_eq!(seen, ["second", "first"]);
-        assert_eq!(refusals.list(None, None, 10).len(), 4);
+        assert_eq!(refusals.of_org(None, 10).len(), 4);
+    }
+
+    // Promise 8: a name used again is another group.
+    #[test]
+    fn a_group_does_not_see_what_was_turned_away_from_one_of_its_name_before() {
+        let refusals = Refusals::new();
+        refusals.push("before", refusal("acme", "g", "of the one before"));
+        assert!(refusals.of_group("after", 10).is_empty());
     }
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
         let refusals = Refusals::new();
-        refusals.push(refusal("a", "g", &"ä".repeat(5_000)));
+        refusals.push("g", refusal("a", "g", &"ä".repeat(5_000)));
         assert_eq!(
-            refusals.list(None, None, 1)[0].reason.chars().count(),
+            refusals.of_group("g", 1)[0].reason.chars().count(),
             TEXT_CHARS
         );
     }

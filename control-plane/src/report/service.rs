@@ -185,14 +185,10 @@ fn count(context: &Context, pool: &str, counters: v1::ReportCounters) {
         let Some(record) = context.view.group(&group.group_uid) else {
             continue;
         };
+        // Promise 8: a listener speaks for the groups of its pool.
         if pool_of(&record.group) == pool {
-            tracing::debug!(
-                group = group.group_uid,
-                refused = group.refused,
-                not_registered = group.not_registered,
-                not_matched = group.not_matched,
-                "a listener's counters"
-            );
+            let exists = |uid: &str| context.view.group(uid).is_some();
+            context.fleet.counts().add(group, exists);
         }
     }
 }
@@ -200,16 +196,19 @@ fn count(context: &Context, pool: &str, counters: v1::ReportCounters) {
 fn remember(context: &Context, pool: &str, listener: &str, refusals: v1::ReportRefusals) {
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
-        let of_group = !refusal.org.is_empty() || !refusal.group.is_empty();
-        // Promise 8: a listener speaks for the groups of its pool.
-        if of_group
-            && context
-                .view
-                .group_named(&refusal.org, &refusal.group)
-                .is_none_or(|record| pool_of(&record.group) != pool)
-        {
+        if refusal.org.is_empty() && refusal.group.is_empty() {
+            context.fleet.refusals().push("", refusal);
             continue;
         }
-        context.fleet.refusals().push(refusal);
+        // Promise 8: a listener speaks for the groups of its pool.
+        let record = context
+            .view
+            .group_named(&refusal.org, &refusal.group)
+            .filter(|record| pool_of(&record.group) == pool);
+        if let Some(record) = record {
+            let metadata = record.group.metadata.as_ref();
+            let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
+            context.fleet.refusals().push(uid, refusal);
+        }
     }
 }

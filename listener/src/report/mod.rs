@@ -85,13 +85,7 @@ impl Reporter {
         share: Share,
     ) -> Result<Answer, Unanswered> {
         let (answer, answered) = oneshot::channel();
-        let pending = Pending {
-            callback,
-            deadline,
-            answer,
-            _share: share,
-            returned: 0,
-        };
+        let pending = Pending::new(callback, deadline, answer, share);
         self.queue.try_send(pending).map_err(|_| Unanswered::Full)?;
         match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(answer)) => Ok(answer),

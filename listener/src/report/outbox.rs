@@ -13,6 +13,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use hookplane_proto::v1;
+use prost::Message;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -26,8 +27,10 @@ pub(super) const MAX_BATCH_CALLBACKS: usize = 256;
 pub(super) const MAX_BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// Callbacks here that are not in flight. Bodies are bounded by bytes as well, by their shares.
 pub(super) const MAX_WAITING: usize = 4096;
-/// What a callback takes besides its body and items: headers, ids, verdicts. An estimate, for the bounds above.
-const OVERHEAD_BYTES: u64 = 2048;
+/// A callback, at most: a body of 25 MiB and its items, and what is known of them. Below the 56 MiB that the control plane takes.
+const MAX_CALLBACK_BYTES: u64 = 54 * 1024 * 1024;
+/// What a callback takes in a batch besides itself: its tag, its length, and the budget that is filled in when it is sent.
+const OVERHEAD_BYTES: u64 = 32;
 /// In flight where the control plane doesn't say.
 const DEFAULT_CREDIT_CALLBACKS: u32 = 4096;
 const DEFAULT_CREDIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -41,17 +44,45 @@ pub(crate) struct Pending {
     pub(super) _share: Share,
     /// How often it was turned back.
     pub(super) returned: u32,
+    /// As it is sent.
+    bytes: u64,
 }
 
 impl Pending {
-    fn bytes(&self) -> u64 {
-        let items: usize = self.callback.events.iter().map(|e| e.item.len()).sum();
-        (self.callback.body.len() + items) as u64 + OVERHEAD_BYTES
+    pub(super) fn new(
+        mut callback: v1::ReportedCallback,
+        deadline: Instant,
+        answer: oneshot::Sender<Answer>,
+        share: Share,
+    ) -> Self {
+        // Verdicts included: many events for many webhooks come to more than their bodies, and a message too large would end the stream for
+        // all that is on it.
+        let mut bytes = size(&callback);
+        if bytes > MAX_CALLBACK_BYTES {
+            // The control plane matches by itself what was matched with the oldest of plans.
+            callback.plan_revision = 0;
+            for event in &mut callback.events {
+                event.matches = Vec::new();
+            }
+            bytes = size(&callback);
+        }
+        Self {
+            callback,
+            deadline,
+            answer,
+            _share: share,
+            returned: 0,
+            bytes,
+        }
     }
 
     fn is_wanted(&self, now: Instant) -> bool {
         self.deadline > now && !self.answer.is_closed()
     }
+}
+
+fn size(callback: &v1::ReportedCallback) -> u64 {
+    callback.encoded_len() as u64 + OVERHEAD_BYTES
 }
 
 struct Batch {
@@ -125,7 +156,7 @@ impl Outbox {
     pub(super) fn can_send(&self) -> bool {
         self.waiting
             .front()
-            .is_some_and(|first| self.has_credit(0, 0, first.bytes()))
+            .is_some_and(|first| self.has_credit(0, 0, first.bytes))
     }
 
     fn has_credit(&self, more_callbacks: usize, more_bytes: u64, next: u64) -> bool {
@@ -144,7 +175,7 @@ impl Outbox {
             bytes: 0,
         };
         while let Some(next) = self.waiting.front() {
-            let bytes = next.bytes();
+            let bytes = next.bytes;
             if !next.is_wanted(now) {
                 self.waiting.pop_front();
                 continue;

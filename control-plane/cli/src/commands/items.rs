@@ -48,6 +48,7 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
             "live": live(status.live),
             "connectorVersion": status.connector_version,
             "connectorUpdateAvailable": status.connector_update_available,
+            "counts": counts(status.counts),
         }),
     }
 }
@@ -61,6 +62,16 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
         spec: webhook.spec.unwrap_or_default(),
         status: json!({"live": live(webhook.status.unwrap_or_default().live)}),
     }
+}
+
+fn counts(counts: Option<v1::GroupCounts>) -> Value {
+    let counts = counts.unwrap_or_default();
+    json!({
+        "refused": counts.refused,
+        "notRegistered": counts.not_registered,
+        "notMatched": counts.not_matched,
+        "secretUses": counts.secret_uses,
+    })
 }
 
 fn live(live: Option<v1::Live>) -> Value {

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// For the listener's hello.
 const HELLO: Duration = Duration::from_secs(10);
 /// For a push to be drained and answered.
-const PUSH: Duration = Duration::from_secs(30);
+pub(super) const PUSH: Duration = Duration::from_secs(30);
 /// Between heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// For this view to come to where a listener already is.
@@ -40,6 +40,7 @@ pub(super) async fn run(
     context: &Context,
     mut said: Streaming<v1::StreamConfigRequest>,
     out: &Out,
+    answer_within: Duration,
 ) -> Result<(), Status> {
     let first = tokio::time::timeout(HELLO, said.message())
         .await
@@ -68,6 +69,7 @@ pub(super) async fn run(
     let mut session = Session {
         context,
         out,
+        answer_within,
         pool,
         connected,
         nonce: 0,
@@ -131,6 +133,7 @@ async fn may_resume(
 struct Session<'a> {
     context: &'a Context,
     out: &'a Out,
+    answer_within: Duration,
     pool: String,
     connected: Connected,
     nonce: u64,
@@ -270,13 +273,13 @@ impl Session<'_> {
         for part in parts {
             self.send(part).await?;
         }
-        self.in_flight = Some((push, Instant::now() + PUSH));
+        self.in_flight = Some((push, Instant::now() + self.answer_within));
         Ok(())
     }
 
     async fn send(&self, kind: Kind) -> Result<(), Status> {
         let response = v1::StreamConfigResponse { kind: Some(kind) };
-        match tokio::time::timeout(PUSH, self.out.send(Ok(response))).await {
+        match tokio::time::timeout(self.answer_within, self.out.send(Ok(response))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Status::cancelled("the listener is gone")),
             Err(_) => Err(Status::deadline_exceeded("the stream is not drained")),

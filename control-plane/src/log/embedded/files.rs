@@ -1,7 +1,8 @@
 //! The files of the log, and whether they can be trusted.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,10 @@ const WAL: &str = "events.db-wal";
 /// Locked by the process that has the log open. Says whether a log was ever made here, so that a lost database isn't taken for a new one.
 const LOCK: &str = "events.lock";
 const MADE: &str = "hookplane event log\n";
+/// Events hold what their senders and receivers keep to themselves.
+const FILE_MODE: u32 = 0o600;
+/// The write-ahead log is looked through in pieces of this many bytes.
+const READ_BYTES: usize = 1 << 20;
 /// What of a large log is not looked through by then is looked at when it is read.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
@@ -25,13 +30,18 @@ fn io(what: &str, path: &Path, error: &std::io::Error) -> LogError {
 
 /// Takes the directory for this process, and opens the database in it.
 pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection), LogError> {
-    std::fs::create_dir_all(dir).map_err(|error| io("create", dir, &error))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| io("create", dir, &error))?;
     let lock_path = dir.join(LOCK);
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(FILE_MODE)
         .open(&lock_path)
         .map_err(|error| io("open", &lock_path, &error))?;
     match lock.try_lock() {
@@ -61,11 +71,28 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
             "it is missing or empty, though events were kept in it".into(),
         ));
     }
-    if let Ok(wal_file) = std::fs::read(dir.join(WAL))
-        && let Some(what) = wal::damage(&wal_file)
-    {
-        return Err(damaged(what));
+    let wal_path = dir.join(WAL);
+    match File::open(&wal_path) {
+        Ok(file) => {
+            let found = wal::damage(BufReader::with_capacity(READ_BYTES, file))
+                .map_err(|error| io("read", &wal_path, &error))?;
+            if let Some(what) = found {
+                return Err(damaged(what));
+            }
+            if sync {
+                write_anew(&wal_path).map_err(|error| io("write", &wal_path, &error))?;
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io("open", &wal_path, &error)),
     }
+    // SQLite gives its other files the mode of this one.
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(|error| io("create", &path, &error))?;
     let connection = connect(&path, sync, made).map_err(|fault| match fault {
         Fault::Damaged(what) => damaged(what),
         other => other.answer(),
@@ -93,10 +120,26 @@ pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection)
     Ok((lock, path, connection))
 }
 
+/// Writes a file as it is over itself, and syncs it. After a failed sync what is read is not what the disk holds, and a second sync says
+/// nothing about it; SQLite believes it, and a crash while it copies from the write-ahead log would then leave half a transaction.
+fn write_anew(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut piece = vec![0u8; READ_BYTES];
+    let mut at = 0;
+    loop {
+        let length = file.read_at(&mut piece, at)?;
+        if length == 0 {
+            return file.sync_all();
+        }
+        file.write_all_at(&piece[..length], at)?;
+        at += length as u64;
+    }
+}
+
 fn connect(path: &Path, sync: bool, made: bool) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;
     schema::prepare(&connection, sync)?;
-    // Writes what the write-ahead log holds into the database anew: after a failed sync, what is read from it may not be on the disk.
+    // All of it again, whatever was copied before: after a failed sync that may not be on the disk.
     checkpoint(&connection, true)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
@@ -159,7 +202,40 @@ pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<i64,
     } else {
         "PRAGMA wal_checkpoint(PASSIVE)"
     };
+    wal_pages_after(connection, sql)
+}
+
+/// How many pages the write-ahead log holds.
+pub(super) fn wal_pages(connection: &Connection) -> Result<i64, Fault> {
+    wal_pages_after(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+fn wal_pages_after(connection: &Connection, sql: &str) -> Result<i64, Fault> {
     Ok(connection
         .prepare_cached(sql)?
         .query_row([], |row| row.get(1))?)
+}
+
+/// Cuts off what a refused batch left behind the last commit. Without this, the end of one refused batch behind a shorter one that was kept
+/// looks like damage: see [`wal`]. Synced, so that it can't come back under what is written next.
+pub(super) fn cut(connection: &Connection, database: &Path, sync: bool) -> Result<(), Fault> {
+    let pages = u64::try_from(wal_pages(connection)?).unwrap_or(0);
+    let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let path = database.with_file_name(WAL);
+    let done = OpenOptions::new().write(true).open(&path).and_then(|file| {
+        let end = wal::length(pages, page.into());
+        if file.metadata()?.len() > end {
+            file.set_len(end)?;
+            if sync {
+                file.sync_all()?;
+            }
+        }
+        Ok(())
+    });
+    match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Fault::Disk(format!("cut {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! - An answer leaves after the commit that holds it was synced. No timer decides what is kept.
-//! - A callback that fails for its own reason doesn't touch the others of its batch. No space: the batch is refused and the next one tried.
-//!   Any other failure of the disk: nothing is taken until the log is opened again.
+//! - A callback that fails for its own reason doesn't touch the others of its batch. A write that fails (no space, a spent quota): the batch is
+//!   refused and the next one tried. A sync that fails, or anything else: nothing is taken until the log is opened again.
 //! - One process at a time has the directory open.
 
 mod append;
@@ -147,7 +147,8 @@ impl EmbeddedLog {
             permits,
         });
         let writer = writer::Writer {
-            changes: db.total_changes(),
+            path: path.clone(),
+            copied: 0,
             db,
             memory,
             shared: shared.clone(),
@@ -303,6 +304,9 @@ impl DeliveryLog for EmbeddedLog {
         callback: NewCallback,
         deadline: tokio::time::Instant,
     ) -> Result<Appended, LogError> {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(LogError::Unavailable("its time was up".into()));
+        }
         let callback = prepared(callback);
         let bytes = callback
             .events

@@ -300,6 +300,10 @@ pub(super) fn deliveries(
             " AND "
         });
         clause.sql.push_str(&format!("d.status = {status}"));
+        if status >= v1::DeliveryStatus::Held as i32 {
+            // SQLite sees an index's own condition and draws no conclusions.
+            clause.sql.push_str(" AND d.status >= 4");
+        }
     }
     if let Some(before) = before {
         clause.and("d.seq < ?", seq(before));

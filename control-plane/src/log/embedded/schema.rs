@@ -122,6 +122,7 @@ pub(super) fn prepare(connection: &Connection, sync: bool) -> Result<(), Fault> 
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA temp_store = MEMORY;
+         PRAGMA cache_spill = OFF;
          PRAGMA cell_size_check = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -{CACHE_KIB};"

@@ -1,6 +1,7 @@
 //! The one thread that writes: takes what waits, does it in one transaction, syncs, and only then answers.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,8 +13,8 @@ use super::tables::{Memory, Tables};
 use super::{Shared, files, leases, retain};
 use crate::log::{Cursor, LogError};
 
-/// When the write-ahead log is copied into the database: every 2,000 pages (8 MiB).
-const CHECKPOINT_PAGES: u64 = 2_000;
+/// When the write-ahead log is copied into the database: whenever it has grown by 2,000 pages (8 MiB).
+const CHECKPOINT_PAGES: i64 = 2_000;
 /// When readers are made to let go of it, so that it can start anew: 64 MiB.
 const WAL_LIMIT_PAGES: i64 = 16_000;
 
@@ -23,8 +24,10 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     /// Held for as long as anything may be written.
     pub(super) lock: File,
-    /// Database changes since the last checkpoint, as a cheap measure of the write-ahead log.
-    pub(super) changes: u64,
+    /// Where the database is.
+    pub(super) path: PathBuf,
+    /// Pages in the write-ahead log when it was last copied, or tried to be.
+    pub(super) copied: i64,
 }
 
 impl Writer {
@@ -86,11 +89,12 @@ impl Writer {
             Ok(answers) => {
                 self.memory.committed();
                 let newest = Cursor(u64::try_from(self.memory.next_seq - 1).unwrap_or(0));
-                for (work, answer) in batch.into_iter().zip(answers) {
-                    work.answer(answer);
-                }
+                // First: who was answered finds the event in the tail.
                 if due || self.memory.next_seq != before {
                     self.shared.newest.send_replace(newest);
+                }
+                for (work, answer) in batch.into_iter().zip(answers) {
+                    work.answer(answer);
                 }
                 self.checkpoint();
             }
@@ -128,44 +132,72 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Nothing of the batch is kept. After anything but a full disk, nothing more is taken.
+    /// Nothing of the batch is kept. After anything but a write that failed or a lock, nothing more is taken.
     fn failed(&mut self, fault: Fault) -> LogError {
-        let full = matches!(fault, Fault::Full(_));
-        let undone = self.db.is_autocommit() || self.db.execute_batch("ROLLBACK").is_ok();
-        let error = fault.answer();
-        if full && undone {
+        if matches!(fault, Fault::Busy(_)) && self.db.is_autocommit() {
+            // It wasn't begun.
+            let error = fault.answer();
             tracing::warn!(%error, "a batch was refused");
-        } else {
-            self.shared.fail(&error);
+            return error;
         }
+        if matches!(fault, Fault::Full(_) | Fault::Write(_)) {
+            let undone = if self.db.is_autocommit() {
+                Ok(())
+            } else {
+                self.db.execute_batch("ROLLBACK").map_err(Fault::from)
+            };
+            let sync = self.memory.options.sync;
+            match undone.and_then(|()| files::cut(&self.db, &self.path, sync)) {
+                Ok(()) => {
+                    let error = fault.answer();
+                    tracing::warn!(%error, "a batch was refused");
+                    return error;
+                }
+                Err(worse) => return self.stop(worse),
+            }
+        }
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "undoing a batch: opening the event log again does it");
+        }
+        self.stop(fault)
+    }
+
+    fn stop(&self, fault: Fault) -> LogError {
+        let error = fault.answer();
+        self.shared.fail(&error);
         error
     }
 
     /// After the answers. SQLite would do it by itself, but without saying what went wrong.
     fn checkpoint(&mut self) {
-        let changes = self.db.total_changes();
-        if changes - self.changes < CHECKPOINT_PAGES {
-            return;
-        }
-        self.changes = changes;
-        let done = files::checkpoint(&self.db, false).and_then(|pages| {
-            super::schema::verify(&self.db, self.memory.options.sync)?;
-            if pages > WAL_LIMIT_PAGES {
-                files::checkpoint(&self.db, true)
-            } else {
-                Ok(pages)
-            }
-        });
-        match done {
-            Ok(_) => {}
-            Err(Fault::Full(what)) => {
-                tracing::warn!(what, "the write-ahead log can't be copied: no space")
+        match self.checkpoint_if_grown() {
+            Ok(()) => {}
+            Err(Fault::Full(what) | Fault::Write(what) | Fault::Busy(what)) => {
+                tracing::warn!(what, "the write-ahead log can't be copied for now")
             }
             Err(fault) => {
-                let error = fault.answer();
-                self.shared.fail(&error);
+                self.stop(fault);
             }
         }
+    }
+
+    fn checkpoint_if_grown(&mut self) -> Result<(), Fault> {
+        let pages = files::wal_pages(&self.db)?;
+        if pages < self.copied {
+            self.copied = 0; // It began anew.
+        }
+        if pages - self.copied < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        self.copied = pages;
+        let pages = files::checkpoint(&self.db, false)?;
+        super::schema::verify(&self.db, self.memory.options.sync)?;
+        if pages > WAL_LIMIT_PAGES {
+            files::checkpoint(&self.db, true)?;
+        }
+        Ok(())
     }
 }
 

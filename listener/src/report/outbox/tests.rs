@@ -17,13 +17,8 @@ fn pending(name: &str, body_bytes: usize, now: Instant) -> (Pending, Receiver<An
         body: Bytes::from(vec![0; body_bytes]),
         ..Default::default()
     };
-    let pending = Pending {
-        callback,
-        deadline: now + BUDGET,
-        answer,
-        _share: Share::none(&Arc::new(Buffers::new(0))),
-        returned: 0,
-    };
+    let share = Share::none(&Arc::new(Buffers::new(0)));
+    let pending = Pending::new(callback, now + BUDGET, answer, share);
     (pending, answered)
 }
 
@@ -197,4 +192,60 @@ fn a_retry_that_does_not_fit_the_budget_is_given_up_at_once() -> Result<(), &'st
     let closed = oneshot::error::TryRecvError::Closed;
     assert_eq!(receivers[0].try_recv(), Err(closed));
     Ok(())
+}
+
+fn verdicts(count: usize, reason: usize) -> Vec<v1::ReportedMatch> {
+    let of = v1::ReportedMatch {
+        webhook_uid: "w".to_owned(),
+        reason: "x".repeat(reason),
+        ..Default::default()
+    };
+    vec![of; count]
+}
+
+// Risk 31: the message limit counts verdicts as well as bodies.
+#[test]
+fn a_batch_is_bounded_by_what_is_sent_and_not_by_bodies_alone() -> Result<(), &'static str> {
+    let now = Instant::now();
+    let mut outbox = outbox(1024, u64::MAX);
+    let mut receivers = Vec::new();
+    for n in 0..20 {
+        let (answer, answered) = oneshot::channel();
+        let event = v1::ReportedEvent {
+            matches: verdicts(1_000, 1_000),
+            ..Default::default()
+        };
+        let callback = v1::ReportedCallback {
+            request_id: Bytes::from(n.to_string()),
+            events: vec![event],
+            ..Default::default()
+        };
+        let share = Share::none(&Arc::new(Buffers::new(0)));
+        outbox.push(Pending::new(callback, now + BUDGET, answer, share));
+        receivers.push(answered);
+    }
+    let batch = outbox.next_batch(now).ok_or("a batch")?;
+    assert!(batch.encoded_len() as u64 <= MAX_BATCH_BYTES);
+    assert!(batch.callbacks.len() > 1);
+    Ok(())
+}
+
+#[test]
+fn verdicts_that_fit_no_message_are_left_to_the_control_plane() {
+    let (answer, _answered) = oneshot::channel();
+    let event = v1::ReportedEvent {
+        registered: true,
+        matches: verdicts(1_000, 1_000),
+        ..Default::default()
+    };
+    let callback = v1::ReportedCallback {
+        plan_revision: 9,
+        events: vec![event; 60],
+        ..Default::default()
+    };
+    let share = Share::none(&Arc::new(Buffers::new(0)));
+    let pending = Pending::new(callback, Instant::now() + BUDGET, answer, share);
+    assert_eq!(pending.callback.plan_revision, 0);
+    assert!(pending.callback.events.iter().all(|e| e.matches.is_empty()));
+    assert!(pending.bytes < MAX_CALLBACK_BYTES);
 }

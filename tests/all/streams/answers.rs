@@ -1,0 +1,194 @@
+//! What the provider hears when the log does not do its part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_control_plane::log::{
+    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
+    TailItem,
+};
+use hookplane_proto::v1;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::plain::signed;
+use super::rig::{Rig, callback_url, eventually, post};
+use crate::fake_control_plane::{Failure, soon};
+
+/// A log that never answers what is to be kept, and does everything else.
+struct Frozen(Arc<dyn DeliveryLog>);
+
+#[async_trait::async_trait]
+impl DeliveryLog for Frozen {
+    fn receipt(&self) -> v1::Receipt {
+        self.0.receipt()
+    }
+
+    async fn append(&self, _: NewCallback, _: Instant) -> Result<Appended, LogError> {
+        std::future::pending().await
+    }
+
+    async fn lease(
+        &self,
+        webhook_uid: &str,
+        max: usize,
+        duration: Duration,
+    ) -> Result<Vec<Lease>, LogError> {
+        self.0.lease(webhook_uid, max, duration).await
+    }
+
+    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError> {
+        self.0.settle(settlements).await
+    }
+
+    async fn event(&self, id: &str) -> Result<v1::Event, LogError> {
+        self.0.event(id).await
+    }
+
+    async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError> {
+        self.0.delivery(id).await
+    }
+
+    async fn events(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
+        self.0.events(selection, before, limit).await
+    }
+
+    async fn deliveries(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
+        self.0.deliveries(selection, before, limit).await
+    }
+
+    async fn tail(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        self.0.tail(selection, after, changes, limit).await
+    }
+
+    fn newest(&self) -> watch::Receiver<Cursor> {
+        self.0.newest()
+    }
+
+    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
+        self.0.replay(delivery_ids).await
+    }
+
+    async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
+        self.0.drop_deliveries(webhook_uid, reason).await
+    }
+
+    async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
+        self.0.retain(retention).await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+/// A callback URL that a real listener serves, with a webhook that wants all.
+async fn serving(rig: &mut Rig) -> Result<(String, super::rig::Listening), Failure> {
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    let listening = rig.listen().await?;
+    Ok((callback_url(&group), listening))
+}
+
+#[tokio::test]
+async fn a_callback_goes_all_the_way() -> Result<(), Failure> {
+    let mut rig = Rig::start().await?;
+    rig.patience(60).await?;
+    let (url, _listening) = serving(&mut rig).await?;
+    let body = &br#"{"n":1}"#[..];
+    let answer = post(&url, signed("d-1", body), body.into()).await?;
+    assert_eq!((answer.status, answer.receipt()), (200, "synced"));
+    let event = &rig.events_of("code").await?[0];
+    assert_eq!(answer.header("hookplane-event-id"), Some(event.id.as_str()));
+    let again = post(&url, signed("d-1", body), body.into()).await?;
+    assert_eq!((again.status, again.receipt()), (200, "duplicate"));
+    // A suspected replay that the group refuses is refused as that, not as an unknown URL.
+    rig.update_group("code", |spec| spec.refuse_suspected_replays = true)
+        .await?;
+    let replayed = post(&url, signed("d-2", body), body.into()).await?;
+    assert_eq!(replayed.status, 401);
+    let refusals = eventually(async || {
+        let list = rig
+            .events()
+            .list_refusals(v1::ListRefusalsRequest {
+                parent: "orgs/acme/groups/code".to_owned(),
+                page_size: 0,
+            })
+            .await?
+            .into_inner()
+            .refusals;
+        Ok(Some(list).filter(|list| !list.is_empty()))
+    })
+    .await?;
+    assert!(refusals[0].reason.contains("replay"), "{refusals:?}");
+    Ok(())
+}
+
+// Risk 9: every await on a dependency has the request's deadline.
+#[tokio::test]
+async fn a_frozen_log_is_503_within_the_providers_patience() -> Result<(), Failure> {
+    // 800 ms are between our answer and the end of it.
+    const PATIENCE_SECONDS: u32 = 4;
+    let mut rig = Rig::start_with(|log| Arc::new(Frozen(log))).await?;
+    rig.patience(PATIENCE_SECONDS).await?;
+    let (url, _listening) = serving(&mut rig).await?;
+    let body = &b"{}"[..];
+    let started = Instant::now();
+    let answer = post(&url, signed("d-1", body), body.into()).await?;
+    let took = started.elapsed();
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    assert!(
+        took < Duration::from_secs(PATIENCE_SECONDS.into()),
+        "{took:?}"
+    );
+    assert!(rig.events_of("code").await?.is_empty());
+    Ok(())
+}
+
+// Risk 1: 200 answered, event lost.
+#[tokio::test]
+async fn with_the_log_stopped_not_one_of_a_thousand_posts_is_2xx() -> Result<(), Failure> {
+    const SENDERS: usize = 100;
+    const EACH: usize = 10;
+    let mut rig = Rig::start().await?;
+    let (url, _listening) = serving(&mut rig).await?;
+    soon(rig.log.close()).await?;
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let url = url.clone();
+            tokio::task::spawn_blocking(move || {
+                (0..EACH)
+                    .map(|n| {
+                        let headers = signed(&format!("d-{sender}-{n}"), b"{}");
+                        let answer = hookplane_tests::http::post(&url, &headers, b"{}");
+                        answer.map(|answer| answer.status)
+                    })
+                    .collect::<Result<Vec<u16>, _>>()
+            })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for sender in senders {
+        statuses.extend(soon(sender).await???);
+    }
+    assert_eq!(statuses.len(), SENDERS * EACH);
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! A control plane with embedded backends, an org with groups and webhooks, and clients that do what a test says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::log::DeliveryLog;
+use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::seal::SealKey;
+use hookplane_control_plane::server::{self, Parts};
+use hookplane_control_plane::store::EmbeddedStore;
+use hookplane_proto::v1;
+use hookplane_rules::{Clock, Timestamp};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use v1::config_service_client::ConfigServiceClient;
+use v1::connector_service_client::ConnectorServiceClient;
+use v1::event_service_client::EventServiceClient;
+use v1::org_service_client::OrgServiceClient;
+use v1::webhook_group_service_client::WebhookGroupServiceClient;
+use v1::webhook_service_client::WebhookServiceClient;
+
+use super::plain::{self, SECRET};
+use crate::fake_control_plane::{Failure, soon};
+
+const TOKEN: &str = "t0ken-of-the-streams";
+const NOW_MS: i64 = 1_700_000_000_000;
+/// Attempts before a delivery is dead.
+pub(super) const ATTEMPTS: u32 = 3;
+/// A message with the largest body, and its payload as text.
+pub(super) const MESSAGE_BYTES: usize = 128 * 1024 * 1024;
+
+/// A clock that is turned by hand.
+pub(super) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(NOW_MS)))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Bearer(MetadataValue<Ascii>);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let token = self.0.clone();
+        request.metadata_mut().insert("authorization", token);
+        Ok(request)
+    }
+}
+
+pub(super) type Api = InterceptedService<Channel, Bearer>;
+
+/// Clients for a control plane, each on a connection of its own.
+pub(super) fn api(url: &str) -> Api {
+    let channel = Endpoint::from_shared(url.to_owned())
+        .expect("a URL")
+        .connect_lazy();
+    let bearer = format!("Bearer {TOKEN}").parse().expect("a header");
+    InterceptedService::new(channel, Bearer(bearer))
+}
+
+/// The running control plane. Everything ends with it.
+pub(super) struct Rig {
+    pub(super) url: String,
+    pub(super) log: Arc<EmbeddedLog>,
+    pub(super) stop: CancellationToken,
+    pub(super) server: JoinHandle<Result<(), server::RunError>>,
+    clock: Arc<TestClock>,
+    callbacks: Option<TcpListener>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Rig {
+    /// With the org `acme` and its connector `plain`.
+    pub(super) async fn start() -> Result<Self, Failure> {
+        Self::start_with(|log| log).await
+    }
+
+    /// The same, with a log of the test's own over the embedded one.
+    pub(super) async fn start_with(
+        wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
+    ) -> Result<Self, Failure> {
+        let rig = Self::run(Arc::new(tempfile::tempdir()?), wrap).await?;
+        let org = v1::Org {
+            metadata: Some(v1::Metadata {
+                name: "acme".to_owned(),
+                ..Default::default()
+            }),
+            spec: None,
+        };
+        OrgServiceClient::new(rig.api())
+            .create_org(v1::CreateOrgRequest {
+                org: Some(org),
+                validate_only: false,
+            })
+            .await?;
+        ConnectorServiceClient::new(rig.api())
+            .create_connector(v1::CreateConnectorRequest {
+                parent: "orgs/acme".to_owned(),
+                connector: Some(plain::connector()),
+                validate_only: false,
+            })
+            .await?;
+        Ok(rig)
+    }
+
+    async fn run(
+        folder: Arc<tempfile::TempDir>,
+        wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
+    ) -> Result<Self, Failure> {
+        let clock = TestClock::new();
+        let options = Options {
+            max_attempts: ATTEMPTS,
+            first_back_off: Duration::from_millis(1),
+            longest_back_off: Duration::from_millis(1),
+            ..Options::default()
+        };
+        let log = EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options)?;
+        let callbacks = TcpListener::bind("127.0.0.1:0").await?;
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", socket.local_addr()?);
+        let parts = Parts {
+            store: EmbeddedStore::open(&folder.path().join("store"))?,
+            log: wrap(log.clone()),
+            seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
+            clock: clock.clone(),
+            catalogue: Catalogue::built_in()?,
+            public_url: format!("http://{}", callbacks.local_addr()?),
+            admin_token: TOKEN.to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(server::run(socket, parts, stop.clone()));
+        Ok(Self {
+            url,
+            log,
+            stop,
+            server,
+            clock,
+            callbacks: Some(callbacks),
+            folder,
+        })
+    }
+
+    /// Ends it, and starts it anew over the same data.
+    pub(super) async fn restart(mut self) -> Result<Self, Failure> {
+        self.stop.cancel();
+        soon(&mut self.server).await???;
+        let folder = self.folder.clone();
+        drop(self);
+        // The old server's last tasks let go of the files in a moment.
+        eventually(async || Ok(Self::run(folder.clone(), |log| log).await.ok())).await
+    }
+
+    pub(super) fn api(&self) -> Api {
+        api(&self.url)
+    }
+
+    pub(super) fn events(&self) -> EventServiceClient<Api> {
+        EventServiceClient::new(self.api()).max_decoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// A real listener of the pool `default`, ready.
+    pub(super) async fn listen(&mut self) -> Result<Listening, Failure> {
+        let socket = self.callbacks.take().ok_or("one listener at a time")?;
+        let config = hookplane_listener::Config {
+            name: "real".to_owned(),
+            pool: "default".to_owned(),
+            control_plane: self.url.clone(),
+            token: TOKEN.to_owned(),
+            limits: hookplane_listener::Limits::default(),
+        };
+        let stop = CancellationToken::new();
+        let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = running.await {
+                panic!("the listener ended early: {error}");
+            }
+        });
+        eventually(async || {
+            let listeners = self.listeners().await?;
+            Ok(listeners
+                .iter()
+                .any(|l| l.name == "real" && l.ready)
+                .then_some(()))
+        })
+        .await?;
+        Ok(Listening { stop })
+    }
+
+    pub(super) async fn listeners(&self) -> Result<Vec<v1::Listener>, Failure> {
+        Ok(ConfigServiceClient::new(self.api())
+            .list_listeners(v1::ListListenersRequest {})
+            .await?
+            .into_inner()
+            .listeners)
+    }
+
+    /// The connector's provider waits this long. For groups made after it.
+    pub(super) async fn patience(&self, seconds: u32) -> Result<(), Failure> {
+        let mut client = ConnectorServiceClient::new(self.api());
+        let name = "orgs/acme/connectors/plain".to_owned();
+        let mut connector = client
+            .get_connector(v1::GetConnectorRequest { name })
+            .await?
+            .into_inner();
+        connector
+            .spec
+            .get_or_insert_default()
+            .protocol
+            .get_or_insert_default()
+            .answer
+            .get_or_insert_default()
+            .patience_seconds = seconds;
+        client
+            .update_connector(v1::UpdateConnectorRequest {
+                connector: Some(connector),
+                validate_only: false,
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// A group of the connector `plain` that registers everything.
+    pub(super) async fn group(
+        &self,
+        name: &str,
+        set: impl FnOnce(&mut v1::WebhookGroupSpec),
+    ) -> Result<v1::WebhookGroup, Failure> {
+        let mut spec = v1::WebhookGroupSpec {
+            connector: "plain".to_owned(),
+            signature_secrets: vec![v1::SignatureSecret {
+                value: SECRET.to_owned(),
+                ..Default::default()
+            }],
+            registered_events: vec!["*".to_owned()],
+            ..Default::default()
+        };
+        set(&mut spec);
+        let group = v1::WebhookGroup {
+            metadata: metadata(name, ""),
+            spec: Some(spec),
+            status: None,
+        };
+        let created = WebhookGroupServiceClient::new(self.api())
+            .create_webhook_group(v1::CreateWebhookGroupRequest {
+                parent: "orgs/acme".to_owned(),
+                webhook_group: Some(group),
+                validate_only: false,
+            })
+            .await?;
+        Ok(created.into_inner())
+    }
+
+    pub(super) async fn get_group(&self, name: &str) -> Result<v1::WebhookGroup, Failure> {
+        Ok(WebhookGroupServiceClient::new(self.api())
+            .get_webhook_group(v1::GetWebhookGroupRequest {
+                name: format!("orgs/acme/groups/{name}"),
+            })
+            .await?
+            .into_inner())
+    }
+
+    /// Changes a group's spec.
+    pub(super) async fn update_group(
+        &self,
+        name: &str,
+        set: impl FnOnce(&mut v1::WebhookGroupSpec),
+    ) -> Result<v1::WebhookGroup, Failure> {
+        let mut group = self.get_group(name).await?;
+        set(group.spec.get_or_insert_default());
+        Ok(WebhookGroupServiceClient::new(self.api())
+            .update_webhook_group(v1::UpdateWebhookGroupRequest {
+                webhook_group: Some(group),
+                ..Default::default()
+            })
+            .await?
+            .into_inner())
+    }
+
+    /// An active webhook that takes everything its filter takes.
+    pub(super) async fn webhook(
+        &self,
+        group: &str,
+        name: &str,
+        filter: &str,
+    ) -> Result<v1::Webhook, Failure> {
+        let webhook = v1::Webhook {
+            metadata: metadata(name, group),
+            spec: Some(v1::WebhookSpec {
+                label: name.to_owned(),
+                active: true,
+                events: vec!["*".to_owned()],
+                filter: filter.to_owned(),
+                destinations: vec![v1::Destination {
+                    subscribe: Some(v1::SubscribeDestination {}),
+                }],
+            }),
+            status: None,
+        };
+        Ok(WebhookServiceClient::new(self.api())
+            .create_webhook(v1::CreateWebhookRequest {
+                parent: format!("orgs/acme/groups/{group}"),
+                webhook: Some(webhook),
+                validate_only: false,
+            })
+            .await?
+            .into_inner())
+    }
+
+    pub(super) async fn delete_webhook(&self, group: &str, name: &str) -> Result<(), Failure> {
+        WebhookServiceClient::new(self.api())
+            .delete_webhook(v1::DeleteWebhookRequest {
+                name: format!("orgs/acme/groups/{group}/webhooks/{name}"),
+                etag: String::new(),
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Every delivery of a webhook (`code/all`), or of all.
+    pub(super) async fn deliveries(&self, of: &str) -> Result<Vec<v1::Delivery>, Failure> {
+        Ok(self
+            .events()
+            .list_deliveries(v1::ListDeliveriesRequest {
+                parent: webhook_path(of),
+                ..Default::default()
+            })
+            .await?
+            .into_inner()
+            .deliveries)
+    }
+
+    /// Every event of a group, newest first.
+    pub(super) async fn events_of(&self, group: &str) -> Result<Vec<v1::Event>, Failure> {
+        Ok(self
+            .events()
+            .list_events(v1::ListEventsRequest {
+                parent: format!("orgs/acme/groups/{group}"),
+                ..Default::default()
+            })
+            .await?
+            .into_inner()
+            .events)
+    }
+}
+
+/// A real listener. Ends with this.
+pub(super) struct Listening {
+    stop: CancellationToken,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// `code/all` as a path.
+pub(super) fn webhook_path(of: &str) -> String {
+    let (group, webhook) = of.split_once('/').unwrap_or((of, "-"));
+    format!("orgs/acme/groups/{group}/webhooks/{webhook}")
+}
+
+/// Asks until there is an answer.
+pub(super) async fn eventually<T>(
+    mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    soon(async {
+        loop {
+            if let Some(value) = ask().await? {
+                return Ok(value);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await?
+}
+
+pub(super) fn uid(metadata: &Option<v1::Metadata>) -> String {
+    metadata.as_ref().map(|m| m.uid.clone()).unwrap_or_default()
+}
+
+pub(super) fn revision(metadata: &Option<v1::Metadata>) -> u64 {
+    metadata.as_ref().map(|m| m.revision).unwrap_or_default()
+}
+
+pub(super) fn metadata(name: &str, group: &str) -> Option<v1::Metadata> {
+    Some(v1::Metadata {
+        org: "acme".to_owned(),
+        group: group.to_owned(),
+        name: name.to_owned(),
+        ..Default::default()
+    })
+}
+
+/// Posts to a group's callback URL from a thread of its own.
+pub(super) async fn post(
+    url: &str,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+) -> Result<hookplane_tests::http::Answer, Failure> {
+    let url = url.to_owned();
+    Ok(
+        tokio::task::spawn_blocking(move || hookplane_tests::http::post(&url, &headers, &body))
+            .await??,
+    )
+}
+
+pub(super) fn callback_url(group: &v1::WebhookGroup) -> String {
+    group
+        .status
+        .as_ref()
+        .map(|status| status.callback_url.clone())
+        .unwrap_or_default()
+}
+
+/// Request ids that are like nobody else's.
+pub(super) fn request_id() -> Bytes {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let mut id = *b"\x01\x92\x00\x00\x00\x00\x70\x00\x80\x00\x00\x00\x00\x00\x00\x00";
+    id[12..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Bytes::copy_from_slice(&id)
+}

@@ -1,0 +1,183 @@
+//! Reading along with the log.
+
+use hookplane_proto::v1;
+use tonic::Streaming;
+use v1::DeliveryStatus;
+
+use super::report::{Reporting, callback};
+use super::rig::{Rig, webhook_path};
+use super::subscribe::Subscriber;
+use crate::fake_control_plane::{Failure, soon};
+
+struct Tail(Streaming<v1::TailResponse>);
+
+impl Tail {
+    async fn start(
+        rig: &Rig,
+        of: &str,
+        set: impl FnOnce(&mut v1::TailRequest),
+    ) -> Result<Self, Failure> {
+        let mut request = v1::TailRequest {
+            parent: webhook_path(of),
+            ..Default::default()
+        };
+        set(&mut request);
+        Ok(Self(soon(rig.events().tail(request)).await??.into_inner()))
+    }
+
+    async fn next(&mut self) -> Result<v1::TailResponse, Failure> {
+        soon(self.0.message())
+            .await??
+            .ok_or_else(|| "the tail ended".into())
+    }
+
+    /// All lines up to its end: the provider's delivery id, the webhook, the status.
+    async fn lines(mut self) -> Result<Vec<(String, String, DeliveryStatus)>, Failure> {
+        let mut lines = Vec::new();
+        while let Some(line) = soon(self.0.message()).await?? {
+            lines.push(told(&line));
+        }
+        Ok(lines)
+    }
+}
+
+fn told(line: &v1::TailResponse) -> (String, String, DeliveryStatus) {
+    let event = line.event.clone().unwrap_or_default();
+    let delivery = line.delivery.clone().unwrap_or_default();
+    let status = delivery.status();
+    (event.delivery_id, delivery.webhook, status)
+}
+
+fn of(delivery: &str, webhook: &str) -> (String, String, DeliveryStatus) {
+    let status = match webhook {
+        "" => DeliveryStatus::Unspecified,
+        _ => DeliveryStatus::Pending,
+    };
+    (delivery.to_owned(), webhook.to_owned(), status)
+}
+
+/// Even numbers go to `even` and `all`, odd ones to `all`, and in the group `captured` nobody wants anything.
+async fn kept() -> Result<Rig, Failure> {
+    let rig = Rig::start().await?;
+    let code = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    rig.webhook("code", "even", "payload.n == 0").await?;
+    let captured = rig
+        .group("captured", |spec| spec.capture_unmatched = true)
+        .await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    for n in 0..4 {
+        let body = format!("{{\"n\":{},\"of\":{n}}}", n % 2);
+        stream
+            .report(callback(&code, &format!("d-{n}"), body.as_bytes()))
+            .await?;
+    }
+    stream.report(callback(&captured, "c-0", b"{}")).await?;
+    Ok(rig)
+}
+
+#[tokio::test]
+async fn a_webhooks_tail_has_one_line_for_each_event_it_matched() -> Result<(), Failure> {
+    let rig = kept().await?;
+    let all = |request: &mut v1::TailRequest| {
+        request.from_start = true;
+        request.no_follow = true;
+        request.events = true;
+    };
+    let lines = Tail::start(&rig, "code/even", all).await?.lines().await?;
+    assert_eq!(lines, [of("d-0", "even"), of("d-2", "even")]);
+    let mut lines = Tail::start(&rig, "code", all).await?.lines().await?;
+    lines.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    let expected = [
+        of("d-0", "all"),
+        of("d-0", "even"),
+        of("d-1", "all"),
+        of("d-2", "all"),
+        of("d-2", "even"),
+        of("d-3", "all"),
+    ];
+    assert_eq!(lines, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_that_nobody_matched_are_shown_when_asked_for() -> Result<(), Failure> {
+    let rig = kept().await?;
+    for (events, expected) in [(true, vec![of("c-0", "")]), (false, vec![])] {
+        let tail = Tail::start(&rig, "captured", |request| {
+            request.from_start = true;
+            request.no_follow = true;
+            request.events = events;
+        });
+        assert_eq!(tail.await?.lines().await?, expected);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tail_that_follows_begins_with_its_answer() -> Result<(), Failure> {
+    let rig = kept().await?;
+    let code = rig.get_group("code").await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    // What was before is not shown, and what comes right after the answer is.
+    for n in 10..20 {
+        let mut tail = Tail::start(&rig, "code/all", |_| {}).await?;
+        let id = format!("d-{n}");
+        stream.report(callback(&code, &id, b"{}")).await?;
+        assert_eq!(told(&tail.next().await?), of(&id, "all"));
+    }
+    let mut from_start =
+        Tail::start(&rig, "code/even", |request| request.from_start = true).await?;
+    assert_eq!(told(&from_start.next().await?), of("d-0", "even"));
+    assert_eq!(told(&from_start.next().await?), of("d-2", "even"));
+    stream.report(callback(&code, "d-20", b"{\"n\":0}")).await?;
+    assert_eq!(told(&from_start.next().await?), of("d-20", "even"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn changes_of_a_delivery_are_lines_when_asked_for() -> Result<(), Failure> {
+    let rig = kept().await?;
+    let mut tail = Tail::start(&rig, "code/even", |request| {
+        request.from_start = true;
+        request.changes = true;
+    })
+    .await?;
+    for id in ["d-0", "d-2"] {
+        assert_eq!(told(&tail.next().await?), of(id, "even"));
+    }
+    let mut subscriber = Subscriber::start(&rig, "code/even", 1, 0).await?;
+    let lease = subscriber.next().await?;
+    subscriber.ack(&lease).await?;
+    let first = lease.delivery.map(|delivery| delivery.id);
+    loop {
+        let line = tail.next().await?.delivery.ok_or("a delivery")?;
+        if Some(&line.id) == first.as_ref() && line.status() == DeliveryStatus::Delivered {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tail_of_what_is_not_there_is_refused() -> Result<(), Failure> {
+    let rig = kept().await?;
+    for path in ["nowhere", "code/nowhere"] {
+        let error = Tail::start(&rig, path, |_| {})
+            .await
+            .err()
+            .ok_or("refused")?;
+        assert!(error.to_string().contains("nowhere"), "{error}");
+    }
+    Ok(())
+}
+
+// Risk 22: a tail that nobody reads keeps no server from ending.
+#[tokio::test]
+async fn a_tail_ends_with_the_server() -> Result<(), Failure> {
+    let mut rig = kept().await?;
+    let tail = Tail::start(&rig, "code", |_| {}).await?;
+    rig.stop.cancel();
+    assert!(tail.lines().await?.is_empty());
+    soon(&mut rig.server).await???;
+    Ok(())
+}

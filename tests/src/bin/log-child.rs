@@ -1,0 +1,92 @@
+//! Appends to the embedded log until it is killed, and says on stdout what was acknowledged.
+//!
+//! `log-child DIR PREFIX CALLERS BODY_BYTES sync|unsynced`. Lines: `opened`; `K id` kept, `U id` refused for now; `failed` once nothing is
+//! taken any more, then `P kept` or `P refused` for each of a few more tries, and `opened` again after the log was opened anew.
+//!
+//! Tests run it under the shim in `tests/shim`, which takes its commands from this process's stdin.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
+use hookplane_tests::log_suite::{TestClock, numbered};
+
+/// Appends that are tried on a log that has failed.
+const PROBES: usize = 50;
+/// Longer than any test waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn say(line: &str) {
+    // Written in one piece: a line is there whole or not at all.
+    let written = std::io::stdout()
+        .lock()
+        .write_all(format!("{line}\n").as_bytes());
+    if written.is_err() {
+        std::process::exit(0); // Nobody listens any more.
+    }
+}
+
+async fn append(
+    log: &EmbeddedLog,
+    prefix: &str,
+    number: usize,
+    body: usize,
+) -> Result<(), LogError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let callback = numbered(prefix, number, body);
+    match log.append(callback, deadline).await? {
+        Appended::Kept { .. } => Ok(()),
+        other => panic!("{prefix}-{number} is new, and the log says {other:?}"),
+    }
+}
+
+/// Until the log has failed.
+async fn call(log: Arc<EmbeddedLog>, prefix: String, body: usize) {
+    for number in 0.. {
+        match append(&log, &prefix, number, body).await {
+            Ok(()) => say(&format!("K {prefix}-{number}")),
+            Err(LogError::Unavailable(_)) => say(&format!("U {prefix}-{number}")),
+            Err(_) => return,
+        }
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, dir, prefix, callers, body, sync] = arguments.as_slice() else {
+        panic!("five arguments, not {arguments:?}");
+    };
+    let callers: usize = callers.parse().expect("a number of callers");
+    let body: usize = body.parse().expect("a number of bytes");
+    let options = Options {
+        sync: sync == "sync",
+        ..Options::default()
+    };
+    for round in 0.. {
+        let clock = Arc::new(TestClock::default());
+        let log = match EmbeddedLog::open(Path::new(dir), clock, options.clone()) {
+            Ok(log) => log,
+            Err(error) => return say(&format!("refused {error}")),
+        };
+        say("opened");
+        let callers: Vec<_> = (0..callers)
+            .map(|caller| {
+                let prefix = format!("{prefix}.{round}.{caller}");
+                tokio::spawn(call(log.clone(), prefix, body))
+            })
+            .collect();
+        for caller in callers {
+            caller.await.expect("doesn't panic");
+        }
+        say("failed");
+        for probe in 0..PROBES {
+            let kept = append(&log, &format!("{prefix}.{round}.probe"), probe, body).await;
+            say(if kept.is_ok() { "P kept" } else { "P refused" });
+        }
+        log.close().await;
+    }
+}
