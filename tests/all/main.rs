@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
 
+mod api;
 mod connectors;
 mod etcd;
 mod fake_control_plane;
