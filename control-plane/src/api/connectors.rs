@@ -4,9 +4,9 @@ use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, put, stamp};
-use super::names;
 use super::page::page;
 use super::status::Problem;
+use super::{guard, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -88,6 +88,8 @@ pub(super) async fn prepare(
         connector.metadata.get_or_insert_default().update_time = Some(desk.now());
         transaction.checks = vec![needs_org, (key.clone(), check)];
         transaction.writes.push(put(key, &connector));
+        let guarded = keys::org_guard(&metadata.org);
+        transaction.writes.push(guard::touch(guarded));
     }
     Ok(Prepared {
         transaction,
