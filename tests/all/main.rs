@@ -1,8 +1,12 @@
 //! Everything that needs more than one crate, in one binary.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by panicking"
+)]
 
 mod api;
+mod attacks;
 mod connectors;
 mod etcd;
 mod fake_control_plane;

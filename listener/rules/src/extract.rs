@@ -3,6 +3,9 @@
 //! A value that can't be read for certain (it is there twice, it isn't text, it is longer than [`MAX_VALUE_BYTES`]) counts as missing. A body
 //! that can't be decoded is one event of that body, flagged; what its headers say is still read.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use hookplane_proto::v1::{EventFlag, PayloadFormat};
 
@@ -65,12 +68,13 @@ pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Re
         payload = Payload::Opaque(why);
         None
     });
+    let shared = Shared::default();
     let events: Vec<ExtractedEvent> = match &items {
         Some(items) => items
             .iter()
-            .map(|item| event(group, &verified, &payload, Some(item)))
+            .map(|item| event(group, &verified, &payload, Some(item), &shared))
             .collect(),
-        None => vec![event(group, &verified, &payload, None)],
+        None => vec![event(group, &verified, &payload, None, &shared)],
     };
     if let Some(expected) = &group.external_id {
         for event in &events {
@@ -120,6 +124,7 @@ fn event(
     verified: &Verified,
     payload: &Payload,
     item: Option<&Json>,
+    shared: &Shared,
 ) -> ExtractedEvent {
     let extraction = &group.function.protocol.extraction;
     let around = Around {
@@ -129,7 +134,7 @@ fn event(
     let coverage = verified.coverage();
     let mut unsigned_values = Vec::new();
     let mut read = |values: &[Value], name: &'static str| {
-        let (text, is_covered) = first(values, verified.request(), around, coverage)?;
+        let (text, is_covered) = first(values, verified.request(), around, coverage, shared)?;
         if !is_covered {
             unsigned_values.push(name);
         }
@@ -140,7 +145,7 @@ fn event(
     // A provider names the account in several ways (an id, a login, a domain); the operator wrote one of them.
     let named_as_expected = group.external_id.as_ref().and_then(|expected| {
         let read_as_expected = |value: &&[Value]| {
-            first(value, verified.request(), around, coverage)
+            first(value, verified.request(), around, coverage, shared)
                 .is_some_and(|(text, _)| text == *expected)
         };
         let mut each = extraction.external_id.chunks(1);
@@ -167,33 +172,56 @@ fn event(
     }
 }
 
+/// What is the same for all items of a batch, by where its definition is. Reading it for each of ten thousand items would scan the
+/// whole body as often.
+#[derive(Default)]
+struct Shared(RefCell<HashMap<*const Value, Option<(String, bool)>>>);
+
 /// The first value that is there, and whether all of it is covered by the signature.
 fn first(
     values: &[Value],
     request: &Request,
     around: Around<'_>,
     coverage: &Coverage,
+    shared: &Shared,
 ) -> Option<(String, bool)> {
     values.iter().find_map(|value| {
-        if let Some(when) = &value.when
-            && !when.holds(request, around)
-        {
-            return None;
+        if around.item.is_none() || value.is_of_item() {
+            return read(value, request, around, coverage);
         }
-        let (head, tail) = value.parts.split_first()?;
-        let mut text = request.read(head, around).ok()?.into_owned();
-        let mut is_covered = coverage.covers(head);
-        for part in tail {
-            if let Ok(more) = request.read(part, around)
-                && !more.is_empty()
-            {
-                text.push_str(&value.separator);
-                text.push_str(&more);
-                is_covered &= coverage.covers(part);
-            }
-        }
-        (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+        shared
+            .0
+            .borrow_mut()
+            .entry(std::ptr::from_ref(value))
+            .or_insert_with(|| read(value, request, around, coverage))
+            .clone()
     })
+}
+
+fn read(
+    value: &Value,
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+) -> Option<(String, bool)> {
+    if let Some(when) = &value.when
+        && !when.holds(request, around)
+    {
+        return None;
+    }
+    let (head, tail) = value.parts.split_first()?;
+    let mut text = request.read(head, around).ok()?.into_owned();
+    let mut is_covered = coverage.covers(head);
+    for part in tail {
+        if let Ok(more) = request.read(part, around)
+            && !more.is_empty()
+        {
+            text.push_str(&value.separator);
+            text.push_str(&more);
+            is_covered &= coverage.covers(part);
+        }
+    }
+    (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
 }
 
 fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
@@ -379,5 +407,35 @@ extract:
             token.events()[0].unsigned_values,
             ["type", "delivery_id", "external_id"]
         );
+    }
+
+    // Ten thousand items, each with a value that stands once, at the end of a large body: scanned anew for each it would take minutes.
+    #[test]
+    fn what_all_items_share_is_read_once() {
+        let protocol = r#"
+maxBodyBytes: 26214400
+schemes: [{name: token, token: {location: "header:X-Token"}}]
+extract:
+  eventType: [{from: "item:/type"}]
+  externalId: [{from: "json:/account", when: {present: "json:/account"}}]
+batch: {items: "json:/items", maxItems: 10000}
+"#;
+        let item = format!(r#"{{"type":"made","pad":"{}"}}"#, "x".repeat(500));
+        let body = format!(
+            r#"{{"items":[{}],"account":"acc-1"}}"#,
+            vec![item; 10_000].join(",")
+        );
+        let group = group(protocol);
+        let started = std::time::Instant::now();
+        let callback = callback(&[("x-token", SECRET)], body);
+        let extracted = group.extract(genuine(&group, callback)).unwrap();
+        assert_eq!(extracted.events.len(), 10_000);
+        assert!(
+            extracted
+                .events
+                .iter()
+                .all(|event| event.external_id == "acc-1")
+        );
+        assert!(started.elapsed() < std::time::Duration::from_secs(20));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -14,11 +15,19 @@ use crate::payload::{self, Json, Payload};
 use crate::verify::url;
 
 /// A callback, and its body decoded when somebody asked for it.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) callback: Callback,
     decoding: Arc<Decoding>,
     payload: OnceCell<Payload>,
+}
+
+/// Without the payload, which may hold credentials.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("callback", &self.callback)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How this group's bodies are decoded.

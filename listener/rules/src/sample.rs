@@ -2,6 +2,8 @@
 //!
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
+use std::fmt;
+
 use bytes::Bytes;
 use hookplane_proto::v1::TimeUnit;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -14,7 +16,7 @@ use crate::verify::{signature, window};
 use crate::{Callback, Group, Timestamp};
 
 /// A test callback, ready to post.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignedSample {
     /// The method.
     pub method: String,
@@ -24,6 +26,16 @@ pub struct SignedSample {
     pub headers: Vec<(String, String)>,
     /// The body, exactly as signed.
     pub body: Bytes,
+}
+
+/// Never the headers or the URL: where a provider sends its secret as it is, it is in them.
+impl fmt::Debug for SignedSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedSample")
+            .field("method", &self.method)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no sample.
@@ -261,7 +273,9 @@ impl Signing<'_> {
                 None => None,
             };
             around.timestamp = text.as_deref();
-            let mut state = key.start(hash.hash);
+            let mut state = key
+                .start(&self.scheme.proof)
+                .ok_or_else(|| "the secret is no key of this scheme".to_owned())?;
             request
                 .render(&hash.content, around, &mut |bytes| state.update(bytes))
                 .map_err(|(_, why)| why)?;

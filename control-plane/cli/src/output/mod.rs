@@ -72,13 +72,18 @@ pub(crate) fn word(name: &str, prefix: &str) -> String {
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() {
+            if c.is_control() || is_invisible(c) {
                 char::REPLACEMENT_CHARACTER
             } else {
                 c
             }
         })
         .collect()
+}
+
+/// Characters that turn the direction of what follows, end lines, or take no room: they make one name look like another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
 }
 
 #[cfg(test)]
@@ -96,5 +101,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert!(!visible("a\u{1b}[2Jb\nc").contains(['\u{1b}', '\n']));
+        assert_eq!(visible("a\u{202e}b\u{200b}"), "a\u{fffd}b\u{fffd}");
     }
 }

@@ -17,6 +17,7 @@ mod schema;
 mod versions;
 
 use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +30,10 @@ use super::{
     Changes, Entry, Listing, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES, Revision, Store,
     StoreError, Transaction, Write,
 };
+
+/// Locked by the process that has the store open. Says whether one was ever made here, so that a lost file isn't taken for a new one.
+const LOCK: &str = "config.lock";
+const MADE: &[u8] = b"hookplane config store\n";
 
 /// For how many revisions a watch may lag or a list may take.
 const DEFAULT_KEPT_REVISIONS: u64 = 10_000;
@@ -65,9 +70,23 @@ impl EmbeddedStore {
     /// Like [`open`](Self::open), remembering at least this many revisions.
     pub fn open_keeping(dir: &Path, kept_revisions: u64) -> Result<Arc<Self>, StoreError> {
         schema::make_directory(dir)?;
-        let lock = lock(dir)?;
+        let mut lock = lock(dir)?;
         let path = dir.join("config.db");
+        let made = is_made(&mut lock).map_err(|e| unusable("read", dir, &e))?;
+        if made && std::fs::metadata(&path).map_or(0, |file| file.len()) == 0 {
+            // Risk 4: an empty store in its place would answer every provider 404.
+            return Err(StoreError::Damaged(format!(
+                "{}: it is missing or empty, though a configuration was kept in it; {}",
+                path.display(),
+                schema::WHAT_TO_DO
+            )));
+        }
         let writer = schema::open_writer(&path)?;
+        if !made {
+            lock.write_all(MADE)
+                .and_then(|()| lock.sync_all())
+                .map_err(|e| unusable("write", dir, &e))?;
+        }
         let reader = schema::open_reader(&path)?;
         schema::sync_directory(dir)?;
         let epoch = schema::epoch(&writer)?;
@@ -102,12 +121,24 @@ async fn blocking<T: Send + 'static>(
         .map_err(|e| StoreError::Unavailable(format!("the store's thread ended: {e}")))?
 }
 
+/// Whether the lock says that a store was made here.
+fn is_made(lock: &mut File) -> io::Result<bool> {
+    let mut mark = Vec::new();
+    lock.read_to_end(&mut mark)?;
+    Ok(mark.starts_with(MADE))
+}
+
+fn unusable(what: &str, dir: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{what} {}: {error}", dir.join(LOCK).display()))
+}
+
 fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("config.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
+    let path = dir.join(LOCK);
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
         .open(&path)
         .map_err(|e| StoreError::Unavailable(format!("open {}: {e}", path.display())))?;
     match file.try_lock() {

@@ -12,6 +12,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::super::StoreError;
 
+/// After damage.
+pub(super) const WHAT_TO_DO: &str =
+    "restore the directory from a backup, or move it away to begin anew";
 /// Raised when the tables change shape.
 const SCHEMA_VERSION: i64 = 1;
 /// What `PRAGMA synchronous` answers for FULL.
@@ -51,6 +54,15 @@ pub(super) fn sync_directory(dir: &Path) -> Result<(), StoreError> {
 
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     make_private_file(path)?;
+    opened(path).map_err(|error| match error {
+        StoreError::Damaged(what) if !what.contains(WHAT_TO_DO) => {
+            StoreError::Damaged(format!("{}: {what}; {WHAT_TO_DO}", path.display()))
+        }
+        other => other,
+    })
+}
+
+fn opened(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
@@ -72,7 +84,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         .map_err(sql)?;
     if check != "ok" {
         return Err(StoreError::Damaged(format!(
-            "{}: {check}; restore it from a backup",
+            "{}: {check}; {WHAT_TO_DO}",
             path.display()
         )));
     }

@@ -44,6 +44,34 @@ async fn what_was_committed_is_there_after_a_restart_with_its_epoch_and_revision
     assert_ne!(other.epoch().await.unwrap(), epoch);
 }
 
+// Risk 4: a lost or damaged file is an error that says what to do, and never an empty store.
+#[tokio::test]
+async fn a_store_whose_file_is_lost_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.db");
+    EmbeddedStore::open(dir.path()).unwrap();
+    // Opened again and again, it is marked once.
+    EmbeddedStore::open(dir.path()).unwrap();
+    let mark = std::fs::read(dir.path().join("config.lock")).unwrap();
+    assert_eq!(mark, MADE);
+    let damaged = || match EmbeddedStore::open(dir.path()) {
+        Err(StoreError::Damaged(message)) => message,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it is taken for a new one"),
+    };
+    for bytes in [None, Some(&b""[..]), Some(&[7; 4096][..])] {
+        let _ = std::fs::remove_file(&path);
+        if let Some(bytes) = bytes {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let message = damaged();
+        assert!(
+            message.contains("config.db") && message.contains("backup"),
+            "{message}"
+        );
+    }
+}
+
 // Risk 12: the store compacted under a watcher.
 #[tokio::test]
 async fn compaction_forgets_old_versions_and_keeps_every_key() {

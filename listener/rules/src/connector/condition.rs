@@ -52,6 +52,14 @@ impl Condition {
         })
     }
 
+    /// Where it looks.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
+        let equals = self.equals.as_ref().map(|(location, _)| location);
+        [self.present.as_ref(), self.absent.as_ref(), equals]
+            .into_iter()
+            .flatten()
+    }
+
     pub(crate) fn holds(&self, request: &Request, around: Around<'_>) -> bool {
         let callback = &request.callback;
         if let Some(method) = &self.method

@@ -30,6 +30,18 @@ pub(crate) struct Value {
     pub(crate) when: Option<Condition>,
 }
 
+impl Value {
+    /// Whether each item of a batch may have another.
+    pub(crate) fn is_of_item(&self) -> bool {
+        let of_item = |location: &Location| matches!(location, Location::Item(_));
+        self.parts.iter().any(of_item)
+            || self
+                .when
+                .as_ref()
+                .is_some_and(|when| when.locations().any(of_item))
+    }
+}
+
 /// How a callback that holds several events is split.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {

@@ -210,7 +210,7 @@ fn hmac_reply(
 }
 
 /// Refuses a shape that could hold a signed content of a scheme under the same secret.
-fn refuse_oracle(shape: &Challenge, schemes: &[Scheme], at: &str, errors: &mut Errors) {
+pub(super) fn refuse_oracle(shape: &Challenge, schemes: &[Scheme], at: &str, errors: &mut Errors) {
     for scheme in schemes {
         let Proof::Hmac(keyed) = &scheme.proof else {
             continue;

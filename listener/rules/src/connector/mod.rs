@@ -126,6 +126,7 @@ impl Connector {
                 })
             }));
         }
+        refuse_oracles_of_others(&functions, &mut errors);
         if !errors.list.is_empty() {
             return Err(errors.list);
         }
@@ -208,6 +209,21 @@ pub(crate) fn not_a_name(name: &str) -> String {
     format!(
         "`{name}` is no name; one is made of lower-case letters, digits and dashes, at most 63, and begins and ends with a letter or digit"
     )
+}
+
+/// One secret may be set for groups of several functions, so a handshake must sign for none of them.
+fn refuse_oracles_of_others(functions: &[Arc<Function>], errors: &mut Errors) {
+    for (index, function) in functions.iter().enumerate() {
+        for handshake in &function.protocol.handshakes {
+            let HandshakeReply::Hmac { challenge, .. } = &handshake.reply else {
+                continue;
+            };
+            let at = format!("spec.functions[{index}]");
+            for other in functions.iter().filter(|other| other.name != function.name) {
+                handshake::refuse_oracle(challenge, &other.protocol.schemes, &at, errors);
+            }
+        }
+    }
 }
 
 fn check_events(function: &v1::ConnectorFunction, at: &str, errors: &mut Errors) {

@@ -96,7 +96,6 @@ pub(super) fn compile(
         org: metadata.org,
         name: metadata.name,
         has_secret: !secrets.is_empty() || has_keys_in_parameters,
-        first_secret: secrets.into_iter().next(),
         keyed,
         accept_unsigned: spec.accept_unsigned,
         external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),

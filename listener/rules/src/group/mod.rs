@@ -16,7 +16,7 @@ use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
 use crate::request::{Decoding, header, media_type};
-use crate::verify::keys::{Key, Secret};
+use crate::verify::keys::Key;
 use crate::{
     Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
 };
@@ -34,8 +34,6 @@ pub struct Group {
     pub(crate) function: Arc<Function>,
     /// Beside the protocol's schemes, one each.
     pub(crate) keyed: Vec<KeyedScheme>,
-    /// What a handshake is signed with.
-    pub(crate) first_secret: Option<Secret>,
     /// A signature secret, or a parameter that is a key.
     pub(crate) has_secret: bool,
     pub(crate) accept_unsigned: bool,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::keys::MacState;
+use super::keys::{Key, MacState};
 use crate::connector::{Challenge, Handshake, HandshakeReply};
 use crate::request::{Around, Request};
 use crate::{Group, Refusal, RefusalKind, Reply};
@@ -10,6 +10,7 @@ use crate::{Group, Refusal, RefusalKind, Reply};
 pub(super) fn answer(
     handshake: &Handshake,
     request: &Request,
+    key: Option<&Key>,
     group: &Group,
 ) -> Result<Reply, Refusal> {
     match &handshake.reply {
@@ -31,13 +32,14 @@ pub(super) fn answer(
             mac_field,
         } => {
             let text = read(handshake, challenge, request)?;
-            let secret = group.first_secret.as_ref().ok_or_else(|| {
+            // Under what the request was signed with: while a secret is rotated the provider knows just one of them.
+            let key = key.ok_or_else(|| {
                 refuse(
                     handshake,
                     "the group has no secret to answer with".to_owned(),
                 )
             })?;
-            let mut state = MacState::new(*hash, secret.text().as_bytes());
+            let mut state = MacState::new(*hash, key.bytes());
             state.update(text.as_bytes());
             let mac = encoding.encode(&state.finish());
             Ok(json([

@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::connector::{HashKind, TextEncoding};
+use crate::connector::{HashKind, Proof, TextEncoding};
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -103,9 +103,14 @@ impl Key {
         same(&self.fingerprint, &fingerprint(sent))
     }
 
-    /// A hash to feed: the key's HMAC, or the plain hash where the scheme is none.
-    pub(crate) fn start(&self, hash: HashKind) -> MacState {
-        self.mac.clone().unwrap_or_else(|| MacState::plain(hash))
+    /// A hash to feed: the key's HMAC, or the plain hash of a digest. None for an HMAC without its key, which would be a hash that
+    /// anybody can make.
+    pub(crate) fn start(&self, proof: &Proof) -> Option<MacState> {
+        match proof {
+            Proof::Hmac(_) => self.mac.clone(),
+            Proof::Digest(keyed) => Some(MacState::plain(keyed.hash)),
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //! Guarantees: raw bytes are hashed as they came; every comparison with something secret takes the same time whatever was sent; what
 //! is missing, repeated, of another encoding or of no scheme is refused; a reason names the clause and never a credential.
 
+#[cfg(test)]
+mod attacks;
 mod handshake;
 pub(crate) mod keys;
 pub(crate) mod signature;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 
 use crate::connector::{Coverage, KeyedHash, Proof, Scheme};
 use crate::group::KeyedScheme;
+use crate::payload::Payload;
 use crate::request::{Around, Request};
 use crate::{Callback, Group, Refusal, RefusalKind, Reply, Timestamp};
 
@@ -77,6 +80,8 @@ impl Verified {
 /// What a scheme made of a request.
 struct Accepted {
     secret: Option<Arc<str>>,
+    /// The key it was made with, to answer a handshake with.
+    key: Option<Key>,
     coverage: Arc<Coverage>,
     unsigned: bool,
 }
@@ -90,11 +95,12 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
             .find(|one| one.unverified == unverified && one.when.holds(&request, Around::default()))
     };
     if let Some(shake) = asked(true) {
-        return handshake::answer(shake, &request, group).map(Proven::Handshake);
+        return handshake::answer(shake, &request, None, group).map(Proven::Handshake);
     }
     let accepted = accept(group, &request, now)?;
     if let Some(shake) = asked(false) {
-        return handshake::answer(shake, &request, group).map(Proven::Handshake);
+        return handshake::answer(shake, &request, accepted.key.as_ref(), group)
+            .map(Proven::Handshake);
     }
     Ok(Proven::Genuine(Verified {
         request,
@@ -107,6 +113,7 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
 fn unsigned() -> Accepted {
     Accepted {
         secret: None,
+        key: None,
         coverage: Arc::default(),
         unsigned: true,
     }
@@ -196,6 +203,7 @@ fn accepted(key: Option<&Key>, scheme: &Scheme, keyed: &KeyedScheme) -> Result<A
     match key {
         Some(key) => Ok(Accepted {
             secret: Some(key.name.clone()),
+            key: Some(key.clone()),
             coverage: scheme.coverage.clone(),
             unsigned: false,
         }),
@@ -264,7 +272,10 @@ fn hashed(
     };
     // A GET's body isn't expected, so what doesn't cover it must not let it through.
     let callback = &request.callback;
-    if callback.method == http::Method::GET && !callback.body.is_empty() && !scheme.coverage.body {
+    if [http::Method::GET, http::Method::HEAD].contains(&callback.method)
+        && !callback.body.is_empty()
+        && !scheme.coverage.body
+    {
         return Err(signature_refusal(
             "a GET has a body, and the signature doesn't cover it",
         ));
@@ -297,7 +308,11 @@ fn hashed(
     let mut matched = None;
     'all: for key in &keyed.keys {
         for place in &places {
-            let mut state = key.start(hash.hash);
+            let mut state = key.start(&scheme.proof).ok_or_else(|| {
+                signature_refusal(
+                    "the secret is no key of this scheme: please report this as a bug",
+                )
+            })?;
             let place = Around {
                 secret: Some(key.bytes()),
                 ..*place
@@ -329,6 +344,19 @@ fn hashed(
     };
     if let Some((time, text)) = &time {
         window::check(time, text, now)?;
+    }
+    if let (Proof::Digest(_), Payload::Opaque(why)) = (&scheme.proof, request.payload())
+        && !callback.body.is_empty()
+    {
+        // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
+        // read: what is added begins with bytes that no JSON and no form holds.
+        return Err(Refusal::new(
+            RefusalKind::Undecodable,
+            format!(
+                "scheme `{}` is a plain hash, which proves nothing of a body that can't be decoded: {why}",
+                scheme.name
+            ),
+        ));
     }
     let place = Around {
         secret: None,

@@ -14,6 +14,15 @@ const SEAL_KEY_FILE: &str = "seal.key";
 /// Of the token: 256 random bits.
 const TOKEN_BYTES: usize = 32;
 
+/// A token that somebody else wrote into the file: fewer can be guessed.
+const MIN_TOKEN_CHARS: usize = 16;
+/// In the data directory: what is sealed with the key.
+const SEALED_FILE: &str = "config.db";
+
+fn is_token(text: &str) -> bool {
+    text.len() >= MIN_TOKEN_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// An open data directory.
 pub(crate) struct DataDir(PathBuf);
 
@@ -41,7 +50,14 @@ impl DataDir {
     pub(crate) fn token(&self) -> Result<String, Failure> {
         let path = self.0.join(TOKEN_FILE);
         match std::fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Ok(text) if is_token(text.trim()) => return Ok(text.trim().to_owned()),
+            Ok(text) if !text.trim().is_empty() => {
+                return Err(Failure::new(format!(
+                    "{} holds no token: at least {MIN_TOKEN_CHARS} characters without spaces",
+                    path.display()
+                ))
+                .hint("restore it, or remove it to have a new one made"));
+            }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(Failure::new(format!("read {}: {error}", path.display()))),
@@ -59,6 +75,13 @@ impl DataDir {
     /// The key that seals secrets, made once.
     pub(crate) fn seal_key(&self) -> Result<SealKey, Failure> {
         let path = self.0.join(SEAL_KEY_FILE);
+        if !path.exists() && self.0.join(SEALED_FILE).exists() {
+            return Err(Failure::new(format!(
+                "{} is missing, and what {SEALED_FILE} holds is sealed with it",
+                path.display()
+            ))
+            .hint("restore it from a backup, or move the directory away to begin anew"));
+        }
         SealKey::load_or_create(&path)
             .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     }
@@ -98,6 +121,28 @@ pub(crate) fn random_hex(bytes: usize) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_key_or_a_broken_token_is_an_error_and_never_replaced() -> Result<(), Failure> {
+        let path = std::env::temp_dir().join(format!("hookplane-dev-lost-{}", std::process::id()));
+        let folder = DataDir::open(&path)?;
+        folder.seal_key()?;
+        std::fs::write(path.join(SEALED_FILE), "x")?;
+        std::fs::remove_file(path.join(SEAL_KEY_FILE))?;
+        assert!(folder.seal_key().is_err());
+        assert!(!path.join(SEAL_KEY_FILE).exists(), "no new one is made");
+        for bad in [
+            "short",
+            "with a space in it, long enough",
+            "two\nlines-that-are-long-enough",
+        ] {
+            std::fs::write(path.join(TOKEN_FILE), bad)?;
+            assert!(folder.token().is_err(), "{bad}");
+            assert_eq!(std::fs::read_to_string(path.join(TOKEN_FILE))?, bad);
+        }
+        std::fs::remove_dir_all(&path)?;
+        Ok(())
+    }
 
     #[test]
     fn the_token_is_made_once_and_only_its_owner_may_read_it() -> Result<(), Failure> {

@@ -45,11 +45,13 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let folder = DataDir::open(&data_dir(given))?;
     let token = folder.token()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Before the store: so a store without its key has lost it.
+    let seal = folder.seal_key()?;
     let (store, log) = backends::open(folder.path(), clock.clone()).await?;
     let parts = Parts {
         store,
         log,
-        seal: folder.seal_key()?,
+        seal,
         clock: clock.clone(),
         catalogue: Catalogue::built_in().map_err(Failure::new)?,
         public_url: listen_url.clone(),
