@@ -12,7 +12,8 @@ use crate::seal::{SealError, SealKey, parameter_field, secret_field};
 
 /// Each is tried on every callback.
 const MAX_SECRETS: usize = 8;
-const MAX_SECRET_BYTES: usize = 16 * 1024;
+/// As many as the rules take.
+const MAX_SECRET_BYTES: usize = 8_192;
 const MAX_SECRET_NAME: usize = 63;
 const MAX_POOL_NAME: usize = 63;
 const MAX_DEDUP_DAYS: u32 = 90;
@@ -56,6 +57,10 @@ pub fn fill_defaults(
     stored: Option<&v1::WebhookGroupSpec>,
     definition: &v1::Connector,
 ) -> Result<(), FieldError> {
+    // The stored function is no default for another connector.
+    if let Some(stored) = stored {
+        unchangeable("spec.connector", &stored.connector, &spec.connector)?;
+    }
     if spec.function.is_empty() {
         let first = definition.spec.as_ref().and_then(|s| s.functions.first());
         spec.function = match (stored, first) {
@@ -73,26 +78,28 @@ pub fn fill_defaults(
         return Err(FieldError::new(
             "spec.function",
             format!(
-                "`{}` has no such function; it has {}",
+                "`{}` has no function `{}`; it has {}",
                 spec.connector,
+                spec.function,
                 known.join(", ")
             ),
         ));
     }
     if let Some(stored) = stored {
-        for (field, old, new) in [
-            ("spec.connector", &stored.connector, &spec.connector),
-            ("spec.function", &stored.function, &spec.function),
-        ] {
-            if old != new {
-                return Err(FieldError::new(
-                    field,
-                    format!("can't be changed (it is `{old}`): make another group"),
-                ));
-            }
-        }
+        unchangeable("spec.function", &stored.function, &spec.function)?;
     }
     Ok(())
+}
+
+/// What is part of the callback URL, and decides what the group's other fields mean.
+fn unchangeable(field: &str, old: &str, new: &str) -> Result<(), FieldError> {
+    if old == new {
+        return Ok(());
+    }
+    Err(FieldError::new(
+        field,
+        format!("can't be changed (it is `{old}`): make another group"),
+    ))
 }
 
 /// Bounds that hold whatever the connector says.

@@ -9,6 +9,10 @@
 //! | `v1/pins/DIGEST` | `Connector`: a definition that a group was saved with; never changed |
 //! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
 //! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
+//! | `v1/guards/orgs/ORG` | written with each new group and connector of the org: its revision is what counts |
+//! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
+//! | `v1/guards/pins/DIGEST` | likewise with each group that pins it |
+//! | `v1/dropping/WEBHOOK_UID` | why the deliveries of a deleted webhook are to be dropped; removed when they are |
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
@@ -26,6 +30,31 @@ pub const PINS: &str = "v1/pins/";
 pub const GROUPS: &str = "v1/groups/";
 /// All webhooks.
 pub const WEBHOOKS: &str = "v1/webhooks/";
+
+/// All guards of pins.
+pub const PIN_GUARDS: &str = "v1/guards/pins/";
+/// All deleted webhooks whose deliveries are to be dropped.
+pub const DROPPING: &str = "v1/dropping/";
+
+/// Guards what is in an org.
+pub fn org_guard(org: &str) -> String {
+    format!("v1/guards/orgs/{org}")
+}
+
+/// Guards a group's webhooks.
+pub fn group_guard(org: &str, group: &str) -> String {
+    format!("v1/guards/groups/{org}/{group}")
+}
+
+/// Guards who pins a definition.
+pub fn pin_guard(digest: &str) -> String {
+    format!("{PIN_GUARDS}{digest}")
+}
+
+/// A deleted webhook whose deliveries are to be dropped.
+pub fn dropping(webhook_uid: &str) -> String {
+    format!("{DROPPING}{webhook_uid}")
+}
 
 /// An org.
 pub fn org(org: &str) -> String {

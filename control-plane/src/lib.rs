@@ -21,4 +21,5 @@ pub mod report;
 pub mod seal;
 pub mod server;
 pub mod store;
+mod tidy;
 mod time;

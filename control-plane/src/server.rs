@@ -34,6 +34,7 @@ use crate::log::DeliveryLog;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
 use crate::store::Store;
+use crate::tidy;
 
 /// A plan request carries a whole manifest file; everything else is smaller.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -92,6 +93,7 @@ pub async fn run(
     let _end = ending.clone().drop_guard();
     let context = context(parts, ending.clone()).await?;
     let log = Arc::clone(&context.log);
+    let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let routes = routes(context).await?;
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -115,6 +117,10 @@ pub async fn run(
             Ok(())
         }
     };
+    ending.cancel();
+    if let Err(error) = tidying.await {
+        tracing::error!(%error, "tidying broke off; what it left is done at the next start");
+    }
     if tokio::time::timeout(Duration::from_secs(2), log.close())
         .await
         .is_err()

@@ -9,7 +9,13 @@
 pub mod serde_forms;
 
 /// The messages, and with feature `grpc` the services.
-#[allow(missing_docs, clippy::all, unreachable_pub)]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated; the protos hold the documentation"
+)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/hookplane.v1.rs"));
 }

@@ -3,7 +3,11 @@
 //! Each stream that a listener opens is handed to the test, which reads and writes it as it likes. Dropping the fake closes its sockets
 //! at once, as a crash would.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "two crates take this file, and each uses a part of it"
+)]
 
 use std::net::SocketAddr;
 use std::pin::Pin;

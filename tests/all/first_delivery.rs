@@ -60,6 +60,11 @@ fn the_line_that_dev_prints_delivers_a_first_callback() {
             .is_some_and(|flags| flags.iter().any(|flag| flag == "test")),
         "a sample is marked: {events:?}"
     );
+    let timestamp = &events[0]["spec"]["payload"]["head_commit"]["timestamp"];
+    assert!(
+        timestamp.as_str().is_some_and(|time| time.ends_with('Z')),
+        "the sample's times are filled in: {events:?}"
+    );
 }
 
 #[test]

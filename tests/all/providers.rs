@@ -8,7 +8,10 @@ use hookplane_tests::signers;
 
 type Headers = Vec<(String, String)>;
 
-#[allow(clippy::disallowed_methods)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the binary under test runs on the real time"
+)]
 fn now_milliseconds() -> i64 {
     i64::try_from(
         SystemTime::now()

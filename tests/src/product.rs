@@ -49,7 +49,10 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Between two looks at a condition.
-#[allow(clippy::disallowed_methods)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pause of a wait that has a condition and a deadline"
+)]
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }

@@ -294,7 +294,7 @@ Examples:
   hookplane get groups                        all groups you may see, with their callback URLs
   hookplane get webhooks acme/shop-prod       the webhooks of one group
   hookplane get group acme/shop-prod -o yaml  as a manifest
-  hookplane get functions github/webhooks     its events, and the set-up in the provider's product
+  hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
   hookplane get deliveries acme/shop-prod -o json
   hookplane get refusals                      what was turned away, and by which clause";

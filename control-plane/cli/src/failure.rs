@@ -75,10 +75,11 @@ impl From<Status> for Failure {
         let mut message = status.message().to_owned();
         if let Some(details) = status.get_details_bad_request() {
             for violation in details.field_violations {
-                message.push_str(&format!(
-                    "\n  {}: {}",
-                    violation.field, violation.description
-                ));
+                let line = format!("{}: {}", violation.field, violation.description);
+                // A message about one field is that field's already.
+                if line != status.message() {
+                    message.push_str(&format!("\n  {line}"));
+                }
             }
         }
         if message.is_empty() {
@@ -92,6 +93,9 @@ impl From<Status> for Failure {
             Code::PermissionDenied => failure.hint("this token may not do that"),
             Code::Unavailable => failure.hint("is the control plane running? `hookplane dev` starts one here"),
             Code::Unimplemented => failure.hint("the server is of another version than this command"),
+            Code::Internal if status.message().starts_with("protocol error") => failure
+                .hint("this is no API of hookplane: callbacks and the API have different addresses, and `dev` prints both"),
+            Code::NotFound => failure.hint("`hookplane get RESOURCE` lists what there is; names are ORG/GROUP/WEBHOOK as far as it goes"),
             Code::Aborted => failure.hint("somebody else wrote in between: look again and repeat"),
             _ => failure,
         }
@@ -115,6 +119,17 @@ mod tests {
             message,
             "webhook is not valid\n  spec.filter: does not compile"
         );
+    }
+
+    #[test]
+    fn a_message_that_names_its_field_is_said_once() {
+        let text = "spec.events[0]: is unknown";
+        let details = ErrorDetails::with_bad_request_violation("spec.events[0]", "is unknown");
+        let status = Status::with_error_details(Code::InvalidArgument, text, details);
+        assert!(matches!(
+            Failure::from(status),
+            Failure::Failed { message, .. } if message == text
+        ));
     }
 
     #[test]

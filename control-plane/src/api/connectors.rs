@@ -4,9 +4,9 @@ use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, put, stamp};
-use super::names;
 use super::page::page;
 use super::status::Problem;
+use super::{guard, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -23,6 +23,12 @@ pub(super) async fn prepare(
     mode: Mode<'_>,
 ) -> Result<Prepared<v1::Connector>, Problem> {
     let metadata = given.metadata.clone().unwrap_or_default();
+    if metadata.org.is_empty() {
+        return Err(Problem::field(
+            "metadata.org",
+            "is missing: a connector that is applied belongs to an org (the built-in ones can't be changed)",
+        ));
+    }
     names::check("metadata.org", &metadata.org)?;
     names::check("metadata.name", &metadata.name)?;
     if desk.context.catalogue.get(&metadata.name).is_some() {
@@ -82,6 +88,8 @@ pub(super) async fn prepare(
         connector.metadata.get_or_insert_default().update_time = Some(desk.now());
         transaction.checks = vec![needs_org, (key.clone(), check)];
         transaction.writes.push(put(key, &connector));
+        let guarded = keys::org_guard(&metadata.org);
+        transaction.writes.push(guard::touch(guarded));
     }
     Ok(Prepared {
         transaction,

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::errors::{invalid, not_found, of_log};
 use super::scope::Scope;
+use super::status::Problem;
 use super::tail;
 use crate::context::Context;
 use crate::log::{Cursor, Selection};
@@ -38,7 +38,7 @@ impl EventApi {
         Self { context }
     }
 
-    async fn selection(&self, parent: &str) -> Result<Selection, Status> {
+    async fn selection(&self, parent: &str) -> Result<Selection, Problem> {
         Scope::parse("parent", parent)?
             .selection(&self.context, parent)
             .await
@@ -67,7 +67,7 @@ impl v1::event_service_server::EventService for EventApi {
                 .log
                 .events(&selection, before, limit)
                 .await
-                .map_err(of_log)?;
+                .map_err(Problem::from)?;
             let last = read.len() < limit;
             for (at, event) in read {
                 bytes += event.encoded_len();
@@ -92,12 +92,8 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::Event>, Status> {
         let name = request.into_inner().name;
         let id = id_of("name", "events/", &name)?;
-        self.context
-            .log
-            .event(id)
-            .await
-            .map(Response::new)
-            .map_err(of_log)
+        let event = self.context.log.event(id).await.map_err(Problem::from)?;
+        Ok(Response::new(event))
     }
 
     async fn list_deliveries(
@@ -108,7 +104,7 @@ impl v1::event_service_server::EventService for EventApi {
         let size = page_size(request.page_size);
         let before = cursor(&request.page_token)?;
         let status = v1::DeliveryStatus::try_from(request.status)
-            .map_err(|_| invalid("status", "unknown"))?;
+            .map_err(|_| Problem::field("status", "unknown"))?;
         let mut selection = self.selection(&request.parent).await?;
         selection.status = Some(status).filter(|s| *s != v1::DeliveryStatus::Unspecified);
         selection.event_id = Some(request.event_id).filter(|id| !id.is_empty());
@@ -117,7 +113,7 @@ impl v1::event_service_server::EventService for EventApi {
             .log
             .deliveries(&selection, before, size)
             .await
-            .map_err(of_log)?;
+            .map_err(Problem::from)?;
         let next_page_token = if read.len() < size {
             String::new()
         } else {
@@ -135,12 +131,8 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::Delivery>, Status> {
         let name = request.into_inner().name;
         let id = id_of("name", "deliveries/", &name)?;
-        self.context
-            .log
-            .delivery(id)
-            .await
-            .map(Response::new)
-            .map_err(of_log)
+        let delivery = self.context.log.delivery(id).await;
+        Ok(Response::new(delivery.map_err(Problem::from)?))
     }
 
     async fn tail(
@@ -168,10 +160,11 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::ReplayDeliveriesResponse>, Status> {
         let ids = request.into_inner().delivery_ids;
         if ids.is_empty() || ids.len() > REPLAY_MAX {
-            return Err(invalid(
+            return Err(Problem::field(
                 "delivery_ids",
                 format!("1 to {REPLAY_MAX} can be replayed at once"),
-            ));
+            )
+            .into());
         }
         let ids: Vec<String> = ids
             .into_iter()
@@ -181,7 +174,7 @@ impl v1::event_service_server::EventService for EventApi {
                     .unwrap_or(id)
             })
             .collect();
-        let replayed = self.context.log.replay(&ids).await.map_err(of_log)?;
+        let replayed = self.context.log.replay(&ids).await.map_err(Problem::from)?;
         Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
     }
 
@@ -192,7 +185,7 @@ impl v1::event_service_server::EventService for EventApi {
         let request = request.into_inner();
         let scope = Scope::parse("parent", &request.parent)?;
         if scope.webhook.is_some() {
-            return Err(invalid("parent", "a refusal has no webhook"));
+            return Err(Problem::field("parent", "a refusal has no webhook").into());
         }
         let limit = page_size(request.page_size);
         let refusals = self.context.fleet.refusals();
@@ -214,21 +207,23 @@ impl v1::event_service_server::EventService for EventApi {
         let request = request.into_inner();
         let scope = Scope::parse("name", &request.name)?;
         if scope.webhook.is_some() {
-            return Err(invalid("name", "expected orgs/ORG/groups/GROUP"));
+            return Err(Problem::field("name", "expected orgs/ORG/groups/GROUP").into());
         }
         let record = scope
             .record(&self.context, &request.name)
             .await?
-            .ok_or_else(|| not_found(&request.name))?;
+            .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| Status::unavailable(error.to_string()))?;
+        getrandom::fill(&mut random).map_err(|error| {
+            Problem::Internal(format!("no randomness from the system: {error}"))
+        })?;
         let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
         let sample = record
             .compiled
             .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())
             .map_err(|error| match error {
-                SampleError::NoSample { .. } => invalid("event", error.to_string()),
-                SampleError::CannotSign(reason) => Status::failed_precondition(reason),
+                SampleError::NoSample { .. } => Problem::field("event", error.to_string()),
+                SampleError::CannotSign(reason) => Problem::Refused(reason),
             })?;
         let uid = record
             .group
@@ -268,19 +263,19 @@ fn token(cursor: Option<Cursor>) -> String {
     cursor.map_or_else(String::new, |Cursor(at)| format!("{at:x}"))
 }
 
-fn cursor(token: &str) -> Result<Option<Cursor>, Status> {
+fn cursor(token: &str) -> Result<Option<Cursor>, Problem> {
     if token.is_empty() {
         return Ok(None);
     }
     u64::from_str_radix(token, 16)
         .map(|at| Some(Cursor(at)))
-        .map_err(|_| invalid("page_token", "not one that this API gave"))
+        .map_err(|_| Problem::field("page_token", "not one that this API gave"))
 }
 
-fn id_of<'a>(field: &str, prefix: &str, name: &'a str) -> Result<&'a str, Status> {
+fn id_of<'a>(field: &str, prefix: &str, name: &'a str) -> Result<&'a str, Problem> {
     name.strip_prefix(prefix)
         .filter(|id| !id.is_empty() && !id.contains('/'))
-        .ok_or_else(|| invalid(field, format!("expected {prefix}ID")))
+        .ok_or_else(|| Problem::field(field, format!("expected {prefix}ID")))
 }
 
 #[cfg(test)]

@@ -12,15 +12,15 @@
 pub mod auth;
 mod connectors;
 mod desk;
-pub mod errors;
 pub mod events;
 mod groups;
+mod guard;
 mod manifests;
 mod names;
 mod orgs;
 mod page;
 pub mod scope;
-mod status;
+pub(crate) mod status;
 mod tail;
 mod webhooks;
 

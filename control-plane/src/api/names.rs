@@ -17,6 +17,9 @@ pub(super) fn check(field: &str, name: &str) -> Result<(), FieldError> {
     if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(inner) && edges {
         return Ok(());
     }
+    if name.is_empty() {
+        return Err(FieldError::new(field, "is missing"));
+    }
     Err(FieldError::new(
         field,
         format!(

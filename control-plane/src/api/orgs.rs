@@ -4,9 +4,9 @@ use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, Prepared, check_etag, decode, differing, put, stamp};
-use super::names;
 use super::page::page;
 use super::status::Problem;
+use super::{guard, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -99,6 +99,9 @@ impl OrgApi {
             .await?
             .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
         check_etag(&request.name, &request.etag, revision)?;
+        // Read before what is below: what is made there later changes it, and then the org stays.
+        let guarded = keys::org_guard(name);
+        let unchanged = guard::read(&desk, guarded.clone()).await?;
         for (prefix, what) in [
             (keys::GROUPS, "webhook groups"),
             (keys::CONNECTORS, "connectors"),
@@ -115,8 +118,8 @@ impl OrgApi {
             }
         }
         desk.commit(Transaction {
-            checks: vec![(key.clone(), Precondition::At(revision))],
-            writes: vec![Write::Delete(key)],
+            checks: vec![(key.clone(), Precondition::At(revision)), unchanged],
+            writes: vec![Write::Delete(key), Write::Delete(guarded)],
         })
         .await?;
         Ok(())

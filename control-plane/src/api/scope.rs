@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::Status;
 
-use super::errors::{invalid, not_found};
+use super::names;
+use super::status::Problem;
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::log::Selection;
@@ -23,14 +23,14 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// Reads a parent. Empty means all.
-    pub(crate) fn parse(field: &str, path: &str) -> Result<Self, Status> {
+    pub(crate) fn parse(field: &str, path: &str) -> Result<Self, Problem> {
         let mut scope = Self::default();
         if path.is_empty() {
             return Ok(scope);
         }
         let parts: Vec<&str> = path.split('/').collect();
         let wrong = || {
-            invalid(
+            Problem::field(
                 field,
                 "expected orgs/ORG/groups/GROUP/webhooks/WEBHOOK as far as it goes, `-` for any",
             )
@@ -42,10 +42,13 @@ impl Scope {
             let [collection, name] = pair else {
                 return Err(wrong());
             };
-            if *collection != kind || name.is_empty() {
+            if *collection != kind {
                 return Err(wrong());
             }
-            let named = (*name != "-").then(|| (*name).to_owned());
+            if *name != names::ANY {
+                names::check(field, name)?;
+            }
+            let named = (*name != names::ANY).then(|| (*name).to_owned());
             match kind {
                 "orgs" => scope.org = named,
                 "groups" => scope.group = named,
@@ -55,7 +58,7 @@ impl Scope {
         let gap = (scope.group.is_some() && scope.org.is_none())
             || (scope.webhook.is_some() && scope.group.is_none());
         if gap {
-            return Err(invalid(field, "`-` can't stand before a name"));
+            return Err(Problem::field(field, "`-` can't stand before a name"));
         }
         Ok(scope)
     }
@@ -65,7 +68,7 @@ impl Scope {
         &self,
         context: &Context,
         path: &str,
-    ) -> Result<Option<GroupRecord>, Status> {
+    ) -> Result<Option<GroupRecord>, Problem> {
         let (Some(org), Some(group)) = (&self.org, &self.group) else {
             return Ok(None);
         };
@@ -81,16 +84,14 @@ impl Scope {
         if let Some(record) = find() {
             return Ok(Some(record));
         }
-        let now = context
-            .store
-            .list(crate::keys::ROOT, None, 1, None)
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let now = context.store.list(crate::keys::ROOT, None, 1, None).await?;
         context
             .view
             .reached(now.revision, Instant::now() + READ_OWN_WRITE)
             .await;
-        find().map(Some).ok_or_else(|| not_found(path))
+        find()
+            .map(Some)
+            .ok_or_else(|| Problem::NotFound(path.to_owned()))
     }
 
     /// What the log is asked for.
@@ -98,7 +99,7 @@ impl Scope {
         &self,
         context: &Context,
         path: &str,
-    ) -> Result<Selection, Status> {
+    ) -> Result<Selection, Problem> {
         let record = self.record(context, path).await?;
         let uid = record
             .as_ref()
@@ -157,7 +158,7 @@ mod tests {
             "orgs/a/groups/-/webhooks/w",
             "orgs/a/groups/g/webhooks/w/x/y",
         ] {
-            let status = Scope::parse("parent", path).unwrap_err();
+            let status = tonic::Status::from(Scope::parse("parent", path).unwrap_err());
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{path}");
             assert!(status.message().starts_with("parent: "));
         }

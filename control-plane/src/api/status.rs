@@ -15,7 +15,7 @@ const MAX_SHOWN: usize = 100;
 
 /// Why a request isn't done. No variant ever holds a secret.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// The request has to be mended at these places.
     Fields(Vec<FieldError>),
     /// There is no such resource.
@@ -35,12 +35,12 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Fields(vec![FieldError::new(field, message)])
     }
 
     /// What the plan shows beside a document.
-    pub(super) fn into_fields(self) -> Result<Vec<FieldError>, Self> {
+    pub(crate) fn into_fields(self) -> Result<Vec<FieldError>, Self> {
         match self {
             Self::Fields(fields) => Ok(fields),
             Self::NotFound(name) => Ok(vec![FieldError::new(

@@ -4,7 +4,7 @@ use hookplane_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use super::errors::of_log;
+use super::status::Problem;
 use crate::context::Context;
 use crate::log::{Cursor, Selection, TailItem};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(
         let (items, next) = match read {
             Ok(read) => read,
             Err(error) => {
-                send(&context, &out, Err(of_log(error))).await;
+                send(&context, &out, Err(Problem::from(error).into())).await;
                 return;
             }
         };

@@ -1,7 +1,7 @@
 //! Webhooks: created, cloned, updated, deleted; and the template that each group has.
 
 use hookplane_proto::v1;
-use hookplane_rules::Webhook;
+use hookplane_rules::{TEMPLATE, Webhook};
 use tonic::{Request, Response, Status};
 
 use super::desk::{
@@ -9,13 +9,11 @@ use super::desk::{
 };
 use super::page::page;
 use super::status::Problem;
-use super::{groups, names};
+use super::{groups, guard, names};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
-
-/// Made with the group, never active, never deleted alone.
-pub(super) const TEMPLATE: &str = "template";
+use crate::tidy;
 
 /// Serves `WebhookService`.
 pub struct WebhookApi {
@@ -89,16 +87,9 @@ pub(super) async fn prepare(
     if metadata.name == TEMPLATE && spec.active {
         return Err(Problem::field(
             "spec.active",
-            "the template never matches: clone it and activate the copy",
+            "the template never matches: clone it and activate the clone",
         ));
     }
-    if spec.active && spec.events.is_empty() {
-        return Err(Problem::field(
-            "spec.events",
-            "are needed before a webhook can be active: name one or more, or `*`",
-        ));
-    }
-    super::orgs::check_text("spec.label", &spec.label, super::orgs::MAX_DISPLAY_NAME)?;
     let (mut webhook, revision, changed, check, action) = match stored {
         None => {
             let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
@@ -133,11 +124,9 @@ pub(super) async fn prepare(
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
         webhook.status = None;
-        if metadata.name != TEMPLATE {
-            let connector = compile(&desk.pinned(&group).await?)?;
-            let opened = desk.context.seal.open_group(&group)?;
-            Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
-        }
+        let connector = compile(&desk.pinned(&group).await?)?;
+        let opened = desk.context.seal.open_group(&group)?;
+        Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
         webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
         let group_key = keys::group(&metadata.org, &metadata.group);
         // Checked against this very version of the group.
@@ -146,6 +135,8 @@ pub(super) async fn prepare(
             (key.clone(), check),
         ];
         transaction.writes.push(put(key, &webhook));
+        let guarded = keys::group_guard(&metadata.org, &metadata.group);
+        transaction.writes.push(guard::touch(guarded));
     }
     Ok(Prepared {
         transaction,
@@ -280,13 +271,13 @@ impl WebhookApi {
         }
         desk.commit(Transaction {
             checks: vec![(key.clone(), Precondition::At(revision))],
-            writes: vec![Write::Delete(key)],
+            writes: vec![
+                Write::Delete(key),
+                tidy::note(&metadata.uid, "its webhook was deleted"),
+            ],
         })
         .await?;
-        self.context
-            .log
-            .drop_deliveries(&metadata.uid, "its webhook was deleted")
-            .await?;
+        tidy::drop_noted(&self.context).await;
         Ok(())
     }
 }

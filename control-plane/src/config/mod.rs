@@ -1,7 +1,7 @@
 //! Configuration on its way to the listeners: a view of the store kept by one watch, one stream per listener, and who runs what.
 
 mod fleet;
-mod open;
+mod offer;
 mod pool;
 mod state;
 pub mod stream;
@@ -9,6 +9,5 @@ mod view;
 mod watch;
 
 pub use fleet::{Connected, Fleet};
-pub use open::{open_group, parameter_field};
 pub(crate) use state::{DEFAULT_POOL, pool_of};
 pub use view::{GroupRecord, View};

@@ -11,7 +11,7 @@ use hookplane_proto::v1::config_resource::Body;
 use hookplane_rules::{Connector, FieldError, Group, Webhook};
 use prost::Message;
 
-use super::open::open_group;
+use super::offer::{Offer, Pools};
 use super::pool::Pool;
 use super::view::GroupRecord;
 use super::watch::Batch;
@@ -59,14 +59,6 @@ struct GroupState {
     revision: u64,
     record: Option<GroupRecord>,
     offered: Offer,
-}
-
-/// What a pool was offered of one group.
-#[derive(Default)]
-struct Offer {
-    pool: String,
-    resources: BTreeMap<String, u64>,
-    pin: Option<String>,
 }
 
 struct WebhookState {
@@ -184,7 +176,7 @@ impl State {
         if let Some(old) = old.filter(|old| *old != uid) {
             self.drop_group(&old, at);
         }
-        let opened = match open_group(&self.seal, &group) {
+        let opened = match self.seal.open_group(&group) {
             Ok(opened) => Some(Arc::new(v1::ConfigResource {
                 uid: uid.clone(),
                 revision,
@@ -276,19 +268,7 @@ impl State {
         let Some(group) = self.groups.remove(uid) else {
             return;
         };
-        self.withdraw(&group.offered, at);
-    }
-
-    fn withdraw(&mut self, offer: &Offer, at: u64) {
-        let Some(pool) = self.pools.get_mut(&offer.pool) else {
-            return;
-        };
-        for uid in offer.resources.keys() {
-            pool.remove(uid, at);
-        }
-        if let Some(pin) = &offer.pin {
-            pool.unpin(pin, at);
-        }
+        group.offered.withdraw(&mut self.pools, at);
     }
 
     /// Compiles a group anew and offers what changed.
@@ -352,52 +332,14 @@ impl State {
             }
         }
         let pool = pool_of(&group.stored).to_owned();
-        self.offer(&mut group.offered, pool, offered, connector_resource, at);
+        let pools = Pools {
+            pools: &mut self.pools,
+            horizon: self.horizon,
+        };
+        group
+            .offered
+            .replace(pools, pool, offered, connector_resource, at);
         self.groups.insert(uid.to_owned(), group);
-    }
-
-    fn offer(
-        &mut self,
-        last: &mut Offer,
-        pool_name: String,
-        resources: Vec<Arc<v1::ConfigResource>>,
-        connector: Option<Arc<v1::ConfigResource>>,
-        at: u64,
-    ) {
-        if last.pool != pool_name {
-            self.withdraw(last, at);
-            *last = Offer {
-                pool: pool_name.clone(),
-                ..Offer::default()
-            };
-        }
-        let horizon = self.horizon;
-        let pool = self
-            .pools
-            .entry(pool_name)
-            .or_insert_with(|| Pool::new(horizon));
-        // The new connector before the old one goes, so that one used by both is not removed in between.
-        let pin = connector.as_ref().map(|c| c.uid.clone());
-        if pin != last.pin {
-            if let Some(connector) = connector {
-                pool.pin(connector, at);
-            }
-            if let Some(old) = last.pin.take() {
-                pool.unpin(&old, at);
-            }
-            last.pin = pin;
-        }
-        let mut gone = std::mem::take(&mut last.resources);
-        for resource in resources {
-            if gone.remove(&resource.uid) != Some(resource.revision) {
-                pool.put(resource.clone(), at);
-            }
-            last.resources
-                .insert(resource.uid.clone(), resource.revision);
-        }
-        for uid in gone.into_keys() {
-            pool.remove(&uid, at);
-        }
     }
 }
 

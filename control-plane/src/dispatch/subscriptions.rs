@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
+use hookplane_rules::TEMPLATE;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
-use crate::api::errors::{invalid, not_found, of_log};
 use crate::api::scope::{Scope, webhook_uid};
+use crate::api::status::Problem;
 use crate::context::Context;
 use crate::log::{Lease, Settlement};
 
@@ -33,8 +34,6 @@ const LEASE_SECONDS_MAX: u32 = 43_200;
 const DELAY_SECONDS_MAX: u32 = 86_400;
 /// Of a nack's reason, in characters.
 const REASON_CHARS: usize = 1_024;
-/// The blank webhook of every group.
-const TEMPLATE: &str = "template";
 
 /// The service.
 pub struct SubscriptionApi {
@@ -95,27 +94,24 @@ async fn run(
     };
     let scope = Scope::parse("start.webhook", &start.webhook)?;
     let Some(webhook) = scope.webhook.clone() else {
-        return Err(invalid(
+        return Err(Problem::field(
             "start.webhook",
             "expected orgs/ORG/groups/GROUP/webhooks/WEBHOOK",
-        ));
+        )
+        .into());
     };
     if webhook == TEMPLATE {
-        return Err(invalid(
-            "start.webhook",
-            "the template never matches; clone it",
-        ));
+        return Err(Problem::field("start.webhook", "the template never matches; clone it").into());
     }
     if start.max_in_flight > IN_FLIGHT_MAX {
-        return Err(invalid(
-            "start.max_in_flight",
-            format!("at most {IN_FLIGHT_MAX}"),
-        ));
+        return Err(
+            Problem::field("start.max_in_flight", format!("at most {IN_FLIGHT_MAX}")).into(),
+        );
     }
     let record = scope.record(context, &start.webhook).await?;
     let uid = record
         .and_then(|record| webhook_uid(&record, &webhook))
-        .ok_or_else(|| not_found(&start.webhook))?;
+        .ok_or_else(|| Problem::NotFound(start.webhook.clone()))?;
     let mut session = Session {
         context,
         name: start.webhook,
@@ -164,7 +160,7 @@ impl Session<'_> {
                     .log
                     .lease(&self.webhook_uid, room, self.lease)
                     .await
-                    .map_err(of_log)?;
+                    .map_err(Problem::from)?;
                 let until = Instant::now() + self.lease;
                 for lease in leased {
                     self.leases.take(lease.token.clone(), until);
@@ -207,7 +203,7 @@ impl Session<'_> {
         let (Some(org), Some(group), Some(webhook)) =
             (&self.scope.org, &self.scope.group, &self.scope.webhook)
         else {
-            return Err(not_found(&self.name));
+            return Err(Problem::NotFound(self.name.clone()).into());
         };
         let uid = self
             .context
@@ -217,7 +213,7 @@ impl Session<'_> {
         if uid.as_ref() == Some(&self.webhook_uid) {
             Ok(())
         } else {
-            Err(not_found(&self.name))
+            Err(Problem::NotFound(self.name.clone()).into())
         }
     }
 
@@ -246,7 +242,7 @@ impl Session<'_> {
             }
         };
         if self.leases.token(&token) == Token::Foreign {
-            return Err(invalid("lease_token", "not a lease of this stream"));
+            return Err(Problem::field("lease_token", "not a lease of this stream").into());
         }
         let extended = match &settlement {
             Settlement::Extend(duration) => Some(*duration),
@@ -258,7 +254,7 @@ impl Session<'_> {
             .log
             .settle(vec![(token.clone(), settlement)])
             .await
-            .map_err(of_log)?;
+            .map_err(Problem::from)?;
         match extended {
             Some(duration) if done.first() == Some(&true) => {
                 self.leases.extend(&token, Instant::now() + duration);
@@ -270,11 +266,14 @@ impl Session<'_> {
     }
 }
 
-fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Status> {
+fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {
     match seconds {
         0 => Ok(Duration::from_secs(LEASE_SECONDS.into())),
         1..=LEASE_SECONDS_MAX => Ok(Duration::from_secs(seconds.into())),
-        _ => Err(invalid(field, format!("at most {LEASE_SECONDS_MAX}"))),
+        _ => Err(Problem::field(
+            field,
+            format!("at most {LEASE_SECONDS_MAX}"),
+        )),
     }
 }
 

@@ -42,7 +42,7 @@ pub use callback::{Callback, Head, Reply};
 pub use connector::Connector;
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
-pub use group::{Group, Webhook};
+pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use sample::{SampleError, SignedSample};

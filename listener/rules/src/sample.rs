@@ -5,6 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use hookplane_proto::v1::TimeUnit;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::connector::{KeyedHash, Proof, Scheme, TextEncoding};
@@ -76,8 +77,13 @@ pub(crate) fn sign(
             },
         });
     };
-    let seconds = now.seconds().to_string();
-    let fill = |text: &str| text.replace("{now}", &seconds).replace("{uuid}", uuid);
+    let seconds = window::write(TimeUnit::Seconds, now);
+    let rfc3339 = window::write(TimeUnit::Rfc3339, now);
+    let fill = |text: &str| {
+        text.replace("{now}", &seconds)
+            .replace("{now_rfc3339}", &rfc3339)
+            .replace("{uuid}", uuid)
+    };
     let cannot = |why: &str| {
         SampleError::CannotSign(format!("the sample of `{event}` can't be signed: {why}"))
     };

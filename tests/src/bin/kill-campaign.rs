@@ -32,7 +32,7 @@ fn main() {
         lost,
         twice,
     } = campaign.run(folder.path());
-    #[allow(clippy::print_stdout)]
+    #[expect(clippy::print_stdout, reason = "a command: this is what it is for")]
     {
         println!(
             "seed {}: {} kills, {acknowledged} answered 2xx, {kept} kept, {resent} resent after a kill; {} lost, {} twice",

@@ -224,7 +224,7 @@ pub(crate) async fn wait_until_live(api: &Api, names: &[String]) -> Result<(), F
                 LIVE_DEADLINE.as_secs()
             ));
             return Err(failure.hint(if last.connected == 0 {
-                "no ready listener is connected; `hookplane get listeners` shows them, --no-wait doesn't wait"
+                "no ready listener of the group's pool is connected; `hookplane get listeners` shows which pools have one, --no-wait doesn't wait"
             } else {
                 "`hookplane get listeners` shows which one is behind"
             }));

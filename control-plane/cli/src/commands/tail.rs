@@ -139,6 +139,8 @@ fn lost(status: tonic::Status) -> Lost {
 struct Printer {
     json: bool,
     left: Option<u64>,
+    /// A delivery has a line for each change besides its first.
+    changes: bool,
     /// Reading again what may have been printed.
     resuming: bool,
     /// When the tail began, in milliseconds. None when everything kept is wanted, however old.
@@ -154,6 +156,7 @@ impl Printer {
         Self {
             json: tail.output == TailFormat::Json,
             left: tail.max,
+            changes: tail.changes,
             resuming: false,
             began: (!tail.from_start).then(|| SystemClock.now().0),
             seen: HashSet::new(),
@@ -187,8 +190,9 @@ impl Printer {
     }
 
     fn is_new(&mut self, line: &v1::TailResponse) -> bool {
-        let key = key(line);
-        if self.seen.contains(&key) {
+        let key = key(line, self.changes);
+        // Read once, nothing repeats: a first line shows where its delivery stands by now, which a later change may say again.
+        if self.resuming && self.seen.contains(&key) {
             return false;
         }
         let event = line.event.as_ref();
@@ -212,10 +216,11 @@ impl Printer {
     }
 }
 
-/// What makes a line another line: the event, the delivery, and where that stands.
-fn key(line: &v1::TailResponse) -> String {
+/// What makes a line another line: the event and the delivery, and with `changes` where that stands.
+fn key(line: &v1::TailResponse, changes: bool) -> String {
     let event = line.event.as_ref().map_or("", |event| event.id.as_str());
     match &line.delivery {
+        Some(delivery) if !changes => format!("{event} {}", delivery.id),
         Some(delivery) => {
             let updated = delivery.update_time.unwrap_or_default();
             format!(
@@ -334,6 +339,7 @@ mod tests {
         Printer {
             json: true,
             left: None,
+            changes: false,
             resuming: false,
             began: Some(1_000_000),
             seen: HashSet::new(),
@@ -372,6 +378,26 @@ mod tests {
         assert!(!printer.is_new(&line("a", 1000)));
         assert!(!printer.is_new(&line("b", 1001)));
         assert!(printer.is_new(&line("came while away", 1001)));
+    }
+
+    #[test]
+    fn a_delivery_that_moved_on_while_away_is_not_printed_again() {
+        let mut printer = printer();
+        assert!(printer.is_new(&line("a", 1000)));
+        printer.resuming = true;
+        let mut moved = line("a", 1000);
+        let delivery = moved.delivery.as_mut().unwrap();
+        delivery.status = v1::DeliveryStatus::Delivered.into();
+        delivery.attempts = 1;
+        assert!(!printer.is_new(&moved));
+    }
+
+    #[test]
+    fn the_last_change_is_printed_though_the_first_line_stood_there_already() {
+        let mut printer = printer();
+        printer.changes = true;
+        assert!(printer.is_new(&line("a", 1000)));
+        assert!(printer.is_new(&line("a", 1000)));
     }
 
     #[test]

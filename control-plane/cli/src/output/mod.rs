@@ -32,6 +32,11 @@ pub(crate) fn list<M: Serialize, S: Serialize>(
     table: Table,
 ) -> Result<(), Failure> {
     match format {
+        Format::Table if items.is_empty() => {
+            // For people: a script that counts lines of data counts none.
+            note("none");
+            Ok(())
+        }
         Format::Table => text(&table.render()),
         Format::Json => text(&json::list(items)?),
         Format::Yaml => text(&yaml::documents(items)?),

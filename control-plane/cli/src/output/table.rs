@@ -36,9 +36,6 @@ impl Table {
 
     /// As text.
     pub(crate) fn render(&self) -> String {
-        if self.rows.is_empty() {
-            return format!("none\n{}", self.after);
-        }
         let last = self.headings.len().saturating_sub(1);
         let heading: Vec<String> = self.headings.iter().map(|&text| text.to_owned()).collect();
         let lines: Vec<Vec<String>> = std::iter::once(&heading)
@@ -95,11 +92,6 @@ mod tests {
             table.render(),
             "NAME     URL\na        http://x\nlonger   -\n"
         );
-    }
-
-    #[test]
-    fn an_empty_table_says_so() {
-        assert_eq!(Table::new(&["NAME"]).render(), "none\n");
     }
 
     #[test]

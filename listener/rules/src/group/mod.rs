@@ -23,7 +23,7 @@ use crate::{
 use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
 
 pub(crate) use credentials::{Credentials, TEST_HEADER};
-pub use webhook::Webhook;
+pub use webhook::{TEMPLATE, Webhook};
 
 /// One group, ready to take callbacks.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::filter::Filter;
 use crate::{Connector, FieldError};
 
 /// The webhook that is made with its group, to be cloned. It never matches.
-const TEMPLATE: &str = "template";
+pub const TEMPLATE: &str = "template";
 const MAX_EVENTS: usize = 1_000;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
@@ -63,10 +63,10 @@ impl Webhook {
                 );
             }
         }
-        if spec.events.is_empty() && !is_template {
+        if spec.events.is_empty() && spec.active && !is_template {
             errors.add(
                 "spec.events",
-                "is empty; a webhook wants one event or more, `*` stands for all",
+                "is empty; an active webhook wants one event or more, `*` stands for all",
             );
         }
         check_events(&spec.events, group, connector, &mut errors);

@@ -7,8 +7,10 @@ use hookplane_rules::{Clock, Timestamp};
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
-    // This is what the ban on the ambient clock points to.
-    #[allow(clippy::disallowed_methods)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is what the ban on the ambient clock points to"
+    )]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         // Before 1970 is a machine without a clock: 0 makes every window check fail, which is the safe side.

@@ -8,6 +8,7 @@ use crate::commands::items;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::table::Table;
+use crate::output::visible;
 
 /// Functions, and for a single one its events and set-up.
 pub(super) fn show_functions(
@@ -16,18 +17,25 @@ pub(super) fn show_functions(
     name: &Name,
 ) -> Result<(), Failure> {
     let mut found = Vec::new();
+    let mut of_connector = Vec::new();
     for connector in connectors {
         let metadata = connector.metadata.unwrap_or_default();
+        let named = [name.part(0), name.part(1)].contains(&metadata.name.as_str());
         for function in connector.spec.unwrap_or_default().functions {
+            if named {
+                of_connector.push(path(&[&metadata.org, &metadata.name, &function.name]));
+            }
             if wanted(name, &metadata, &function.name) {
                 found.push((metadata.clone(), function));
             }
         }
     }
     if found.is_empty() && name.len() > 0 {
-        return Err(
-            Failure::new("no such function").hint("`hookplane get functions` lists them all")
-        );
+        return Err(if of_connector.is_empty() {
+            Failure::new("no such connector").hint("`hookplane get connectors` lists them all")
+        } else {
+            Failure::new("no such function").hint(format!("there are {}", of_connector.join(", ")))
+        });
     }
     let mut table = Table::new(&["NAME", "DISPLAY NAME", "EVENTS", "DESCRIPTION"]);
     if let [(_, function)] = found.as_slice() {
@@ -76,13 +84,24 @@ fn wanted(name: &Name, connector: &v1::Metadata, function: &str) -> bool {
 /// The events and the set-up of one function. `*` marks events with a sample.
 fn about(function: &v1::ConnectorFunction) -> String {
     let mut text = String::from("\nEvents (those with * have a sample for `hookplane send`):\n");
+    let width = function
+        .events
+        .iter()
+        .map(|event| event.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for event in &function.events {
         let mark = if event.sample.is_some() { "*" } else { " " };
-        text.push_str(format!("  {mark} {:32} {}", event.name, event.description).trim_end());
+        let line = format!("  {mark} {:width$}  {}", event.name, event.description);
+        text.push_str(visible(&line).trim_end());
         text.push('\n');
     }
     if !function.setup.is_empty() {
-        text.push_str(&format!("\nSet-up:\n{}\n", function.setup.trim_end()));
+        text.push_str("\nSet-up:\n");
+        for line in function.setup.trim_end().lines() {
+            text.push_str(&visible(line));
+            text.push('\n');
+        }
     }
     text
 }

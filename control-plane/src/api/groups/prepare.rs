@@ -1,0 +1,230 @@
+//! What saving a group would do.
+
+use hookplane_proto::v1;
+use hookplane_rules::{Connector, FieldError, TEMPLATE, Webhook};
+
+use super::rotate::{callback_url, prune};
+use crate::admission;
+use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, differing, put, snake};
+use crate::api::status::Problem;
+use crate::api::{guard, names, webhooks};
+use crate::keys;
+use crate::store::{Precondition, Transaction};
+
+fn merge(
+    stored: &v1::WebhookGroupSpec,
+    given: v1::WebhookGroupSpec,
+    mask: &[String],
+) -> Result<v1::WebhookGroupSpec, Problem> {
+    if mask.is_empty() {
+        return Ok(given);
+    }
+    let mut spec = stored.clone();
+    for path in mask {
+        match snake(path).as_str() {
+            "connector" => spec.connector.clone_from(&given.connector),
+            "function" => spec.function.clone_from(&given.function),
+            "display_name" => spec.display_name.clone_from(&given.display_name),
+            "pool" => spec.pool.clone_from(&given.pool),
+            "external_id" => spec.external_id.clone_from(&given.external_id),
+            "signature_secrets" => spec.signature_secrets.clone_from(&given.signature_secrets),
+            "parameters" => spec.parameters.clone_from(&given.parameters),
+            "accept_unsigned" => spec.accept_unsigned = given.accept_unsigned,
+            "registered_events" => spec.registered_events.clone_from(&given.registered_events),
+            "disabled" => spec.disabled = given.disabled,
+            "max_body_bytes" => spec.max_body_bytes = given.max_body_bytes,
+            "capture_unmatched" => spec.capture_unmatched = given.capture_unmatched,
+            "refuse_suspected_replays" => {
+                spec.refuse_suspected_replays = given.refuse_suspected_replays
+            }
+            "dedup_window_days" => spec.dedup_window_days = given.dedup_window_days,
+            "rate_limit_per_second" => spec.rate_limit_per_second = given.rate_limit_per_second,
+            _ => {
+                return Err(Problem::field(
+                    "update_mask",
+                    format!("`{path}` is no field of a webhook group's spec"),
+                ));
+            }
+        }
+    }
+    Ok(spec)
+}
+
+/// What saving this group would do.
+pub(in crate::api) async fn prepare(
+    desk: &Desk<'_>,
+    given: &v1::WebhookGroup,
+    mode: Mode<'_>,
+) -> Result<Prepared<v1::WebhookGroup>, Problem> {
+    let metadata = given.metadata.clone().unwrap_or_default();
+    names::check("metadata.org", &metadata.org)?;
+    names::check("metadata.name", &metadata.name)?;
+    let name = names::group(&metadata.org, &metadata.name);
+    let needs_org = desk.needs_org(&metadata.org).await?;
+    let key = keys::group(&metadata.org, &metadata.name);
+    let stored = desk.get::<v1::WebhookGroup>(&key).await?;
+    let mut spec = given.spec.clone().unwrap_or_default();
+    match (mode, &stored) {
+        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
+        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
+        (Mode::Update { mask }, Some((group, revision))) => {
+            check_etag(&name, &metadata.etag, *revision)?;
+            spec = merge(&group.spec.clone().unwrap_or_default(), spec, mask)?;
+        }
+        _ => {}
+    }
+    let old_spec = stored
+        .as_ref()
+        .map(|(group, _)| group.spec.clone().unwrap_or_default());
+    let definition = match (
+        desk.definition(&metadata.org, &spec.connector).await?,
+        &stored,
+    ) {
+        (Some(definition), _) => definition,
+        // The definition is gone: the group keeps the one it was saved with.
+        (None, Some((group, _)))
+            if old_spec
+                .as_ref()
+                .is_some_and(|old| old.connector == spec.connector) =>
+        {
+            desk.pinned(group).await?
+        }
+        _ => {
+            return Err(Problem::field(
+                "spec.connector",
+                format!(
+                    "there is no connector `{}`, built in or of org `{}`: `hookplane get connectors` lists them",
+                    spec.connector, metadata.org
+                ),
+            ));
+        }
+    };
+    admission::fill_defaults(&mut spec, old_spec.as_ref(), &definition)?;
+    let errors = admission::check_bounds(&spec);
+    if !errors.is_empty() {
+        return Err(Problem::Fields(errors));
+    }
+    let (mut group, revision) = match stored {
+        Some((group, revision)) => (group, revision),
+        None => {
+            let callback_url = callback_url(desk.context, &metadata.org, &spec)?;
+            let status = v1::WebhookGroupStatus {
+                callback_url,
+                ..Default::default()
+            };
+            (
+                v1::WebhookGroup {
+                    metadata: Some(desk.fresh(&metadata.org, "", &metadata.name)?),
+                    spec: None,
+                    status: Some(status),
+                },
+                0,
+            )
+        }
+    };
+    let uid = group.metadata.as_ref().map_or("", |m| &m.uid).to_owned();
+    let admitted = admission::seal_secrets(
+        &desk.context.seal,
+        &uid,
+        spec,
+        old_spec.as_ref(),
+        &definition,
+    )?;
+    let digest = Connector::version_of(&definition.spec.clone().unwrap_or_default());
+    let mut changed = match &old_spec {
+        Some(old) => differing(old, &admitted.spec)?,
+        None => Vec::new(),
+    };
+    if old_spec.is_some() {
+        if group
+            .status
+            .as_ref()
+            .is_some_and(|s| s.connector_version != digest)
+        {
+            changed.push("status.connectorVersion".to_owned());
+        }
+        let listed = changed
+            .iter()
+            .any(|field| field == "spec.signatureSecrets" || field == "spec.parameters");
+        if admitted.secret == v1::SecretChange::Changed && !listed {
+            changed.push("spec.signatureSecrets".to_owned());
+        }
+    }
+    let action = match (&old_spec, changed.is_empty()) {
+        (None, _) => v1::ChangeAction::Create,
+        (Some(_), true) => v1::ChangeAction::Unchanged,
+        (Some(_), false) => v1::ChangeAction::Update,
+    };
+    let mut transaction = Transaction::default();
+    if action != v1::ChangeAction::Unchanged {
+        group.spec = Some(admitted.spec);
+        group.metadata.get_or_insert_default().update_time = Some(desk.now());
+        let status = group.status.get_or_insert_default();
+        status.connector_version.clone_from(&digest);
+        prune(status, desk.context.clock.now().0);
+        let connector = compile(&definition)?;
+        let opened = admission::compile_group(&desk.context.seal, &group, &connector)?;
+        let check = if revision == 0 {
+            Precondition::Absent
+        } else {
+            Precondition::At(revision)
+        };
+        transaction.checks = vec![needs_org, (key.clone(), check)];
+        transaction.writes.push(put(key, &group));
+        // A sweep that finds this definition unused right now has to look again.
+        transaction
+            .writes
+            .push(guard::touch(keys::pin_guard(&digest)));
+        let pin = keys::pin(&digest);
+        match desk.entry(&pin).await? {
+            Some(_) => transaction.checks.push((pin, Precondition::Present)),
+            None => transaction.writes.push(put(pin, &definition)),
+        }
+        if old_spec.is_none() {
+            let template = webhooks::template(desk, &metadata.org, &metadata.name)?;
+            let key = keys::webhook(&metadata.org, &metadata.name, TEMPLATE);
+            transaction.checks.push((key.clone(), Precondition::Absent));
+            transaction.writes.push(put(key, &template));
+            transaction
+                .writes
+                .push(guard::touch(keys::org_guard(&metadata.org)));
+        } else {
+            // A webhook that is written meanwhile was checked against the group as it was.
+            let unchanged = guard::read(desk, keys::group_guard(&metadata.org, &metadata.name));
+            transaction.checks.push(unchanged.await?);
+            still_compile(desk, &opened, &connector).await?;
+        }
+    }
+    Ok(Prepared {
+        transaction,
+        resource: group,
+        revision,
+        action,
+        changed,
+        secret: admitted.secret,
+    })
+}
+
+/// A group's change that breaks one of its webhooks is refused: that webhook would silently get nothing.
+async fn still_compile(
+    desk: &Desk<'_>,
+    opened: &v1::WebhookGroup,
+    connector: &Connector,
+) -> Result<(), Problem> {
+    let metadata = opened.metadata.clone().unwrap_or_default();
+    let prefix = keys::webhook(&metadata.org, &metadata.name, "");
+    for (_, webhook) in desk.all::<v1::Webhook>(&prefix).await? {
+        let name = webhook.metadata.as_ref().map_or("", |m| &m.name);
+        if name == TEMPLATE {
+            continue;
+        }
+        if let Err(errors) = Webhook::compile(&webhook, opened, connector) {
+            let fields = errors
+                .into_iter()
+                .map(|e| FieldError::new("spec.registeredEvents", format!("webhook `{name}` would no longer be valid ({e}): change that webhook first")))
+                .collect();
+            return Err(Problem::Fields(fields));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! What has to be done after a write and can't be done with it: deliveries of deleted webhooks are dropped, definitions that no group pins
+//! any more are removed.
+//!
+//! The event log is not the config store, so a webhook's deletion and the drop of its deliveries are two steps. The first leaves a note, in
+//! the same transaction; a note goes when its deliveries are dropped. A crash or a log that can't be written delays that, and
+//! never forgets it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use prost::Message;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::keys;
+use crate::log::LogError;
+use crate::store::{Entry, Precondition, Revision, StoreError, Transaction, Write};
+
+/// Between two looks for notes whose deliveries could not be dropped at once.
+const NOTES_EVERY: Duration = Duration::from_secs(10);
+/// Looks for notes between two looks for unused definitions, which reads every group: once an hour.
+const LOOKS_PER_PIN_SWEEP: u32 = 360;
+const READ_AT_ONCE: usize = 200;
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("`{0}` can't be read: {1}")]
+    Damaged(String, prost::DecodeError),
+}
+
+/// Goes into the transaction that deletes a webhook.
+pub(crate) fn note(webhook_uid: &str, reason: &str) -> Write {
+    Write::Put(keys::dropping(webhook_uid), reason.to_owned().into())
+}
+
+/// Drops what is noted. What fails stays noted and is done by [`run`].
+pub(crate) async fn drop_noted(context: &Context) {
+    if let Err(error) = try_drop(context).await {
+        tracing::warn!(%error, "deliveries of deleted webhooks are not dropped yet; it is tried again");
+    }
+}
+
+async fn try_drop(context: &Context) -> Result<(), Failed> {
+    loop {
+        let store = &context.store;
+        let notes = store.list(keys::DROPPING, None, READ_AT_ONCE, None).await?;
+        for note in &notes.entries {
+            let uid = &note.key[keys::DROPPING.len()..];
+            let reason = String::from_utf8_lossy(&note.value);
+            context.log.drop_deliveries(uid, &reason).await?;
+            let done = Write::Delete(note.key.clone());
+            let transaction = Transaction {
+                checks: Vec::new(),
+                writes: vec![done],
+            };
+            store.commit(transaction).await?;
+        }
+        if notes.entries.len() < READ_AT_ONCE {
+            return Ok(());
+        }
+    }
+}
+
+/// Until `shutdown`: at once, and then again and again.
+pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    let mut every = tokio::time::interval(NOTES_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = 0;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        let work = async {
+            drop_noted(&context).await;
+            if looks % LOOKS_PER_PIN_SWEEP == 0
+                && let Err(error) = sweep_pins(&context).await
+            {
+                tracing::warn!(%error, "unused connector definitions are not removed yet; it is tried again");
+            }
+        };
+        // Each step is one transaction, so it may end between any two.
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = work => {}
+        }
+        looks += 1;
+    }
+}
+
+/// Removes the definitions that no group pins. All is read at one revision; a group that is saved since then with one of them has touched
+/// its guard, and it stays.
+async fn sweep_pins(context: &Context) -> Result<(), Failed> {
+    let mut at = None;
+    let guards = all(context, keys::PIN_GUARDS, &mut at).await?;
+    let pins = all(context, keys::PINS, &mut at).await?;
+    let mut used = BTreeSet::new();
+    for entry in all(context, keys::GROUPS, &mut at).await? {
+        let group = v1::WebhookGroup::decode(entry.value)
+            .map_err(|error| Failed::Damaged(entry.key, error))?;
+        used.insert(group.status.unwrap_or_default().connector_version);
+    }
+    for pin in pins {
+        let digest = &pin.key[keys::PINS.len()..];
+        if used.contains(digest) {
+            continue;
+        }
+        let guard = keys::pin_guard(digest);
+        let check = guards
+            .iter()
+            .find(|entry| entry.key == guard)
+            .map_or(Precondition::Absent, |e| Precondition::At(e.revision));
+        let transaction = Transaction {
+            checks: vec![(guard.clone(), check)],
+            writes: vec![Write::Delete(pin.key.clone()), Write::Delete(guard)],
+        };
+        match context.store.commit(transaction).await {
+            Ok(_) | Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn all(
+    context: &Context,
+    prefix: &str,
+    at: &mut Option<Revision>,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut found: Vec<Entry> = Vec::new();
+    loop {
+        let after = found.last().map(|entry| entry.key.clone());
+        let page = context
+            .store
+            .list(prefix, after.as_deref(), READ_AT_ONCE, *at)
+            .await?;
+        *at = Some(page.revision);
+        let last = page.entries.len() < READ_AT_ONCE;
+        found.extend(page.entries);
+        if last {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The API as a client sees it: the real server on a loopback socket, with the embedded store and log.
+
+mod doors;
+mod groups;
+mod names;
+mod pages;
+mod plans;
+mod races;
+mod rig;
+mod webhooks;

@@ -1,0 +1,150 @@
+//! Orgs and connectors: what names mean, and what stays below them.
+
+use hookplane_proto::v1;
+use tonic::Code;
+
+use super::rig::{ERP, ERP_GROUP, GROUP, Rig, connector_of, group_of, wrong_fields};
+
+fn delete_org(name: &str) -> v1::DeleteOrgRequest {
+    v1::DeleteOrgRequest {
+        name: name.to_owned(),
+        etag: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_org_with_something_in_it_is_not_deleted() {
+    let rig = Rig::start().await;
+    rig.apply(&format!("{ERP}---\n{GROUP}")).await.unwrap();
+    let refused = rig.orgs().delete_org(delete_org("orgs/acme")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("webhook groups"), "{refused}");
+    let request = v1::DeleteWebhookGroupRequest {
+        name: "orgs/acme/groups/code".to_owned(),
+        etag: String::new(),
+    };
+    rig.groups().delete_webhook_group(request).await.unwrap();
+    let refused = rig.orgs().delete_org(delete_org("orgs/acme")).await;
+    assert!(refused.unwrap_err().message().contains("connectors"));
+    let request = v1::DeleteConnectorRequest {
+        name: "orgs/acme/connectors/erp".to_owned(),
+        etag: String::new(),
+    };
+    rig.connectors().delete_connector(request).await.unwrap();
+    rig.orgs()
+        .delete_org(delete_org("orgs/acme"))
+        .await
+        .unwrap();
+    let request = v1::CreateWebhookGroupRequest {
+        parent: "orgs/acme".to_owned(),
+        webhook_group: Some(group_of(GROUP)),
+        validate_only: false,
+    };
+    let missing = rig.groups().create_webhook_group(request).await;
+    assert_eq!(missing.unwrap_err().code(), Code::NotFound);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_of_another_form_is_refused_and_names_its_field() {
+    let rig = Rig::start().await;
+    for name in ["", "acme", "orgs/", "orgs/A", "orgs/a/groups/b", "orgs/-"] {
+        let request = v1::GetOrgRequest {
+            name: name.to_owned(),
+        };
+        let status = rig.orgs().get_org(request).await.unwrap_err();
+        assert_eq!(wrong_fields(&status), ["name"], "{name}: {status}");
+    }
+    let missing = v1::GetOrgRequest {
+        name: "orgs/nobody".to_owned(),
+    };
+    let missing = rig.orgs().get_org(missing).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let org = v1::Org {
+        metadata: Some(v1::Metadata {
+            name: "Not A Name".to_owned(),
+            ..Default::default()
+        }),
+        spec: None,
+    };
+    let request = v1::CreateOrgRequest {
+        org: Some(org),
+        validate_only: false,
+    };
+    let status = rig.orgs().create_org(request).await.unwrap_err();
+    assert_eq!(wrong_fields(&status), ["metadata.name"]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_orgs_own_connector_never_shadows_a_built_in_one() {
+    let rig = Rig::start().await;
+    rig.apply("apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: acme}\n")
+        .await
+        .unwrap();
+    let create = |connector| v1::CreateConnectorRequest {
+        parent: "orgs/acme".to_owned(),
+        connector: Some(connector),
+        validate_only: false,
+    };
+    let mut shadow = connector_of(ERP);
+    shadow.metadata.as_mut().unwrap().name = "github".to_owned();
+    let status = rig.connectors().create_connector(create(shadow)).await;
+    assert_eq!(wrong_fields(&status.unwrap_err()), ["metadata.name"]);
+    let made = rig
+        .connectors()
+        .create_connector(create(connector_of(ERP)))
+        .await;
+    let made = made.unwrap().into_inner();
+    let list = |parent: &str| v1::ListConnectorsRequest {
+        parent: parent.to_owned(),
+        ..Default::default()
+    };
+    let mut counts = Vec::new();
+    for parent in ["", "orgs/acme", "orgs/other", "orgs/-"] {
+        let found = rig.connectors().list_connectors(list(parent)).await;
+        counts.push(found.unwrap().into_inner().connectors.len());
+    }
+    assert_eq!(counts, [10, 11, 10, 11]);
+    let mut wrong = made.clone();
+    let protocol = wrong.spec.as_mut().unwrap().protocol.as_mut().unwrap();
+    protocol.schemes[0].hmac.as_mut().unwrap().content = "{bodi}".to_owned();
+    let request = v1::UpdateConnectorRequest {
+        connector: Some(wrong),
+        validate_only: false,
+    };
+    let status = rig.connectors().update_connector(request).await;
+    let status = status.unwrap_err();
+    let field = "spec.protocol.schemes[0].hmac.content";
+    assert_eq!(wrong_fields(&status), [field], "{status}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_keeps_the_definition_it_was_saved_with() {
+    let rig = Rig::start().await;
+    rig.apply(&format!("{ERP}---\n{ERP_GROUP}")).await.unwrap();
+    let before = rig.group("orgs/acme/groups/orders").await.unwrap();
+    let newer = ERP.replace("order.paid", "order.sent");
+    rig.apply(&newer).await.unwrap();
+    let after = rig.group("orgs/acme/groups/orders").await.unwrap();
+    let (before, after) = (before.status.unwrap(), after.status.unwrap());
+    assert!(!before.connector_update_available && after.connector_update_available);
+    assert_eq!(before.connector_version, after.connector_version);
+    let request = v1::DeleteConnectorRequest {
+        name: "orgs/acme/connectors/erp".to_owned(),
+        etag: String::new(),
+    };
+    rig.connectors().delete_connector(request).await.unwrap();
+    // It can still be saved, though its connector is gone.
+    let renamed = ERP_GROUP.replace("  connector", "  displayName: Orders\n  connector");
+    rig.apply(&renamed).await.unwrap();
+    let kept = rig.group("orgs/acme/groups/orders").await.unwrap();
+    assert_eq!(kept.spec.unwrap().display_name, "Orders");
+    assert_eq!(
+        kept.status.unwrap().connector_version,
+        before.connector_version
+    );
+    rig.stop().await;
+}
