@@ -17,6 +17,7 @@ pub mod installation;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+mod moved;
 pub mod report;
 pub mod seal;
 pub mod server;

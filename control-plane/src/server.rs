@@ -31,6 +31,7 @@ use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
 use crate::store::Store;
@@ -92,7 +93,7 @@ pub async fn run(
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
     let context = context(parts, ending.clone()).await?;
-    let log = Arc::clone(&context.log);
+    let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let routes = routes(context).await?;
     let serving = Server::builder()
@@ -121,12 +122,18 @@ pub async fn run(
     if let Err(error) = tidying.await {
         tracing::error!(%error, "tidying broke off; what it left is done at the next start");
     }
-    if tokio::time::timeout(Duration::from_secs(2), log.close())
+    // First the streams, which may still be answering what they took, then the log that they write to.
+    let closing = async {
+        view.tasks().close();
+        view.tasks().wait().await;
+        log.close().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(2), closing)
         .await
         .is_err()
     {
         tracing::warn!(
-            "the event log took too long to close; what it answered as kept is durable all the same"
+            "streams or the event log took too long to close; what was answered as kept is durable all the same"
         );
     }
     ended
@@ -135,6 +142,11 @@ pub async fn run(
 async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, RunError> {
     let seal = Arc::new(parts.seal);
     let mac_key = installation::mac_key(&*parts.store, &seal).await?;
+    let public_url: Arc<str> = parts.public_url.trim_end_matches('/').into();
+    let groups = moved::follow(&*parts.store, &public_url).await?;
+    if groups > 0 {
+        tracing::info!(groups, %public_url, "callback URLs follow the new public URL; providers need them");
+    }
     let view = View::start(Arc::clone(&parts.store), Arc::clone(&seal), shutdown).await?;
     Ok(Context {
         store: parts.store,
@@ -145,7 +157,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         catalogue: Arc::new(parts.catalogue),
         view,
         fleet: Arc::new(Fleet::new()),
-        public_url: parts.public_url.trim_end_matches('/').into(),
+        public_url,
     })
 }
 

@@ -176,6 +176,22 @@ fn what_was_kept_survives_a_restart_and_so_do_url_and_token() {
 }
 
 #[test]
+fn callback_urls_follow_a_listener_that_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(&folder.path().join("data"));
+    dev.apply(SHOP);
+    let before = dev.callback_url("acme/code");
+    dev.restart_elsewhere();
+    let after = dev.callback_url("acme/code");
+    assert!(after.starts_with(&dev.listener_url()), "{after}");
+    let token = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+    assert_eq!(token(&after), token(&before));
+    let body = br#"{"action":"opened","pull_request":{"base":{"ref":"main"}}}"#;
+    let headers = signers::github("s3cret", "pull_request", "d-1", body);
+    assert_eq!(post(&after, &headers, body).unwrap().receipt(), "synced");
+}
+
+#[test]
 fn clone_from_the_template_then_edit_and_delete() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(&folder.path().join("data"));

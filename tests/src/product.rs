@@ -105,6 +105,14 @@ impl Dev {
         self.wait_until_ready();
     }
 
+    /// Starts it again on other ports.
+    pub fn restart_elsewhere(&mut self) {
+        self.kill();
+        (self.listen, self.api) = (free_port(), free_port());
+        self.child = spawn(&self.directory, self.listen, self.api, &self.environment);
+        self.wait_until_ready();
+    }
+
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")

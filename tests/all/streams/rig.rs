@@ -82,6 +82,8 @@ pub(super) struct Rig {
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
     clock: Arc<TestClock>,
     callbacks: Option<TcpListener>,
+    /// Kept over a restart, so that nothing changes by one.
+    public_url: String,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -101,7 +103,7 @@ impl Rig {
     pub(super) async fn start_with(
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
     ) -> Result<Self, Failure> {
-        let rig = Self::run(Arc::new(tempfile::tempdir()?), wrap).await?;
+        let rig = Self::run(Arc::new(tempfile::tempdir()?), wrap, None).await?;
         let org = v1::Org {
             metadata: Some(v1::Metadata {
                 name: "acme".to_owned(),
@@ -128,6 +130,7 @@ impl Rig {
     async fn run(
         folder: Arc<tempfile::TempDir>,
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
+        public_url: Option<String>,
     ) -> Result<Self, Failure> {
         let clock = TestClock::new();
         let options = Options {
@@ -140,13 +143,17 @@ impl Rig {
         let callbacks = TcpListener::bind("127.0.0.1:0").await?;
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", socket.local_addr()?);
+        let public_url = match public_url {
+            Some(public_url) => public_url,
+            None => format!("http://{}", callbacks.local_addr()?),
+        };
         let parts = Parts {
             store: EmbeddedStore::open(&folder.path().join("store"))?,
             log: wrap(log.clone()),
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
-            public_url: format!("http://{}", callbacks.local_addr()?),
+            public_url: public_url.clone(),
             admin_token: TOKEN.to_owned(),
         };
         let stop = CancellationToken::new();
@@ -158,6 +165,7 @@ impl Rig {
             server,
             clock,
             callbacks: Some(callbacks),
+            public_url,
             folder,
         })
     }
@@ -166,10 +174,14 @@ impl Rig {
     pub(super) async fn restart(mut self) -> Result<Self, Failure> {
         self.stop.cancel();
         soon(&mut self.server).await???;
-        let folder = self.folder.clone();
+        let (folder, public_url) = (self.folder.clone(), self.public_url.clone());
         drop(self);
         // The old server's last tasks let go of the files in a moment.
-        eventually(async || Ok(Self::run(folder.clone(), |log| log).await.ok())).await
+        eventually(async || {
+            let same = Some(public_url.clone());
+            Ok(Self::run(folder.clone(), |log| log, same).await.ok())
+        })
+        .await
     }
 
     pub(super) fn api(&self) -> Api {

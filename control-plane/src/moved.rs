@@ -1,0 +1,84 @@
+//! Callback URLs after the public URL has changed: `dev` on another port, a new host name.
+//!
+//! A group keeps its callback URL whole, because that is what some providers sign. So when the server starts under another public URL, the
+//! groups are written anew with it, each a change like any other: listeners hear of it, and `get groups` shows what works. The token stays, so
+//! that callbacks to the old host, where it still leads here, are taken; only signatures over the old URL no longer verify.
+
+use hookplane_proto::v1;
+use prost::Message as _;
+
+use crate::keys;
+use crate::store::{Precondition, Store, StoreError, Transaction, Write};
+
+const READ_AT_ONCE: usize = 200;
+/// What follows the public URL: org, connector, function, token.
+const OWN_SEGMENTS: usize = 4;
+
+/// Makes every group's callback URLs begin with `public_url`. Says how many groups had to change.
+pub(crate) async fn follow(store: &dyn Store, public_url: &str) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    let mut after: Option<String> = None;
+    loop {
+        let page = store
+            .list(keys::GROUPS, after.as_deref(), READ_AT_ONCE, None)
+            .await?;
+        let Some(last) = page.entries.last() else {
+            return Ok(changed);
+        };
+        after = Some(last.key.clone());
+        for entry in &page.entries {
+            let mut group = v1::WebhookGroup::decode(entry.value.clone())
+                .map_err(|error| StoreError::Damaged(format!("`{}`: {error}", entry.key)))?;
+            let Some(status) = group.status.as_mut() else {
+                continue;
+            };
+            let mut differs = moved(&mut status.callback_url, public_url);
+            for retiring in &mut status.retiring_urls {
+                differs |= moved(&mut retiring.url, public_url);
+            }
+            if !differs {
+                continue;
+            }
+            let transaction = Transaction {
+                checks: vec![(entry.key.clone(), Precondition::At(entry.revision))],
+                writes: vec![Write::Put(entry.key.clone(), group.encode_to_vec().into())],
+            };
+            match store.commit(transaction).await {
+                Ok(_) => changed += 1,
+                // Somebody saved it just now; another replica that starts does the same as we do.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Puts a URL under another public URL. False when it is there already.
+fn moved(url: &mut String, public_url: &str) -> bool {
+    let Some((start, _)) = url.rmatch_indices('/').nth(OWN_SEGMENTS - 1) else {
+        return false;
+    };
+    if url[..start] == *public_url {
+        return false;
+    }
+    url.replace_range(..start, public_url);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_keeps_what_is_its_own_under_another_public_url() {
+        let mut url = "http://127.0.0.1:8080/acme/github/repository/token".to_owned();
+        assert!(!moved(&mut url, "http://127.0.0.1:8080"));
+        assert!(moved(&mut url, "https://hooks.example.com/in"));
+        assert_eq!(
+            url,
+            "https://hooks.example.com/in/acme/github/repository/token"
+        );
+        assert!(moved(&mut url, "http://127.0.0.1:9"));
+        assert_eq!(url, "http://127.0.0.1:9/acme/github/repository/token");
+    }
+}
