@@ -144,6 +144,23 @@ spec:
 }
 
 #[test]
+fn what_is_not_there_is_an_error_and_not_an_empty_list() {
+    let (_folder, dev) = dev();
+    dev.apply(GROUP);
+    for missing in [
+        &["get", "groups", "acmee"][..],
+        &["get", "webhooks", "acme/coed"],
+        &["get", "events", "acmee"],
+        &["get", "deliveries", "acme/code/pushs"],
+        &["tail", "acmee", "--no-follow"],
+    ] {
+        let said = dev.refused(missing, 1);
+        assert!(said.contains("acme"), "{said}");
+    }
+    assert!(dev.items(&["webhooks", "acme/code"]).len() == 1);
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     let (_folder, dev) = dev();
     dev.refused(&["get", "nonsense"], 2);

@@ -78,6 +78,8 @@ impl GroupApi {
         let prefix = if org == names::ANY {
             keys::GROUPS.to_owned()
         } else {
+            // A name mistyped is not an org without groups.
+            Desk::new(&self.context).needs_org(org).await?;
             keys::group(org, "")
         };
         let (entries, next_page_token) = page(

@@ -69,8 +69,15 @@ impl Scope {
         context: &Context,
         path: &str,
     ) -> Result<Option<GroupRecord>, Problem> {
-        let (Some(org), Some(group)) = (&self.org, &self.group) else {
+        let Some(org) = &self.org else {
             return Ok(None);
+        };
+        let Some(group) = &self.group else {
+            // A name mistyped is not an org without events.
+            return match context.store.get(&crate::keys::org(org)).await? {
+                Some(_) => Ok(None),
+                None => Err(Problem::NotFound(super::names::org(org))),
+            };
         };
         let find = || {
             context

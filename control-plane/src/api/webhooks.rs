@@ -172,6 +172,13 @@ impl WebhookApi {
         request: v1::ListWebhooksRequest,
     ) -> Result<v1::ListWebhooksResponse, Problem> {
         let [org, group] = names::parse("parent", &request.parent, "orgs/*/groups/*", true)?;
+        // A name mistyped is not an org or a group without webhooks.
+        let desk = Desk::new(&self.context);
+        match (org, group) {
+            (names::ANY, _) => {}
+            (org, names::ANY) => drop(desk.needs_org(org).await?),
+            (org, group) => drop(super::groups::find(&desk, org, group).await?),
+        }
         let prefix = match (org, group) {
             (names::ANY, _) => keys::WEBHOOKS.to_owned(),
             (org, names::ANY) => format!("{}{org}/", keys::WEBHOOKS),
@@ -187,7 +194,6 @@ impl WebhookApi {
             of_group,
         )
         .await?;
-        let desk = Desk::new(&self.context);
         let mut webhooks = Vec::with_capacity(entries.len());
         for entry in &entries {
             webhooks.push(present(&desk, decode(entry)?, entry.revision).await?);

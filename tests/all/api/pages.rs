@@ -81,7 +81,6 @@ async fn webhooks_are_listed_by_group_by_org_and_all() {
         ("orgs/acme/groups/-", 2),
         ("orgs/-/groups/code", 2),
         ("orgs/-/groups/-", 3),
-        ("orgs/acme/groups/none", 0),
     ] {
         let request = v1::ListWebhooksRequest {
             parent: parent.to_owned(),
@@ -89,6 +88,14 @@ async fn webhooks_are_listed_by_group_by_org_and_all() {
         };
         let found = rig.webhooks().list_webhooks(request).await.unwrap();
         assert_eq!(found.into_inner().webhooks.len(), count, "{parent}");
+    }
+    for nowhere in ["orgs/acme/groups/none", "orgs/none/groups/-"] {
+        let request = v1::ListWebhooksRequest {
+            parent: nowhere.to_owned(),
+            ..Default::default()
+        };
+        let status = rig.webhooks().list_webhooks(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status}");
     }
     rig.stop().await;
 }
