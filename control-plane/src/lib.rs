@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod report;
 pub mod seal;
 pub mod server;
+mod sqlite;
 pub mod store;
 mod tidy;
 mod time;
