@@ -141,7 +141,8 @@ mod tests {
             _ => panic!("failed"),
         };
         assert!(hint(Status::unavailable("tcp connect error")).is_some());
-        let details = ErrorDetails::with_error_info("STORE", "hookplane.dev", [("", ""); 0]);
+        const NONE: [(String, String); 0] = [];
+        let details = ErrorDetails::with_error_info("STORE", "hookplane.dev", NONE);
         let full = "config store: no space left: database or disk is full";
         let answered = Status::with_error_details(Code::Unavailable, full, details);
         assert_eq!(hint(answered), None);
