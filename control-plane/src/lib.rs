@@ -21,6 +21,7 @@ mod moved;
 pub mod report;
 pub mod seal;
 pub mod server;
+mod sqlite;
 pub mod store;
 mod tidy;
 mod time;

@@ -22,6 +22,7 @@ mod properties;
 mod providers;
 mod secrets;
 mod store;
+mod store_damage;
 mod streams;
 mod vectors;
 mod vectors_live;

@@ -91,6 +91,8 @@ impl From<Status> for Failure {
                 "give the token with --token or HOOKPLANE_TOKEN, or name the data directory of a running `hookplane dev` with --data-dir",
             ),
             Code::PermissionDenied => failure.hint("this token may not do that"),
+            // One that gives a reason did answer, and says what to do.
+            Code::Unavailable if status.get_details_error_info().is_some() => failure,
             Code::Unavailable => failure.hint("is the control plane running? `hookplane dev` starts one here"),
             Code::Unimplemented => failure.hint("the server is of another version than this command"),
             Code::Internal if status.message().starts_with("protocol error") => failure
@@ -130,6 +132,20 @@ mod tests {
             Failure::from(status),
             Failure::Failed { message, .. } if message == text
         ));
+    }
+
+    #[test]
+    fn only_who_got_no_answer_is_asked_whether_the_control_plane_runs() {
+        let hint = |status: Status| match Failure::from(status) {
+            Failure::Failed { hint, .. } => hint,
+            _ => panic!("failed"),
+        };
+        assert!(hint(Status::unavailable("tcp connect error")).is_some());
+        const NONE: [(String, String); 0] = [];
+        let details = ErrorDetails::with_error_info("STORE", "hookplane.dev", NONE);
+        let full = "config store: no space left: database or disk is full";
+        let answered = Status::with_error_details(Code::Unavailable, full, details);
+        assert_eq!(hint(answered), None);
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! What SQLite answered, by what the writer has to do about it.
-
-use rusqlite::{ErrorCode, ffi};
+//! Why the log did not do something, by what its writer has to do about it: what SQLite answered, or a piece of work by itself.
 
 use crate::log::LogError;
+use crate::sqlite;
 
 /// Why one piece of work, or a whole batch, was not done.
 #[derive(Debug, Clone)]
@@ -50,27 +49,22 @@ impl Fault {
     }
 }
 
+impl From<sqlite::Fault> for Fault {
+    fn from(fault: sqlite::Fault) -> Self {
+        match fault {
+            sqlite::Fault::Statement(what) => Fault::Own(LogError::Unavailable(what)),
+            sqlite::Fault::Full(what) => Fault::Full(what),
+            sqlite::Fault::Busy(what) => Fault::Busy(what),
+            sqlite::Fault::Write(what) => Fault::Write(what),
+            sqlite::Fault::Disk(what) => Fault::Disk(what),
+            sqlite::Fault::Damaged(what) => Fault::Damaged(what),
+            sqlite::Fault::Refused(what) => Fault::Refused(what),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        let what = error.to_string();
-        let extended = error.sqlite_error().map(|error| error.extended_code);
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Fault::Full(what),
-            // The file of shared memory couldn't grow, which it does before what needs it is counted as written.
-            Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Fault::Full(what),
-            Some(_) if extended == Some(ffi::SQLITE_IOERR_WRITE) => Fault::Write(what),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy(what),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Damaged(what),
-            // A row that breaks a rule or is too big says nothing about the disk, nor does a statement that can't be run.
-            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
-                Fault::Own(LogError::Unavailable(what))
-            }
-            Some(_) if extended == Some(ffi::SQLITE_ERROR) => {
-                Fault::Own(LogError::Unavailable(what))
-            }
-            // Reading a row as what it isn't: its bytes were changed.
-            None => Fault::Damaged(what),
-            Some(_) => Fault::Disk(what),
-        }
+        sqlite::Fault::from(error).into()
     }
 }

@@ -12,14 +12,12 @@
 
 mod append;
 mod fault;
-mod files;
 mod leases;
 mod queue;
 mod read;
 mod retain;
 mod schema;
 mod tables;
-mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,13 +28,14 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use prost::Message;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
     Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
     TailItem,
 };
+use crate::sqlite;
 use fault::Fault;
 use queue::{Bounds, Call, Queue, Waiting};
 use tables::{Leases, Memory, Tables, Time, millis};
@@ -125,7 +124,7 @@ impl EmbeddedLog {
                 "the event log doesn't sync: what is acknowledged can be lost when the machine stops"
             );
         }
-        let (lock, path, db) = files::open(dir, options.sync)?;
+        let (lock, path, db) = schema::open(dir, options.sync).map_err(Fault::answer)?;
         let sync = options.sync;
         let bounds = Bounds {
             queue_pieces: options.queue_callbacks,
@@ -148,7 +147,7 @@ impl EmbeddedLog {
         });
         let writer = writer::Writer {
             path: path.clone(),
-            copied: 0,
+            checkpoints: sqlite::Checkpoints::default(),
             db,
             memory,
             shared: shared.clone(),
@@ -193,8 +192,7 @@ impl EmbeddedLog {
             let connection = match pooled {
                 Some(connection) => connection,
                 None => {
-                    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                    let connection = Connection::open_with_flags(&path, flags)?;
+                    let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
                     connection.pragma_update(None, "query_only", true)?;
                     connection

@@ -1,4 +1,4 @@
-//! What the log's database looks like, and the settings without which it keeps no promise.
+//! What the log's database looks like.
 //!
 //! One line of numbers runs through it: each event, each delivery and each change of a delivery takes the next `seq`. An event and its
 //! deliveries are made together and take neighbouring numbers, the event first: delivery `n` of the event at `s` is at `s + n`, and its id is
@@ -6,19 +6,23 @@
 //!
 //! All times are milliseconds since 1970. `due` is on the log's own time line (see `Time`), the others are the clock's.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::fault::Fault;
+use crate::sqlite::{self, Database};
 
 /// Of the tables below. A log of a newer version is refused; an older one is brought up when there is one.
-pub(super) const VERSION: i64 = 1;
+const VERSION: i64 = 1;
 
 /// Marks the file as ours (`PRAGMA application_id`): the bytes `hkpl`.
-pub(super) const APPLICATION_ID: i64 = 0x686b_706c;
+const APPLICATION_ID: i64 = 0x686b_706c;
 
 /// Columns that are filtered on come before the blob: SQLite then doesn't touch the pages the blob overflows to.
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 -- A genuine callback, or one item of it. Rows are never updated: a retained row costs one write in its life.
 CREATE TABLE events (
     seq          INTEGER PRIMARY KEY,
@@ -97,55 +101,43 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// How long a statement waits for a lock: only opening and checkpoints ever meet one.
-const BUSY_MS: u32 = 2_000;
+/// In the directory.
+const DATABASE: Database = Database {
+    name: "events.db",
+    lock: "events.lock",
+    made: "hookplane event log\n",
+    kept: "events were",
+    check_time: Some(Duration::from_secs(5)),
+};
 
-/// What a connection keeps in memory of the database, in KiB.
-const CACHE_KIB: i64 = 16 * 1024;
-
-/// Statements a connection keeps prepared.
-const PREPARED: usize = 128;
-
-/// Sets up one connection, and reads back what the promise rests on.
-///
-/// A connection never checkpoints by itself: SQLite doesn't report what goes wrong then, and a swallowed sync error is a lost event.
-pub(super) fn prepare(connection: &Connection, sync: bool) -> Result<(), Fault> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    let synchronous = if sync { "FULL" } else { "OFF" };
-    connection.execute_batch(&format!(
-        "PRAGMA busy_timeout = {BUSY_MS};
-         PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA journal_mode = WAL;
-         PRAGMA wal_autocheckpoint = 0;
-         PRAGMA synchronous = {synchronous};
-         PRAGMA fullfsync = ON;
-         PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA cache_spill = OFF;
-         PRAGMA cell_size_check = ON;
-         PRAGMA trusted_schema = OFF;
-         PRAGMA cache_size = -{CACHE_KIB};"
-    ))?;
-    verify(connection, sync)
+/// Takes the directory for this process, and opens the database in it.
+pub(super) fn open(dir: &Path, sync: bool) -> Result<(File, PathBuf, Connection), Fault> {
+    let opened = sqlite::open(
+        dir,
+        &DATABASE,
+        sync,
+        |connection| prepare(connection, sync),
+        tables,
+    )?;
+    Ok(opened)
 }
 
-/// Refuses settings that are weaker than what the receipt says.
-pub(super) fn verify(connection: &Connection, sync: bool) -> Result<(), Fault> {
-    let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    if !journal.eq_ignore_ascii_case("wal") {
-        return Err(Fault::Refused(format!(
-            "journal_mode is {journal}, and only wal keeps what was acknowledged; put the log on a local file system with shared memory"
-        )));
+fn tables(connection: &Connection, version: i64) -> Result<(), sqlite::Fault> {
+    match version {
+        0 => Ok(connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?),
+        VERSION => Ok(()),
+        newer => Err(sqlite::Fault::Refused(format!(
+            "the log is of version {newer}, and this program knows {VERSION}; use a newer program"
+        ))),
     }
-    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    let enough: i64 = 2;
-    if sync && synchronous < enough {
-        return Err(Fault::Refused(format!(
-            "synchronous is {synchronous} on a connection, and FULL ({enough}) is what the receipt promises; an acknowledged event could be lost"
-        )));
-    }
-    Ok(())
+}
+
+/// Sets up one connection. The database's own settings come first: they hold for one that is not written yet.
+pub(super) fn prepare(connection: &Connection, sync: bool) -> Result<(), sqlite::Fault> {
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+    sqlite::prepare(connection, sync)
 }
 
 /// Tells any single changed run of bytes from what was written: each step is a bijection of the sum so far.
@@ -178,24 +170,5 @@ mod tests {
             assert_ne!(sum, checksum(&bytes), "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-    }
-
-    #[test]
-    fn connection_that_does_not_sync_is_refused() {
-        // Risk 2: a mode that can't keep the promise.
-        let dir = tempfile::tempdir().expect("a directory");
-        let connection = Connection::open(dir.path().join("x.db")).expect("opens");
-        prepare(&connection, true).expect("set up");
-        for weaker in ["OFF", "NORMAL"] {
-            connection
-                .pragma_update(None, "synchronous", weaker)
-                .expect("set");
-            assert!(
-                matches!(verify(&connection, true), Err(Fault::Refused(_))),
-                "{weaker}"
-            );
-        }
-        let memory = Connection::open_in_memory().expect("opens");
-        assert!(matches!(prepare(&memory, true), Err(Fault::Refused(_))));
     }
 }

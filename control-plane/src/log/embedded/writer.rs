@@ -10,13 +10,9 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::queue::{Next, Waiting};
 use super::tables::{Memory, Tables};
-use super::{Shared, files, leases, retain};
+use super::{Shared, leases, retain};
 use crate::log::{Cursor, LogError};
-
-/// When the write-ahead log is copied into the database: whenever it has grown by 2,000 pages (8 MiB).
-const CHECKPOINT_PAGES: i64 = 2_000;
-/// When readers are made to let go of it, so that it can start anew: 64 MiB.
-const WAL_LIMIT_PAGES: i64 = 16_000;
+use crate::sqlite;
 
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -26,8 +22,7 @@ pub(super) struct Writer {
     pub(super) lock: File,
     /// Where the database is.
     pub(super) path: PathBuf,
-    /// Pages in the write-ahead log when it was last copied, or tried to be.
-    pub(super) copied: i64,
+    pub(super) checkpoints: sqlite::Checkpoints,
 }
 
 impl Writer {
@@ -50,8 +45,8 @@ impl Writer {
             }
         }
         if self.shared.failure().is_none()
-            && let Err(fault) =
-                retain_seq(&mut self).and_then(|()| files::checkpoint(&self.db, true).map(drop))
+            && let Err(fault) = retain_seq(&mut self)
+                .and_then(|()| Ok(sqlite::checkpoint(&self.db, true).map(drop)?))
         {
             tracing::warn!(error = %fault.answer(), "closing the event log: the next start recovers it");
         }
@@ -96,7 +91,10 @@ impl Writer {
                 for (work, answer) in batch.into_iter().zip(answers) {
                     work.answer(answer);
                 }
-                self.checkpoint();
+                let sync = self.memory.options.sync;
+                if let Some(fault) = self.checkpoints.if_grown(&self.db, sync) {
+                    self.stop(fault.into());
+                }
             }
             Err(fault) => {
                 self.memory.undone();
@@ -147,7 +145,7 @@ impl Writer {
                 self.db.execute_batch("ROLLBACK").map_err(Fault::from)
             };
             let sync = self.memory.options.sync;
-            match undone.and_then(|()| files::cut(&self.db, &self.path, sync)) {
+            match undone.and_then(|()| Ok(sqlite::cut(&self.db, &self.path, sync)?)) {
                 Ok(()) => {
                     let error = fault.answer();
                     tracing::warn!(%error, "a batch was refused");
@@ -168,36 +166,6 @@ impl Writer {
         let error = fault.answer();
         self.shared.fail(&error);
         error
-    }
-
-    /// After the answers. SQLite would do it by itself, but without saying what went wrong.
-    fn checkpoint(&mut self) {
-        match self.checkpoint_if_grown() {
-            Ok(()) => {}
-            Err(Fault::Full(what) | Fault::Write(what) | Fault::Busy(what)) => {
-                tracing::warn!(what, "the write-ahead log can't be copied for now")
-            }
-            Err(fault) => {
-                self.stop(fault);
-            }
-        }
-    }
-
-    fn checkpoint_if_grown(&mut self) -> Result<(), Fault> {
-        let pages = files::wal_pages(&self.db)?;
-        if pages < self.copied {
-            self.copied = 0; // It began anew.
-        }
-        if pages - self.copied < CHECKPOINT_PAGES {
-            return Ok(());
-        }
-        self.copied = pages;
-        let pages = files::checkpoint(&self.db, false)?;
-        super::schema::verify(&self.db, self.memory.options.sync)?;
-        if pages > WAL_LIMIT_PAGES {
-            files::checkpoint(&self.db, true)?;
-        }
-        Ok(())
     }
 }
 

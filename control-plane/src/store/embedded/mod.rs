@@ -9,16 +9,16 @@
 //! watch that lags loses nothing: it is only told that something is new, and reads on from where it was. The last
 //! [`DEFAULT_KEPT_REVISIONS`] revisions are kept; older ones are answered with [`StoreError::Compacted`].
 //!
-//! SQLite runs in WAL mode with `synchronous=FULL`, which is verified at the start: a commit is on the disk before it is answered. After a
-//! write or sync that failed, nothing is written until the store is opened again. A lock on `config.lock` keeps a second process out. SQLite
-//! runs on blocking threads, never on those of the runtime.
+//! SQLite runs in WAL mode with `synchronous=FULL`, which is verified at the start: a commit is on the disk before it is answered. A
+//! write that failed (no space, a spent quota) is refused and the next one tried; after a sync that failed, or anything else, nothing is written
+//! until the store is opened again. Damage, in the write-ahead log too, is refused at the start. A lock on `config.lock` keeps a second process
+//! out. SQLite runs on blocking threads, never on those of the runtime.
 
 mod schema;
 mod versions;
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -30,10 +30,8 @@ use super::{
     Changes, Entry, Listing, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES, Revision, Store,
     StoreError, Transaction, Write,
 };
-
-/// Locked by the process that has the store open. Says whether one was ever made here, so that a lost file isn't taken for a new one.
-const LOCK: &str = "config.lock";
-const MADE: &[u8] = b"hookplane config store\n";
+use crate::sqlite::{self, Checkpoints, Fault};
+use versions::CommitError;
 
 /// For how many revisions a watch may lag or a list may take.
 const DEFAULT_KEPT_REVISIONS: u64 = 10_000;
@@ -52,13 +50,20 @@ pub struct EmbeddedStore {
 struct Shared {
     epoch: String,
     kept_revisions: u64,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     newest: watch::Sender<Revision>,
     /// Set when what the disk holds is no longer known.
     failed: AtomicBool,
     /// Held as long as the store is open.
     _lock: File,
+}
+
+struct Writer {
+    db: Connection,
+    /// Where the database is.
+    path: PathBuf,
+    checkpoints: Checkpoints,
 }
 
 impl EmbeddedStore {
@@ -69,33 +74,19 @@ impl EmbeddedStore {
 
     /// Like [`open`](Self::open), remembering at least this many revisions.
     pub fn open_keeping(dir: &Path, kept_revisions: u64) -> Result<Arc<Self>, StoreError> {
-        schema::make_directory(dir)?;
-        let mut lock = lock(dir)?;
-        let path = dir.join("config.db");
-        let made = is_made(&mut lock).map_err(|e| unusable("read", dir, &e))?;
-        if made && std::fs::metadata(&path).map_or(0, |file| file.len()) == 0 {
-            // Risk 4: an empty store in its place would answer every provider 404.
-            return Err(StoreError::Damaged(format!(
-                "{}: it is missing or empty, though a configuration was kept in it; {}",
-                path.display(),
-                schema::WHAT_TO_DO
-            )));
-        }
-        let writer = schema::open_writer(&path)?;
-        if !made {
-            lock.write_all(MADE)
-                .and_then(|()| lock.sync_all())
-                .map_err(|e| unusable("write", dir, &e))?;
-        }
+        let (lock, path, writer) = schema::open_writer(dir)?;
         let reader = schema::open_reader(&path)?;
-        schema::sync_directory(dir)?;
         let epoch = schema::epoch(&writer)?;
         let revision = versions::revision(&writer)?;
         Ok(Arc::new(Self {
             shared: Arc::new(Shared {
                 epoch,
                 kept_revisions: kept_revisions.max(1),
-                writer: Mutex::new(writer),
+                writer: Mutex::new(Writer {
+                    db: writer,
+                    path,
+                    checkpoints: Checkpoints::default(),
+                }),
                 reader: Mutex::new(reader),
                 newest: watch::Sender::new(revision),
                 failed: AtomicBool::new(false),
@@ -121,41 +112,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|e| StoreError::Unavailable(format!("the store's thread ended: {e}")))?
 }
 
-/// Whether the lock says that a store was made here.
-fn is_made(lock: &mut File) -> io::Result<bool> {
-    let mut mark = Vec::new();
-    lock.read_to_end(&mut mark)?;
-    Ok(mark.starts_with(MADE))
-}
-
-fn unusable(what: &str, dir: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unavailable(format!("{what} {}: {error}", dir.join(LOCK).display()))
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join(LOCK);
-    let mut options = File::options();
-    options.create(true).truncate(false).read(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options
-        .open(&path)
-        .map_err(|e| StoreError::Unavailable(format!("open {}: {e}", path.display())))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
-            "{} is in use by another process: stop that one first, or name another directory",
-            dir.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(StoreError::Unavailable(format!(
-            "lock {}: {e}",
-            path.display()
-        ))),
-    }
-}
-
 /// A panic while a connection was held may have left a transaction open, so such a connection isn't used again.
-fn held(connection: &Mutex<Connection>) -> Result<MutexGuard<'_, Connection>, StoreError> {
+fn held<T>(connection: &Mutex<T>) -> Result<MutexGuard<'_, T>, StoreError> {
     connection
         .lock()
         .map_err(|_| StoreError::Unavailable("an earlier operation panicked; restart".to_owned()))
@@ -169,27 +127,79 @@ impl Shared {
                 "an earlier write failed, so nothing is written any more: check the disk, then restart".to_owned(),
             ));
         }
-        let revision = match versions::commit(&mut writer, transaction) {
+        let revision = match versions::commit(&mut writer.db, transaction) {
             Ok(revision) => revision,
-            Err(e) => {
-                if e.disk_unknown {
-                    self.failed.store(true, Ordering::Release);
-                }
-                return Err(e.error);
+            Err(CommitError::Refused(error)) => return Err(error),
+            Err(CommitError::Failed(fault)) => {
+                self.undone(&writer, &fault);
+                return Err(schema::store_error(fault));
             }
         };
         // Told while the writer is held, so that it only grows.
-        if self.newest.send_if_modified(|newest| {
+        let grew = self.newest.send_if_modified(|newest| {
             let grew = revision > *newest;
             *newest = revision.max(*newest);
             grew
-        }) && revision.is_multiple_of(COMPACT_EVERY)
-            && let Err(e) = versions::compact(&mut writer, self.kept_revisions)
-        {
-            // The commit itself is durable; compaction is tried again later.
-            tracing::warn!(error = %e, "compact the config store's history");
+        });
+        if grew {
+            self.tidy(&mut writer, revision);
         }
         Ok(revision)
+    }
+
+    /// After a transaction that failed: what is left of it goes. Where that isn't possible, or what the disk holds isn't known, it was the last.
+    fn undone(&self, writer: &Writer, fault: &Fault) {
+        let undone = match fault {
+            Fault::Statement(_) | Fault::Busy(_) | Fault::Full(_) | Fault::Write(_) => {
+                // Ended already, where undoing it worked the first time.
+                let ended = if writer.db.is_autocommit() {
+                    Ok(())
+                } else {
+                    writer.db.execute_batch("ROLLBACK").map_err(Fault::from)
+                };
+                ended.and_then(|()| sqlite::cut(&writer.db, &writer.path, schema::SYNC))
+            }
+            worse => Err(worse.clone()),
+        };
+        if let Err(fault) = undone {
+            self.stop(fault);
+        }
+    }
+
+    fn stop(&self, fault: Fault) {
+        let error = schema::store_error(fault);
+        tracing::error!(%error, "the config store takes no more writes until it is opened again");
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// The commit itself is durable, whatever becomes of this: it is tried again later.
+    fn tidy(&self, writer: &mut Writer, revision: Revision) {
+        if revision.is_multiple_of(COMPACT_EVERY)
+            && let Err(fault) = versions::compact(&mut writer.db, self.kept_revisions)
+        {
+            self.undone(writer, &fault);
+            let error = schema::store_error(fault);
+            tracing::warn!(%error, "compact the config store's history");
+        }
+        if !self.failed.load(Ordering::Acquire)
+            && let Some(fault) = writer.checkpoints.if_grown(&writer.db, schema::SYNC)
+        {
+            self.stop(fault);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.failed.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(writer) = self.writer.get_mut()
+            && let Err(fault) = sqlite::checkpoint(&writer.db, true)
+        {
+            let error = schema::store_error(fault);
+            tracing::warn!(%error, "closing the config store: the next start recovers it");
+        }
     }
 }
 

@@ -53,7 +53,7 @@ async fn a_store_whose_file_is_lost_is_not_taken_for_a_new_one() {
     // Opened again and again, it is marked once.
     EmbeddedStore::open(dir.path()).unwrap();
     let mark = std::fs::read(dir.path().join("config.lock")).unwrap();
-    assert_eq!(mark, MADE);
+    assert_eq!(mark, schema::MADE.as_bytes());
     let damaged = || match EmbeddedStore::open(dir.path()) {
         Err(StoreError::Damaged(message)) => message,
         Err(other) => panic!("{other}"),
@@ -170,4 +170,64 @@ async fn the_file_is_private() {
             .mode();
         assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
     }
+}
+
+// Risk 5: what a commit that was refused left is no damage, and the next one is made.
+#[tokio::test]
+async fn after_a_refused_write_the_next_is_made_and_nothing_of_it_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.commit(put("v1/a", "1")).await.unwrap();
+    let wal = dir.path().join("config.db-wal");
+    let whole = std::fs::metadata(&wal).unwrap().len();
+    let limit = |pages: i64| {
+        held(&store.shared.writer)
+            .unwrap()
+            .db
+            .pragma_update(None, "max_page_count", pages)
+            .unwrap();
+    };
+    limit(1);
+    let large = "x".repeat(200_000);
+    let Err(StoreError::Unavailable(message)) = store.commit(put("v1/b", &large)).await else {
+        panic!("there is no space");
+    };
+    assert!(message.contains("free some space"), "{message}");
+    // As a write that stopped in the middle leaves it.
+    let mut torn = File::options().append(true).open(&wal).unwrap();
+    std::io::Write::write_all(&mut torn, &[7; 5_000]).unwrap();
+    assert!(store.commit(put("v1/b", &large)).await.is_err());
+    assert_eq!(std::fs::metadata(&wal).unwrap().len(), whole);
+    limit(1_000_000);
+    store.commit(put("v1/b", &large)).await.unwrap();
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert!(store.get("v1/b").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_writer_checkpoints_by_itself_and_never_in_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    for connection in [
+        &held(&store.shared.writer).unwrap().db,
+        &*held(&store.shared.reader).unwrap(),
+    ] {
+        for (pragma, value) in [
+            ("wal_autocheckpoint", 0),
+            ("cache_spill", 0),
+            ("synchronous", 2),
+        ] {
+            let is: i64 = connection
+                .pragma_query_value(None, pragma, |row| row.get(0))
+                .unwrap();
+            assert_eq!(is, value, "{pragma}");
+        }
+    }
+    let large = "x".repeat(1_000_000);
+    for i in 0..20 {
+        store.commit(put(&format!("v1/{i}"), &large)).await.unwrap();
+    }
+    let wal = std::fs::metadata(dir.path().join("config.db-wal")).unwrap();
+    assert!(wal.len() < 12 << 20, "{} bytes", wal.len());
 }

@@ -1,12 +1,13 @@
 //! The versions of keys: reading them at a revision, writing them under checks, and forgetting old ones.
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::{
     Change, Entry, Listing, Precondition, Revision, StoreError, Transaction, Write,
 };
 use super::schema::sql;
+use crate::sqlite::Fault;
 
 /// A watch reads this much at once, and always whole revisions.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -14,32 +15,17 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 /// Sorts after every key that begins with what stands before it.
 const LAST_CHARACTER: char = '\u{10FFFF}';
 
-/// A commit that failed.
-pub(super) struct CommitError {
-    pub(super) error: StoreError,
-    /// True when what the disk holds is no longer known.
-    pub(super) disk_unknown: bool,
-}
-
-impl From<StoreError> for CommitError {
-    fn from(error: StoreError) -> Self {
-        Self {
-            error,
-            disk_unknown: false,
-        }
-    }
+/// Why a commit was not made.
+pub(super) enum CommitError {
+    /// It was refused before anything was written.
+    Refused(StoreError),
+    /// SQLite failed at it.
+    Failed(Fault),
 }
 
 impl From<rusqlite::Error> for CommitError {
     fn from(error: rusqlite::Error) -> Self {
-        let disk_unknown = matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt)
-        );
-        Self {
-            error: sql(error),
-            disk_unknown,
-        }
+        Self::Failed(error.into())
     }
 }
 
@@ -156,7 +142,9 @@ pub(super) fn commit(
             _ => false,
         };
         if !holds {
-            return Err(StoreError::Conflict { key: key.clone() }.into());
+            return Err(CommitError::Refused(StoreError::Conflict {
+                key: key.clone(),
+            }));
         }
     }
     let before = meta(&sqlite, "revision")?;
@@ -189,11 +177,7 @@ pub(super) fn commit(
         "UPDATE meta SET value = ?1 WHERE name = 'revision'",
         [revision.cast_signed()],
     )?;
-    // Whatever goes wrong here, nobody can say whether the disk has it.
-    sqlite.commit().map_err(|e| CommitError {
-        error: sql(e),
-        disk_unknown: true,
-    })?;
+    sqlite.commit()?;
     Ok(revision)
 }
 
@@ -257,12 +241,10 @@ pub(super) fn changes(
 }
 
 /// Forgets what is older than the newest `keep` revisions: versions that a newer one of them replaced, and removals.
-pub(super) fn compact(connection: &mut Connection, keep: u64) -> Result<(), StoreError> {
-    let sqlite = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(sql)?;
-    let from = compacted(&sqlite)?;
-    let to = revision(&sqlite)?.saturating_sub(keep);
+pub(super) fn compact(connection: &mut Connection, keep: u64) -> Result<(), Fault> {
+    let sqlite = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = meta(&sqlite, "compacted")?;
+    let to = meta(&sqlite, "revision")?.saturating_sub(keep);
     if to <= from {
         return Ok(());
     }
@@ -274,16 +256,11 @@ pub(super) fn compact(connection: &mut Connection, keep: u64) -> Result<(), Stor
                  SELECT old.id FROM versions AS new JOIN versions AS old ON old.key = new.key AND old.revision < new.revision
                  WHERE new.revision > ?1 AND new.revision <= ?2)",
             [from, to],
-        )
-        .map_err(sql)?;
-    sqlite
-        .execute(
-            "DELETE FROM versions WHERE revision > ?1 AND revision <= ?2 AND value IS NULL",
-            [from, to],
-        )
-        .map_err(sql)?;
-    sqlite
-        .execute("UPDATE meta SET value = ?1 WHERE name = 'compacted'", [to])
-        .map_err(sql)?;
-    sqlite.commit().map_err(sql)
+        )?;
+    sqlite.execute(
+        "DELETE FROM versions WHERE revision > ?1 AND revision <= ?2 AND value IS NULL",
+        [from, to],
+    )?;
+    sqlite.execute("UPDATE meta SET value = ?1 WHERE name = 'compacted'", [to])?;
+    Ok(sqlite.commit()?)
 }

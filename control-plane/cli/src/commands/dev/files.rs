@@ -49,6 +49,7 @@ impl DataDir {
     /// The token, made once.
     pub(crate) fn token(&self) -> Result<String, Failure> {
         let path = self.0.join(TOKEN_FILE);
+        refuse_readable_by_others(&path)?;
         match std::fs::read_to_string(&path) {
             Ok(text) if is_token(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(text) if !text.trim().is_empty() => {
@@ -110,6 +111,31 @@ impl DataDir {
     }
 }
 
+/// Whoever could read the token may have it already, so the mode isn't mended in silence.
+#[cfg(unix)]
+fn refuse_readable_by_others(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.permissions().mode() & 0o777,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::new(format!("read {}: {error}", path.display()))),
+    };
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(
+        Failure::new(format!("{path} can be read by others (mode {mode:o})")).hint(format!(
+            "remove it to have a new one made, or run `chmod 600 {path}` if nobody else has read it"
+        )),
+    )
+}
+
+#[cfg(not(unix))]
+fn refuse_readable_by_others(_path: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
 /// Random bytes as hex.
 pub(crate) fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0u8; bytes];
@@ -131,6 +157,7 @@ mod tests {
         std::fs::remove_file(path.join(SEAL_KEY_FILE))?;
         assert!(folder.seal_key().is_err());
         assert!(!path.join(SEAL_KEY_FILE).exists(), "no new one is made");
+        folder.token()?;
         for bad in [
             "short",
             "with a space in it, long enough",
@@ -168,6 +195,16 @@ mod tests {
                 std::fs::metadata(path.join(file))?.permissions().mode() & 0o777,
                 0o600
             );
+        }
+        #[cfg(unix)]
+        for mode in [0o640, 0o604, 0o620] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let file = path.join(TOKEN_FILE);
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
+            let Err(Failure::Failed { message, .. }) = folder.token() else {
+                panic!("a token with mode {mode:o} is taken");
+            };
+            assert!(message.contains("read by others"), "{message}");
         }
         std::fs::remove_dir_all(&path)?;
         Ok(())

@@ -5,7 +5,7 @@
 //! acknowledged was damaged: that is said, and nothing is opened.
 //!
 //! For this nothing may be left behind the last commit but one transaction that was not finished: transactions don't spill into the file before
-//! they end (`cache_spill`), what a refused batch left is cut off before the next (`files::cut`), and opening begins the file anew.
+//! they end (`cache_spill`), what a refused one left is cut off before the next (`cut` in `files`), and opening begins the file anew.
 //!
 //! Not told from a torn tail: damage to the very last transaction.
 
