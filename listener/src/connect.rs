@@ -1,4 +1,4 @@
-//! A connection to the control plane that notices when it has died.
+//! Connections to the control plane's replicas that notice when they have died.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// The control plane as this listener knows it.
 #[derive(Clone)]
 pub(crate) struct Peer {
-    endpoint: Endpoint,
+    /// One per replica, at least one, in an order of this run's own, so that a fleet spreads over them.
+    endpoints: Vec<Endpoint>,
     authorization: MetadataValue<Ascii>,
     /// A random id of this run.
     pub(crate) boot: String,
@@ -25,11 +26,13 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(config: &Config) -> Result<Self, RunError> {
-        let wrong = |why: String| RunError::ControlPlane(config.control_plane.clone(), why);
-        let endpoint = Endpoint::from_shared(config.control_plane.clone())
-            .map_err(|error| wrong(error.to_string()))?;
-        if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().authority().is_none() {
-            return Err(wrong("write it as http://HOST:PORT".to_owned()));
+        let mut endpoints = config
+            .control_planes
+            .iter()
+            .map(|url| endpoint(url))
+            .collect::<Result<Vec<_>, _>>()?;
+        if endpoints.is_empty() {
+            return Err(RunError::NoControlPlane);
         }
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", config.token)
             .parse()
@@ -37,23 +40,19 @@ impl Peer {
         authorization.set_sensitive(true);
         let mut boot = [0; 16];
         getrandom::fill(&mut boot).map_err(|error| RunError::Random(error.to_string()))?;
+        let first = usize::from(boot[0]) % endpoints.len();
+        endpoints.rotate_left(first);
         Ok(Self {
-            endpoint: endpoint
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(PING_EVERY)
-                .keep_alive_timeout(PING_TIMEOUT)
-                .keep_alive_while_idle(true)
-                .initial_stream_window_size(WINDOW_BYTES)
-                .initial_connection_window_size(WINDOW_BYTES),
+            endpoints,
             authorization,
             boot: uuid::Uuid::from_bytes(boot).simple().to_string(),
         })
     }
 
     /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
-    pub(crate) async fn connect(&self) -> Result<Channel, tonic::Status> {
-        self.endpoint
+    /// `attempt` chooses the replica: count it up to go on to the next one.
+    pub(crate) async fn connect(&self, attempt: usize) -> Result<Channel, tonic::Status> {
+        self.endpoints[attempt % self.endpoints.len()]
             .connect()
             .await
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
@@ -66,6 +65,23 @@ impl Peer {
             .insert("authorization", self.authorization.clone());
         request
     }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, RunError> {
+    let wrong = |why: String| RunError::ControlPlane(url.to_owned(), why);
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).map_err(|error| wrong(error.to_string()))?;
+    if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().authority().is_none() {
+        return Err(wrong("write it as http://HOST:PORT".to_owned()));
+    }
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES))
 }
 
 /// tonic says "transport error" and keeps what happened in its sources.

@@ -61,7 +61,7 @@ mod testing {
         Config {
             name: "listener-1".to_owned(),
             pool: "default".to_owned(),
-            control_plane: control_plane.to_owned(),
+            control_planes: vec![control_plane.to_owned()],
             token: "t0ken".to_owned(),
             limits,
         }
@@ -75,8 +75,8 @@ pub struct Config {
     pub name: String,
     /// The pool of groups it serves.
     pub pool: String,
-    /// Where the control plane is: `http://127.0.0.1:8081`.
-    pub control_plane: String,
+    /// Where the control plane's replicas are: `http://127.0.0.1:8081`. At least one.
+    pub control_planes: Vec<String>,
     /// The bearer token for it.
     pub token: String,
     /// The bounds on what outsiders may do.
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Config {
         f.debug_struct("Config")
             .field("name", &self.name)
             .field("pool", &self.pool)
-            .field("control_plane", &self.control_plane)
+            .field("control_planes", &self.control_planes)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -138,9 +138,12 @@ impl Default for Limits {
 /// Why the listener ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The control plane's address is no URL.
+    /// A control plane's address is no URL.
     #[error("control plane URL `{0}`: {1}")]
     ControlPlane(String, String),
+    /// There is none to connect to.
+    #[error("no control plane URL: name at least one")]
+    NoControlPlane,
     /// The token can't be sent in a header.
     #[error("the token for the control plane has characters that no token has: copy it again")]
     Token,

@@ -44,6 +44,8 @@ struct Client {
     peer: Peer,
     /// Of the store that the running plan came from. Empty without one.
     epoch: String,
+    /// Streams tried so far: the next one goes to the next replica.
+    attempt: usize,
 }
 
 /// How a session ended when nothing was wrong.
@@ -64,6 +66,7 @@ pub(crate) async fn run(
         state: state.clone(),
         peer,
         epoch: String::new(),
+        attempt: 0,
     };
     let mut backoff = Backoff::default();
     // Said once per change, not once per attempt.
@@ -76,6 +79,7 @@ pub(crate) async fn run(
             () = async { stop.cancelled().await; sleep(Duration::from_millis(500)).await } => return,
         };
         state.link.down();
+        client.attempt += 1;
         match ended {
             Ok(End::Stopped) => return,
             Ok(End::Drained) => {
@@ -112,7 +116,7 @@ impl Client {
         let (out, requests) = mpsc::channel(ANSWERS);
         send(&out, Kind::Hello(self.hello())).await?;
         let open = async {
-            let mut client = ConfigServiceClient::new(self.peer.connect().await?)
+            let mut client = ConfigServiceClient::new(self.peer.connect(self.attempt).await?)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES);
             client
                 .stream_config(self.peer.request(ReceiverStream::new(requests)))

@@ -54,7 +54,8 @@ pub(super) async fn present(
     status.connector_update_available = current.is_some_and(|c| {
         Connector::version_of(&c.spec.unwrap_or_default()) != status.connector_version
     });
-    status.live = Some(desk.context.fleet.live(&spec.pool, &metadata.uid, revision));
+    let fleet = &desk.context.fleet;
+    status.live = Some(fleet.live(&metadata.org, &spec.pool, &metadata.uid, revision));
     status.counts = Some(desk.context.fleet.counts().of(&metadata.uid));
     Ok(group)
 }

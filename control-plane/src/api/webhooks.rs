@@ -161,7 +161,10 @@ pub(super) async fn present(
     let pool = group
         .and_then(|(group, _)| group.spec)
         .map_or_else(String::new, |spec| spec.pool);
-    let live = desk.context.fleet.live(&pool, &metadata.uid, revision);
+    let live = desk
+        .context
+        .fleet
+        .live(&metadata.org, &pool, &metadata.uid, revision);
     webhook.status = Some(v1::WebhookStatus { live: Some(live) });
     Ok(webhook)
 }

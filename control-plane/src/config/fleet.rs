@@ -7,6 +7,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
 
+use super::ListenerScope;
 use crate::report::{Counts, Refusals};
 
 /// All connected listeners, and what they turned away.
@@ -26,7 +27,7 @@ struct Inner {
 struct Listener {
     name: String,
     boot: String,
-    pool: String,
+    scope: ListenerScope,
     software_version: String,
     ready: bool,
     revision: u64,
@@ -62,7 +63,7 @@ impl Fleet {
     pub fn connect(
         self: &Arc<Self>,
         hello: &v1::ConfigHello,
-        pool: &str,
+        scope: &ListenerScope,
         now: Timestamp,
     ) -> Connected {
         let id = self.change(|inner| {
@@ -75,7 +76,7 @@ impl Fleet {
                 Listener {
                     name: hello.listener.clone(),
                     boot: hello.boot.clone(),
-                    pool: pool.to_owned(),
+                    scope: scope.clone(),
                     software_version: hello.software_version.clone(),
                     ready: false,
                     revision: 0,
@@ -91,13 +92,13 @@ impl Fleet {
         }
     }
 
-    /// Whether every ready listener of the pool runs this resource at this revision or a later one.
-    pub fn live(&self, pool: &str, uid: &str, revision: u64) -> v1::Live {
+    /// Whether every ready listener that serves this org in this pool runs this resource at this revision or a later one.
+    pub fn live(&self, org: &str, pool: &str, uid: &str, revision: u64) -> v1::Live {
         let inner = self.lock();
         let mut live = v1::Live::default();
         let mut behind = false;
         for listener in inner.listeners.values() {
-            if listener.pool != pool || !listener.ready {
+            if !listener.scope.serves(org, pool) || !listener.ready {
                 continue;
             }
             live.connected += 1;
@@ -125,7 +126,7 @@ impl Fleet {
             .map(|l| v1::Listener {
                 name: l.name.clone(),
                 boot: l.boot.clone(),
-                pool: l.pool.clone(),
+                pool: l.scope.pool.to_string(),
                 software_version: l.software_version.clone(),
                 ready: l.ready,
                 revision: l.revision,
@@ -205,28 +206,34 @@ mod tests {
             boot: name.to_owned(),
             ..Default::default()
         };
-        fleet.connect(&hello, pool, Timestamp(0))
+        fleet.connect(&hello, &ListenerScope::new(None, pool), Timestamp(0))
     }
 
     #[test]
     fn live_needs_a_ready_listener_and_all_ready_ones_at_the_revision() {
         let fleet = Arc::new(Fleet::new());
-        assert!(!fleet.live("default", "g", 1).applied);
+        assert!(!fleet.live("acme", "default", "g", 1).applied);
         let a = connect(&fleet, "a", "default");
         a.applied(5, None, vec![]);
-        assert!(!fleet.live("default", "g", 5).applied, "not ready yet");
+        assert!(
+            !fleet.live("acme", "default", "g", 5).applied,
+            "not ready yet"
+        );
         a.ready(true);
-        assert!(fleet.live("default", "g", 5).applied);
+        assert!(fleet.live("acme", "default", "g", 5).applied);
         let b = connect(&fleet, "b", "default");
-        assert!(fleet.live("default", "g", 5).applied, "b doesn't serve yet");
+        assert!(
+            fleet.live("acme", "default", "g", 5).applied,
+            "b doesn't serve yet"
+        );
         b.ready(true);
-        let live = fleet.live("default", "g", 5);
+        let live = fleet.live("acme", "default", "g", 5);
         assert!(!live.applied);
         assert_eq!(live.connected, 2);
         drop(b);
-        assert!(fleet.live("default", "g", 5).applied);
+        assert!(fleet.live("acme", "default", "g", 5).applied);
         assert!(
-            !fleet.live("other", "g", 5).applied,
+            !fleet.live("acme", "other", "g", 5).applied,
             "another pool's listener"
         );
     }
@@ -242,12 +249,12 @@ mod tests {
             reason: "no".to_owned(),
         };
         a.applied(6, None, vec![refused]);
-        assert_eq!(fleet.live("default", "g", 6).problems, ["a: no"]);
+        assert_eq!(fleet.live("acme", "default", "g", 6).problems, ["a: no"]);
         a.applied(7, Some(&["h".to_owned()]), vec![]);
-        assert!(!fleet.live("default", "g", 6).applied);
-        assert!(fleet.live("default", "h", 7).applied);
+        assert!(!fleet.live("acme", "default", "g", 6).applied);
+        assert!(fleet.live("acme", "default", "h", 7).applied);
         a.applied(8, Some(&["g".to_owned()]), vec![]);
-        assert!(fleet.live("default", "g", 8).applied);
+        assert!(fleet.live("acme", "default", "g", 8).applied);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 mod fleet;
 mod offer;
 mod pool;
+mod scope;
 mod state;
 pub mod stream;
 mod view;
 mod watch;
 
 pub use fleet::{Connected, Fleet};
-pub(crate) use state::{DEFAULT_POOL, pool_of};
+pub use scope::ListenerScope;
 pub use view::{GroupRecord, View};

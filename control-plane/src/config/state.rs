@@ -13,21 +13,11 @@ use prost::Message;
 
 use super::offer::{Offer, Pools};
 use super::pool::Pool;
+use super::scope::pool_of;
 use super::view::GroupRecord;
 use super::watch::Batch;
 use crate::keys;
 use crate::seal::SealKey;
-
-/// The pool of a group that names none.
-pub(crate) const DEFAULT_POOL: &str = "default";
-
-/// The pool that serves a group.
-pub(crate) fn pool_of(group: &v1::WebhookGroup) -> &str {
-    match group.spec.as_ref().map(|s| s.pool.as_str()) {
-        None | Some("") => DEFAULT_POOL,
-        Some(pool) => pool,
-    }
-}
 
 pub(crate) struct State {
     seal: Arc<SealKey>,

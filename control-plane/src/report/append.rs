@@ -9,7 +9,7 @@ use hookplane_proto::v1::{AnswerKind, EventFlag};
 use tokio::time::Instant;
 
 use super::identity;
-use crate::config::pool_of;
+use crate::config::ListenerScope;
 use crate::context::Context;
 use crate::log::{Appended, NewCallback, NewDelivery, NewEvent};
 
@@ -28,10 +28,10 @@ const BUDGET_MAX: Duration = Duration::from_secs(60);
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const DEFAULT_DEDUP_DAYS: u32 = 7;
 
-/// Keeps one callback that a listener of `pool` reported, and says what became of it.
+/// Keeps one callback that a listener of `scope` reported, and says what became of it.
 pub(super) async fn answer(
     context: &Context,
-    pool: &str,
+    scope: &ListenerScope,
     mut callback: v1::ReportedCallback,
 ) -> v1::CallbackAnswer {
     let budget = match callback.budget_milliseconds {
@@ -54,7 +54,7 @@ pub(super) async fn answer(
         return refused("the group is gone");
     };
     // Promise 8. The same words as for a group that isn't there.
-    if pool_of(&record.group) != pool {
+    if !scope.covers(&record.group) {
         return refused("the group is gone");
     }
     if record.group.spec.as_ref().is_some_and(|s| s.disabled) {

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::append;
-use crate::config::{DEFAULT_POOL, pool_of};
+use crate::config::ListenerScope;
 use crate::context::Context;
 
 /// For a listener's hello.
@@ -80,10 +80,7 @@ async fn run(
     let Some(Said::Hello(hello)) = first.and_then(|r| r.kind) else {
         return Err(Status::invalid_argument("the first request must be hello"));
     };
-    let pool: Arc<str> = match hello.pool.as_str() {
-        "" => DEFAULT_POOL.into(),
-        pool => pool.into(),
-    };
+    let scope = Arc::new(ListenerScope::new(None, &hello.pool));
     send(
         out,
         Kind::Welcome(v1::ReportWelcome {
@@ -116,17 +113,17 @@ async fn run(
                 ) else {
                     break Err(Status::internal("credit is gone"));
                 };
-                let (context, pool, out) = (context.clone(), pool.clone(), out.clone());
+                let (context, scope, out) = (context.clone(), scope.clone(), out.clone());
                 batches.spawn(async move {
-                    let answer = answers(context, pool, batch).await;
+                    let answer = answers(context, scope, batch).await;
                     drop((count, size));
                     // A listener that is gone sends the batch again elsewhere.
                     let _ = send(&out, Kind::Batch(answer)).await;
                 });
             }
-            Ok(Some(Said::Counters(counters))) => count(context, &pool, counters),
+            Ok(Some(Said::Counters(counters))) => count(context, &scope, counters),
             Ok(Some(Said::Refusals(refusals))) => {
-                remember(context, &pool, &hello.listener, refusals)
+                remember(context, &scope, &hello.listener, refusals)
             }
             Ok(Some(Said::Hello(_))) => {
                 break Err(Status::invalid_argument("hello came twice"));
@@ -140,7 +137,7 @@ async fn run(
 
 async fn answers(
     context: Context,
-    pool: Arc<str>,
+    scope: Arc<ListenerScope>,
     batch: v1::ReportBatch,
 ) -> v1::ReportBatchAnswer {
     let count = batch.callbacks.len();
@@ -148,14 +145,14 @@ async fn answers(
     let mut waiting = batch.callbacks.into_iter();
     if count == 1 {
         if let Some(one) = waiting.next() {
-            callbacks.push(append::answer(&context, &pool, one).await);
+            callbacks.push(append::answer(&context, &scope, one).await);
         }
     } else {
         // At the same time, so that they share a commit.
         let mut tasks: Vec<_> = waiting
             .map(|one| {
-                let (context, pool) = (context.clone(), pool.clone());
-                tokio::spawn(async move { append::answer(&context, &pool, one).await })
+                let (context, scope) = (context.clone(), scope.clone());
+                tokio::spawn(async move { append::answer(&context, &scope, one).await })
             })
             .collect();
         for task in &mut tasks {
@@ -180,31 +177,36 @@ async fn send(out: &Out, kind: Kind) -> Result<(), Status> {
     }
 }
 
-fn count(context: &Context, pool: &str, counters: v1::ReportCounters) {
+fn count(context: &Context, scope: &ListenerScope, counters: v1::ReportCounters) {
     for group in counters.groups {
         let Some(record) = context.view.group(&group.group_uid) else {
             continue;
         };
-        // Promise 8: a listener speaks for the groups of its pool.
-        if pool_of(&record.group) == pool {
+        // Promise 8: a listener speaks for the groups of its scope.
+        if scope.covers(&record.group) {
             let exists = |uid: &str| context.view.group(uid).is_some();
             context.fleet.counts().add(group, exists);
         }
     }
 }
 
-fn remember(context: &Context, pool: &str, listener: &str, refusals: v1::ReportRefusals) {
+fn remember(
+    context: &Context,
+    scope: &ListenerScope,
+    listener: &str,
+    refusals: v1::ReportRefusals,
+) {
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
         if refusal.org.is_empty() && refusal.group.is_empty() {
             context.fleet.refusals().push("", refusal);
             continue;
         }
-        // Promise 8: a listener speaks for the groups of its pool.
+        // Promise 8: a listener speaks for the groups of its scope.
         let record = context
             .view
             .group_named(&refusal.org, &refusal.group)
-            .filter(|record| pool_of(&record.group) == pool);
+            .filter(|record| scope.covers(&record.group));
         if let Some(record) = record {
             let metadata = record.group.metadata.as_ref();
             let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();

@@ -34,6 +34,8 @@ struct Client {
     peer: Peer,
     reports: mpsc::Receiver<Pending>,
     outbox: Outbox,
+    /// Streams tried so far: the next one goes to the next replica.
+    attempt: usize,
 }
 
 /// Reports until `stop`.
@@ -48,6 +50,7 @@ pub(crate) async fn run(
         peer,
         reports,
         outbox: Outbox::new(),
+        attempt: 0,
     };
     let mut backoff = Backoff::default();
     // Said once per change, not once per attempt.
@@ -56,6 +59,7 @@ pub(crate) async fn run(
         let began = Instant::now();
         let ended = client.session(&stop, &mut told_lost).await;
         client.outbox.lost();
+        client.attempt += 1;
         if stop.is_cancelled() {
             return;
         }
@@ -122,9 +126,9 @@ impl Client {
         out.send(request(Kind::Hello(hello)))
             .await
             .map_err(closed)?;
-        let peer = self.peer.clone();
+        let (peer, attempt) = (self.peer.clone(), self.attempt);
         let open = timeout(OPEN_TIMEOUT, async move {
-            let mut client = ReportServiceClient::new(peer.connect().await?);
+            let mut client = ReportServiceClient::new(peer.connect(attempt).await?);
             client
                 .report(peer.request(ReceiverStream::new(requests)))
                 .await

@@ -80,7 +80,7 @@ pub(super) async fn bare(
     let config = Config {
         name: "listener-1".to_owned(),
         pool: "default".to_owned(),
-        control_plane: control_plane.url(),
+        control_planes: vec![control_plane.url()],
         token: "t0ken".to_owned(),
         limits,
     };

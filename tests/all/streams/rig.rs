@@ -198,7 +198,7 @@ impl Rig {
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
-            control_plane: self.url.clone(),
+            control_planes: vec![self.url.clone()],
             token: TOKEN.to_owned(),
             limits: hookplane_listener::Limits::default(),
         };

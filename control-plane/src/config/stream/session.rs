@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
-use crate::config::{Connected, DEFAULT_POOL};
+use crate::config::{Connected, ListenerScope};
 use crate::context::Context;
 use crate::store::StoreError;
 
@@ -60,17 +60,14 @@ pub(super) async fn run(
             )));
         }
     }
-    let pool = match hello.pool.as_str() {
-        "" => DEFAULT_POOL.to_owned(),
-        pool => pool.to_owned(),
-    };
-    let resume = may_resume(context, &pool, &hello).await?;
-    let connected = context.fleet.connect(&hello, &pool, context.clock.now());
+    let scope = ListenerScope::new(None, &hello.pool);
+    let resume = may_resume(context, &scope, &hello).await?;
+    let connected = context.fleet.connect(&hello, &scope, context.clock.now());
     let mut session = Session {
         context,
         out,
         answer_within,
-        pool,
+        scope,
         connected,
         nonce: 0,
         at: if resume { hello.revision } else { 0 },
@@ -94,7 +91,7 @@ pub(super) async fn run(
 /// Whether deltas can bring this listener up to date. Older state is never sent as newer.
 async fn may_resume(
     context: &Context,
-    pool: &str,
+    scope: &ListenerScope,
     hello: &v1::ConfigHello,
 ) -> Result<bool, Status> {
     let view = &context.view;
@@ -127,14 +124,14 @@ async fn may_resume(
             .map_err(|error| Status::unavailable(error.to_string()))?;
         return Ok(false);
     }
-    Ok(view.delta(pool, hello.revision).is_some())
+    Ok(view.delta(&scope.pool, hello.revision).is_some())
 }
 
 struct Session<'a> {
     context: &'a Context,
     out: &'a Out,
     answer_within: Duration,
-    pool: String,
+    scope: ListenerScope,
     connected: Connected,
     nonce: u64,
     /// The revision that was pushed last.
@@ -156,7 +153,7 @@ impl Session<'_> {
         loop {
             if self.in_flight.is_none() {
                 revisions.borrow_and_update();
-                if self.list_next || view.changed_after(&self.pool, self.at) {
+                if self.list_next || view.changed_after(&self.scope.pool, self.at) {
                     self.push().await?;
                 }
             }
@@ -238,14 +235,14 @@ impl Session<'_> {
         self.differed += 1;
         if self.differed == 1 {
             tracing::warn!(
-                pool = self.pool,
+                pool = %self.scope.pool,
                 revision = push.to,
                 "a listener's digest differs; it gets a full list"
             );
             self.list_next = true;
         } else if self.resync_at.is_none() {
             tracing::error!(
-                pool = self.pool,
+                pool = %self.scope.pool,
                 revision = push.to,
                 again_in = ?self.resync,
                 "a listener's digest still differs after a full list"
@@ -263,11 +260,11 @@ impl Session<'_> {
         let changed = if self.list_next {
             None
         } else {
-            view.delta(&self.pool, self.at)
+            view.delta(&self.scope.pool, self.at)
                 .and_then(|delta| push::delta(self.nonce, self.at, delta))
         };
         let (push, parts) =
-            changed.unwrap_or_else(|| push::list(self.nonce, view.snapshot(&self.pool)));
+            changed.unwrap_or_else(|| push::list(self.nonce, view.snapshot(&self.scope.pool)));
         self.list_next = false;
         self.at = push.to;
         for part in parts {

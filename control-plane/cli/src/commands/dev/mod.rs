@@ -60,7 +60,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let config = hookplane_listener::Config {
         name: "dev".to_owned(),
         pool: "default".to_owned(),
-        control_plane: api_url.clone(),
+        control_planes: vec![api_url.clone()],
         token: token.clone(),
         limits: hookplane_listener::Limits::default(),
     };
