@@ -9,6 +9,7 @@ pub(crate) mod items;
 mod plan;
 mod send;
 mod tail;
+mod token;
 
 use std::future::Future;
 
@@ -56,6 +57,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Clone(Clone::Webhook(clone)) => {
             until(shutdown, async {
                 clone::run(&clone, || connect(&top, &clone.client)).await
+            })
+            .await
+        }
+        Command::Token(token) => {
+            until(shutdown, async {
+                token::run(&token, |client| connect(&top, client)).await
             })
             .await
         }

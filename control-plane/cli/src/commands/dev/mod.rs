@@ -55,7 +55,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         clock: clock.clone(),
         catalogue: Catalogue::built_in().map_err(Failure::new)?,
         public_url: listen_url.clone(),
-        admin_token: token.clone(),
+        admin_token: Some(token.clone()),
     };
     let config = hookplane_listener::Config {
         name: "dev".to_owned(),
