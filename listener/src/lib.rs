@@ -33,6 +33,7 @@ mod fake_control_plane;
 mod handle;
 mod limit;
 mod link;
+mod metrics;
 mod refusals;
 mod report;
 mod respond;
@@ -40,6 +41,7 @@ mod state;
 mod sync;
 
 use crate::state::State;
+pub use metrics::Metrics;
 
 #[cfg(test)]
 mod testing {
@@ -64,6 +66,7 @@ mod testing {
             control_planes: vec![control_plane.to_owned()],
             token: "t0ken".to_owned(),
             limits,
+            metrics: Arc::default(),
         }
     }
 }
@@ -81,6 +84,8 @@ pub struct Config {
     pub token: String,
     /// The bounds on what outsiders may do.
     pub limits: Limits,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Config {

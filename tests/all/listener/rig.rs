@@ -83,6 +83,7 @@ pub(super) async fn bare(
         control_planes: vec![control_plane.url()],
         token: "t0ken".to_owned(),
         limits,
+        metrics: Arc::default(),
     };
     let shutdown = CancellationToken::new();
     let clock = Arc::new(TestClock::at(NOW_MS));

@@ -201,6 +201,7 @@ impl Rig {
             control_planes: vec![self.url.clone()],
             token: TOKEN.to_owned(),
             limits: hookplane_listener::Limits::default(),
+            metrics: Arc::default(),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());

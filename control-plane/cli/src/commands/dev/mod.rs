@@ -63,6 +63,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         control_planes: vec![api_url.clone()],
         token: token.clone(),
         limits: hookplane_listener::Limits::default(),
+        metrics: Arc::default(),
     };
     folder.write_api(&api_url)?;
 
