@@ -35,6 +35,7 @@ mod fake_control_plane;
 mod handle;
 mod limit;
 mod link;
+mod metrics;
 mod refusals;
 mod report;
 mod respond;
@@ -42,6 +43,7 @@ mod state;
 mod sync;
 
 use crate::state::State;
+pub use metrics::Metrics;
 
 #[cfg(test)]
 mod testing {
@@ -67,6 +69,7 @@ mod testing {
             token: "t0ken".into(),
             ca_file: None,
             limits,
+            metrics: Arc::default(),
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// The bounds on what outsiders may do.
     pub limits: Limits,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Config {

@@ -49,6 +49,7 @@ impl ControlPlane {
             catalogue: Catalogue::built_in().map_err(Failure::new)?,
             public_url: self.public_url,
             admin_token: self.admin_token,
+            metrics: Arc::default(),
         };
         let serving = Serving {
             socket: self.socket,

@@ -52,6 +52,7 @@ impl Listener {
             token: self.token,
             ca_file: self.ca_file,
             limits,
+            metrics: Arc::default(),
         };
         let callbacks = Callbacks {
             socket: self.socket,
