@@ -158,6 +158,7 @@ impl Rig {
             catalogue: Catalogue::built_in()?,
             public_url: "https://hooks.example.com".to_owned(),
             admin_token: bootstrap.map(str::to_owned),
+            metrics: Arc::default(),
         };
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", socket.local_addr()?);
