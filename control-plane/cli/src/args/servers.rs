@@ -98,7 +98,7 @@ It keeps nothing on disk. It prints `callbacks on URL` on stderr once the addres
 control plane is away.
 
 Examples:
-  hookplane token create --org - --role listener --pool default --pool edge > listener.token
+  (umask 077; hookplane token create --org - --role listener --pool default --pool edge > listener.token)
   hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
   hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file listener.token
 
