@@ -1,8 +1,8 @@
-//! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 without TLS, ended with manners.
+//! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 with or without TLS, ended with manners.
 //!
 //! - A permit is taken before a connection is accepted, so what is above the bound waits in the kernel's queue, at no cost here.
 //! - A connection that completes no head for `head_timeout` while nothing of it is under way is closed: idle, slow, or stuck in the
-//!   HTTP/2 preface alike. One timer per connection watches over all of that, none per request.
+//!   HTTP/2 preface or in the TLS handshake alike. One timer per connection watches over all of that, none per request.
 //! - When a connection ends while its caller still sends (413, 431, 404 to an upload), what comes is read and dropped for up to a
 //!   second. Closing at once would reset it, and the caller could lose the answer.
 //! - A panic ends its own connection and is logged.
@@ -26,6 +26,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
@@ -45,7 +48,13 @@ const MIN_HEAD_BYTES: usize = 8192;
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Accepts until [`Limits::leave`] after `shutdown`, then drains for at most [`Limits::drain`].
-pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: CancellationToken) {
+pub(crate) async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    shutdown: CancellationToken,
+) {
+    let tls = tls.map(TlsAcceptor::from);
     let permits = Arc::new(Semaphore::new(state.limits.max_connections.max(1)));
     let builder = Arc::new(builder(&state.limits));
     let mut connections = JoinSet::new();
@@ -74,8 +83,9 @@ pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: Canc
             Ok((permit, stream, remote)) => {
                 pressed = false;
                 let (state, builder, leaving) = (state.clone(), builder.clone(), leaving.clone());
+                let tls = tls.clone();
                 connections.spawn(async move {
-                    serve(stream, remote, &state, &builder, &leaving).await;
+                    serve(stream, remote, tls, &state, &builder, &leaving).await;
                     drop(permit);
                 });
             }
@@ -159,6 +169,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
+    tls: Option<TlsAcceptor>,
     state: &Arc<State>,
     builder: &auto::Builder<TokioExecutor>,
     leaving: &Leaving,
@@ -167,14 +178,67 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let back = Back::default();
     let pulse = Arc::new(Pulse::new());
-    {
-        let io = TokioIo::new(Lent {
-            stream: Some(stream),
-            back: back.clone(),
-        });
+    let lent = Lent {
+        stream: Some(stream),
+        back: back.clone(),
+    };
+    let talk = Talk {
+        remote,
+        state,
+        builder,
+        leaving,
+        pulse,
+    };
+    match tls {
+        None => talk.serve(lent).await,
+        Some(tls) => {
+            if let Some(stream) = talk.handshake(tls, lent).await {
+                talk.serve(stream).await;
+            }
+        }
+    }
+    if let Some(stream) = back.take() {
+        linger(stream).await;
+    }
+}
+
+/// What is said on one connection.
+struct Talk<'a> {
+    remote: SocketAddr,
+    state: &'a Arc<State>,
+    builder: &'a auto::Builder<TokioExecutor>,
+    leaving: &'a Leaving,
+    pulse: Arc<Pulse>,
+}
+
+impl Talk<'_> {
+    /// Its time is that of a head: a caller has the same for both together. At the end nothing waits for it, since nothing has been asked.
+    async fn handshake(&self, tls: TlsAcceptor, lent: Lent) -> Option<TlsStream<Lent>> {
+        let late = self.pulse.idle_at(self.state.limits.head_timeout);
+        let remote = self.remote;
+        tokio::select! {
+            biased;
+            shaken = tls.accept(lent) => match shaken {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    tracing::debug!(%remote, %error, "TLS handshake failed");
+                    None
+                }
+            },
+            () = self.leaving.now.cancelled() => None,
+            () = tokio::time::sleep_until(late) => {
+                tracing::debug!(%remote, "no TLS handshake in time");
+                None
+            }
+        }
+    }
+
+    async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (remote, pulse) = (self.remote, &self.pulse);
+        let head_timeout = self.state.limits.head_timeout;
         let service = service_fn(|request| {
-            let beat = Beat::new(&pulse);
-            let (state, soon) = (state.clone(), leaving.soon.clone());
+            let beat = Beat::new(pulse);
+            let (state, soon) = (self.state.clone(), self.leaving.soon.clone());
             async move {
                 let http1 = request.version() <= Version::HTTP_11;
                 let mut response = handle::callback(&state, remote, request).await;
@@ -186,10 +250,10 @@ async fn serve(
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         let mut told = false;
         loop {
-            let idle = tokio::time::sleep_until(pulse.idle_at(state.limits.head_timeout));
+            let idle = tokio::time::sleep_until(pulse.idle_at(head_timeout));
             tokio::select! {
                 biased;
                 // What went wrong is the caller's affair: a reset, or bytes that are no HTTP. hyper has answered what can be answered.
@@ -199,21 +263,18 @@ async fn serve(
                     }
                     break;
                 }
-                () = leaving.now.cancelled(), if !told => {
+                () = self.leaving.now.cancelled(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = idle => {
-                    if pulse.idle_at(state.limits.head_timeout) <= Instant::now() {
+                    if pulse.idle_at(head_timeout) <= Instant::now() {
                         tracing::debug!(%remote, "no request in time");
                         break;
                     }
                 }
             }
         }
-    }
-    if let Some(stream) = back.take() {
-        linger(stream).await;
     }
 }
 

@@ -25,5 +25,6 @@ mod servers;
 mod store;
 mod store_damage;
 mod streams;
+mod tls;
 mod vectors;
 mod vectors_live;

@@ -62,7 +62,7 @@ fn apart_the_two_servers_do_what_they_do_together() {
     serve.process().restart();
     serve.wait_until_ready();
     two.restart();
-    two.wait_until_ready(&serve);
+    two.wait_until_ready();
     assert_eq!(post(&two, &url, "3"), 200);
     assert_eq!(serve.tail("acme/code/all", &[]).len(), 3);
 

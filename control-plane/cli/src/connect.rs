@@ -1,6 +1,8 @@
 //! Where the API is and which token goes there, told independently: flag, environment, data directory.
 //!
-//! The data directory's token administers everything, so it goes to loopback addresses only.
+//! A token goes to loopback, over TLS, or where the user says that it may be read on the way. The data directory's token administers everything, so it goes to loopback addresses only.
+
+pub(crate) mod tls;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use hookplane_proto::v1::webhook_service_client::WebhookServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use crate::args::{Args, Client};
@@ -40,6 +42,8 @@ pub(crate) struct Options {
     api: Option<String>,
     token: Option<String>,
     data_dir: PathBuf,
+    ca_file: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl Options {
@@ -54,6 +58,8 @@ impl Options {
             api: given(&client.api, &top.api),
             token: given(&client.token, &top.token),
             data_dir: data_dir(client.data_dir.as_deref().or(top.data_dir.as_deref())),
+            ca_file: client.tls_ca.clone().or_else(|| top.tls_ca.clone()),
+            insecure_plaintext: client.insecure_plaintext || top.insecure_plaintext,
         }
     }
 }
@@ -66,6 +72,9 @@ pub(crate) struct Top {
     pub(crate) token: Option<String>,
     /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// Whom to believe.
+    pub(crate) tls_ca: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl From<&Args> for Top {
@@ -74,6 +83,8 @@ impl From<&Args> for Top {
             api: args.api.clone(),
             token: args.token.clone(),
             data_dir: args.data_dir.clone(),
+            tls_ca: args.tls_ca.clone(),
+            insecure_plaintext: args.insecure_plaintext,
         }
     }
 }
@@ -95,6 +106,8 @@ pub(crate) struct Target {
     token: Option<String>,
     /// True when the data directory's token was kept back.
     kept_back: bool,
+    ca_file: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl Target {
@@ -120,9 +133,9 @@ impl Target {
                 "`{url}` is no address of an API: write http://HOST:PORT"
             ))
         })?;
-        if uri.scheme_str() != Some("http") {
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Failure::Usage(format!(
-                "`{url}`: this version speaks plain http:// to the API"
+                "`{url}` is no address of an API: write https://HOST:PORT or http://HOST:PORT"
             )));
         }
         let (token, kept_back) = match &options.token {
@@ -138,6 +151,8 @@ impl Target {
             url,
             token,
             kept_back,
+            ca_file: options.ca_file.clone(),
+            insecure_plaintext: options.insecure_plaintext,
         })
     }
 
@@ -147,6 +162,8 @@ impl Target {
             url,
             token: Some(token),
             kept_back: false,
+            ca_file: None,
+            insecure_plaintext: false,
         }
     }
 
@@ -159,6 +176,9 @@ impl Target {
             ))
             .hint("give one with --token or HOOKPLANE_TOKEN"));
         }
+        if self.token.is_some() {
+            refuse_plaintext(&self.url, self.insecure_plaintext)?;
+        }
         let bearer = match &self.token {
             None => None,
             Some(token) => {
@@ -170,11 +190,26 @@ impl Target {
                 Some(value)
             }
         };
-        let endpoint = Endpoint::from_shared(self.url.clone())
+        let mut endpoint = Endpoint::from_shared(self.url.clone())
             .map_err(|error| Failure::Usage(format!("`{}`: {error}", self.url)))?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10));
+        if endpoint.uri().scheme_str() == Some("https") {
+            let trusted = ClientTlsConfig::new();
+            let trusted = match &self.ca_file {
+                None => trusted.with_webpki_roots(),
+                Some(path) => {
+                    let pem = std::fs::read(path).map_err(|error| {
+                        Failure::new(format!("read {}: {error}", path.display()))
+                    })?;
+                    trusted.ca_certificate(Certificate::from_pem(pem))
+                }
+            };
+            endpoint = endpoint
+                .tls_config(trusted)
+                .map_err(|error| Failure::new(format!("TLS for {}: {error}", self.url)))?;
+        }
         let channel = endpoint.connect().await.map_err(|error| {
             let mut reason = error.to_string();
             let mut source = std::error::Error::source(&error);
@@ -188,6 +223,7 @@ impl Target {
         Ok(Api {
             channel,
             bearer: Bearer(bearer),
+            ca_file: self.ca_file.clone(),
         })
     }
 }
@@ -201,8 +237,25 @@ fn read(directory: &Path, file: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// A token is worth as much as what it opens: it doesn't go where others can read it.
+pub(crate) fn refuse_plaintext(url: &str, insecure: bool) -> Result<(), Failure> {
+    let uri: hyper::Uri = url.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "`{url}` is no address of an API: write https://HOST:PORT or http://HOST:PORT"
+        ))
+    })?;
+    let host = uri.host().unwrap_or_default();
+    if uri.scheme_str() == Some("http") && !is_loopback(host) && !insecure {
+        return Err(Failure::new(format!(
+            "the token would go over plain http to {host}, where whoever is on the way can read it"
+        ))
+        .hint("use https://, or say --insecure-plaintext if something else keeps it safe"));
+    }
+    Ok(())
+}
+
 /// Whether what is said to this host stays on this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host
@@ -232,6 +285,8 @@ type Authorised = InterceptedService<Channel, Bearer>;
 pub(crate) struct Api {
     channel: Channel,
     bearer: Bearer,
+    /// Whom to believe.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 macro_rules! clients {
@@ -281,6 +336,7 @@ mod tests {
                 api: api.map(str::to_owned),
                 token: token.map(str::to_owned),
                 data_dir: Some(self.0.clone()),
+                ..Client::default()
             };
             Options::new(&Top::default(), &client)
         }
@@ -303,7 +359,9 @@ mod tests {
             Target {
                 url: "http://127.0.0.1:9".into(),
                 token: Some("t0".into()),
-                kept_back: false
+                kept_back: false,
+                ca_file: None,
+                insecure_plaintext: false
             }
         );
     }
@@ -351,11 +409,26 @@ mod tests {
     }
 
     #[test]
+    fn a_token_goes_over_plain_http_to_loopback_only_unless_told() {
+        for url in [
+            "http://10.0.0.1",
+            "http://hooks.example.com:8081",
+            "http://localhost.example.com",
+        ] {
+            assert!(refuse_plaintext(url, false).is_err(), "{url}");
+            assert!(refuse_plaintext(url, true).is_ok(), "{url}");
+        }
+        for url in ["https://10.0.0.1", "http://127.0.0.1:1", "http://[::1]:1"] {
+            assert!(refuse_plaintext(url, false).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
     fn flags_win_over_the_environment() {
         let top = Top {
             api: Some("http://env".into()),
             token: Some("env".into()),
-            data_dir: None,
+            ..Top::default()
         };
         let client = Client {
             api: Some("http://flag".into()),
@@ -383,7 +456,7 @@ mod tests {
     #[test]
     fn other_schemes_are_wrong_usage() {
         let folder = Folder::new("scheme");
-        for url in ["https://a", "ftp://a"] {
+        for url in ["unix://a", "ftp://a"] {
             assert!(
                 matches!(
                     Target::resolve(&folder.options(Some(url), None)),

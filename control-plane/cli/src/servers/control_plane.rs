@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::server::{self, Parts, Serving};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use crate::failure::Failure;
 pub(crate) struct ControlPlane {
     /// For the API, bound.
     pub(crate) socket: TcpListener,
+    /// None: without TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// The embedded store's directory.
     pub(crate) store: PathBuf,
     /// The embedded log's directory.
@@ -52,6 +55,7 @@ impl ControlPlane {
         };
         let serving = Serving {
             socket: self.socket,
+            tls: self.tls,
             ready: self.ready,
             grace: self.grace,
         };

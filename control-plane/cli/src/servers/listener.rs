@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_listener::{Callbacks, Config, Limits, Token};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) struct Listener {
     /// For callbacks, bound.
     pub(crate) socket: TcpListener,
+    /// None: without TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Its name in the fleet.
     pub(crate) name: String,
     /// The pool of groups it serves.
@@ -55,6 +58,7 @@ impl Listener {
         };
         let callbacks = Callbacks {
             socket: self.socket,
+            tls: self.tls,
             ready: self.ready,
         };
         let stop = CancellationToken::new();

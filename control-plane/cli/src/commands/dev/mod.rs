@@ -39,6 +39,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let token = files::token_made_once(&folder.token_file())?.text;
     let mut server = ControlPlane {
         socket: api,
+        tls: None,
         store: folder.path().to_owned(),
         log: folder.path().to_owned(),
         seal_key: folder.seal_key_file(),
@@ -52,6 +53,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     folder.write_api(&api_url)?;
     let mut listener = Listener {
         socket: callbacks,
+        tls: None,
         name: "dev".to_owned(),
         pool: "default".to_owned(),
         control_planes: vec![api_url.clone()],
