@@ -33,6 +33,7 @@ use crate::dispatch::SubscriptionApi;
 use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
@@ -88,6 +89,8 @@ pub struct Parts {
     pub public_url: String,
     /// The bearer token that administers everything.
     pub admin_token: String,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why the server ended early.
@@ -125,6 +128,8 @@ pub async fn run(
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
     let context = context(parts, ending.clone()).await?;
+    let metrics = Arc::clone(&context.metrics);
+    metrics.watch(&context);
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let routes = routes(context).await?;
@@ -133,6 +138,7 @@ pub async fn run(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+        .layer(RefusedCalls(metrics))
         .layer(auth)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
@@ -189,6 +195,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         view,
         fleet: Arc::new(Fleet::new()),
         public_url,
+        metrics: parts.metrics,
     })
 }
 

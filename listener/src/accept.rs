@@ -7,13 +7,14 @@
 //!   second. Closing at once would reset it, and the caller could lose the answer.
 //! - A panic ends its own connection and is logged.
 
+mod lent;
+
 use std::convert::Infallible;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -21,7 +22,7 @@ use http::{HeaderValue, Version};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -31,12 +32,12 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use lent::{Back, Lent, linger};
+
 use crate::Limits;
 use crate::handle;
 use crate::state::State;
 
-/// How long what a caller still sends is read and dropped.
-const LINGER: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of descriptors or memory: time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests of one HTTP/2 connection at a time.
@@ -178,10 +179,7 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let back = Back::default();
     let pulse = Arc::new(Pulse::new());
-    let lent = Lent {
-        stream: Some(stream),
-        back: back.clone(),
-    };
+    let lent = Lent::new(stream, &back);
     let talk = Talk {
         remote,
         state,
@@ -278,19 +276,6 @@ impl Talk<'_> {
     }
 }
 
-/// Says that no more is coming, then reads until the caller says the same.
-async fn linger(mut stream: TcpStream) {
-    let rest = async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut sink = [0; 8192];
-        while let Ok(1..) = stream.read(&mut sink).await {}
-    };
-    // Out of time is as good as done: the stream is dropped either way.
-    let _ = tokio::time::timeout(LINGER, rest).await;
-}
-
 /// Whether a connection lives: requests under way, and when the last one ended.
 struct Pulse {
     start: Instant,
@@ -332,78 +317,6 @@ impl Drop for Beat {
         let now = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.last.store(now, Relaxed);
         self.0.under_way.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Where a connection's stream comes back to when hyper is done with it.
-#[derive(Clone, Default)]
-struct Back(Arc<Mutex<Option<TcpStream>>>);
-
-impl Back {
-    fn take(&self) -> Option<TcpStream> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A stream that is only lent to hyper.
-struct Lent {
-    /// None only while being dropped.
-    stream: Option<TcpStream>,
-    back: Back,
-}
-
-impl Lent {
-    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        match &mut self.get_mut().stream {
-            Some(stream) => Ok(Pin::new(stream)),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Lent {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
     }
 }
 

@@ -36,6 +36,7 @@ mod fake_control_plane;
 mod handle;
 mod limit;
 mod link;
+mod metrics;
 mod refusals;
 mod report;
 mod respond;
@@ -43,6 +44,7 @@ mod state;
 mod sync;
 
 use crate::state::State;
+pub use metrics::Metrics;
 
 #[cfg(test)]
 mod testing {
@@ -68,6 +70,7 @@ mod testing {
             token: "t0ken".into(),
             ca_file: None,
             limits,
+            metrics: Arc::default(),
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// The bounds on what outsiders may do.
     pub limits: Limits,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Config {

@@ -13,6 +13,7 @@ mod fake_control_plane;
 mod first_delivery;
 mod flow;
 mod github;
+mod graceful;
 mod kills;
 mod listener;
 mod log;

@@ -1,5 +1,6 @@
 //! What can be told of connections without a plan: hyper's own answers, times and bounds.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;

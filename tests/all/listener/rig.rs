@@ -84,6 +84,7 @@ pub(super) async fn bare(
         token: "t0ken".into(),
         ca_file: None,
         limits,
+        metrics: Arc::default(),
     };
     let shutdown = CancellationToken::new();
     let clock = Arc::new(TestClock::at(NOW_MS));

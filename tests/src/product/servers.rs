@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{Cli, Process, free_port};
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 use crate::pki::Pki;
 
 /// A running `hookplane serve`. Client commands reach it by address and token.
@@ -94,6 +94,11 @@ impl Serve {
         probe(&self.status, path)
     }
 
+    /// What a scrape gets.
+    pub fn metrics(&self) -> String {
+        metrics(&self.status)
+    }
+
     /// Where the API is.
     pub fn api_url(&self) -> &str {
         &self.api_url
@@ -178,6 +183,11 @@ impl Listen {
         probe(&self.status, path)
     }
 
+    /// What a scrape gets.
+    pub fn metrics(&self) -> String {
+        metrics(&self.status)
+    }
+
     /// A callback URL as it is reached at this listener.
     pub fn url(&self, callback_url: &str) -> String {
         let (_, rest) = callback_url.split_once("://").expect("a URL");
@@ -204,8 +214,17 @@ fn scheme(pki: Option<&Pki>) -> &'static str {
     if pki.is_some() { "https" } else { "http" }
 }
 
-fn probe(address: &str, path: &str) -> Option<u16> {
+fn ask(address: &str, path: &str) -> Option<Answer> {
     let url = format!("http://{address}{path}");
     let answer = Connection::open(&url).ok()?.request("GET", &url, &[], b"");
-    answer.ok().map(|answer| answer.status)
+    answer.ok()
+}
+
+fn probe(address: &str, path: &str) -> Option<u16> {
+    ask(address, path).map(|answer| answer.status)
+}
+
+fn metrics(address: &str) -> String {
+    let answer = ask(address, "/metrics").expect("the status port answers");
+    String::from_utf8(answer.body).expect("metrics are text")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookplane_listener::Token;
+use hookplane_listener::{Metrics, Token};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,9 @@ pub(crate) async fn run(
     let address = socket.local_addr()?;
     let identity = Identity::load(listen.common.tls(), tls::CALLBACKS)?;
     let ready = watch::Sender::new(false);
-    let _status = status::start(&listen.common, &ready, Arc::new(String::new)).await?;
+    let metrics = Arc::new(Metrics::default());
+    let counted = metrics.clone();
+    let _status = status::start(&listen.common, &ready, move || counted.render()).await?;
     let grace = listen.common.grace();
     let server = Listener {
         socket,
@@ -40,6 +42,7 @@ pub(crate) async fn run(
         token,
         ca_file: listen.tls_ca.or_else(|| top.tls_ca.clone()),
         grace: Some(grace),
+        metrics,
         ready,
     }
     .start();

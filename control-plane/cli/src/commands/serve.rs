@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hookplane_control_plane::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,9 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
         ));
     }
     let ready = watch::Sender::new(false);
-    let _status = status::start(&serve.common, &ready, Arc::new(String::new)).await?;
+    let metrics = Arc::new(Metrics::default());
+    let counted = metrics.clone();
+    let _status = status::start(&serve.common, &ready, move || counted.render()).await?;
     let admin_token = admin_token(&serve)?;
     let grace = serve.common.grace();
     let server = ControlPlane {
@@ -36,6 +39,7 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
         admin_token,
         public_url: serve.public_url,
         grace,
+        metrics,
         ready,
     }
     .start()

@@ -7,6 +7,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::failure::Failure;
 
@@ -15,7 +16,18 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// For connections to providers' own side of a listener, as `send` makes them.
+/// For the API.
+pub(crate) fn grpc(ca_file: Option<&Path>) -> Result<ClientTlsConfig, Failure> {
+    let trusted = ClientTlsConfig::new();
+    let Some(path) = ca_file else {
+        return Ok(trusted.with_webpki_roots());
+    };
+    let pem = std::fs::read(path)
+        .map_err(|error| Failure::new(format!("read {}: {error}", path.display())))?;
+    Ok(trusted.ca_certificate(Certificate::from_pem(pem)))
+}
+
+/// For callbacks, which `send` posts.
 pub(crate) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     match ca_file {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -33,6 +34,8 @@ pub(crate) struct ControlPlane {
     pub(crate) public_url: String,
     /// How long its end may take.
     pub(crate) grace: Duration,
+    /// What it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -52,6 +55,7 @@ impl ControlPlane {
             catalogue: Catalogue::built_in().map_err(Failure::new)?,
             public_url: self.public_url,
             admin_token: self.admin_token,
+            metrics: self.metrics,
         };
         let serving = Serving {
             socket: self.socket,

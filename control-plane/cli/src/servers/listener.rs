@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_listener::{Callbacks, Config, Limits, Token};
+use hookplane_listener::{Callbacks, Config, Limits, Metrics, Token};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ pub(crate) struct Listener {
     pub(crate) ca_file: Option<PathBuf>,
     /// How long its end may take, and so whether somebody balances load over it. None: nobody does.
     pub(crate) grace: Option<Duration>,
+    /// What it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -55,6 +57,7 @@ impl Listener {
             token: self.token,
             ca_file: self.ca_file,
             limits,
+            metrics: self.metrics,
         };
         let callbacks = Callbacks {
             socket: self.socket,

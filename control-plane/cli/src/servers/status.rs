@@ -3,7 +3,7 @@
 //! ```text
 //!  GET /livez    200 while the process answers
 //!  GET /readyz   200 when it is ready, 503 before and while it drains
-//!  GET /metrics  Prometheus text
+//!  GET /metrics  OpenMetrics, for Prometheus
 //! ```
 //!
 //! It is plain HTTP without a token, so it says nothing of what anyone configured or sent. A few connections at a time, each for one answer.
@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+// Both servers render theirs in the same form.
+use hookplane_listener::Metrics as ServerMetrics;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -37,17 +39,15 @@ const MAX_HEAD_BYTES: usize = 8192;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors: time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Renders the metrics in Prometheus' text form.
-pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+/// Renders the metrics.
+type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What is told.
 #[derive(Clone)]
 struct Told {
     /// The server's own word.
     ready: watch::Receiver<bool>,
-    /// In Prometheus' text form.
     metrics: Metrics,
 }
 
@@ -55,7 +55,7 @@ struct Told {
 pub(crate) async fn start(
     common: &Common,
     ready: &watch::Sender<bool>,
-    metrics: Metrics,
+    metrics: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<Option<AbortOnDropHandle<()>>, Failure> {
     let Some(address) = &common.status else {
         return Ok(None);
@@ -64,7 +64,7 @@ pub(crate) async fn start(
     note(&format!("status on {}", url("http", socket.local_addr()?)));
     let told = Told {
         ready: ready.subscribe(),
-        metrics,
+        metrics: Arc::new(metrics),
     };
     let serving = tokio::spawn(accept(socket, told));
     Ok(Some(AbortOnDropHandle::new(serving)))
@@ -121,9 +121,10 @@ fn answer(method: &Method, path: &str, told: &Told) -> Response<Full<Bytes>> {
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         "/metrics" => {
             let mut response = text(StatusCode::OK, (told.metrics)());
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS_TEXT));
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static(ServerMetrics::CONTENT_TYPE),
+            );
             response
         }
         _ => text(StatusCode::NOT_FOUND, "/livez, /readyz, /metrics\n"),

@@ -6,6 +6,7 @@
 mod starter;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -46,6 +47,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         admin_token: token.clone(),
         public_url: listen_url.clone(),
         grace: SERVER_GRACE,
+        metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }
     .start()
@@ -60,6 +62,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         token: token.clone().into(),
         ca_file: None,
         grace: None,
+        metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }
     .start();
