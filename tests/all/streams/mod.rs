@@ -8,6 +8,7 @@ mod large;
 mod many;
 mod model;
 mod plain;
+mod property;
 mod replica;
 mod report;
 mod resume;

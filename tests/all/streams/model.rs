@@ -120,7 +120,7 @@ impl Model {
     }
 
     /// The same, of what was read already.
-    async fn take(
+    pub(super) async fn take(
         &mut self,
         stream: &Stream,
         said: v1::StreamConfigResponse,
@@ -225,6 +225,11 @@ impl Model {
 impl Stream {
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         say(&self.to, Kind::Ready(v1::ConfigReady { ready: true })).await
+    }
+
+    /// The next message. None when the stream ended, well or not.
+    pub(super) async fn said(&mut self) -> Option<v1::StreamConfigResponse> {
+        self.from.message().await.ok().flatten()
     }
 
     /// Why it ended, whatever comes before that. Nothing is answered.
