@@ -175,8 +175,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(name: &str, pool: &str, url: watch::Receiver<String>) -> Self {
-        let model = Arc::new(Mutex::new(Model::new(name, pool)));
+    fn start(name: &str, pool: &str, lenient: bool, url: watch::Receiver<String>) -> Self {
+        let mut model = Model::new(name, pool);
+        model.lenient = lenient;
+        let model = Arc::new(Mutex::new(model));
         let (disconnect, restart) = (Arc::new(Notify::new()), Arc::new(Mutex::new(false)));
         let task = tokio::spawn(listen(
             model.clone(),
@@ -324,8 +326,13 @@ async fn live(steps: &[Step]) -> Result<(), Failure> {
     });
     let mut replica = Replica::start(&rig, store.clone(), |api| api).await?;
     let url = watch::Sender::new(replica.url.clone());
+    // A view that was brought a later change first says that it has come so far. Who leaves then and resumes at another has missed the
+    // earlier one, and its digest tells.
+    let lenient = steps
+        .iter()
+        .any(|step| matches!(step, Step::Watch(Mood::Reorders)));
     let listeners: Vec<Running> = (0..LISTENERS)
-        .map(|n| Running::start(&format!("l{n}"), POOLS[n % 2], url.subscribe()))
+        .map(|n| Running::start(&format!("l{n}"), POOLS[n % 2], lenient, url.subscribe()))
         .collect();
     let versions = AtomicU32::new(1);
     for step in steps {
@@ -400,7 +407,7 @@ fn whatever_happens_listeners_end_with_what_the_store_has() {
         .ok()
         .map_or_else(any_seed, |seed| seed.parse().unwrap());
     let config = Config {
-        cases: 12,
+        cases: 8,
         // A case takes a second or two; a shorter one that fails too is worth some of them.
         max_shrink_iters: 30,
         failure_persistence: None,
