@@ -22,6 +22,7 @@ mod properties;
 mod providers;
 mod proxy;
 mod secrets;
+mod servers;
 mod store;
 mod store_damage;
 mod streams;

@@ -318,3 +318,6 @@ fn not_compiled(key: &str, revision: u64, errors: &[FieldError]) {
         "a stored resource doesn't compile; its last version stays"
     );
 }
+
+#[cfg(test)]
+mod tests;

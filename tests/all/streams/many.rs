@@ -4,11 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hookplane_control_plane::keys;
+use hookplane_control_plane::store::{EmbeddedStore, Entry, MAX_WRITES, Store, Transaction, Write};
 use hookplane_proto::v1;
+use prost::Message;
 use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use v1::config_service_client::ConfigServiceClient;
 
+use super::config::hello;
 use super::model::{Heard, Model, Stream};
 use super::replica::Replica;
 use super::rig::{Rig, api, eventually, revision, uid};
@@ -229,6 +234,112 @@ async fn a_black_hole_is_noticed_at_both_ends() -> Result<(), Failure> {
             l.name == "real" && l.ready && l.revision >= revision(&webhook.metadata)
         };
         Ok((all.len() == 1 && there(&all[0])).then_some(()))
+    })
+    .await
+}
+
+/// A copy of a group's stored keys under other names and uids, without secrets, so that nothing has to be sealed anew.
+fn copies(entries: &[Entry], groups: usize, webhooks: usize) -> Result<Vec<Write>, Failure> {
+    let of = |prefix: &str| entries.iter().find(|entry| entry.key.starts_with(prefix));
+    let group = of(keys::GROUPS).ok_or("no group")?;
+    let webhook = of(keys::WEBHOOKS).ok_or("no webhook")?;
+    let mut writes = Vec::new();
+    for g in 0..groups {
+        let mut group = v1::WebhookGroup::decode(group.value.clone())?;
+        let name = format!("g{g}");
+        let metadata = group.metadata.get_or_insert_default();
+        (metadata.name, metadata.uid) = (name.clone(), format!("uid-{g}"));
+        group.spec.get_or_insert_default().signature_secrets.clear();
+        let url = format!("http://localhost/hooks/{g:032}");
+        group.status.get_or_insert_default().callback_url = url;
+        writes.push(put(keys::group("acme", &name), &group));
+        for w in 0..webhooks {
+            let mut webhook = v1::Webhook::decode(webhook.value.clone())?;
+            let metadata = webhook.metadata.get_or_insert_default();
+            metadata.group.clone_from(&name);
+            (metadata.name, metadata.uid) = (format!("w{w}"), format!("uid-{g}-{w}"));
+            let key = keys::webhook("acme", &name, &metadata.name);
+            writes.push(put(key, &webhook));
+        }
+    }
+    Ok(writes)
+}
+
+fn put<M: Message>(key: String, value: &M) -> Write {
+    Write::Put(key, value.encode_to_vec().into())
+}
+
+// Risk 31: the 4 MiB default message limit, and 50,000 webhooks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_thousand_webhooks_come_in_parts_of_a_mebibyte() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    let folder = tempfile::tempdir()?;
+    let large = EmbeddedStore::open(folder.path())?;
+    let stored = rig.store.list(keys::ROOT, None, 1_000, None).await?.entries;
+    let pin = stored
+        .iter()
+        .find(|entry| entry.key.starts_with(keys::PINS))
+        .ok_or("no pin")?;
+    let mut writes = copies(&stored, 50, 1_000)?;
+    writes.push(Write::Put(pin.key.clone(), pin.value.clone()));
+    for some in writes.chunks(MAX_WRITES) {
+        let (checks, writes) = (Vec::new(), some.to_vec());
+        large.commit(Transaction { checks, writes }).await?;
+    }
+    let replica = Replica::start(&rig, large, |api| api).await?;
+    let client = ConfigServiceClient::new(api(&replica.url));
+    let (to, requests) = tokio::sync::mpsc::channel(1);
+    let hello = v1::stream_config_request::Kind::Hello(hello("l1", ""));
+    to.send(v1::StreamConfigRequest { kind: Some(hello) })
+        .await?;
+    // As any gRPC peer is that was not told to take more than 4 MiB.
+    let mut client = client;
+    let mut stream = client
+        .stream_config(ReceiverStream::new(requests))
+        .await?
+        .into_inner();
+    let (mut count, mut largest) = (0, 0);
+    let end = loop {
+        let said = soon(stream.message()).await??.ok_or("it ended")?;
+        largest = largest.max(said.encoded_len());
+        if let Some(v1::stream_config_response::Kind::ListChunk(chunk)) = said.kind {
+            count += chunk.resources.len();
+            if let Some(end) = chunk.end {
+                break end;
+            }
+        }
+    };
+    assert_eq!((count, end.count), (50_051, 50_051));
+    assert!(largest <= 1024 * 1024, "{largest}");
+    Ok(())
+}
+
+// Risk 14: the canary proves the watch alive, and is nobody else's business.
+#[tokio::test]
+async fn a_canary_wakes_no_listener() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    rig.group("code", |_| {}).await?;
+    let replica = Replica::start(&rig, rig.store.clone(), |api| api).await?;
+    let mut listener = Model::new("l1", "");
+    let mut stream = listener.connect(&replica.url).await?;
+    listener.until(&mut stream, |l| l.lists == 1).await?;
+    for _ in 0..5 {
+        rig.put(keys::CANARY, "1").await?;
+    }
+    let webhook = rig.webhook("code", "all", "").await?;
+    let uid = uid(&webhook.metadata);
+    listener.until(&mut stream, |l| l.has(&uid, 0)).await?;
+    assert_eq!((listener.lists, listener.deltas), (1, 1));
+    // And it shows as having all there is, whatever the revision is by now.
+    rig.put(keys::CANARY, "1").await?;
+    eventually(async || {
+        let view = &replica.view;
+        let all = replica
+            .fleet
+            .listeners(view.revision() + 7, |_| listener.plan.digest());
+        Ok((all[0].revision == view.revision() + 7).then_some(()))
     })
     .await
 }

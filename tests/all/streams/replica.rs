@@ -49,6 +49,7 @@ impl Replica {
             view: View::start(store, seal, end.clone()).await?,
             fleet: Arc::new(Fleet::new()),
             public_url: "http://localhost".into(),
+            metrics: Arc::default(),
         };
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -218,6 +218,7 @@ impl Session<'_> {
             Some(Said::Ack(ack)) => self.answered(ack.nonce, ack.digest, Vec::new()),
             Some(Said::Nack(nack)) => {
                 let errors = bounded(nack.errors);
+                self.context.metrics.nacked();
                 for error in &errors {
                     tracing::warn!(
                         uid = error.uid,
@@ -309,6 +310,7 @@ impl Session<'_> {
     }
 
     fn sent(&mut self, push: Push) {
+        self.context.metrics.pushed(push.uids.is_none());
         self.at = push.to;
         self.in_flight = Some((push, Instant::now() + self.pace.answer));
     }
