@@ -102,7 +102,8 @@ pub(crate) async fn callback(
             state.refusals.turned_away(&Turned {
                 time: received,
                 group: turn.group.as_deref(),
-                why: turn.why,
+                status: turn.why.status().as_u16(),
+                clause: turn.why.clause(),
                 reason: &turn.reason,
                 method: &facts.method,
                 header_names: &facts.header_names,
@@ -177,7 +178,7 @@ async fn process(
     if let Some(secret) = matched.secret_name() {
         state.refusals.secret_used(group.uid(), secret);
     }
-    if let Outcome::NotKept { clause, .. } = matched.outcome() {
+    if let Outcome::NotKept { clause, reason } = matched.outcome() {
         let unregistered = clause == "not-registered";
         // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
         if unregistered || !state.link.is_down() {
@@ -186,7 +187,21 @@ async fn process(
             } else {
                 (Count::NotMatched, Counted::NotMatched)
             };
-            state.refusals.count(group.uid(), count);
+            if state.refusals.not_kept(group.uid(), count) {
+                let turned = Turned {
+                    time: received,
+                    group: Some(&group),
+                    status: group.success().status,
+                    clause,
+                    reason: &reason,
+                    method: &facts.method,
+                    header_names: &facts.header_names,
+                    body_bytes: facts.body_bytes,
+                    listener: &state.name,
+                    remote,
+                };
+                state.refusals.example(&turned, matched.example());
+            }
             let response = respond::success(group.success(), Receipt::NotKept, "");
             return Ok((counted, response));
         }

@@ -124,6 +124,13 @@ pub(crate) struct Get {
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: Format,
+    /// Refusals: instead of what was turned away, recent examples of what was genuine and not kept: not registered, wanted by no
+    /// webhook, or a repeat; with each webhook's clause
+    #[arg(long)]
+    pub(crate) not_kept: bool,
+    /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -221,6 +228,16 @@ pub(crate) enum TailFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Status {
+    Pending,
+    Leased,
+    Delivered,
+    Held,
+    Dead,
+    Dropped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Resource {
     #[value(alias = "org")]
     Orgs,
@@ -296,8 +313,11 @@ Examples:
   hookplane get group acme/shop-prod -o yaml  as a manifest
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
+  hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
   hookplane get deliveries acme/shop-prod -o json
-  hookplane get refusals                      what was turned away, and by which clause";
+  hookplane get deliveries --status dead      what no subscriber could take
+  hookplane get refusals                      what was turned away, and by which clause
+  hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
 const DELETE_EXAMPLES: &str = "\
 Deleting a group deletes its webhooks. An org is deleted once it is empty.
@@ -400,6 +420,8 @@ mod tests {
         for line in [
             "hookplane apply -f - --dry-run --no-wait",
             "hookplane get groups acme/shop -o yaml",
+            "hookplane get refusals acme/shop --not-kept",
+            "hookplane get deliveries --status dead",
             "hookplane delete webhook acme/shop/paid",
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",

@@ -350,6 +350,7 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
                 refusal("", ""),
                 refusal("acme", "code"),
             ],
+            not_kept: vec![refusal("acme", "other"), refusal("", "")],
         }))
         .await?;
     let list = async |parent: &str| -> Result<Vec<v1::Refusal>, Failure> {
@@ -358,6 +359,7 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
             .list_refusals(v1::ListRefusalsRequest {
                 parent: parent.to_owned(),
                 page_size: 0,
+                not_kept: false,
             })
             .await?
             .into_inner()

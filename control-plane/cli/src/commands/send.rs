@@ -213,6 +213,7 @@ async fn explain_refusal(api: &Api, group: &Name) {
     let request = v1::ListRefusalsRequest {
         parent: group.group(),
         page_size: 1,
+        not_kept: false,
     };
     match api.events().list_refusals(request).await {
         Ok(answer) => {
