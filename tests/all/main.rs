@@ -26,3 +26,4 @@ mod store_damage;
 mod streams;
 mod vectors;
 mod vectors_live;
+mod why;

@@ -142,6 +142,12 @@ pub(crate) struct Delete {
     pub(crate) resource: Resource,
     /// Its whole name, as in acme/shop-prod/order-paid
     pub(crate) name: String,
+    /// Group or webhook: first take nothing more, and wait until its subscribers have taken what waits
+    #[arg(long, conflicts_with = "discard")]
+    pub(crate) drain: bool,
+    /// Group or webhook: drop what waits. Without either, nothing is deleted while deliveries wait; on a terminal it asks
+    #[arg(long)]
+    pub(crate) discard: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -320,10 +326,13 @@ Examples:
   hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
 const DELETE_EXAMPLES: &str = "\
-Deleting a group deletes its webhooks. An org is deleted once it is empty.
+Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
+dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
+--discard drops them. What was delivered or is dead stays to be read.
 
 Examples:
   hookplane delete webhook acme/shop-prod/order-paid
+  hookplane delete webhook acme/shop-prod/order-paid --drain
   hookplane delete group acme/shop-prod
   hookplane delete org acme";
 
@@ -423,6 +432,7 @@ mod tests {
             "hookplane get refusals acme/shop --not-kept",
             "hookplane get deliveries --status dead",
             "hookplane delete webhook acme/shop/paid",
+            "hookplane delete group acme/shop --discard",
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
             "hookplane send acme/shop push --secret-file s",

@@ -22,6 +22,7 @@ mod page;
 pub mod scope;
 pub(crate) mod status;
 mod tail;
+mod waiting;
 mod webhooks;
 
 pub use connectors::ConnectorApi;

@@ -26,6 +26,8 @@ pub(crate) enum Problem {
     Stale(String),
     /// Not in this state; the message says what to do first.
     Refused(String),
+    /// Deliveries wait: drain or discard.
+    Waiting(String),
     /// The store.
     Store(StoreError),
     /// The event log.
@@ -51,7 +53,9 @@ impl Problem {
                 "metadata.name",
                 format!("`{name}` exists already"),
             )]),
-            Self::Refused(message) => Ok(vec![FieldError::new("metadata", message)]),
+            Self::Refused(message) | Self::Waiting(message) => {
+                Ok(vec![FieldError::new("metadata", message)])
+            }
             Self::Store(StoreError::TooLarge(message)) => {
                 Ok(vec![FieldError::new("spec", message)])
             }
@@ -137,6 +141,9 @@ impl From<Problem> for Status {
             }
             Problem::Refused(message) => {
                 with_reason(Code::FailedPrecondition, message, "PRECONDITION")
+            }
+            Problem::Waiting(message) => {
+                with_reason(Code::FailedPrecondition, message, "DELIVERIES_WAIT")
             }
             Problem::Store(error) => of_store(error),
             Problem::Log(error) => {

@@ -9,9 +9,10 @@ use super::desk::{
 };
 use super::page::page;
 use super::status::Problem;
-use super::{groups, guard, names};
+use super::{groups, guard, names, waiting};
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
 use crate::tidy;
 
@@ -277,6 +278,13 @@ impl WebhookApi {
             return Err(Problem::Refused(
                 "the template goes with its group: delete the group instead".to_owned(),
             ));
+        }
+        if !request.discard_pending {
+            let selection = Selection {
+                webhook_uid: Some(metadata.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(&self.context, &request.name, selection).await?;
         }
         desk.commit(Transaction {
             checks: vec![(key.clone(), Precondition::At(revision))],

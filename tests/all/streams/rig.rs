@@ -347,6 +347,7 @@ impl Rig {
             .delete_webhook(v1::DeleteWebhookRequest {
                 name: format!("orgs/acme/groups/{group}/webhooks/{name}"),
                 etag: String::new(),
+                discard_pending: true,
             })
             .await?;
         Ok(())

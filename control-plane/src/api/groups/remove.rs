@@ -5,9 +5,10 @@ use hookplane_proto::v1;
 use super::find;
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
-use crate::api::{guard, names};
+use crate::api::{guard, names, waiting};
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{MAX_WRITES, StoreError, Transaction, Write};
 use crate::tidy;
 
@@ -23,6 +24,14 @@ pub(super) async fn remove(
 ) -> Result<(), Problem> {
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
     let desk = Desk::new(context);
+    if !request.discard_pending {
+        let (group, _) = find(&desk, org, name).await?;
+        let selection = Selection {
+            group_uid: group.metadata.map(|m| m.uid),
+            ..Selection::default()
+        };
+        waiting::none(context, &request.name, selection).await?;
+    }
     let mut attempt = 1;
     loop {
         let (_, revision) = find(&desk, org, name).await?;
