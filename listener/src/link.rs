@@ -18,6 +18,8 @@ pub(crate) struct Link {
     clock_off: AtomicBool,
     /// Set when reporting has connected for the first time.
     reporting: watch::Sender<bool>,
+    /// Set when there is a plan as well.
+    ready: watch::Sender<bool>,
     /// For metrics: times connected, and times lost.
     config_connects: AtomicU64,
     config_losses: AtomicU64,
@@ -32,6 +34,7 @@ impl Link {
             down_since: AtomicU64::new(0),
             clock_off: AtomicBool::new(false),
             reporting: watch::Sender::new(false),
+            ready: watch::Sender::new(false),
             config_connects: AtomicU64::new(0),
             config_losses: AtomicU64::new(0),
             report_connects: AtomicU64::new(0),
@@ -40,6 +43,7 @@ impl Link {
 
     pub(crate) fn planned(&self) {
         self.has_plan.store(true, Relaxed);
+        self.settle_ready();
     }
 
     pub(crate) fn has_plan(&self) -> bool {
@@ -90,6 +94,19 @@ impl Link {
     pub(crate) fn reporting_connected(&self) {
         self.report_connects.fetch_add(1, Relaxed);
         self.reporting.send_replace(true);
+        self.settle_ready();
+    }
+
+    /// Ready for good: losing the control plane later changes nothing.
+    fn settle_ready(&self) {
+        // The last of the two to come sees both, since each is set before this is called.
+        if self.has_plan() && *self.reporting.borrow() {
+            self.ready.send_replace(true);
+        }
+    }
+
+    pub(crate) fn watch_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     pub(crate) fn config_connects(&self) -> u64 {

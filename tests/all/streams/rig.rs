@@ -200,7 +200,8 @@ impl Rig {
             name: "real".to_owned(),
             pool: "default".to_owned(),
             control_planes: vec![self.url.clone()],
-            token: TOKEN.to_owned(),
+            token: TOKEN.into(),
+            ca_file: None,
             limits: hookplane_listener::Limits::default(),
             metrics: Arc::default(),
         };
