@@ -7,6 +7,7 @@
 
 mod api;
 mod attacks;
+mod clients;
 mod connectors;
 mod etcd;
 mod fake_control_plane;

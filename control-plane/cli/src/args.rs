@@ -83,6 +83,9 @@ pub(crate) enum Command {
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(Tail),
+    /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
@@ -212,6 +215,18 @@ pub(crate) struct Tail {
     /// Also a line for each change of a delivery's status
     #[arg(long)]
     pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// Ids of deliveries; or ORG/GROUP/WEBHOOK as far as it goes, with --status
+    #[arg(required = true)]
+    pub(crate) what: Vec<String>,
+    /// All of the scope that are held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -355,6 +370,12 @@ Examples:
   hookplane tail acme/shop-prod --from-start --no-follow | wc -l
   hookplane tail --events --changes";
 
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hookplane get deliveries acme/shop-prod --status dead
+  hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
+  hookplane replay acme/shop-prod/order-paid --status dead";
+
 const SEND_EXAMPLES: &str = "\
 The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
 
@@ -446,6 +467,7 @@ mod tests {
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
             "hookplane send acme/shop push --secret-file s",
+            "hookplane replay acme/shop/paid --status dead",
             "hookplane completions zsh",
             "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
             "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --bootstrap-token t --public-url https://h",

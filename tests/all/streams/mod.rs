@@ -3,8 +3,10 @@
 
 mod answers;
 mod config;
+mod consumers;
 mod identity;
 mod large;
+mod metrics;
 mod plain;
 mod report;
 mod resume;

@@ -15,6 +15,15 @@ use crate::names::Name;
 use crate::output::table::Table;
 use crate::output::{self, Item};
 
+/// The deliveries of a scope with one status.
+pub(crate) async fn deliveries_of_status(
+    api: &Api,
+    scope: &Name,
+    status: crate::args::Status,
+) -> Result<Vec<v1::Delivery>, Failure> {
+    fetch::deliveries(api, scope, why::status(Some(status))).await
+}
+
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
     if get.not_kept && get.resource != Resource::Refusals {
