@@ -30,6 +30,8 @@ const MAX_VERDICTS: usize = 50;
 pub(crate) struct Turned<'a> {
     pub(crate) time: Timestamp,
     pub(crate) group: Option<&'a Group>,
+    /// Empty when it led to no group.
+    pub(crate) group_uid: &'a str,
     pub(crate) status: u16,
     pub(crate) clause: &'static str,
     pub(crate) reason: &'a str,
@@ -67,8 +69,8 @@ impl Refusals {
     }
 
     pub(crate) fn turned_away(&self, turned: &Turned<'_>) {
-        if let Some(group) = turned.group {
-            counters_of(&mut self.lock(), group.uid()).refused += 1;
+        if !turned.group_uid.is_empty() {
+            counters_of(&mut self.lock(), turned.group_uid).refused += 1;
         }
         // Looked at first, so that nothing is built for a full ring.
         if self.lock().waiting.len() >= MAX_WAITING {
@@ -174,6 +176,7 @@ fn described(turned: &Turned<'_>) -> v1::Refusal {
         body_bytes: turned.body_bytes,
         listener: turned.listener.to_owned(),
         remote_address: turned.remote.ip().to_canonical().to_string(),
+        group_uid: turned.group_uid.to_owned(),
         ..Default::default()
     }
 }
@@ -220,6 +223,7 @@ mod tests {
         Turned {
             time: Timestamp(1_700_000_000_123),
             group: None,
+            group_uid: "",
             status: 404,
             clause: "unknown-url",
             reason: "unknown callback URL",

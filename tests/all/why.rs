@@ -286,7 +286,7 @@ fn what_is_turned_away_says_by_which_clause() {
             b"{\"token\": \"one-s3cret\", nonsense}",
             400,
             "undecodable",
-            "JSON value at /token can't be read: not valid JSON: a key expected at byte 24",
+            "json:/token can't be read: not valid JSON: `\"` expected at byte 24, found 'n'",
         ),
     ];
     for (group, url, headers, body, status, clause, reason) in &table {
@@ -516,7 +516,7 @@ fn a_kept_event_shows_each_webhooks_clause_and_delivery() {
     let torn = id_of(rig.github("code", "two-s3cret", "issues", "id-2", br#"{"number": 7,}"#));
     let item = rig.dev.items(&["event", &torn]).remove(0);
     let why = text(&item, "/status/undecodable");
-    assert_eq!(why, "not valid JSON: a key expected at byte 13");
+    assert_eq!(why, "not valid JSON: `\"` expected at byte 13, found '}'");
     assert_eq!(
         verdict(&torn, "broken")["reason"],
         format!("the body can't be decoded: {why}").as_str()

@@ -201,21 +201,22 @@ fn remember(
     listener: &str,
     refusals: v1::ReportRefusals,
 ) {
-    // Promise 8: a listener speaks for the groups of its scope.
+    // Promise 8: a listener speaks for the groups of its scope. A name used again is another group, so the uid tells.
     let of = |refusal: &v1::Refusal| {
         context
             .view
-            .group_named(&refusal.org, &refusal.group)
+            .group(&refusal.group_uid)
             .filter(|record| scope.covers(&record.group))
     };
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
-        if refusal.org.is_empty() && refusal.group.is_empty() {
+        if refusal.group_uid.is_empty() {
+            (refusal.org, refusal.group) = Default::default();
             context.fleet.refusals().push("", refusal);
         } else if let Some(record) = of(&refusal) {
-            let metadata = record.group.metadata.as_ref();
-            let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
-            context.fleet.refusals().push(uid, refusal);
+            let metadata = record.group.metadata.clone().unwrap_or_default();
+            (refusal.org, refusal.group) = (metadata.org, metadata.name);
+            context.fleet.refusals().push(&metadata.uid, refusal);
         }
     }
     for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {

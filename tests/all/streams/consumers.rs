@@ -12,7 +12,7 @@ use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
 use super::report::{Reporting, callback};
-use super::rig::{ATTEMPTS, Rig, TOKEN, eventually};
+use super::rig::{ATTEMPTS, TOKEN, eventually};
 use super::subscribe::{Subscriber, becomes, delivery, kept};
 use crate::fake_control_plane::{Failure, soon};
 
@@ -30,12 +30,13 @@ async fn leases_that_run_out_end_in_a_dead_letter_that_is_seen_and_replayed() ->
         (dead.attempts, dead.reason.as_str()),
         (ATTEMPTS, "the lease ran out")
     );
-    let listed = rig.events().list_deliveries(v1::ListDeliveriesRequest {
+    let request = v1::ListDeliveriesRequest {
         parent: "orgs/acme/groups/code/webhooks/-".to_owned(),
         status: DeliveryStatus::Dead.into(),
         ..Default::default()
-    });
-    assert_eq!(listed.await?.into_inner().deliveries[0].id, dead.id);
+    };
+    let listed = rig.events().list_deliveries(request).await?.into_inner();
+    assert_eq!(listed.deliveries[0].id, dead.id);
     let request = v1::ReplayDeliveriesRequest {
         delivery_ids: vec![dead.id.clone()],
     };
