@@ -7,6 +7,7 @@
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 
+pub mod access;
 pub mod admission;
 pub mod api;
 pub mod catalogue;

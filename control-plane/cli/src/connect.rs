@@ -12,6 +12,7 @@ use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
 use hookplane_proto::v1::org_service_client::OrgServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
+use hookplane_proto::v1::token_service_client::TokenServiceClient;
 use hookplane_proto::v1::webhook_group_service_client::WebhookGroupServiceClient;
 use hookplane_proto::v1::webhook_service_client::WebhookServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -254,6 +255,7 @@ clients! {
     events: EventServiceClient, "Events, deliveries, refusals, samples.";
     manifests: ManifestServiceClient, "Whole files.";
     config: ConfigServiceClient, "Listeners.";
+    tokens: TokenServiceClient, "Tokens.";
     subscriptions: SubscriptionServiceClient, "Deliveries to be taken.";
 }
 

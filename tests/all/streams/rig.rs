@@ -161,7 +161,7 @@ impl Rig {
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
-            admin_token: TOKEN.to_owned(),
+            admin_token: Some(TOKEN.to_owned()),
             metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();

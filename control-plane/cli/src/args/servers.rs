@@ -25,7 +25,8 @@ pub(crate) struct Serve {
     /// File with the key that seals secrets; made (mode 0600) when there is none and the store is new
     #[arg(long, value_name = "FILE")]
     pub(crate) seal_key: PathBuf,
-    /// File with a token that administers everything; made (random, mode 0600) when there is none
+    /// File with a token that administers everything as long as this server runs; made (random, mode 0600) when there is none. May be left out
+    /// once `token create --org - --role admin` has made a lasting one
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
     /// What callback URLs begin with: where providers reach the listeners
@@ -83,7 +84,8 @@ impl Common {
 }
 
 pub(super) const SERVE_EXAMPLES: &str = "\
-It prints `API on URL` on stderr once the address is bound. It never starts open: without a token that administers there is nobody to let in.
+It prints `API on URL` on stderr once the address is bound. It never starts open: without a token that administers, from
+--bootstrap-token or stored, there is nobody to let in.
 
 Examples:
   hookplane serve --api 127.0.0.1:8081 --store embedded:data --log embedded:data --seal-key data/seal.key --bootstrap-token admin.token
@@ -96,8 +98,9 @@ It keeps nothing on disk. It prints `callbacks on URL` on stderr once the addres
 control plane is away.
 
 Examples:
-  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file admin.token
-  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file admin.token
+  hookplane token create --org - --role listener --pool default --pool edge > listener.token
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file listener.token
 
 SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
 a load balancer hears it late, and answers all that it took. A second one ends at once.";

@@ -63,7 +63,7 @@ fn token(listen: &Listen, top: &Top) -> Result<Token, Failure> {
         // Read again for every connection; now, so that a wrong path is told at once.
         files::token(path)?.ok_or_else(|| {
             Failure::new(format!("{}: there is no token in it", path.display()))
-                .hint("the control plane's --bootstrap-token file holds one")
+                .hint("`hookplane token create --role listener` makes one")
         })?;
         return Ok(Token::File(path.clone()));
     }

@@ -12,6 +12,7 @@ mod replay;
 mod send;
 mod serve;
 mod tail;
+mod token;
 
 use std::future::Future;
 
@@ -67,6 +68,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Replay(replay) => {
             until(shutdown, async {
                 replay::run(&replay, || connect(&top, &replay.client)).await
+            })
+            .await
+        }
+        Command::Token(token) => {
+            until(shutdown, async {
+                token::run(&token, |client| connect(&top, client)).await
             })
             .await
         }

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_control_plane::access::installation_admin_exists;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::server::{self, Parts, Serving};
+use hookplane_control_plane::store::Store;
+use hookplane_rules::{Clock as _, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +27,8 @@ pub(crate) struct ControlPlane {
     pub(crate) log: PathBuf,
     /// The file that holds it, or will.
     pub(crate) seal_key: PathBuf,
-    /// Administers everything.
-    pub(crate) admin_token: String,
+    /// Administers everything. None: a stored token does.
+    pub(crate) admin_token: Option<String>,
     /// What callback URLs begin with.
     pub(crate) public_url: String,
     /// How long its end may take.
@@ -37,10 +40,16 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Opens the stores, and serves.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
+        if self.admin_token.is_none() && !self.store.exists() {
+            return Err(nobody_administers());
+        }
         let clock = Arc::new(SystemClock);
         // Before the store: so a store without its key has lost it.
         let seal = files::seal_key(&self.seal_key, &self.store)?;
         let (store, log) = backends::open(&self.store, &self.log, clock.clone()).await?;
+        if self.admin_token.is_none() {
+            administered(&*store, clock.now()).await?;
+        }
         let parts = Parts {
             store,
             log,
@@ -60,4 +69,18 @@ impl ControlPlane {
         let server = server::run(serving, parts, stop.clone());
         Ok(Running::start("control plane", stop, server))
     }
+}
+
+/// The server never starts without anybody whom it could let in.
+async fn administered(store: &dyn Store, now: Timestamp) -> Result<(), Failure> {
+    match installation_admin_exists(store, now).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(nobody_administers()),
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+fn nobody_administers() -> Failure {
+    Failure::new("no token that administers: nobody could do anything here")
+        .hint("name a file with --bootstrap-token; a token is made in it when there is none")
 }

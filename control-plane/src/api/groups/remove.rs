@@ -3,6 +3,7 @@
 use hookplane_proto::v1;
 
 use super::find;
+use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
 use crate::api::{guard, names, waiting};
@@ -20,10 +21,12 @@ const ATTEMPTS: usize = 5;
 /// Webhooks go first, so that what a crash leaves behind is a group that can be deleted again.
 pub(super) async fn remove(
     context: &Context,
+    caller: &Caller,
     request: v1::DeleteWebhookGroupRequest,
 ) -> Result<(), Problem> {
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
-    let desk = Desk::new(context);
+    caller.check(Target::Org(org))?;
+    let desk = Desk::new(context, caller);
     if !request.discard_pending {
         let (group, _) = find(&desk, org, name).await?;
         let selection = Selection {

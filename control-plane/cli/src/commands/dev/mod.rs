@@ -42,7 +42,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         store: folder.path().to_owned(),
         log: folder.path().to_owned(),
         seal_key: folder.seal_key_file(),
-        admin_token: token.clone(),
+        admin_token: Some(token.clone()),
         public_url: listen_url.clone(),
         grace: SERVER_GRACE,
         ready: tokio::sync::watch::Sender::new(false),
