@@ -27,18 +27,17 @@ pub(super) async fn remove(
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
     caller.check(Target::Org(org))?;
     let desk = Desk::new(context, caller);
-    if !request.discard_pending {
-        let (group, _) = find(&desk, org, name).await?;
-        let selection = Selection {
-            group_uid: group.metadata.map(|m| m.uid),
-            ..Selection::default()
-        };
-        waiting::none(context, &request.name, selection).await?;
-    }
     let mut attempt = 1;
     loop {
-        let (_, revision) = find(&desk, org, name).await?;
+        let (group, revision) = find(&desk, org, name).await?;
         check_etag(&request.name, &request.etag, revision)?;
+        if !request.discard_pending {
+            let selection = Selection {
+                group_uid: group.metadata.map(|m| m.uid),
+                ..Selection::default()
+            };
+            waiting::none(context, &request.name, selection).await?;
+        }
         match attempt_at(&desk, org, name, revision).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
             done => break done?,
