@@ -79,9 +79,10 @@ where
     }
     match event {
         Some(event) => show_deliveries(&api, &group, &event).await,
-        None => output::line(
-            "not kept: no active webhook of the group wants this event, or it is not registered",
-        ),
+        None => output::line(&format!(
+            "not kept: no active webhook of the group wants this event, or it is not registered; `hookplane get refusals {} --not-kept` says why",
+            send.group
+        )),
     }
 }
 
