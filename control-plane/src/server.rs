@@ -7,7 +7,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -31,6 +31,7 @@ use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
+use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
 use crate::metrics::{Metrics, RefusedCalls};
@@ -54,6 +55,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 pub struct Serving {
     /// Bound.
     pub socket: TcpListener,
+    /// None: without TLS. It has to offer `h2`.
+    pub tls: Option<Arc<ServerConfig>>,
     /// True while the configuration is listed and the log is open, until the end begins.
     pub ready: watch::Sender<bool>,
     /// What is still open this long after `shutdown` is cut, the last two seconds of it being for the log to close.
@@ -64,6 +67,7 @@ impl From<TcpListener> for Serving {
     fn from(socket: TcpListener) -> Self {
         Self {
             socket,
+            tls: None,
             ready: watch::Sender::new(false),
             grace: Duration::from_secs(10),
         }
@@ -116,6 +120,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let Serving {
         socket,
+        tls,
         ready,
         grace,
     } = serving.into();
@@ -140,7 +145,7 @@ pub async fn run(
         .layer(door)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(socket),
+            incoming::accept(socket, tls),
             ending.clone().cancelled_owned(),
         );
     let overdue = async {

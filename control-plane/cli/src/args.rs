@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(crate) use servers::{Listen, Serve};
+pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
 /// filtered, to the teams that asked.
@@ -38,6 +38,17 @@ pub(crate) struct Args {
         value_name = "DIR"
     )]
     pub(crate) data_dir: Option<PathBuf>,
+    /// File with the certificates (PEM) that an https:// API's is checked against [default: the public roots]
+    #[arg(
+        long = "tls-ca",
+        id = "top_tls_ca",
+        env = "HOOKPLANE_TLS_CA",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long = "insecure-plaintext", id = "top_insecure_plaintext")]
+    pub(crate) insecure_plaintext: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -55,6 +66,12 @@ pub(crate) struct Client {
     /// Data directory of a `hookplane dev` (or HOOKPLANE_DATA_DIR)
     #[arg(long, value_name = "DIR", help_heading = "Connection")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Certificates that an https:// API's is checked against (or HOOKPLANE_TLS_CA)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long, help_heading = "Connection")]
+    pub(crate) insecure_plaintext: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -446,7 +463,7 @@ Examples:
   hookplane token create --org acme --role editor --expires 90d
   export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
   hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
-  hookplane token create --org - --role listener --pool default > listener.token";
+  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
 
 const TAIL_EXAMPLES: &str = "\
 A line is one delivery: one event for one webhook, printed once, when it is created.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use crate::servers::backends::{LogAt, StoreAt};
+use crate::servers::tls::Files;
 
 /// Below this the parts of a drain have no time of their own.
 const MIN_GRACE_SECONDS: u64 = 5;
@@ -61,6 +62,10 @@ pub(crate) struct Listen {
     /// File with its token, read anew for every connection [default: the token in HOOKPLANE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the certificates (PEM) that an https:// control plane's is checked against, read anew for every connection
+    /// [default: HOOKPLANE_TLS_CA, or the public roots]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Send the token over plain http:// to an address that is not loopback: whoever is on the way can read it
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,
@@ -71,6 +76,15 @@ pub(crate) struct Listen {
 /// What both servers take.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Common {
+    /// Serve TLS with the certificates in this file (PEM, the server's own first). Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Address for /livez, /readyz and /metrics over plain HTTP, without a token; none unless given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<String>,
     /// After SIGTERM or Ctrl-C, seconds until it has ended, whatever clients do; 5 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u64).range(MIN_GRACE_SECONDS..=MAX_GRACE_SECONDS))]
     grace: u64,
@@ -80,6 +94,14 @@ impl Common {
     /// From the first signal to the end.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace)
+    }
+
+    /// The certificate's files, if it serves TLS.
+    pub(crate) fn tls(&self) -> Option<Files> {
+        Some(Files {
+            cert: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+        })
     }
 }
 
@@ -98,7 +120,7 @@ It keeps nothing on disk. It prints `callbacks on URL` on stderr once the addres
 control plane is away.
 
 Examples:
-  hookplane token create --org - --role listener --pool default --pool edge > listener.token
+  (umask 077; hookplane token create --org - --role listener --pool default --pool edge > listener.token)
   hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
   hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file listener.token
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use hookplane_control_plane::access::installation_admin_exists;
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
 use hookplane_control_plane::store::Store;
 use hookplane_rules::{Clock as _, Timestamp};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,8 @@ use crate::failure::Failure;
 pub(crate) struct ControlPlane {
     /// For the API, bound.
     pub(crate) socket: TcpListener,
+    /// None: without TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// The embedded store's directory.
     pub(crate) store: PathBuf,
     /// The embedded log's directory.
@@ -33,6 +37,8 @@ pub(crate) struct ControlPlane {
     pub(crate) public_url: String,
     /// How long its end may take.
     pub(crate) grace: Duration,
+    /// What it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -58,10 +64,11 @@ impl ControlPlane {
             catalogue: Catalogue::built_in().map_err(Failure::new)?,
             public_url: self.public_url,
             admin_token: self.admin_token,
-            metrics: Arc::default(),
+            metrics: self.metrics,
         };
         let serving = Serving {
             socket: self.socket,
+            tls: self.tls,
             ready: self.ready,
             grace: self.grace,
         };
