@@ -7,6 +7,7 @@
 
 mod api;
 mod attacks;
+mod clients;
 mod connectors;
 mod etcd;
 mod fake_control_plane;
@@ -31,3 +32,4 @@ mod streams;
 mod tls;
 mod vectors;
 mod vectors_live;
+mod why;

@@ -9,11 +9,12 @@ use super::desk::{
 };
 use super::page::page;
 use super::status::Problem;
-use super::{groups, guard, names};
+use super::{groups, guard, names, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
 use crate::tidy;
 
@@ -297,6 +298,13 @@ impl WebhookApi {
             return Err(Problem::Refused(
                 "the template goes with its group: delete the group instead".to_owned(),
             ));
+        }
+        if !request.discard_pending {
+            let selection = Selection {
+                webhook_uid: Some(metadata.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(&self.context, &request.name, selection).await?;
         }
         let (group, _) = groups::find(&desk, &metadata.org, &metadata.group).await?;
         let of = group.metadata.unwrap_or_default().uid;

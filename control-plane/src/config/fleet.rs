@@ -15,6 +15,7 @@ pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
     refusals: Refusals,
+    not_kept: Refusals,
     counts: Counts,
 }
 
@@ -57,6 +58,7 @@ impl Fleet {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
             refusals: Refusals::new(),
+            not_kept: Refusals::not_kept(),
             counts: Counts::default(),
         }
     }
@@ -158,6 +160,11 @@ impl Fleet {
     /// What listeners turned away lately.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// Examples of what was genuine and not kept lately.
+    pub fn not_kept(&self) -> &Refusals {
+        &self.not_kept
     }
 
     /// What listeners counted.

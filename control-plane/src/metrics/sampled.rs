@@ -112,7 +112,7 @@ impl Sampled {
     }
 
     fn outcome(&self, name: &'static str) -> Counter {
-        self.outcomes.get_or_create(&[("outcome", name)]).clone()
+        self.outcomes.get_or_create_owned(&[("outcome", name)])
     }
 
     pub(super) fn take(&self, log: &dyn DeliveryLog, fleet: &Fleet, view: &View) {

@@ -6,10 +6,11 @@ use super::find;
 use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
-use crate::api::{guard, names};
+use crate::api::{guard, names, waiting};
 use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{MAX_WRITES, StoreError, Transaction, Write};
 use crate::tidy;
 
@@ -32,6 +33,13 @@ pub(super) async fn remove(
     loop {
         let (group, revision) = find(&desk, org, name).await?;
         check_etag(&request.name, &request.etag, revision)?;
+        if !request.discard_pending {
+            let selection = Selection {
+                group_uid: group.metadata.as_ref().map(|m| m.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(context, &request.name, selection).await?;
+        }
         match attempt_at(&desk, &group, revision).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
             done => break done?,
