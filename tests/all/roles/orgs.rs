@@ -167,6 +167,35 @@ async fn two_orgs_see_nothing_of_one_another() -> Result<(), Failure> {
     Ok(())
 }
 
+// Promise 8: a listener of one org gets that org's groups and secrets, in a pool that it shares with another.
+#[tokio::test]
+async fn a_listener_of_one_org_is_sent_nothing_of_another() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let (token, _) = rig.token("acme", listener(), 0).await?;
+    let hello = v1::stream_config_request::Kind::Hello(v1::ConfigHello {
+        pool: POOL.to_owned(),
+        ..Default::default()
+    });
+    let hello = v1::StreamConfigRequest { kind: Some(hello) }.encode_to_vec();
+    let path = "/hookplane.v1.ConfigService/StreamConfig";
+    let mut call = rig.call(Some(&token), path, hello, true).await?;
+    let mut text = String::new();
+    loop {
+        let said = call.next().await?.ok_or("the stream ended")?;
+        let said = v1::StreamConfigResponse::decode(said)?;
+        text.push_str(&format!("{said:?}"));
+        match said.kind {
+            Some(v1::stream_config_response::Kind::ListChunk(chunk)) if chunk.end.is_some() => {
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert!(text.contains("s3cret-of-acme"), "{text}");
+    assert!(!text.contains("s3cret-of-other") && !text.contains("\"other\""));
+    Ok(())
+}
+
 // Promise 8: a name used again is another org, also to who has that name now.
 #[tokio::test]
 async fn an_org_does_not_see_what_one_of_its_name_left() -> Result<(), Failure> {
