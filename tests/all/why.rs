@@ -175,6 +175,17 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap()
 }
 
+/// Group, URL, headers, body; status, clause, reason.
+type Row<'a> = (
+    &'a str,
+    &'a str,
+    signers::Headers,
+    &'a [u8],
+    u16,
+    &'a str,
+    &'a str,
+);
+
 #[test]
 fn what_is_turned_away_says_by_which_clause() {
     let rig = Rig::start();
@@ -196,9 +207,8 @@ fn what_is_turned_away_says_by_which_clause() {
     let shop = |domain: &str| signers::shopify("one-s3cret", "orders/paid", "a", domain, BODY);
     let erp = vec![("Content-Type".to_owned(), "application/json".to_owned())];
 
-    // Group, URL, headers, body, status, clause, reason.
     #[rustfmt::skip]
-    let table: Vec<(&str, &str, signers::Headers, &[u8], u16, &str, &str)> = vec![
+    let table: Vec<Row<'_>> = vec![
         ("", &unknown, signed("a", BODY), BODY, 404, "unknown-url", "unknown callback URL"),
         ("paused", url("paused"), signed("a", BODY), BODY, 404, "disabled", "the group is disabled"),
         ("code", url("code"), unsigned, BODY, 401, "signature", "header x-hub-signature-256 is missing"),
