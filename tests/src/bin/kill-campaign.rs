@@ -1,5 +1,5 @@
-//! Kills `hookplane dev`, or with `--apart` a `hookplane serve` and its two `hookplane listen` in turn, with SIGKILL at random moments under load, again and again, and then compares: every callback whose poster saw 2xx
-//! must be there, and none twice.
+//! Kills `hookplane dev`, or with `--apart` a `hookplane serve` and its two `hookplane listen` in turn, with SIGKILL at random moments under
+//! load, again and again, and then compares: every callback whose poster saw 2xx must be there, and none twice.
 //!
 //! `kill-campaign [--rounds 50] [--seed 1] [--posters 8] [--apart]`. The same seed gives the same moments and bodies.
 
