@@ -21,6 +21,7 @@ mod log_faults;
 mod manifests;
 mod properties;
 mod providers;
+mod proxy;
 mod roles;
 mod secrets;
 mod servers;

@@ -61,19 +61,20 @@ pub struct Outcome {
 }
 
 /// What is killed.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Product {
-    Together(Box<Dev>),
-    Apart(Box<Serve>, [Listen; 2]),
+    Together(Dev),
+    Apart(Serve, [Listen; 2]),
 }
 
 impl Product {
     fn start(folder: &Path, apart: bool) -> Self {
         if !apart {
-            return Self::Together(Box::new(Dev::start(&folder.join("data"))));
+            return Self::Together(Dev::start(&folder.join("data")));
         }
         let serve = Serve::start(folder, &[]);
         let listeners = ["one", "two"].map(|name| Listen::start(&serve, name, &[]));
-        Self::Apart(Box::new(serve), listeners)
+        Self::Apart(serve, listeners)
     }
 
     fn cli(&self) -> &Cli {

@@ -419,7 +419,7 @@ Examples:
   hookplane token create --org acme --role editor --expires 90d
   export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
   hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
-  hookplane token create --org - --role listener --pool default > listener.token";
+  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
 
 const TAIL_EXAMPLES: &str = "\
 A line is one delivery: one event for one webhook, printed once, when it is created.

@@ -51,10 +51,6 @@ impl Held {
 
 #[async_trait::async_trait]
 impl Store for Held {
-    async fn epoch(&self) -> Result<String, StoreError> {
-        self.inner.epoch().await
-    }
-
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         self.inner.get(key).await
     }

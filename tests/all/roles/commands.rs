@@ -1,6 +1,12 @@
 //! The commands, as people type them.
 
-use hookplane_tests::product::Dev;
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use hookplane_tests::http::post;
+use hookplane_tests::product::{Cli, Dev, Process, Serve, free_port};
+use hookplane_tests::signers;
 
 const SHOP: &str = r#"
 apiVersion: hookplane.dev/v1
@@ -127,4 +133,92 @@ fn a_token_is_made_used_listed_and_revoked() {
         dev.refused(wrong, 2);
     }
     assert!(!dev.printed().contains(token), "it is in no log");
+}
+
+#[test]
+fn a_server_with_a_stored_admin_needs_no_bootstrap_token_and_a_listener_no_more_than_its_pool() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = Serve::start(folder.path(), &[]);
+    let old = std::fs::read_to_string(folder.path().join("admin.token")).unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let embedded = format!("embedded:{}", at("control-plane"));
+    let address = format!("127.0.0.1:{}", free_port());
+    let alone = [
+        "serve", "--api", &address, "--store", &embedded, "--log", &embedded,
+    ];
+    let alone = alone.map(OsString::from).into_iter();
+    let alone: Vec<OsString> = alone
+        .chain(["--seal-key".into(), at("seal.key").into()])
+        .collect();
+    let end = |serve: &mut Serve| {
+        serve.process().signal("TERM");
+        assert_eq!(serve.process().wait(), Some(0));
+    };
+    end(&mut serve);
+    let refused = Process::start(alone.clone(), &[], &folder.path().join("refused")).wait();
+    assert_eq!(refused, Some(1), "nobody could be let in");
+
+    serve.process().restart();
+    serve.wait_until_ready();
+    let admin = serve.ok(&["token", "create", "--org", "-", "--role", "admin"]);
+    let listener = serve.ok(&[
+        "token", "create", "--org", "-", "--role", "listener", "--pool", "default",
+    ]);
+    end(&mut serve);
+
+    let mut process = Process::start(alone, &[], &folder.path().join("alone"));
+    let api = format!("http://{address}");
+    let with = |token: &str| {
+        let environment = [
+            ("HOOKPLANE_API", api.as_str()),
+            ("HOOKPLANE_TOKEN", token.trim()),
+        ];
+        Cli::new(&folder.path().join("cli"), &environment)
+    };
+    let cli = with(&admin);
+    process.until("lets its admin in", || {
+        cli.run(&["get", "orgs"]).status.success()
+    });
+    assert!(
+        with(&old)
+            .refused(&["get", "orgs"], 1)
+            .contains("not valid")
+    );
+
+    let token_file = at("listener.token");
+    std::fs::write(&token_file, &listener).unwrap();
+    std::fs::set_permissions(&token_file, Permissions::from_mode(0o600)).unwrap();
+    let callbacks = format!("127.0.0.1:{}", free_port());
+    let listen = [
+        "listen",
+        "--control-plane",
+        &api,
+        "--listen",
+        &callbacks,
+        "--name",
+        "one",
+        "--token-file",
+        &token_file,
+    ];
+    let listen = listen.map(OsString::from).to_vec();
+    let mut listen = Process::start(listen, &[], &folder.path().join("listen"));
+    listen.until("is ready", || {
+        let listeners = cli.items(&["listeners"]);
+        listeners
+            .iter()
+            .any(|listener| listener["status"]["ready"] == true)
+    });
+    cli.apply(SHOP);
+    let url = cli.callback_url("acme/code");
+    let (_, path) = url.split_once("://").unwrap().1.split_once('/').unwrap();
+    let url = format!("http://{callbacks}/{path}");
+    let answer = post(
+        &url,
+        &signers::github("s3cret", "push", "d-1", b"{}"),
+        b"{}",
+    );
+    assert_eq!(answer.unwrap().status, 200);
+    // And that is all it may.
+    let why = with(&listener).refused(&["get", "groups"], 1);
+    assert!(why.contains("listener"), "{why}");
 }

@@ -196,6 +196,9 @@ struct Change {
 impl Change {
     fn remove(&mut self, uid: &str) {
         let Some(offered) = self.plan.offered.remove(uid) else {
+            if self.plan.groups.contains_key(uid) {
+                self.group_gone(&Arc::from(uid));
+            }
             return;
         };
         let share = digest_of(uid, offered.revision);
@@ -203,9 +206,19 @@ impl Change {
         match offered.kind {
             // Groups that pin it hold it themselves.
             Kind::Connector => drop(self.plan.connectors.remove(uid)),
-            Kind::Group => self.edit(&Arc::from(uid), Entry::forget_group),
+            Kind::Group => self.group_gone(&Arc::from(uid)),
             Kind::Webhook(group) => self.edit(&group, |entry| entry.forget_webhook(uid)),
             Kind::Unknown => {}
+        }
+    }
+
+    /// Its webhooks go with it, named or not: they are nothing without it.
+    fn group_gone(&mut self, group: &Arc<str>) {
+        let entry = self.plan.groups.get(group);
+        let webhooks: Vec<Arc<str>> = entry.map(|e| e.webhooks().collect()).unwrap_or_default();
+        self.edit(group, Entry::forget_group);
+        for uid in webhooks {
+            self.remove(&uid);
         }
     }
 

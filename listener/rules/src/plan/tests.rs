@@ -484,12 +484,17 @@ proptest! {
                         upserts.insert(uid, resource);
                     }
                     None => {
-                        stored.remove(&uid);
-                        upserts.remove(&uid);
-                        removes.insert(uid);
+                        // What is in a group goes with it.
+                        let gone = |r: &ConfigResource| r.uid == uid || r.group_uid == uid;
+                        removes.extend(stored.values().filter(|r| gone(r)).map(|r| r.uid.clone()));
+                        stored.retain(|_, r| !gone(r));
+                        upserts.retain(|_, r| !gone(r));
                     }
                 }
             }
+            // Whoever takes a group away need not name its webhooks.
+            let groups = removes.clone();
+            removes.retain(|uid| uid.starts_with('g') || !groups.contains(&uid.replace('w', "g")[..2]));
             let removes: Vec<String> = removes.into_iter().collect();
             plan = plan.change(&removes, upserts.into_values().collect(), revision).plan;
         }
