@@ -1,14 +1,18 @@
 //! SIGKILL under load. Posters send signed callbacks with delivery ids of their own, send again what was not answered (as providers do),
 //! and note what was answered 2xx; at the end the tail is compared with their notes.
+//!
+//! Together, `dev` is killed. Apart, a control plane and its two listeners are killed in turn, and what one listener doesn't answer is sent to
+//! the other, as behind a load balancer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::Connection;
-use crate::product::Dev;
+use crate::product::{Cli, Dev, Listen, Serve, eventually};
 use crate::signers;
 
 const SECRET: &str = "campaign";
@@ -37,6 +41,8 @@ pub struct Campaign {
     pub seed: u64,
     /// Connections that post at the same time.
     pub posters: u64,
+    /// The two servers as processes of their own.
+    pub apart: bool,
 }
 
 /// What came of it.
@@ -54,12 +60,67 @@ pub struct Outcome {
     pub twice: Vec<String>,
 }
 
+/// What is killed.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+enum Product {
+    Together(Dev),
+    Apart(Serve, [Listen; 2]),
+}
+
+impl Product {
+    fn start(folder: &Path, apart: bool) -> Self {
+        if !apart {
+            return Self::Together(Dev::start(&folder.join("data")));
+        }
+        let serve = Serve::start(folder, &[]);
+        let listeners = ["one", "two"].map(|name| Listen::start(&serve, name, &[]));
+        Self::Apart(serve, listeners)
+    }
+
+    fn cli(&self) -> &Cli {
+        match self {
+            Self::Together(dev) => dev,
+            Self::Apart(serve, _) => serve,
+        }
+    }
+
+    /// Where callbacks may be sent.
+    fn urls(&self) -> Vec<String> {
+        let url = self.cli().callback_url("acme/load");
+        match self {
+            Self::Together(_) => vec![url],
+            Self::Apart(_, listeners) => listeners.iter().map(|one| one.url(&url)).collect(),
+        }
+    }
+
+    /// SIGKILL for the next in turn, which is ready again when this returns.
+    fn kill(&mut self, round: u64) {
+        match self {
+            Self::Together(dev) => dev.restart(),
+            Self::Apart(serve, [one, two]) => match round % 4 {
+                0 => {
+                    one.restart();
+                    one.wait_until_ready();
+                }
+                2 => {
+                    two.restart();
+                    two.wait_until_ready();
+                }
+                _ => {
+                    serve.process().restart();
+                    serve.wait_until_ready();
+                }
+            },
+        }
+    }
+}
+
 impl Campaign {
     /// Runs it, with the data in `folder`.
     pub fn run(&self, folder: &Path) -> Outcome {
-        let mut dev = Dev::start(&folder.join("data"));
-        dev.apply(MANIFEST);
-        let url = dev.callback_url("acme/load");
+        let mut product = Product::start(folder, self.apart);
+        product.cli().apply(MANIFEST);
+        let urls = product.urls();
         let acknowledged = Mutex::new(BTreeSet::new());
         let resent = AtomicU64::new(0);
         let over = AtomicBool::new(false);
@@ -67,26 +128,26 @@ impl Campaign {
         std::thread::scope(|scope| {
             for poster in 0..self.posters {
                 let random = Random(self.seed.wrapping_mul(1000).wrapping_add(poster + 1));
-                let (url, acknowledged, resent, over) = (&url, &acknowledged, &resent, &over);
-                scope.spawn(move || post_until(over, url, poster, random, acknowledged, resent));
+                let (urls, acknowledged, resent, over) = (&urls, &acknowledged, &resent, &over);
+                scope.spawn(move || post_until(over, urls, poster, random, acknowledged, resent));
             }
-            for _ in 0..self.rounds {
+            for round in 0..self.rounds {
                 // From the first callbacks after a start to well into steady load.
                 let alive = Duration::from_millis(20 + random.below(280));
                 let before = acknowledged.lock().expect("no poster panics").len();
                 let start = Instant::now();
                 // At least one new answer a round, or the round shows nothing.
-                crate::product::eventually("the load goes on", || {
+                eventually("the load goes on", || {
                     (start.elapsed() >= alive
                         && acknowledged.lock().expect("no poster panics").len() > before)
                         .then_some(())
                 });
-                dev.restart();
+                product.kill(round);
             }
             over.store(true, Ordering::SeqCst);
         });
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
-        for line in dev.tail("acme/load/all", &[]) {
+        for line in product.cli().tail("acme/load/all", &[]) {
             let id = line["event"]["deliveryId"]
                 .as_str()
                 .expect("each has a delivery id");
@@ -114,13 +175,14 @@ impl Campaign {
 /// Posts one callback after the other, each until it is answered 2xx.
 fn post_until(
     over: &AtomicBool,
-    url: &str,
+    urls: &[String],
     poster: u64,
     mut random: Random,
     acknowledged: &Mutex<BTreeSet<String>>,
     resent: &AtomicU64,
 ) {
     let mut connection = None;
+    let mut target = usize::try_from(poster).expect("few");
     for number in 0.. {
         let id = format!("{poster}-{number}");
         let padding = "x".repeat(usize::try_from(random.below(8000)).expect("small"));
@@ -131,6 +193,7 @@ fn post_until(
             if over.load(Ordering::SeqCst) {
                 return;
             }
+            let url = &urls[target % urls.len()];
             let answer = connection
                 .take()
                 .map_or_else(|| Connection::open(url), Ok)
@@ -141,11 +204,17 @@ fn post_until(
                 });
             match answer {
                 Ok(answer) if (200..300).contains(&answer.status) => break,
-                // 503 while it starts, or no answer at all: what a provider sends again.
+                // 503 while it starts, or no answer at all: what a provider sends again. Never 404, and never silence.
                 Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
-                Err(_) => crate::product::pause(),
+                Err(error) => {
+                    let late = [ErrorKind::TimedOut, ErrorKind::WouldBlock];
+                    assert!(!late.contains(&error.kind()), "no answer in time: {error}");
+                    crate::product::pause();
+                }
             }
             tries += 1;
+            target += 1;
+            connection = None;
         }
         resent.fetch_add(u64::from(tries > 0), Ordering::Relaxed);
         acknowledged.lock().expect("no poster panics").insert(id);

@@ -1,7 +1,7 @@
-//! Kills `hookplane dev` with SIGKILL at random moments under load, again and again, and then compares: every callback whose poster saw 2xx
-//! must be there, and none twice.
+//! Kills `hookplane dev`, or with `--apart` a `hookplane serve` and its two `hookplane listen` in turn, with SIGKILL at random moments under
+//! load, again and again, and then compares: every callback whose poster saw 2xx must be there, and none twice.
 //!
-//! `kill-campaign [--rounds 50] [--seed 1] [--posters 8]`. The same seed gives the same moments and bodies.
+//! `kill-campaign [--rounds 50] [--seed 1] [--posters 8] [--apart]`. The same seed gives the same moments and bodies.
 
 use hookplane_tests::campaign::{Campaign, Outcome};
 
@@ -10,9 +10,14 @@ fn main() {
         rounds: 50,
         seed: 1,
         posters: 8,
+        apart: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if name == "--apart" {
+            campaign.apart = true;
+            continue;
+        }
         let value: u64 = arguments
             .next()
             .and_then(|value| value.parse().ok())
@@ -21,7 +26,7 @@ fn main() {
             "--rounds" => campaign.rounds = value,
             "--seed" => campaign.seed = value,
             "--posters" => campaign.posters = value,
-            _ => panic!("unknown {name}; there are --rounds, --seed and --posters"),
+            _ => panic!("unknown {name}; there are --rounds, --seed, --posters and --apart"),
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

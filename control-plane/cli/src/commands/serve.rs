@@ -30,7 +30,7 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
     let _status = status::start(&serve.common, &ready, move || counted.render()).await?;
     let admin_token = admin_token(&serve)?;
     let grace = serve.common.grace();
-    let server = ControlPlane {
+    let starting = ControlPlane {
         socket,
         tls: identity.config(),
         store: serve.store.0,
@@ -42,8 +42,12 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
         metrics,
         ready,
     }
-    .start()
-    .await?;
+    .start();
+    let server = tokio::select! {
+        started = starting => started?,
+        // Opening a large log takes a while, and nothing has been taken yet.
+        () = shutdown.cancelled() => return Ok(()),
+    };
     note(&format!("API on {}", url(identity.scheme(), address)));
     until(&shutdown, grace, server).await
 }

@@ -73,7 +73,8 @@ pub(crate) struct Token {
 
 /// The token in this file, made when there is none.
 pub(crate) fn token_made_once(path: &Path) -> Result<Token, Failure> {
-    if let Some(text) = token(path)? {
+    refuse_open(path, 0o077)?;
+    if let Some(text) = read_token(path)? {
         return Ok(Token { text, made: false });
     }
     let text = random_hex(TOKEN_BYTES)?;
@@ -81,9 +82,15 @@ pub(crate) fn token_made_once(path: &Path) -> Result<Token, Failure> {
     Ok(Token { text, made: true })
 }
 
-/// The token in this file. None when there is no file, or nothing in it.
-pub(crate) fn token(path: &Path) -> Result<Option<String>, Failure> {
-    refuse_readable_by_others(path)?;
+/// A token that somebody else keeps in this file. Its group may read it: that is how orchestrators hand out secrets.
+pub(crate) fn given_token(path: &Path) -> Result<String, Failure> {
+    refuse_open(path, 0o037)?;
+    let none = || Failure::new(format!("there is no token in {}", path.display()));
+    read_token(path)?.ok_or_else(none)
+}
+
+/// None when there is no file, or nothing in it.
+fn read_token(path: &Path) -> Result<Option<String>, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) if is_token(text.trim()) => Ok(Some(text.trim().to_owned())),
         Ok(text) if !text.trim().is_empty() => Err(Failure::new(format!(
@@ -138,16 +145,16 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(|error| Failure::new(format!("write {}: {error}", path.display())))
 }
 
-/// Whoever could read the token may have it already, so the mode isn't mended in silence.
+/// Whoever could read the token may have it already, so the mode isn't mended in silence. `others` are the bits that nobody may have.
 #[cfg(unix)]
-fn refuse_readable_by_others(path: &Path) -> Result<(), Failure> {
+fn refuse_open(path: &Path, others: u32) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = match std::fs::metadata(path) {
         Ok(metadata) => metadata.permissions().mode() & 0o777,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Failure::new(format!("read {}: {error}", path.display()))),
     };
-    if mode & 0o077 == 0 {
+    if mode & others == 0 {
         return Ok(());
     }
     let path = path.display();
@@ -159,7 +166,7 @@ fn refuse_readable_by_others(path: &Path) -> Result<(), Failure> {
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_path: &Path) -> Result<(), Failure> {
+fn refuse_open(_path: &Path, _others: u32) -> Result<(), Failure> {
     Ok(())
 }
 
@@ -233,6 +240,13 @@ mod tests {
                 panic!("a token with mode {mode:o} is taken");
             };
             assert!(message.contains("read by others"), "{message}");
+        }
+        let file = folder.token_file();
+        #[cfg(unix)]
+        for (mode, taken) in [(0o400, true), (0o440, true), (0o644, false), (0o660, false)] {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
+            assert_eq!(given_token(&file).is_ok(), taken, "{mode:o}");
         }
         std::fs::remove_dir_all(&path)?;
         Ok(())
