@@ -58,6 +58,11 @@ impl Peer {
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
     }
 
+    /// How many replicas are known: at least one.
+    pub(crate) fn replicas(&self) -> usize {
+        self.endpoints.len()
+    }
+
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request

@@ -171,8 +171,8 @@ async fn process(
     }
     if let Outcome::NotKept { clause, .. } = matched.outcome() {
         let unregistered = clause == "not-registered";
-        // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
-        if unregistered || !state.link.is_down() {
+        // We may not know of a webhook that wants it: the control plane does (risk 45).
+        if unregistered || state.is_current(plan_revision) {
             let count = if unregistered {
                 Count::NotRegistered
             } else {
@@ -199,7 +199,15 @@ async fn process(
     })?;
     let mut report = matched.into_report(request_id, plan_revision, received);
     report.test_mark = test_mark;
-    answer(&group, state.reporter.report(report, deadline, share).await)
+    let answered = state.reporter.report(report, deadline, share).await;
+    match &answered {
+        Ok(Answer::NotKept) => state.refusals.count(group.uid(), Count::NotMatched),
+        Ok(Answer::Kept { receipt, .. }) if *receipt == Receipt::Duplicate => {
+            state.refusals.count(group.uid(), Count::Duplicate);
+        }
+        _ => {}
+    }
+    answer(&group, answered)
 }
 
 /// What the control plane said, as an answer to the provider.

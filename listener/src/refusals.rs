@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use hookplane_proto::ready_report::Kind;
 use hookplane_proto::v1;
 use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};
@@ -54,6 +55,8 @@ pub(crate) enum Count {
     Refused,
     NotRegistered,
     NotMatched,
+    /// A repeat of what was kept before.
+    Duplicate,
 }
 
 impl Refusals {
@@ -110,6 +113,7 @@ impl Refusals {
             Count::Refused => counters.refused += 1,
             Count::NotRegistered => counters.not_registered += 1,
             Count::NotMatched => counters.not_matched += 1,
+            Count::Duplicate => counters.duplicates += 1,
         }
     }
 
@@ -130,18 +134,20 @@ impl Refusals {
         self.many.notified().await;
     }
 
-    /// What to send. What a lost stream takes with it is not sent again: these are hints, not records.
-    pub(crate) fn take(&self) -> Vec<v1::report_request::Kind> {
+    /// What to send.
+    pub(crate) fn take(&self) -> Vec<Kind> {
         let inner = std::mem::take(&mut *self.lock());
         let mut messages = Vec::new();
         if !inner.waiting.is_empty() {
-            messages.push(v1::report_request::Kind::Refusals(v1::ReportRefusals {
+            messages.push(Kind::Refusals(v1::ReportRefusals {
                 refusals: inner.waiting,
+                sequence: 0,
             }));
         }
         if !inner.counters.is_empty() {
-            messages.push(v1::report_request::Kind::Counters(v1::ReportCounters {
+            messages.push(Kind::Counters(v1::ReportCounters {
                 groups: inner.counters.into_values().collect(),
+                sequence: 0,
             }));
         }
         messages
@@ -184,7 +190,6 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use v1::report_request::Kind;
 
     fn turned<'a>(names: &'a [HeaderName], method: &'a Method) -> Turned<'a> {
         Turned {

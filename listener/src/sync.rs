@@ -149,6 +149,7 @@ impl Client {
                             None => Err(Status::unavailable("the control plane ended the stream")),
                         };
                     };
+                    self.state.link.heard();
                     match push.kind {
                         Some(Said::Welcome(welcome)) => epoch = self.welcome(welcome, told_lost)?,
                         Some(Said::ListChunk(chunk)) => {

@@ -93,9 +93,15 @@ impl ConfigStream {
 
 impl ReportStream {
     pub async fn welcome(&self) -> Result<(), Failure> {
+        self.welcome_of("").await
+    }
+
+    /// By a replica that names itself.
+    pub async fn welcome_of(&self, replica: &str) -> Result<(), Failure> {
         self.push(v1::report_response::Kind::Welcome(v1::ReportWelcome {
             credit_callbacks: 1024,
             credit_bytes: 64 * 1024 * 1024,
+            replica: bytes::Bytes::copy_from_slice(replica.as_bytes()),
         }))
         .await
     }

@@ -35,6 +35,8 @@ pub(crate) struct Pool {
     history: VecDeque<(u64, String)>,
     /// Everything that changed after it is in the history.
     horizon: u64,
+    /// The newest revision of what is or was here.
+    changed: u64,
 }
 
 impl Pool {
@@ -46,12 +48,19 @@ impl Pool {
             uses: HashMap::new(),
             history: VecDeque::new(),
             horizon,
+            changed: 0,
         }
+    }
+
+    /// The revision of its last change. Unlike the history it doesn't count a restart of this process as one.
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.changed
     }
 
     /// Offers a resource, or a newer version of it.
     pub(crate) fn put(&mut self, resource: Arc<v1::ConfigResource>, at: u64) {
         let uid = resource.uid.clone();
+        self.changed = self.changed.max(resource.revision);
         let share = digest_of(&uid, resource.revision);
         if let Some(old) = self.members.insert(uid.clone(), resource) {
             self.digest = self.digest.wrapping_sub(digest_of(&uid, old.revision));
@@ -64,6 +73,7 @@ impl Pool {
     pub(crate) fn remove(&mut self, uid: &str, at: u64) {
         if let Some(old) = self.members.remove(uid) {
             self.digest = self.digest.wrapping_sub(digest_of(uid, old.revision));
+            self.changed = self.changed.max(at);
             self.note(uid.to_owned(), at);
         }
     }

@@ -139,6 +139,11 @@ impl View {
         })
     }
 
+    /// The revision of a pool's last change.
+    pub(crate) fn changed_at(&self, pool: &str) -> u64 {
+        self.read(|state| state.pools.get(pool).map_or(0, Pool::changed_at))
+    }
+
     pub(crate) fn snapshot(&self, pool: &str) -> Snapshot {
         self.read(|state| match state.pools.get(pool) {
             Some(pool) => pool.snapshot(state.revision),
