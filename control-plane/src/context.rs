@@ -1,6 +1,8 @@
 //! What every service of the control plane is given: the seams, and the few things that come from outside.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookplane_rules::Clock;
 
@@ -31,4 +33,6 @@ pub struct Context {
     pub fleet: Arc<Fleet>,
     /// What callback URLs begin with, without a slash at the end: `https://hooks.example.com`.
     pub public_url: Arc<str>,
+    /// When a listener's stream is told to move: at a random age within it.
+    pub stream_age: Range<Duration>,
 }

@@ -1,5 +1,6 @@
 //! The server: every service on one port, behind one check of the caller, under one shutdown.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// What is still open this long after `shutdown` is cut.
 const GRACE: Duration = Duration::from_secs(8);
+/// Long enough to cost nothing, short enough that a fleet spreads over a new replica within the hour.
+pub const STREAM_AGE: Range<Duration> = Duration::from_secs(20 * 60)..Duration::from_secs(40 * 60);
 
 /// What the outermost place chose.
 pub struct Parts {
@@ -63,6 +66,8 @@ pub struct Parts {
     pub public_url: String,
     /// The bearer token that administers everything.
     pub admin_token: String,
+    /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
+    pub stream_age: Range<Duration>,
 }
 
 /// Why the server ended early.
@@ -158,6 +163,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         view,
         fleet: Arc::new(Fleet::new()),
         public_url,
+        stream_age: parts.stream_age,
     })
 }
 

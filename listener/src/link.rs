@@ -74,7 +74,10 @@ impl Link {
         let heard = self.start + Duration::from_millis(self.heard.load(Relaxed));
         !self.is_down()
             && now.saturating_duration_since(heard) <= SILENT_AFTER
-            && self.changed.iter().all(|changed| changed.load(Relaxed) <= revision)
+            && self
+                .changed
+                .iter()
+                .all(|changed| changed.load(Relaxed) <= revision)
     }
 
     pub(crate) fn up(&self) {
@@ -150,7 +153,10 @@ mod tests {
         assert!(link.is_current(5, now));
         assert!(!link.is_current(5, now + Duration::from_secs(7)), "silent");
         link.report_plan(1, 6);
-        assert!(!link.is_current(5, now), "a report stream knows of a newer one");
+        assert!(
+            !link.is_current(5, now),
+            "a report stream knows of a newer one"
+        );
         assert!(link.is_current(6, now));
         link.report_plan(1, 4);
         assert!(link.is_current(5, now), "its newest word counts");

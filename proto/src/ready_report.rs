@@ -124,7 +124,8 @@ pub async fn report(
         "hookplane.v1.ReportService",
         "Report",
     ));
-    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/hookplane.v1.ReportService/Report");
+    let path =
+        tonic::codegen::http::uri::PathAndQuery::from_static("/hookplane.v1.ReportService/Report");
     let codec = tonic_prost::ProstCodec::<ReportRequest, v1::ReportResponse>::default();
     client.streaming(requests, path, codec).await
 }

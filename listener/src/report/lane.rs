@@ -21,7 +21,7 @@ use tonic::{Status, Streaming};
 use v1::report_response::Kind as Said;
 
 use super::outbox::StreamId;
-use crate::backoff::Backoff;
+use crate::backoff::{self, Backoff};
 use crate::connect::Peer;
 
 /// For the connection and the control plane's first word on it.
@@ -30,7 +30,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// one.
 const GOOD_AFTER: Duration = Duration::from_secs(6);
 /// Between looks for another replica: this, doubled with each look up to [`SEARCH_MAX`], and as much again at random.
-const SEARCH: Duration = Duration::from_secs(10);
+const SEARCH: Duration = Duration::from_secs(1);
 const SEARCH_MAX: Duration = Duration::from_secs(600);
 /// Streams that end. A control plane that drains faster than it answers loses the oldest.
 const MAX_RETIRING: usize = 4;
@@ -158,7 +158,12 @@ impl Lane {
         let Some(live) = self.live.take_if(|live| live.id == id) else {
             return false;
         };
-        self.again_after(live.since);
+        // No failure, so no back-off; but one that drains all the time is not asked all the time.
+        let wait = match live.since.elapsed() >= GOOD_AFTER {
+            true => Duration::ZERO,
+            false => backoff::wait_after(0),
+        };
+        self.due = Some(Box::pin(sleep(wait)));
         self.retiring.push(live);
         true
     }
@@ -197,7 +202,9 @@ impl Lane {
 
     /// It leads to where the other one leads: looks for another replica after a while, longer each time.
     pub(super) fn search_later(&mut self) {
-        let wait = SEARCH.saturating_mul(1 << self.searches.min(6)).min(SEARCH_MAX);
+        let wait = SEARCH
+            .saturating_mul(1 << self.searches.min(10))
+            .min(SEARCH_MAX);
         self.searches = self.searches.saturating_add(1);
         let share = getrandom::u32().unwrap_or(u32::MAX);
         let wait = wait.mul_f64(1.0 + f64::from(share) / f64::from(u32::MAX));

@@ -15,8 +15,8 @@ mod carrier;
 
 use std::collections::{HashMap, VecDeque};
 
-use hookplane_proto::v1;
 use hookplane_proto::ready_report as ready;
+use hookplane_proto::v1;
 use tokio::time::Instant;
 
 use super::Answer;

@@ -155,6 +155,7 @@ impl Rig {
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
             admin_token: TOKEN.to_owned(),
+            stream_age: server::STREAM_AGE,
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));

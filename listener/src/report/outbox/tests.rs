@@ -312,7 +312,10 @@ fn retry_later_goes_to_the_other_replica_at_once_and_with_jitter_after_that()
     assert!(!outbox.can_send(first));
     let batch = sent(&mut outbox, second, now).ok_or("on the other")?;
     outbox.answered(second, later(batch.batch_id, 1), now);
-    assert!(!outbox.can_send(first) && !outbox.can_send(second), "a wait");
+    assert!(
+        !outbox.can_send(first) && !outbox.can_send(second),
+        "a wait"
+    );
     let at = now + Duration::from_millis(200);
     outbox.tick(at);
     let stream = [first, second].into_iter().find(|s| outbox.can_send(*s));

@@ -56,6 +56,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         catalogue: Catalogue::built_in().map_err(Failure::new)?,
         public_url: listen_url.clone(),
         admin_token: token.clone(),
+        stream_age: server::STREAM_AGE,
     };
     let config = hookplane_listener::Config {
         name: "dev".to_owned(),

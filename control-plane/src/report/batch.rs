@@ -1,0 +1,31 @@
+//! One batch: its callbacks decided and kept at the same time, so that they share a commit; one answer for each, in their order.
+
+use futures_util::future::join_all;
+use hookplane_proto::v1;
+use tokio::time::Instant;
+
+use super::append;
+use super::credit::Credit;
+use crate::config::ListenerScope;
+use crate::context::Context;
+
+/// Answers a batch.
+pub(super) async fn answers(
+    context: &Context,
+    scope: &ListenerScope,
+    credit: &Credit,
+    batch: v1::ReportBatch,
+) -> v1::ReportBatchAnswer {
+    let callbacks = batch.callbacks.into_iter();
+    let answers = join_all(callbacks.map(|one| append::answer(context, scope, one))).await;
+    let turned_back = |answer: &v1::CallbackAnswer| answer.kind() == v1::AnswerKind::RetryLater;
+    if answers.iter().any(turned_back) {
+        credit.overloaded(Instant::now());
+    } else {
+        credit.well(Instant::now());
+    }
+    v1::ReportBatchAnswer {
+        batch_id: batch.batch_id,
+        callbacks: answers,
+    }
+}
