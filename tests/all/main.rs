@@ -20,6 +20,7 @@ mod log_faults;
 mod manifests;
 mod properties;
 mod providers;
+mod proxy;
 mod secrets;
 mod store;
 mod store_damage;

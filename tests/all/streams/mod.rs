@@ -3,9 +3,12 @@
 
 mod answers;
 mod config;
+mod failover;
+mod gated;
 mod identity;
 mod large;
 mod plain;
+mod replicas;
 mod report;
 mod resume;
 mod rig;

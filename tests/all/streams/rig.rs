@@ -30,7 +30,7 @@ use v1::webhook_service_client::WebhookServiceClient;
 use super::plain::{self, SECRET};
 use crate::fake_control_plane::{Failure, soon};
 
-const TOKEN: &str = "t0ken-of-the-streams";
+pub(super) const TOKEN: &str = "t0ken-of-the-streams";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Attempts before a delivery is dead.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -77,14 +77,15 @@ pub(super) fn api(url: &str) -> Api {
 /// The running control plane. Everything ends with it.
 pub(super) struct Rig {
     pub(super) url: String,
+    pub(super) store: Arc<EmbeddedStore>,
     pub(super) log: Arc<EmbeddedLog>,
     pub(super) stop: CancellationToken,
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
-    clock: Arc<TestClock>,
+    pub(super) clock: Arc<TestClock>,
     callbacks: Option<TcpListener>,
     /// Kept over a restart, so that nothing changes by one.
-    public_url: String,
-    folder: Arc<tempfile::TempDir>,
+    pub(super) public_url: String,
+    pub(super) folder: Arc<tempfile::TempDir>,
 }
 
 impl Drop for Rig {
@@ -147,8 +148,9 @@ impl Rig {
             Some(public_url) => public_url,
             None => format!("http://{}", callbacks.local_addr()?),
         };
+        let store = EmbeddedStore::open(&folder.path().join("store"))?;
         let parts = Parts {
-            store: EmbeddedStore::open(&folder.path().join("store"))?,
+            store: store.clone(),
             log: wrap(log.clone()),
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
             clock: clock.clone(),
@@ -161,6 +163,7 @@ impl Rig {
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
         Ok(Self {
             url,
+            store,
             log,
             stop,
             server,
@@ -195,11 +198,25 @@ impl Rig {
 
     /// A real listener of the pool `default`, ready.
     pub(super) async fn listen(&mut self) -> Result<Listening, Failure> {
+        let listening = self.listen_at(vec![self.url.clone()]).await?;
+        eventually(async || {
+            let listeners = self.listeners().await?;
+            Ok(listeners
+                .iter()
+                .any(|l| l.name == "real" && l.ready)
+                .then_some(()))
+        })
+        .await?;
+        Ok(listening)
+    }
+
+    /// The same of other control planes, not waited for.
+    pub(super) async fn listen_at(&mut self, urls: Vec<String>) -> Result<Listening, Failure> {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
-            control_planes: vec![self.url.clone()],
+            control_planes: urls,
             token: TOKEN.to_owned(),
             limits: hookplane_listener::Limits::default(),
         };
@@ -210,14 +227,6 @@ impl Rig {
                 panic!("the listener ended early: {error}");
             }
         });
-        eventually(async || {
-            let listeners = self.listeners().await?;
-            Ok(listeners
-                .iter()
-                .any(|l| l.name == "real" && l.ready)
-                .then_some(()))
-        })
-        .await?;
         Ok(Listening { stop })
     }
 

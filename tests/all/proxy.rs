@@ -1,0 +1,125 @@
+//! A TCP proxy that does what a test says: forwards, freezes as a black hole does, or cuts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::fake_control_plane::Failure;
+
+/// Ends with this, and its connections with it.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    frozen: watch::Sender<bool>,
+    open: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
+    cut: watch::Sender<CancellationToken>,
+    _accepting: AbortOnDropHandle<()>,
+}
+
+impl Proxy {
+    /// To a server on this machine.
+    pub(crate) async fn to(target: SocketAddr) -> Result<Self, Failure> {
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let address = socket.local_addr()?;
+        let frozen = watch::Sender::new(false);
+        let cut = watch::Sender::new(CancellationToken::new());
+        let (open, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (gate, cutting) = (frozen.clone(), cut.clone());
+        let (count, total) = (open.clone(), accepted.clone());
+        let accepting = tokio::spawn(async move {
+            while let Ok((from, _)) = socket.accept().await {
+                let (gate, cut) = (gate.subscribe(), cutting.borrow().clone());
+                let count = count.clone();
+                count.fetch_add(1, Ordering::Relaxed);
+                total.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    // A connection that fails is one that ends, on both sides.
+                    let _ = cut.run_until_cancelled(connect(from, target, gate)).await;
+                    count.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        });
+        Ok(Self {
+            address,
+            frozen,
+            open,
+            accepted,
+            cut,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Nothing goes through any more, in either direction, and nobody is told.
+    pub(crate) fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// What was on its way goes on.
+    pub(crate) fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+
+    /// Ends the connections there are.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(CancellationToken::new()).cancel();
+    }
+
+    /// Connections since the start.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+async fn connect(
+    from: TcpStream,
+    target: SocketAddr,
+    gate: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let to = TcpStream::connect(target).await?;
+    from.set_nodelay(true)?;
+    to.set_nodelay(true)?;
+    let (mut from_read, mut from_write) = from.into_split();
+    let (mut to_read, mut to_write) = to.into_split();
+    tokio::select! {
+        done = forward(&mut from_read, &mut to_write, gate.clone()) => done,
+        done = forward(&mut to_read, &mut from_write, gate) => done,
+    }
+}
+
+async fn forward(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+    mut gate: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        // Held even if it is the end: a black hole doesn't say that either. The proxy itself may be gone; then this ends with it.
+        let _ = gate.wait_for(|frozen| !frozen).await;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..read]).await?;
+    }
+}
