@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{self, DecodeContext, WireType};
 use prost::{DecodeError, Message};
 use tonic::client::Grpc;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::codegen::tokio_stream::Stream;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
@@ -126,8 +127,37 @@ pub async fn report(
     ));
     let path =
         tonic::codegen::http::uri::PathAndQuery::from_static("/hookplane.v1.ReportService/Report");
-    let codec = tonic_prost::ProstCodec::<ReportRequest, v1::ReportResponse>::default();
-    client.streaming(requests, path, codec).await
+    client.streaming(requests, path, Ready).await
+}
+
+/// Makes room for the whole message before it is written: one that grows on the way is copied as often as it doubles.
+#[derive(Clone, Copy)]
+struct Ready;
+
+impl Codec for Ready {
+    type Encode = ReportRequest;
+    type Decode = v1::ReportResponse;
+    type Encoder = Self;
+    type Decoder = tonic_prost::ProstDecoder<v1::ReportResponse>;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        tonic_prost::ProstDecoder::default()
+    }
+}
+
+impl Encoder for Ready {
+    type Item = ReportRequest;
+    type Error = Status;
+
+    fn encode(&mut self, item: ReportRequest, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buf.reserve(item.encoded_len());
+        item.encode_raw(buf);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,18 @@ use super::credit::Credit;
 use crate::config::ListenerScope;
 use crate::context::Context;
 
+/// What a callback takes besides its bodies, about: counted once more exactly it would cost as much as reading it.
+const HEAD_BYTES: usize = 2 * 1024;
+
+/// Bytes that a batch takes here.
+pub(super) fn size(batch: &v1::ReportBatch) -> usize {
+    let of = |callback: &v1::ReportedCallback| {
+        let items: usize = callback.events.iter().map(|event| event.item.len()).sum();
+        HEAD_BYTES + callback.body.len() + items
+    };
+    batch.callbacks.iter().map(of).sum()
+}
+
 /// Answers a batch.
 pub(super) async fn answers(
     context: &Context,

@@ -39,7 +39,10 @@ pub(super) struct Grant {
 struct State {
     streams: u32,
     halvings: u32,
-    changed: Instant,
+    /// When it was halved last.
+    lowered: Instant,
+    /// Since when nothing was turned back, or since when it was doubled last.
+    quiet_since: Instant,
 }
 
 impl State {
@@ -75,7 +78,8 @@ impl Credit {
         let state = State {
             streams: 0,
             halvings: 0,
-            changed: Instant::now(),
+            lowered: Instant::now(),
+            quiet_since: Instant::now(),
         };
         Arc::new(Self {
             grant: watch::Sender::new(state.grant()),
@@ -111,10 +115,11 @@ impl Credit {
     pub(super) fn overloaded(&self, now: Instant) {
         let mut lowered = None;
         self.change(|state| {
-            let waited = now.saturating_duration_since(state.changed) >= LOWER_AFTER;
+            state.quiet_since = now;
+            let waited = now.saturating_duration_since(state.lowered) >= LOWER_AFTER;
             if state.halvings < MAX_HALVINGS && (waited || state.halvings == 0) {
                 state.halvings += 1;
-                state.changed = now;
+                state.lowered = now;
                 lowered = Some(state.grant());
             }
         });
@@ -132,9 +137,9 @@ impl Credit {
             return;
         }
         self.change(|state| {
-            if now.saturating_duration_since(state.changed) >= RAISE_AFTER {
+            if now.saturating_duration_since(state.quiet_since) >= RAISE_AFTER {
                 state.halvings = state.halvings.saturating_sub(1);
-                state.changed = now;
+                state.quiet_since = now;
             }
         });
     }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_proto::v1::report_request::Kind as Said;
 use hookplane_proto::v1::report_response::Kind;
-use prost::Message;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -238,7 +237,7 @@ impl Stream<'_> {
 
     async fn take_batch(&mut self, batch: v1::ReportBatch) -> Result<(), Status> {
         let gone = || Status::internal("credit is gone");
-        let (count, size) = (batch.callbacks.len(), batch.encoded_len());
+        let (count, size) = (batch.callbacks.len(), batch::size(&batch));
         let callbacks = (count as u32).clamp(1, CREDIT_CALLBACKS);
         let bytes = (size as u32).clamp(1, CREDIT_BYTES);
         // None of them is ever closed.

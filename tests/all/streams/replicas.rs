@@ -85,7 +85,7 @@ pub(super) struct Replicas {
     pub(super) rig: Rig,
     pub(super) replicas: Vec<Replica>,
     pub(super) url: String,
-    pub(super) listening: Vec<Listening>,
+    _listening: Listening,
 }
 
 impl Replicas {
@@ -104,12 +104,12 @@ impl Replicas {
             Replica::start(&rig, age).await?,
         ];
         let urls = replicas.iter().map(|replica| replica.proxy.url()).collect();
-        let listening = vec![rig.listen_at(urls).await?];
+        let listening = rig.listen_at(urls).await?;
         let started = Self {
             rig,
             replicas,
             url: callback_url(&group),
-            listening,
+            _listening: listening,
         };
         started.connected().await?;
         Ok(started)
