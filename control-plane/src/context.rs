@@ -9,6 +9,7 @@ use hookplane_rules::Clock;
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::log::DeliveryLog;
+use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
 
@@ -35,4 +36,6 @@ pub struct Context {
     pub public_url: Arc<str>,
     /// When a listener's stream is told to move: at a random age within it.
     pub stream_age: Range<Duration>,
+    /// What is counted for scrapes.
+    pub metrics: Arc<Metrics>,
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -19,19 +20,22 @@ use v1::manifest_service_server::ManifestServiceServer;
 use v1::org_service_server::OrgServiceServer;
 use v1::report_service_server::ReportServiceServer;
 use v1::subscription_service_server::SubscriptionServiceServer;
+use v1::token_service_server::TokenServiceServer;
 use v1::webhook_group_service_server::WebhookGroupServiceServer;
 use v1::webhook_service_server::WebhookServiceServer;
 
-use crate::api::auth::Auth;
+use crate::access::{Door, uses};
 use crate::api::events::EventApi;
-use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, WebhookApi};
+use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
 use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
+use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
@@ -45,10 +49,33 @@ const MAX_CONCURRENT_PER_CONNECTION: usize = 256;
 /// A half-open connection is noticed within the sum of the two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
-/// What is still open this long after `shutdown` is cut.
-const GRACE: Duration = Duration::from_secs(8);
+/// Of the whole grace, what is left for streams and the log to close.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Long enough to cost nothing, short enough that a fleet spreads over a new replica within the hour.
 pub const STREAM_AGE: Range<Duration> = Duration::from_secs(20 * 60)..Duration::from_secs(40 * 60);
+
+/// Where the API is served, and how it ends.
+pub struct Serving {
+    /// Bound.
+    pub socket: TcpListener,
+    /// None: without TLS. It has to offer `h2`.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// True while the configuration is listed and the log is open, until the end begins.
+    pub ready: watch::Sender<bool>,
+    /// What is still open this long after `shutdown` is cut, the last two seconds of it being for the log to close.
+    pub grace: Duration,
+}
+
+impl From<TcpListener> for Serving {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            tls: None,
+            ready: watch::Sender::new(false),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
 
 /// What the outermost place chose.
 pub struct Parts {
@@ -64,10 +91,12 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// What callback URLs begin with: `https://hooks.example.com`.
     pub public_url: String,
-    /// The bearer token that administers everything.
-    pub admin_token: String,
+    /// A bearer token that administers everything as long as this server runs. None: only stored tokens let in.
+    pub admin_token: Option<String>,
     /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
     pub stream_age: Range<Duration>,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why the server ended early.
@@ -87,39 +116,53 @@ pub enum RunError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown`, then drains: streams are told, what was taken is answered. Ends at most 10 seconds after `shutdown`.
+/// Serves until `shutdown`, then drains: streams are told, what was taken is answered. Ends at most [`Serving::grace`] after
+/// `shutdown`.
 pub async fn run(
-    listener: TcpListener,
+    serving: impl Into<Serving>,
     parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let auth = Auth::new(&parts.admin_token);
+    let Serving {
+        socket,
+        tls,
+        ready,
+        grace,
+    } = serving.into();
+    let bootstrap = parts.admin_token.clone();
     // Ended with this function, whatever ends it, so that nothing it started goes on.
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
     let context = context(parts, ending.clone()).await?;
+    let metrics = Arc::clone(&context.metrics);
+    metrics.watch(&context);
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
+    let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let door = Door::new(bootstrap.as_deref(), view.tokens(), context.clock.clone());
     let routes = routes(context).await?;
+    ready.send_replace(true);
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
-        .layer(auth)
+        .layer(RefusedCalls(metrics))
+        .layer(door)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
+            incoming::accept(socket, tls),
             ending.clone().cancelled_owned(),
         );
     let overdue = async {
         ending.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        ready.send_replace(false);
+        tokio::time::sleep(grace.saturating_sub(CLOSING)).await;
     };
     // Risk 22: a client that doesn't let go can't keep the server from ending.
     let ended = tokio::select! {
         ended = serving => ended.map_err(RunError::from),
         () = overdue => {
-            tracing::warn!(grace = ?GRACE, "connections were still open at the end of the grace and are cut");
+            tracing::warn!(?grace, "connections were still open at the end of the grace and are cut");
             Ok(())
         }
     };
@@ -127,16 +170,16 @@ pub async fn run(
     if let Err(error) = tidying.await {
         tracing::error!(%error, "tidying broke off; what it left is done at the next start");
     }
+    if let Err(error) = noting.await {
+        tracing::error!(%error, "noting when tokens were used broke off");
+    }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
         view.tasks().close();
         view.tasks().wait().await;
         log.close().await;
     };
-    if tokio::time::timeout(Duration::from_secs(2), closing)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(CLOSING, closing).await.is_err() {
         tracing::warn!(
             "streams or the event log took too long to close; what was answered as kept is durable all the same"
         );
@@ -164,6 +207,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         fleet: Arc::new(Fleet::new()),
         public_url,
         stream_age: parts.stream_age,
+        metrics: parts.metrics,
     })
 }
 
@@ -190,6 +234,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
+        TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;
         ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
         ReportServiceServer(ReportApi::new(c())), MAX_MESSAGE_BYTES;
         SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;

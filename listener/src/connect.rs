@@ -1,11 +1,14 @@
 //! Connections to the control plane's replicas that notice when they have died.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
-use crate::{Config, RunError};
+use crate::{Config, RunError, Token};
 
 /// Two of these without an answer and the connection is given up: a black hole is noticed in under 10 s (risk 19).
 const PING_EVERY: Duration = Duration::from_secs(4);
@@ -19,7 +22,10 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 pub(crate) struct Peer {
     /// One per replica, at least one, in an order of this run's own, so that a fleet spreads over them.
     endpoints: Vec<Endpoint>,
-    authorization: MetadataValue<Ascii>,
+    token: Token,
+    ca_file: Option<PathBuf>,
+    /// Of the newest connection.
+    authorization: Arc<ArcSwap<MetadataValue<Ascii>>>,
     /// A random id of this run.
     pub(crate) boot: String,
 }
@@ -34,16 +40,15 @@ impl Peer {
         if endpoints.is_empty() {
             return Err(RunError::NoControlPlane);
         }
-        let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", config.token)
-            .parse()
-            .map_err(|_| RunError::Token)?;
-        authorization.set_sensitive(true);
+        let authorization = Arc::new(ArcSwap::from_pointee(read(&config.token)?));
         let mut boot = [0; 16];
         getrandom::fill(&mut boot).map_err(|error| RunError::Random(error.to_string()))?;
         let first = usize::from(boot[0]) % endpoints.len();
         endpoints.rotate_left(first);
         Ok(Self {
             endpoints,
+            token: config.token.clone(),
+            ca_file: config.ca_file.clone(),
             authorization,
             boot: uuid::Uuid::from_bytes(boot).simple().to_string(),
         })
@@ -51,8 +56,19 @@ impl Peer {
 
     /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
     /// `attempt` chooses the replica: count it up to go on to the next one.
+    ///
+    /// Risk 30: token and roots are read anew each time, so that new ones need no restart.
     pub(crate) async fn connect(&self, attempt: usize) -> Result<Channel, tonic::Status> {
-        self.endpoints[attempt % self.endpoints.len()]
+        let unavailable = |error: RunError| tonic::Status::unavailable(error.to_string());
+        let token = read(&self.token).map_err(unavailable)?;
+        self.authorization.store(Arc::new(token));
+        let mut endpoint = self.endpoints[attempt % self.endpoints.len()].clone();
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(self.roots().map_err(unavailable)?)
+                .map_err(|error| tonic::Status::unavailable(chain(&error)))?;
+        }
+        endpoint
             .connect()
             .await
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
@@ -63,21 +79,47 @@ impl Peer {
         self.endpoints.len()
     }
 
+    fn roots(&self) -> Result<ClientTlsConfig, RunError> {
+        let roots = ClientTlsConfig::new();
+        let Some(path) = &self.ca_file else {
+            return Ok(roots.with_webpki_roots());
+        };
+        let pem = std::fs::read(path).map_err(|error| RunError::CaFile(path.clone(), error))?;
+        Ok(roots.ca_certificate(Certificate::from_pem(pem)))
+    }
+
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request
             .metadata_mut()
-            .insert("authorization", self.authorization.clone());
+            .insert("authorization", self.authorization.load().as_ref().clone());
         request
     }
+}
+
+/// The token as it goes into a header. A file is read anew each time: it is small, and connections are few.
+fn read(token: &Token) -> Result<MetadataValue<Ascii>, RunError> {
+    let text = match token {
+        Token::Text(text) => text.clone(),
+        Token::File(path) => std::fs::read_to_string(path)
+            .map_err(|error| RunError::TokenFile(path.clone(), error))?,
+    };
+    let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", text.trim())
+        .parse()
+        .map_err(|_| RunError::Token)?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, RunError> {
     let wrong = |why: String| RunError::ControlPlane(url.to_owned(), why);
     let endpoint =
         Endpoint::from_shared(url.to_owned()).map_err(|error| wrong(error.to_string()))?;
-    if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().authority().is_none() {
-        return Err(wrong("write it as http://HOST:PORT".to_owned()));
+    let scheme = endpoint.uri().scheme_str();
+    if !matches!(scheme, Some("http" | "https")) || endpoint.uri().authority().is_none() {
+        return Err(wrong(
+            "write it as https://HOST:PORT or http://HOST:PORT".to_owned(),
+        ));
     }
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)

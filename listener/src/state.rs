@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::body::Buffers;
 use crate::limit::{Buckets, Source};
 use crate::link::Link;
+use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::report::{Pending, Reporter};
 use crate::{Config, Limits};
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) reporter: Reporter,
     pub(crate) refusals: Refusals,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Buckets<Source>,
     pub(crate) groups: Buckets<String>,
 }
@@ -51,10 +53,13 @@ impl State {
             buffers: Arc::new(Buffers::new(config.limits.max_buffered_bytes)),
             reporter,
             refusals: Refusals::default(),
+            metrics: config.metrics.clone(),
             sources: Buckets::new(MAX_SOURCES),
             groups: Buckets::new(MAX_LIMITED_GROUPS),
         };
-        (Arc::new(state), reports)
+        let state = Arc::new(state);
+        state.metrics.watch(&state);
+        (state, reports)
     }
     /// Whether a decision by the plan of this revision is what the control plane would decide now.
     pub(crate) fn is_current(&self, plan_revision: u64) -> bool {

@@ -1,6 +1,6 @@
-//! The `hookplane` command: both servers for a laptop, and every client command.
+//! The `hookplane` command: both servers, apart or for a laptop in one process, and every client command.
 //!
-//! Client commands speak gRPC and nothing else; only `dev` opens the stores. Data goes to stdout, everything else to stderr.
+//! Client commands speak gRPC and nothing else; only `serve` and `dev` open the stores. Data goes to stdout, everything else to stderr.
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
 mod args;
@@ -9,6 +9,7 @@ mod connect;
 mod failure;
 mod names;
 mod output;
+mod servers;
 mod signals;
 
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::Failure::from(error).report(),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let shutdown = match signals::install() {
             Ok(shutdown) => shutdown,
             Err(error) => return failure::Failure::from(error).report(),
@@ -35,7 +36,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
         }
-    })
+    });
+    // Risk 22: work on a blocking thread (a read of stdin, a slow disk) can't be called off, and nothing waits for it any more.
+    runtime.shutdown_background();
+    code
 }
 
 fn install_telemetry() {

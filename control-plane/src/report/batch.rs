@@ -28,8 +28,13 @@ pub(super) async fn answers(
     credit: &Credit,
     batch: v1::ReportBatch,
 ) -> v1::ReportBatchAnswer {
+    let began = Instant::now();
     let callbacks = batch.callbacks.into_iter();
     let answers = join_all(callbacks.map(|one| append::answer(context, scope, one))).await;
+    for answer in &answers {
+        context.metrics.answered(answer.kind());
+    }
+    context.metrics.batch(began.elapsed());
     let turned_back = |answer: &v1::CallbackAnswer| answer.kind() == v1::AnswerKind::RetryLater;
     if answers.iter().any(turned_back) {
         credit.overloaded(Instant::now());

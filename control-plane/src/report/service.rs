@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::batch;
 use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant};
 use super::news::{self, Noted};
+use crate::access::{Caller, opened};
 use crate::config::ListenerScope;
 use crate::context::Context;
 
@@ -74,8 +75,9 @@ impl v1::report_service_server::ReportService for ReportApi {
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (out, responses) = mpsc::channel(ANSWERS);
         let shared = self.shared.clone();
+        let (caller, said) = opened(request)?;
         self.shared.context.view.tasks().spawn(async move {
-            if let Err(status) = run(&shared, request.into_inner(), &out).await {
+            if let Err(status) = run(&shared, &caller, said, &out).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's report stream ended"
@@ -92,6 +94,7 @@ type Out = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 
 async fn run(
     shared: &Arc<Shared>,
+    caller: &Caller,
     mut said: Streaming<v1::ReportRequest>,
     out: &Out,
 ) -> Result<(), Status> {
@@ -102,7 +105,7 @@ async fn run(
         return Err(Status::invalid_argument("the first request must be hello"));
     };
     bounded(&hello)?;
-    let scope = Arc::new(ListenerScope::new(None, &hello.pool));
+    let scope = Arc::new(caller.listener_scope(&hello.pool)?);
     let (_member, mut grants) = shared.credit.join();
     let Grant { callbacks, bytes } = *grants.borrow_and_update();
     let welcome = v1::ReportWelcome {

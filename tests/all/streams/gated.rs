@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::{
     Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    TailItem,
+    Stats, TailItem,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -47,6 +47,10 @@ impl Gated {
 impl DeliveryLog for Gated {
     fn receipt(&self) -> v1::Receipt {
         self.log.receipt()
+    }
+
+    fn stats(&self) -> Stats {
+        self.log.stats()
     }
 
     async fn append(&self, callback: NewCallback, deadline: Instant) -> Result<Appended, LogError> {

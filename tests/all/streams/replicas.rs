@@ -49,8 +49,9 @@ impl Replica {
             clock: rig.clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: rig.public_url.clone(),
-            admin_token: TOKEN.to_owned(),
+            admin_token: Some(TOKEN.to_owned()),
             stream_age,
+            metrics: Arc::default(),
         };
         let proxy = Proxy::to(address).await?;
         // Made once nothing can fail any more: a runtime must not be dropped where others run.

@@ -156,8 +156,9 @@ impl Rig {
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
-            admin_token: TOKEN.to_owned(),
+            admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
+            metrics: Arc::default(),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
@@ -217,8 +218,10 @@ impl Rig {
             name: "real".to_owned(),
             pool: "default".to_owned(),
             control_planes: urls,
-            token: TOKEN.to_owned(),
+            token: TOKEN.into(),
+            ca_file: None,
             limits: hookplane_listener::Limits::default(),
+            metrics: Arc::default(),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());

@@ -6,9 +6,12 @@ mod delete;
 mod dev;
 mod get;
 pub(crate) mod items;
+mod listen;
 mod plan;
 mod send;
+mod serve;
 mod tail;
+mod token;
 
 use std::future::Future;
 
@@ -25,6 +28,8 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
     let top = Top::from(&args);
     match args.command {
         Command::Dev(dev) => dev::run(dev, &top, shutdown).await,
+        Command::Serve(serve) => serve::run(serve, shutdown).await,
+        Command::Listen(listen) => listen::run(listen, &top, shutdown).await,
         Command::Tail(tail) => tail::run(&tail, &top, shutdown).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -56,6 +61,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Clone(Clone::Webhook(clone)) => {
             until(shutdown, async {
                 clone::run(&clone, || connect(&top, &clone.client)).await
+            })
+            .await
+        }
+        Command::Token(token) => {
+            until(shutdown, async {
+                token::run(&token, |client| connect(&top, client)).await
             })
             .await
         }
