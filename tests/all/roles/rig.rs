@@ -248,15 +248,20 @@ impl Rig {
         let mut client = ReportServiceClient::new(self.wire(BOOTSTRAP));
         let answers = soon(client.report(tokio_stream::iter(said))).await??;
         let mut answers = answers.into_inner();
-        soon(answers.message()).await??.ok_or("no welcome")?;
-        let answer = soon(answers.message()).await??.ok_or("no answer")?;
-        match answer.kind {
-            Some(v1::report_response::Kind::Batch(answer))
-                if answer.callbacks[0].kind() == v1::AnswerKind::Kept =>
-            {
-                Ok(())
+        loop {
+            let answer = soon(answers.message()).await??.ok_or("no answer")?;
+            match answer.kind {
+                Some(v1::report_response::Kind::Batch(answer))
+                    if answer.callbacks[0].kind() == v1::AnswerKind::Kept =>
+                {
+                    return Ok(());
+                }
+                Some(v1::report_response::Kind::Batch(answer)) => {
+                    return Err(format!("not kept: {answer:?}").into());
+                }
+                // The welcome, and news of the plan.
+                _ => {}
             }
-            other => Err(format!("not kept: {other:?}").into()),
         }
     }
 
