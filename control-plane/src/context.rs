@@ -1,6 +1,8 @@
 //! What every service of the control plane is given: the seams, and the few things that come from outside.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookplane_rules::Clock;
 
@@ -32,6 +34,19 @@ pub struct Context {
     pub fleet: Arc<Fleet>,
     /// What callback URLs begin with, without a slash at the end: `https://hooks.example.com`.
     pub public_url: Arc<str>,
+    /// When a listener's stream is told to move: at a random age within it.
+    pub stream_age: Range<Duration>,
     /// What is counted for scrapes.
     pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    /// How old a new stream of a listener gets before it is told to drain. Risks 21 and 29: nothing else ends one, and a fleet that came at
+    /// once should not go at once.
+    pub(crate) fn age_of_a_stream(&self) -> Duration {
+        let Range { start, end } = self.stream_age;
+        // Without randomness the longest life is still a life.
+        let share = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+        start + end.saturating_sub(start).mul_f64(share)
+    }
 }

@@ -1,5 +1,6 @@
 //! The server: every service on one port, behind one check of the caller, under one shutdown.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Of the whole grace, what is left for streams and the log to close.
 const CLOSING: Duration = Duration::from_secs(2);
+/// Long enough to cost nothing, short enough that a fleet spreads over a new replica within the hour.
+pub const STREAM_AGE: Range<Duration> = Duration::from_secs(20 * 60)..Duration::from_secs(40 * 60);
 
 /// Where the API is served, and how it ends.
 pub struct Serving {
@@ -90,6 +93,8 @@ pub struct Parts {
     pub public_url: String,
     /// A bearer token that administers everything as long as this server runs. None: only stored tokens let in.
     pub admin_token: Option<String>,
+    /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
+    pub stream_age: Range<Duration>,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -201,6 +206,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         view,
         fleet: Arc::new(Fleet::new()),
         public_url,
+        stream_age: parts.stream_age,
         metrics: parts.metrics,
     })
 }

@@ -74,6 +74,11 @@ impl Peer {
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
     }
 
+    /// How many replicas are known: at least one.
+    pub(crate) fn replicas(&self) -> usize {
+        self.endpoints.len()
+    }
+
     fn roots(&self) -> Result<ClientTlsConfig, RunError> {
         let roots = ClientTlsConfig::new();
         let Some(path) = &self.ca_file else {

@@ -190,8 +190,8 @@ async fn process(
     }
     if let Outcome::NotKept { clause, reason } = matched.outcome() {
         let unregistered = clause == "not-registered";
-        // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
-        if unregistered || !state.link.is_down() {
+        // We may not know of a webhook that wants it: the control plane does (risk 45).
+        if unregistered || state.is_current(plan_revision) {
             let (count, counted) = if unregistered {
                 (Count::NotRegistered, Counted::NotRegistered)
             } else {
@@ -241,6 +241,11 @@ async fn process(
     let waiting = state.metrics.report();
     let said = state.reporter.report(report, deadline, share).await;
     drop(waiting);
+    if let Ok(Answer::Kept { receipt, .. }) = &said
+        && *receipt == Receipt::Duplicate
+    {
+        state.refusals.repeated(group.uid());
+    }
     let answered = answer(&group, said)?;
     if held && answered.0 == Counted::Kept {
         state.metrics.held();

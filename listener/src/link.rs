@@ -1,4 +1,5 @@
-//! What the config stream tells the request path: whether there is a plan, how long the stream has been away, whether our clock is off.
+//! What the streams tell the request path: whether there is a plan and whether it is the newest, how long the config stream has been away,
+//! whether our clock is off.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,8 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::report::LANES;
+
 /// Without the stream for longer than this, a callback URL that we don't know may be one that we haven't heard of.
 pub(crate) const DOUBT_AFTER: Duration = Duration::from_secs(10);
+/// The control plane says something on the config stream every 5 s. Without a word for longer, the stream may be dead and nobody has noticed.
+const SILENT_AFTER: Duration = Duration::from_secs(6);
 const UP: u64 = u64::MAX;
 
 pub(crate) struct Link {
@@ -15,6 +20,10 @@ pub(crate) struct Link {
     has_plan: AtomicBool,
     /// Milliseconds after `start` at which the stream was lost; `UP` while it is there.
     down_since: AtomicU64,
+    /// Milliseconds after `start` at which something last came on the stream.
+    heard: AtomicU64,
+    /// The revision of the pool's last change, as each report stream says. 0 without one.
+    changed: [AtomicU64; LANES],
     clock_off: AtomicBool,
     /// Set when reporting has connected for the first time.
     reporting: watch::Sender<bool>,
@@ -32,6 +41,8 @@ impl Link {
             start: Instant::now(),
             has_plan: AtomicBool::new(false),
             down_since: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            changed: Default::default(),
             clock_off: AtomicBool::new(false),
             reporting: watch::Sender::new(false),
             ready: watch::Sender::new(false),
@@ -50,13 +61,44 @@ impl Link {
         self.has_plan.load(Relaxed)
     }
 
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(UP - 1)
+    }
+
+    /// Something came on the config stream.
+    pub(crate) fn heard(&self) {
+        self.heard.store(self.millis(), Relaxed);
+    }
+
+    /// A report stream's word on what is newest.
+    pub(crate) fn report_plan(&self, lane: usize, revision: u64) {
+        self.changed[lane].store(revision, Relaxed);
+    }
+
+    pub(crate) fn report_lost(&self, lane: usize) {
+        self.changed[lane].store(0, Relaxed);
+    }
+
+    /// Whether what a plan of `revision` says at `now` is what the control plane would say (risk 45): its stream is there and not silent, and
+    /// no report stream has told of a newer one.
+    pub(crate) fn is_current(&self, revision: u64, now: Instant) -> bool {
+        let heard = self.start + Duration::from_millis(self.heard.load(Relaxed));
+        !self.is_down()
+            && now.saturating_duration_since(heard) <= SILENT_AFTER
+            && self
+                .changed
+                .iter()
+                .all(|changed| changed.load(Relaxed) <= revision)
+    }
+
     pub(crate) fn up(&self) {
+        self.heard();
         self.config_connects.fetch_add(1, Relaxed);
         self.down_since.store(UP, Relaxed);
     }
 
     pub(crate) fn down(&self) {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(UP - 1);
+        let now = self.millis();
         // The first loss counts, not each failed attempt after it.
         if self
             .down_since
@@ -144,5 +186,28 @@ mod tests {
         assert!(link.in_doubt(Instant::now() + Duration::from_secs(11)));
         link.up();
         assert!(!link.in_doubt(Instant::now() + Duration::from_secs(11)));
+    }
+    // Risk 45: a plan's "nobody wants it" counts only while the plan is known to be the newest.
+    #[test]
+    fn a_plan_is_current_while_its_stream_speaks_and_nobody_knows_of_a_newer_one() {
+        let link = Link::new();
+        let now = Instant::now();
+        assert!(!link.is_current(5, now), "no stream yet");
+        link.up();
+        assert!(link.is_current(5, now));
+        assert!(!link.is_current(5, now + Duration::from_secs(7)), "silent");
+        link.report_plan(1, 6);
+        assert!(
+            !link.is_current(5, now),
+            "a report stream knows of a newer one"
+        );
+        assert!(link.is_current(6, now));
+        link.report_plan(1, 4);
+        assert!(link.is_current(5, now), "its newest word counts");
+        link.report_plan(0, 9);
+        link.report_lost(0);
+        assert!(link.is_current(5, now), "a lost stream's word doesn't");
+        link.down();
+        assert!(!link.is_current(5, now));
     }
 }

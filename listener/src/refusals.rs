@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use hookplane_proto::ready_report::Kind;
 use hookplane_proto::v1;
 use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};
@@ -119,6 +120,11 @@ impl Refusals {
         has_room && counters.not_registered + counters.not_matched <= EXAMPLES_PER_GROUP
     }
 
+    /// Counts a repeat of what was kept before.
+    pub(crate) fn repeated(&self, group_uid: &str) {
+        counters_of(&mut self.lock(), group_uid).duplicates += 1;
+    }
+
     /// Which secret proved a callback genuine: an operator ends a rotation when the old one is no longer used.
     pub(crate) fn secret_used(&self, group_uid: &str, secret: &str) {
         let mut inner = self.lock();
@@ -136,19 +142,21 @@ impl Refusals {
         self.many.notified().await;
     }
 
-    /// What to send. What a lost stream takes with it is not sent again: these are hints, not records.
-    pub(crate) fn take(&self) -> Vec<v1::report_request::Kind> {
+    /// What to send.
+    pub(crate) fn take(&self) -> Vec<Kind> {
         let inner = std::mem::take(&mut *self.lock());
         let mut messages = Vec::new();
         if !inner.waiting.is_empty() || !inner.examples.is_empty() {
-            messages.push(v1::report_request::Kind::Refusals(v1::ReportRefusals {
+            messages.push(Kind::Refusals(v1::ReportRefusals {
                 refusals: inner.waiting,
                 not_kept: inner.examples,
+                sequence: 0,
             }));
         }
         if !inner.counters.is_empty() {
-            messages.push(v1::report_request::Kind::Counters(v1::ReportCounters {
+            messages.push(Kind::Counters(v1::ReportCounters {
                 groups: inner.counters.into_values().collect(),
+                sequence: 0,
             }));
         }
         messages
@@ -217,7 +225,6 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use v1::report_request::Kind;
 
     fn turned<'a>(names: &'a [HeaderName], method: &'a Method) -> Turned<'a> {
         Turned {

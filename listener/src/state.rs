@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hookplane_rules::{Clock, Plan};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::body::Buffers;
 use crate::limit::{Buckets, Source};
@@ -59,5 +60,10 @@ impl State {
         let state = Arc::new(state);
         state.metrics.watch(&state);
         (state, reports)
+    }
+    /// Whether a decision by the plan of this revision is what the control plane would decide now.
+    pub(crate) fn is_current(&self, plan_revision: u64) -> bool {
+        self.plan.load().revision() == plan_revision
+            && self.link.is_current(plan_revision, Instant::now())
     }
 }

@@ -156,6 +156,7 @@ impl Client {
                         };
                     };
                     silent_at = Instant::now() + SILENCE;
+                    self.state.link.heard();
                     match push.kind {
                         Some(Said::Welcome(welcome)) => epoch = self.welcome(welcome, told_lost)?,
                         Some(Said::ListChunk(chunk)) => {

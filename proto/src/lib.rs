@@ -6,6 +6,8 @@
 //! Messages that appear in manifests and connector files (orgs, connectors, groups, webhooks) can be read and written with serde in
 //! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
 
+#[cfg(feature = "grpc")]
+pub mod ready_report;
 pub mod serde_forms;
 #[cfg(feature = "grpc")]
 pub mod shared_config;

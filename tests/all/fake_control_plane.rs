@@ -93,9 +93,15 @@ impl ConfigStream {
 
 impl ReportStream {
     pub async fn welcome(&self) -> Result<(), Failure> {
+        self.welcome_of("").await
+    }
+
+    /// By a replica that names itself.
+    pub async fn welcome_of(&self, replica: &str) -> Result<(), Failure> {
         self.push(v1::report_response::Kind::Welcome(v1::ReportWelcome {
             credit_callbacks: 1024,
             credit_bytes: 64 * 1024 * 1024,
+            replica: bytes::Bytes::copy_from_slice(replica.as_bytes()),
         }))
         .await
     }
@@ -104,13 +110,29 @@ impl ReportStream {
         self.say(v1::ReportResponse { kind: Some(kind) }).await
     }
 
-    /// The next batch; what else comes is passed over.
+    /// The next batch; what else comes is noted and passed over.
     pub async fn batch(&mut self) -> Result<v1::ReportBatch, Failure> {
         loop {
-            if let Some(v1::report_request::Kind::Batch(batch)) = self.next().await?.kind {
-                return Ok(batch);
+            let said = self.next().await?.kind;
+            match said {
+                Some(v1::report_request::Kind::Batch(batch)) => return Ok(batch),
+                other => self.note(other).await?,
             }
         }
+    }
+
+    /// Notes counters and refusals.
+    pub async fn note(&self, said: Option<v1::report_request::Kind>) -> Result<(), Failure> {
+        use v1::report_request::Kind;
+        let sequence = match said {
+            Some(Kind::Counters(counters)) => counters.sequence,
+            Some(Kind::Refusals(refusals)) => refusals.sequence,
+            _ => return Ok(()),
+        };
+        self.push(v1::report_response::Kind::Noted(v1::ReportNoted {
+            sequence,
+        }))
+        .await
     }
 
     /// Answers a whole batch alike.

@@ -1,103 +1,117 @@
-//! A path between two peers that a test can cut, freeze, or lead elsewhere.
+//! A TCP proxy that does what a test says: forwards, freezes as a black hole does, cuts, or leads elsewhere.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::fake_control_plane::Failure;
 
-/// Forwards bytes while it may. Ends with this.
+/// Ends with this, and its connections with it.
 pub(crate) struct Proxy {
-    address: SocketAddr,
-    target: Arc<Mutex<Option<SocketAddr>>>,
-    /// Connections accepted up to here forward nothing any more, and stay open.
+    pub(crate) address: SocketAddr,
+    /// None: new connections are closed.
+    target: watch::Sender<Option<SocketAddr>>,
+    /// Connections accepted up to this one forward nothing, and stay open.
     frozen: watch::Sender<usize>,
-    cut: Arc<Mutex<CancellationToken>>,
-    accepted: Arc<Mutex<usize>>,
-    end: CancellationToken,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.end.cancel();
-    }
+    open: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
+    cut: watch::Sender<CancellationToken>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 impl Proxy {
-    /// To a server at this URL.
+    /// To the server at this URL.
     pub(crate) async fn start(url: &str) -> Result<Self, Failure> {
+        Self::to(address_of(url)?).await
+    }
+
+    /// To a server on this machine.
+    pub(crate) async fn to(target: SocketAddr) -> Result<Self, Failure> {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
-        let proxy = Self {
-            address: socket.local_addr()?,
-            target: Arc::new(Mutex::new(Some(address_of(url)?))),
-            frozen: watch::Sender::new(0),
-            cut: Arc::default(),
-            accepted: Arc::default(),
-            end: CancellationToken::new(),
-        };
-        let (target, cut, accepted) = (
-            proxy.target.clone(),
-            proxy.cut.clone(),
-            proxy.accepted.clone(),
-        );
-        let (frozen, end) = (proxy.frozen.clone(), proxy.end.clone());
-        tokio::spawn(async move {
-            loop {
-                let (inner, _) = tokio::select! {
-                    accepted = socket.accept() => accepted.unwrap(),
-                    () = end.cancelled() => return,
-                };
-                let to = *target.lock().unwrap();
-                let Some(to) = to else { continue };
-                let Ok(outer) = TcpStream::connect(to).await else {
-                    continue;
-                };
-                let number = {
-                    let mut accepted = accepted.lock().unwrap();
-                    *accepted += 1;
-                    *accepted
-                };
-                let ((ir, iw), (or, ow)) = (inner.into_split(), outer.into_split());
-                for (from, to) in [(ir, ow), (or, iw)] {
-                    let stop = cut.lock().unwrap().child_token();
-                    let (end, frozen) = (end.clone(), frozen.subscribe());
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            () = forward(from, to, frozen, number) => {}
-                            () = stop.cancelled() => {}
-                            () = end.cancelled() => {}
-                        }
-                    });
-                }
+        let address = socket.local_addr()?;
+        let (target, frozen) = (watch::Sender::new(Some(target)), watch::Sender::new(0));
+        let cut = watch::Sender::new(CancellationToken::new());
+        let (open, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (to, gate, cutting) = (target.clone(), frozen.clone(), cut.clone());
+        let (count, total) = (open.clone(), accepted.clone());
+        let accepting = tokio::spawn(async move {
+            while let Ok((from, _)) = socket.accept().await {
+                let (gate, cut) = (gate.subscribe(), cutting.borrow().clone());
+                let number = total.fetch_add(1, Ordering::Relaxed) + 1;
+                let Some(target) = *to.borrow() else { continue };
+                let count = count.clone();
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    // A connection that fails is one that ends, on both sides.
+                    let _ = cut
+                        .run_until_cancelled(connect(from, target, gate, number))
+                        .await;
+                    count.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
-        Ok(proxy)
+        Ok(Self {
+            address,
+            target,
+            frozen,
+            open,
+            accepted,
+            cut,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The connections there are forward nothing any more, and nobody is told. New ones do.
+    /// Nothing goes through any more, in either direction, and nobody is told.
     pub(crate) fn freeze(&self) {
-        self.frozen.send_replace(*self.accepted.lock().unwrap());
+        self.frozen.send_replace(usize::MAX);
+    }
+
+    /// The same of the connections there are. New ones work.
+    pub(crate) fn freeze_open(&self) {
+        self.frozen.send_replace(self.accepted());
+    }
+
+    /// What was on its way goes on.
+    pub(crate) fn thaw(&self) {
+        self.frozen.send_replace(0);
     }
 
     /// Ends the connections there are; new ones are closed until [`Proxy::lead_to`].
     pub(crate) fn cut(&self) {
-        *self.target.lock().unwrap() = None;
-        std::mem::take(&mut *self.cut.lock().unwrap()).cancel();
+        self.target.send_replace(None);
+        self.cut.send_replace(CancellationToken::new()).cancel();
     }
 
     /// Where new connections lead.
     pub(crate) fn lead_to(&self, url: &str) -> Result<(), Failure> {
-        *self.target.lock().unwrap() = Some(address_of(url)?);
+        self.target.send_replace(Some(address_of(url)?));
         Ok(())
+    }
+
+    /// Connections since the start.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
     }
 }
 
@@ -105,19 +119,37 @@ fn address_of(url: &str) -> Result<SocketAddr, Failure> {
     Ok(url.trim_start_matches("http://").parse()?)
 }
 
-async fn forward(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    frozen: watch::Receiver<usize>,
+async fn connect(
+    from: TcpStream,
+    target: SocketAddr,
+    gate: watch::Receiver<usize>,
     number: usize,
-) {
-    let mut buffer = vec![0; 16 * 1024];
+) -> std::io::Result<()> {
+    let to = TcpStream::connect(target).await?;
+    from.set_nodelay(true)?;
+    to.set_nodelay(true)?;
+    let (mut from_read, mut from_write) = from.into_split();
+    let (mut to_read, mut to_write) = to.into_split();
+    tokio::select! {
+        done = forward(&mut from_read, &mut to_write, gate.clone(), number) => done,
+        done = forward(&mut to_read, &mut from_write, gate, number) => done,
+    }
+}
+
+async fn forward(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+    mut gate: watch::Receiver<usize>,
+    number: usize,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
     loop {
-        match from.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) if *frozen.borrow() >= number => std::future::pending().await,
-            Ok(n) if to.write_all(&buffer[..n]).await.is_err() => break,
-            Ok(_) => {}
+        let read = from.read(&mut buffer).await?;
+        // Held even if it is the end: a black hole doesn't say that either. The proxy itself may be gone; then this ends with it.
+        let _ = gate.wait_for(|frozen| *frozen < number).await;
+        if read == 0 {
+            return to.shutdown().await;
         }
+        to.write_all(&buffer[..read]).await?;
     }
 }

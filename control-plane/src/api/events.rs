@@ -267,7 +267,11 @@ impl v1::event_service_server::EventService for EventApi {
             sample.headers.into_iter().collect();
         headers.insert(
             TEST_HEADER.to_owned(),
-            identity::test_mark(&self.context.mac_key, uid, &sample.body),
+            identity::test_mark(
+                &identity::Key::new(&self.context.mac_key),
+                uid,
+                &identity::digest(&sample.body),
+            ),
         );
         Ok(Response::new(v1::SignSampleResponse {
             method: sample.method,

@@ -42,6 +42,8 @@ pub(crate) struct Pool {
     horizon: u64,
     /// Made when a listener needs it, thrown away with the next change.
     listed: OnceLock<Arc<List>>,
+    /// The newest revision of what is or was here.
+    changed: u64,
 }
 
 impl Pool {
@@ -55,12 +57,19 @@ impl Pool {
             forgotten: 0,
             horizon,
             listed: OnceLock::new(),
+            changed: 0,
         }
+    }
+
+    /// The revision of its last change. Unlike the history it doesn't count a restart of this process as one.
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.changed
     }
 
     /// Offers a resource, or a newer version of it.
     pub(crate) fn put(&mut self, resource: Arc<Encoded>, at: u64) {
         let uid = resource.uid.clone();
+        self.changed = self.changed.max(resource.revision);
         let share = resource.share;
         if let Some(old) = self.members.insert(uid.clone(), resource) {
             self.digest = self.digest.wrapping_sub(old.share);
@@ -73,6 +82,7 @@ impl Pool {
     pub(crate) fn remove(&mut self, uid: &str, at: u64) {
         if let Some(old) = self.members.remove(uid) {
             self.digest = self.digest.wrapping_sub(old.share);
+            self.changed = self.changed.max(at);
             self.note(old.uid.clone(), at);
         }
     }

@@ -9,7 +9,6 @@ mod hello;
 mod push;
 mod session;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +24,6 @@ use crate::context::Context;
 
 /// For a push to be drained and answered.
 const ANSWER: Duration = Duration::from_secs(30);
-/// A stream's life, at random. Long beside what coming back costs, short beside a day.
-const AGE: RangeInclusive<Duration> = Duration::from_secs(30 * 60)..=Duration::from_secs(60 * 60);
 /// Full lists on their way at a time. Each holds a few chunks of 1 MiB in memory.
 const LISTS_AT_ONCE: usize = 16;
 /// For a place among those.
@@ -42,7 +39,6 @@ pub struct ConfigApi {
 #[derive(Clone)]
 struct Pace {
     answer: Duration,
-    age: RangeInclusive<Duration>,
     lists: Arc<Semaphore>,
     admitted: Duration,
 }
@@ -54,7 +50,6 @@ impl ConfigApi {
             context,
             pace: Pace {
                 answer: ANSWER,
-                age: AGE,
                 lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
                 admitted: ADMITTED,
             },
@@ -64,12 +59,6 @@ impl ConfigApi {
     /// How long a listener has for each push, to drain and answer it.
     pub fn answer_within(mut self, duration: Duration) -> Self {
         self.pace.answer = duration;
-        self
-    }
-
-    /// Between which ages a stream is told to drain.
-    pub fn drain_at_age(mut self, age: RangeInclusive<Duration>) -> Self {
-        self.pace.age = age;
         self
     }
 

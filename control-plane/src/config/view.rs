@@ -209,6 +209,11 @@ impl View {
         })
     }
 
+    /// The revision of the last change of what these listeners are offered.
+    pub(crate) fn changed_at(&self, scope: &ListenerScope) -> u64 {
+        self.read(|state| state.pools.get(scope).map_or(0, Pool::changed_at))
+    }
+
     pub(crate) fn changed_after(&self, scope: &ListenerScope, cursor: u64) -> bool {
         self.read(|state| {
             let pool = state.pools.get(scope);

@@ -45,7 +45,9 @@ pub(super) async fn answer(
         Err(reason) => return refused(reason),
     };
     // Risk 45: matched by a plan that this replica hasn't seen; what it knows is too old to decide with.
-    if !context.view.reached(callback.plan_revision, deadline).await {
+    if context.view.revision() < callback.plan_revision
+        && !context.view.reached(callback.plan_revision, deadline).await
+    {
         return answered(
             AnswerKind::RetryLater,
             "this replica's view is behind the listener's plan",
@@ -80,7 +82,7 @@ pub(super) async fn answer(
     }
     let repeat = Repeat::of(&callback);
     let new = build(
-        &context.mac_key,
+        &identity::Key::new(&context.mac_key),
         &record.group,
         &record.webhooks,
         request_id,
@@ -199,7 +201,9 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
             "undecodable_reason is larger than {MAX_TEXT_BYTES} bytes"
         ));
     }
+    // One event has no other to be told from.
     let mut indexes = BTreeSet::new();
+    let several = callback.events.len() > 1;
     let mut items = 0;
     for event in &callback.events {
         items += event.item.len();
@@ -213,10 +217,10 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
                 return Err(format!("{field} is larger than {MAX_TEXT_BYTES} bytes"));
             }
         }
-        if !indexes.insert(event.index) {
+        if several && !indexes.insert(event.index) {
             return Err(format!("index {} comes twice", event.index));
         }
-        if !event.in_batch && callback.events.len() > 1 {
+        if several && !event.in_batch {
             return Err("several events, and one is not in_batch".to_owned());
         }
     }
@@ -227,92 +231,136 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
     Ok(id)
 }
 
-/// What the log is given. Events that nobody wants stay out of it, unless the group captures them.
-fn build(
-    mac_key: &[u8; 32],
-    group: &v1::WebhookGroup,
-    webhooks: &[Arc<v1::Webhook>],
-    request_id: [u8; 16],
-    callback: v1::ReportedCallback,
-) -> NewCallback {
-    let default = v1::WebhookGroupSpec::default();
-    let spec = group.spec.as_ref().unwrap_or(&default);
-    let metadata = group.metadata.clone().unwrap_or_default();
-    let names: BTreeMap<&str, &str> = webhooks
-        .iter()
-        .filter_map(|w| w.metadata.as_ref())
-        .map(|m| (m.uid.as_str(), m.name.as_str()))
-        .collect();
-    let signed = !callback.flags.contains(&i32::from(EventFlag::Unsigned));
-    let request = identity::Request {
-        mac_key,
-        group_uid: &metadata.uid,
-        body: identity::digest(&callback.body),
-        query: &callback.query,
-        signed,
-    };
-    // The listener's word for what it saw; what only the control plane can know is decided here.
-    let mut flags: Vec<i32> = callback.flags.clone();
-    flags.retain(|f| {
-        [EventFlag::Undecodable, EventFlag::Unsigned]
-            .contains(&EventFlag::try_from(*f).unwrap_or_default())
-    });
-    if identity::is_test(mac_key, &metadata.uid, &callback.body, &callback.test_mark) {
-        flags.push(EventFlag::Test.into());
-    }
+/// What tells an event of a callback from the others in it.
+struct Place {
+    body_digest: [u8; 32],
+    /// Another event has the same delivery id.
+    shared: bool,
+    /// Events before it with the same delivery id and body.
+    alike: u32,
+}
 
+/// One for each event. The digest of the whole body is made once, whatever it is for.
+fn places(callback: &v1::ReportedCallback, whole: [u8; 32]) -> Vec<Place> {
+    let digest_of = |event: &v1::ReportedEvent| match event.item.is_empty() {
+        true => whole,
+        false => identity::digest(&event.item),
+    };
+    if let [event] = &callback.events[..] {
+        return vec![Place {
+            body_digest: digest_of(event),
+            shared: false,
+            alike: 0,
+        }];
+    }
     let mut ids: BTreeMap<&str, u32> = BTreeMap::new();
     for event in &callback.events {
         *ids.entry(&event.delivery_id).or_default() += 1;
     }
     let mut alike: BTreeMap<(&str, [u8; 32]), u32> = BTreeMap::new();
-    let mut wanted = Vec::new();
-    let mut unwanted = Vec::new();
-    for reported in &callback.events {
-        let body = if reported.item.is_empty() {
-            &callback.body
-        } else {
-            &reported.item
-        };
-        let body_digest = identity::digest(body);
-        let seen = alike
-            .entry((&reported.delivery_id, body_digest))
-            .or_default();
-        let shared = ids
-            .get(reported.delivery_id.as_str())
-            .is_some_and(|n| *n > 1);
-        let dedup = identity::dedup(&request, reported, body_digest, shared, *seen);
+    let mut places = Vec::with_capacity(callback.events.len());
+    for event in &callback.events {
+        let body_digest = digest_of(event);
+        let seen = alike.entry((&event.delivery_id, body_digest)).or_default();
+        places.push(Place {
+            body_digest,
+            shared: ids.get(event.delivery_id.as_str()).is_some_and(|n| *n > 1),
+            alike: *seen,
+        });
         *seen += 1;
-        let id = identity::event_id(request_id, reported);
-        let (verdicts, deliveries) = verdicts(mac_key, &names, reported, &dedup, &id);
+    }
+    places
+}
+
+/// The value for one more event; the last takes it.
+fn for_event<T: Clone + Default>(value: &mut T, last: bool) -> T {
+    if last {
+        std::mem::take(value)
+    } else {
+        value.clone()
+    }
+}
+
+/// What the log is given. Events that nobody wants stay out of it, unless the group captures them.
+fn build(
+    key: &identity::Key,
+    group: &v1::WebhookGroup,
+    webhooks: &[Arc<v1::Webhook>],
+    request_id: [u8; 16],
+    mut callback: v1::ReportedCallback,
+) -> NewCallback {
+    let default = v1::WebhookGroupSpec::default();
+    let spec = group.spec.as_ref().unwrap_or(&default);
+    let nameless = v1::Metadata::default();
+    let metadata = group.metadata.as_ref().unwrap_or(&nameless);
+    let names = Names::of(webhooks);
+    let whole = identity::digest(&callback.body);
+    // The listener's word for what it saw; what only the control plane can know is decided here.
+    let mut flags = std::mem::take(&mut callback.flags);
+    flags.retain(|f| {
+        [EventFlag::Undecodable, EventFlag::Unsigned]
+            .contains(&EventFlag::try_from(*f).unwrap_or_default())
+    });
+    let signed = !flags.contains(&i32::from(EventFlag::Unsigned));
+    if identity::is_test(key, &metadata.uid, &whole, &callback.test_mark) {
+        flags.push(EventFlag::Test.into());
+    }
+
+    let places = places(&callback, whole);
+    let events = std::mem::take(&mut callback.events);
+    let count = events.len();
+    let mut wanted = Vec::with_capacity(1);
+    let mut unwanted = Vec::new();
+    for (n, (reported, place)) in events.into_iter().zip(places).enumerate() {
+        let request = identity::Request {
+            key,
+            group_uid: &metadata.uid,
+            body: whole,
+            query: &callback.query,
+            signed,
+        };
+        let dedup = identity::dedup(
+            &request,
+            &reported,
+            place.body_digest,
+            place.shared,
+            place.alike,
+        );
+        let id = identity::event_id(request_id, &reported);
+        let (verdicts, deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
         let is_wanted = !deliveries.is_empty() || (reported.registered && spec.capture_unmatched);
-        let mut flags = flags.clone();
+        let last = n + 1 == count;
+        let mut flags = for_event(&mut flags, last);
         if deliveries.is_empty() {
             flags.push(EventFlag::Unmatched.into());
         }
+        let body = for_event(&mut callback.body, last);
         let event = v1::Event {
             id,
             org: metadata.org.clone(),
             group: metadata.name.clone(),
             group_uid: metadata.uid.clone(),
-            r#type: reported.r#type.clone(),
+            r#type: reported.r#type,
             receive_time: callback.receive_time,
-            delivery_id: reported.delivery_id.clone(),
-            external_id: reported.external_id.clone(),
+            delivery_id: reported.delivery_id,
+            external_id: reported.external_id,
             format: reported.format,
-            content_type: callback.content_type.clone(),
-            body: body.clone(),
-            headers: callback.headers.clone(),
-            query: callback.query.clone(),
+            content_type: for_event(&mut callback.content_type, last),
+            body: match reported.item.is_empty() {
+                true => body,
+                false => reported.item,
+            },
+            headers: for_event(&mut callback.headers, last),
+            query: for_event(&mut callback.query, last),
             flags,
             duplicate_of: String::new(),
             duplicates: 0,
             connector: spec.connector.clone(),
             function: spec.function.clone(),
-            unsigned_values: reported.unsigned_values.clone(),
-            method: callback.method.clone(),
+            unsigned_values: reported.unsigned_values,
+            method: for_event(&mut callback.method, last),
             verdicts,
-            json_form_field: reported.json_form_field.clone(),
+            json_form_field: reported.json_form_field,
             undecodable_reason: callback.undecodable_reason.clone(),
         };
         let new = NewEvent {
@@ -331,8 +379,8 @@ fn build(
         days => days,
     };
     NewCallback {
-        org: metadata.org,
-        group_uid: metadata.uid,
+        org: metadata.org.clone(),
+        group_uid: metadata.uid.clone(),
         // The rules said keep: when it can't be told which, all of it.
         events: if wanted.is_empty() { unwanted } else { wanted },
         refuse_suspected_replays: spec.refuse_suspected_replays,
@@ -340,45 +388,56 @@ fn build(
     }
 }
 
+/// The names of a group's webhooks, by uid.
+struct Names<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Names<'a> {
+    fn of(webhooks: &'a [Arc<v1::Webhook>]) -> Self {
+        let metadata = webhooks.iter().filter_map(|w| w.metadata.as_ref());
+        let mut names: Vec<_> = metadata.map(|m| (&*m.uid, &*m.name)).collect();
+        names.sort_unstable();
+        Self(names)
+    }
+
+    fn get(&self, uid: &str) -> Option<&'a str> {
+        let at = self.0.binary_search_by_key(&uid, |(uid, _)| uid).ok()?;
+        Some(self.0[at].1)
+    }
+}
+
 fn verdicts(
-    mac_key: &[u8; 32],
-    names: &BTreeMap<&str, &str>,
-    reported: &v1::ReportedEvent,
+    key: &identity::Key,
+    names: &Names<'_>,
+    matches: Vec<v1::ReportedMatch>,
     dedup: &crate::log::Dedup,
     event_id: &str,
 ) -> (Vec<v1::WebhookVerdict>, Vec<NewDelivery>) {
     let mut seen = BTreeSet::new();
-    let mut verdicts = Vec::new();
+    let several = matches.len() > 1;
+    let mut verdicts = Vec::with_capacity(matches.len());
     let mut deliveries = Vec::new();
-    for of in &reported.matches {
-        if !seen.insert(&of.webhook_uid) {
+    for of in matches {
+        if several && !seen.insert(of.webhook_uid.clone()) {
             continue;
         }
-        let name = names.get(of.webhook_uid.as_str());
-        let reason = match name {
-            None => "the webhook was deleted".to_owned(),
-            Some(_) if of.matched => of.hold.clone(),
-            Some(_) => of.reason.clone(),
-        };
-        let name = name.map(|n| (*n).to_owned());
-        if let Some(webhook) = name.clone().filter(|_| of.matched) {
+        let name = names.get(&of.webhook_uid);
+        if let Some(webhook) = name.filter(|_| of.matched) {
             deliveries.push(NewDelivery {
                 webhook_uid: of.webhook_uid.clone(),
-                webhook,
+                webhook: webhook.to_owned(),
                 hold: Some(of.hold.clone()).filter(|hold| !hold.is_empty()),
-                idempotency_key: identity::idempotency_key(
-                    mac_key,
-                    dedup,
-                    event_id,
-                    &of.webhook_uid,
-                ),
+                idempotency_key: identity::idempotency_key(key, dedup, event_id, &of.webhook_uid),
             });
         }
         verdicts.push(v1::WebhookVerdict {
             matched: of.matched && name.is_some(),
-            webhook: name.unwrap_or_default(),
-            webhook_uid: of.webhook_uid.clone(),
-            reason,
+            webhook: name.unwrap_or_default().to_owned(),
+            webhook_uid: of.webhook_uid,
+            reason: match name {
+                None => "the webhook was deleted".to_owned(),
+                Some(_) if of.matched => of.hold,
+                Some(_) => of.reason,
+            },
         });
     }
     (verdicts, deliveries)

@@ -28,6 +28,7 @@ impl Counts {
         sum.refused = sum.refused.saturating_add(counted.refused);
         sum.not_registered = sum.not_registered.saturating_add(counted.not_registered);
         sum.not_matched = sum.not_matched.saturating_add(counted.not_matched);
+        sum.duplicates = sum.duplicates.saturating_add(counted.duplicates);
         for (name, uses) in counted.secret_uses {
             let known = sum.secret_uses.contains_key(&name);
             if known || (sum.secret_uses.len() < MAX_SECRETS && name.len() <= MAX_NAME_BYTES) {

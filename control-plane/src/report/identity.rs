@@ -19,6 +19,17 @@ use subtle::ConstantTimeEq;
 
 use crate::log::Dedup;
 
+/// The installation's key, made ready once for all that one callback needs.
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// Of these bytes.
+    pub fn new(key: &[u8; 32]) -> Self {
+        // HMAC takes a key of any length.
+        Self(Hmac::new_from_slice(key).expect("a key of any length"))
+    }
+}
+
 /// The event's id: the request's, with an index where it carried several.
 pub fn event_id(request_id: [u8; 16], event: &v1::ReportedEvent) -> String {
     let id = uuid::Uuid::from_bytes(request_id);
@@ -37,7 +48,7 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
 /// What the events of one request have in common.
 pub struct Request<'a> {
     /// The installation's.
-    pub mac_key: &'a [u8; 32],
+    pub key: &'a Key,
     /// The group's.
     pub group_uid: &'a str,
     /// SHA-256 of the whole body.
@@ -57,7 +68,7 @@ pub fn dedup(
     shared: bool,
     alike: u32,
 ) -> Dedup {
-    let (key, group) = (request.mac_key, request.group_uid.as_bytes());
+    let (key, group) = (request.key, request.group_uid.as_bytes());
     let id = event.delivery_id.as_bytes();
     let index = event.index.to_be_bytes();
     if id.is_empty() {
@@ -92,40 +103,34 @@ pub fn dedup(
 }
 
 /// Handed to every sink: the same on every attempt, every replay, and for a repeat after the dedup window.
-pub fn idempotency_key(
-    mac_key: &[u8; 32],
-    dedup: &Dedup,
-    event_id: &str,
-    webhook_uid: &str,
-) -> String {
+pub fn idempotency_key(key: &Key, dedup: &Dedup, event_id: &str, webhook_uid: &str) -> String {
     let webhook = webhook_uid.as_bytes();
     hex::encode(match &dedup.delivery_key {
-        Some(key) => mac(mac_key, "idempotency", &[b"delivery", key, webhook]),
+        Some(delivery) => mac(key, "idempotency", &[b"delivery", delivery, webhook]),
         None => mac(
-            mac_key,
+            key,
             "idempotency",
             &[b"event", event_id.as_bytes(), webhook],
         ),
     })
 }
 
-/// The mark on a request that was signed here as a test.
-pub fn test_mark(mac_key: &[u8; 32], group_uid: &str, body: &[u8]) -> String {
-    hex::encode(mac(mac_key, "test", &[group_uid.as_bytes(), &digest(body)]))
+/// The mark on a request that was signed here as a test. `body`: its digest.
+pub fn test_mark(key: &Key, group_uid: &str, body: &[u8; 32]) -> String {
+    hex::encode(mac(key, "test", &[group_uid.as_bytes(), body]))
 }
 
 /// Whether a request carries that mark. Constant time.
-pub fn is_test(mac_key: &[u8; 32], group_uid: &str, body: &[u8], mark: &str) -> bool {
+pub fn is_test(key: &Key, group_uid: &str, body: &[u8; 32], mark: &str) -> bool {
     !mark.is_empty()
-        && test_mark(mac_key, group_uid, body)
+        && test_mark(key, group_uid, body)
             .as_bytes()
             .ct_eq(mark.as_bytes())
             .into()
 }
 
-fn mac(key: &[u8; 32], tag: &str, fields: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes a key of any length.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+fn mac(key: &Key, tag: &str, fields: &[&[u8]]) -> [u8; 32] {
+    let mut mac = key.0.clone();
     for field in std::iter::once(tag.as_bytes()).chain(fields.iter().copied()) {
         mac.update(&(field.len() as u64).to_be_bytes());
         mac.update(field);
@@ -135,13 +140,15 @@ fn mac(key: &[u8; 32], tag: &str, fields: &[&[u8]]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    const KEY: [u8; 32] = [7; 32];
+    static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(&[7; 32]));
 
     fn request(group: &str) -> Request<'_> {
         Request {
-            mac_key: &KEY,
+            key: &KEY,
             group_uid: group,
             body: digest(b"{}"),
             query: "",
@@ -262,11 +269,12 @@ mod tests {
 
     #[test]
     fn a_test_mark_is_of_one_group_and_one_body() {
-        let mark = test_mark(&KEY, "g", b"body");
-        assert!(is_test(&KEY, "g", b"body", &mark));
-        assert!(!is_test(&KEY, "g", b"bodY", &mark));
-        assert!(!is_test(&KEY, "h", b"body", &mark));
-        assert!(!is_test(&[8; 32], "g", b"body", &mark));
-        assert!(!is_test(&KEY, "g", b"body", ""));
+        let (body, other) = (digest(b"body"), digest(b"bodY"));
+        let mark = test_mark(&KEY, "g", &body);
+        assert!(is_test(&KEY, "g", &body, &mark));
+        assert!(!is_test(&KEY, "g", &other, &mark));
+        assert!(!is_test(&KEY, "h", &body, &mark));
+        assert!(!is_test(&Key::new(&[8; 32]), "g", &body, &mark));
+        assert!(!is_test(&KEY, "g", &body, ""));
     }
 }

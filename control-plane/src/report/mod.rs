@@ -5,8 +5,11 @@
 //! ```
 
 mod append;
+mod batch;
 mod counts;
+mod credit;
 pub mod identity;
+mod news;
 mod not_kept;
 mod refusals;
 mod service;

@@ -1,47 +1,67 @@
-//! The stream itself: many batches in flight, answers in any order, bounded by credit.
+//! The stream itself: many batches in flight, answers in any order, bounded by credit, drained at shutdown and at a random age.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_proto::v1::report_request::Kind as Said;
 use hookplane_proto::v1::report_response::Kind;
-use prost::Message;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{append, not_kept};
+use super::batch;
+use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant};
+use super::news::{self, Noted};
 use crate::access::{Caller, opened};
 use crate::config::ListenerScope;
 use crate::context::Context;
 
 /// For a listener's hello.
 const HELLO: Duration = Duration::from_secs(10);
+/// What a listener may say of itself, in bytes each.
+const NAME_BYTES: usize = 256;
 /// For an answer to be read.
 const READ: Duration = Duration::from_secs(10);
-/// Callbacks of one stream in flight.
-const CREDIT_CALLBACKS: u32 = 4_096;
-/// Bytes of one stream in flight. At least one message of the largest size.
-const CREDIT_BYTES: u32 = 64 * 1024 * 1024;
+/// From a drain until nothing more is read: for a listener to move over. Within the server's grace.
+const DRAIN: Duration = Duration::from_secs(5);
 /// One message: a body of 25 MiB with its items, and its head.
 pub const MAX_MESSAGE_BYTES: usize = 56 * 1024 * 1024;
 /// Answers that wait to be read.
 const ANSWERS: usize = 64;
-/// Refusals of one message.
-const MAX_REFUSALS: usize = 1_000;
 
 /// The service. Mount it with [`MAX_MESSAGE_BYTES`] as the largest message it decodes.
 pub struct ReportApi {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     context: Context,
+    /// Of this process. Empty if there are no random bytes; then listeners can't tell it from another.
+    replica: Bytes,
+    credit: Arc<Credit>,
+    noted: Noted,
 }
 
 impl ReportApi {
     /// Over these parts.
     pub fn new(context: Context) -> Self {
-        Self { context }
+        let mut replica = [0; 16];
+        let replica = match getrandom::fill(&mut replica) {
+            Ok(()) => Bytes::copy_from_slice(&replica),
+            Err(_) => Bytes::new(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                context,
+                replica,
+                credit: Credit::new(),
+                noted: Noted::default(),
+            }),
+        }
     }
 }
 
@@ -54,10 +74,10 @@ impl v1::report_service_server::ReportService for ReportApi {
         request: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (out, responses) = mpsc::channel(ANSWERS);
-        let context = self.context.clone();
+        let shared = self.shared.clone();
         let (caller, said) = opened(request)?;
-        self.context.view.tasks().spawn(async move {
-            if let Err(status) = run(&context, &caller, said, &out).await {
+        self.shared.context.view.tasks().spawn(async move {
+            if let Err(status) = run(&shared, &caller, said, &out).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's report stream ended"
@@ -73,7 +93,7 @@ impl v1::report_service_server::ReportService for ReportApi {
 type Out = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 
 async fn run(
-    context: &Context,
+    shared: &Arc<Shared>,
     caller: &Caller,
     mut said: Streaming<v1::ReportRequest>,
     out: &Out,
@@ -84,95 +104,179 @@ async fn run(
     let Some(Said::Hello(hello)) = first.and_then(|r| r.kind) else {
         return Err(Status::invalid_argument("the first request must be hello"));
     };
+    bounded(&hello)?;
     let scope = Arc::new(caller.listener_scope(&hello.pool)?);
-    send(
-        out,
-        Kind::Welcome(v1::ReportWelcome {
-            credit_callbacks: CREDIT_CALLBACKS,
-            credit_bytes: CREDIT_BYTES.into(),
-        }),
-    )
-    .await?;
-
-    // What a listener sends beyond its credit stays in its socket.
-    let callbacks = Arc::new(Semaphore::new(CREDIT_CALLBACKS as usize));
-    let bytes = Arc::new(Semaphore::new(CREDIT_BYTES as usize));
-    let mut batches = JoinSet::new();
-    let ended = loop {
-        while batches.try_join_next().is_some() {}
-        let request = tokio::select! {
-            () = context.view.shutdown().cancelled() => break Ok(()),
-            request = said.message() => request,
-        };
-        match request.map(|r| r.and_then(|r| r.kind)) {
-            Err(status) => break Err(status),
-            Ok(None) => break Ok(()),
-            Ok(Some(Said::Batch(batch))) => {
-                let count = (batch.callbacks.len() as u32).clamp(1, CREDIT_CALLBACKS);
-                let size = (batch.encoded_len() as u32).clamp(1, CREDIT_BYTES);
-                // Neither semaphore is ever closed.
-                let (Ok(count), Ok(size)) = (
-                    callbacks.clone().acquire_many_owned(count).await,
-                    bytes.clone().acquire_many_owned(size).await,
-                ) else {
-                    break Err(Status::internal("credit is gone"));
-                };
-                let (context, scope, out) = (context.clone(), scope.clone(), out.clone());
-                batches.spawn(async move {
-                    let answer = answers(context, scope, batch).await;
-                    drop((count, size));
-                    // A listener that is gone sends the batch again elsewhere.
-                    let _ = send(&out, Kind::Batch(answer)).await;
-                });
-            }
-            Ok(Some(Said::Counters(counters))) => count(context, &scope, counters),
-            Ok(Some(Said::Refusals(refusals))) => {
-                remember(context, &scope, &hello.listener, refusals)
-            }
-            Ok(Some(Said::Hello(_))) => {
-                break Err(Status::invalid_argument("hello came twice"));
-            }
-        }
+    let (_member, mut grants) = shared.credit.join();
+    let Grant { callbacks, bytes } = *grants.borrow_and_update();
+    let welcome = v1::ReportWelcome {
+        credit_callbacks: callbacks,
+        credit_bytes: bytes.into(),
+        replica: shared.replica.clone(),
     };
+    send(out, Kind::Welcome(welcome)).await?;
+
+    let mut stream = Stream {
+        shared,
+        out,
+        run: format!("{}/{}", hello.listener, hello.boot),
+        hello,
+        scope,
+        callbacks: Arc::new(Semaphore::new(CREDIT_CALLBACKS as usize)),
+        bytes: Arc::new(Semaphore::new(CREDIT_BYTES as usize)),
+        batches: JoinSet::new(),
+        told_plan: 0,
+    };
+    let ended = stream.serve(&mut said, &mut grants).await;
     // What was taken is answered: each batch has its own deadline.
-    while batches.join_next().await.is_some() {}
+    while let Some(answered) = stream.batches.join_next().await {
+        told(answered);
+    }
     ended
 }
 
-async fn answers(
-    context: Context,
+struct Stream<'a> {
+    shared: &'a Arc<Shared>,
+    out: &'a Out,
+    hello: v1::ReportHello,
+    /// The listener and its boot.
+    run: String,
     scope: Arc<ListenerScope>,
-    batch: v1::ReportBatch,
-) -> v1::ReportBatchAnswer {
-    let (count, began) = (batch.callbacks.len(), Instant::now());
-    let mut callbacks = Vec::with_capacity(count);
-    let mut waiting = batch.callbacks.into_iter();
-    if count == 1 {
-        if let Some(one) = waiting.next() {
-            callbacks.push(append::answer(&context, &scope, one).await);
-        }
-    } else {
-        // At the same time, so that they share a commit.
-        let mut tasks: Vec<_> = waiting
-            .map(|one| {
-                let (context, scope) = (context.clone(), scope.clone());
-                tokio::spawn(async move { append::answer(&context, &scope, one).await })
-            })
-            .collect();
-        for task in &mut tasks {
-            callbacks.push(task.await.unwrap_or_else(|error| {
-                tracing::error!(%error, "keeping a callback failed");
-                append::answered(v1::AnswerKind::RetryLater, "keeping it failed")
-            }));
+    /// What a listener sends beyond the largest credit stays in its socket.
+    callbacks: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    batches: JoinSet<()>,
+    told_plan: u64,
+}
+
+impl Stream<'_> {
+    async fn serve(
+        &mut self,
+        said: &mut Streaming<v1::ReportRequest>,
+        grants: &mut watch::Receiver<Grant>,
+    ) -> Result<(), Status> {
+        let view = &self.shared.context.view;
+        let mut revisions = view.revisions();
+        let mut drain_at = Instant::now() + self.shared.context.age_of_a_stream();
+        let mut end_at = None;
+        self.tell_plan().await?;
+        loop {
+            while let Some(answered) = self.batches.try_join_next() {
+                told(answered);
+            }
+            tokio::select! {
+                () = view.shutdown().cancelled(), if end_at.is_none() => drain_at = Instant::now(),
+                () = tokio::time::sleep_until(drain_at), if end_at.is_none() => {
+                    // Risk 21: told, then ended; never the other way round.
+                    let after_seconds = DRAIN.as_secs() as u32;
+                    send(self.out, Kind::Drain(v1::ReportDrain { after_seconds })).await?;
+                    end_at = Some(Instant::now() + DRAIN);
+                }
+                () = at(end_at) => return Ok(()),
+                request = said.message() => match request?.map(|request| request.kind) {
+                    Some(kind) => self.take(kind).await?,
+                    None => return Ok(()),
+                },
+                changed = grants.changed() => {
+                    changed.map_err(|_| Status::internal("credit is gone"))?;
+                    let Grant { callbacks, bytes } = *grants.borrow_and_update();
+                    let credit = v1::ReportCredit { callbacks, bytes: bytes.into() };
+                    send(self.out, Kind::Credit(credit)).await?;
+                }
+                changed = revisions.changed() => {
+                    changed.map_err(|_| Status::unavailable("the view has ended"))?;
+                    self.tell_plan().await?;
+                }
+            }
         }
     }
-    for answer in &callbacks {
-        context.metrics.answered(answer.kind());
+
+    /// Risk 45: a listener whose config stream is late learns here that its plan is old.
+    async fn tell_plan(&mut self) -> Result<(), Status> {
+        let revision = self.shared.context.view.changed_at(&self.scope);
+        if revision == self.told_plan {
+            return Ok(());
+        }
+        self.told_plan = revision;
+        send(self.out, Kind::Plan(v1::ReportPlan { revision })).await
     }
-    context.metrics.batch(began.elapsed());
-    v1::ReportBatchAnswer {
-        batch_id: batch.batch_id,
-        callbacks,
+
+    async fn take(&mut self, said: Option<Said>) -> Result<(), Status> {
+        let context = &self.shared.context;
+        match said {
+            Some(Said::Batch(batch)) => self.take_batch(batch).await,
+            Some(Said::Counters(counters)) => {
+                let sequence = counters.sequence;
+                if self.shared.noted.is_new(&self.run, sequence) {
+                    news::count(context, &self.scope, counters);
+                }
+                self.noted(sequence).await
+            }
+            Some(Said::Refusals(refusals)) => {
+                let sequence = refusals.sequence;
+                if self.shared.noted.is_new(&self.run, sequence) {
+                    news::remember(context, &self.scope, &self.hello.listener, refusals);
+                }
+                self.noted(sequence).await
+            }
+            Some(Said::Hello(_)) => Err(Status::invalid_argument("hello came twice")),
+            // From a newer listener.
+            None => Ok(()),
+        }
+    }
+
+    async fn noted(&self, sequence: u64) -> Result<(), Status> {
+        if sequence == 0 {
+            return Ok(());
+        }
+        send(self.out, Kind::Noted(v1::ReportNoted { sequence })).await
+    }
+
+    async fn take_batch(&mut self, batch: v1::ReportBatch) -> Result<(), Status> {
+        let gone = || Status::internal("credit is gone");
+        let (count, size) = (batch.callbacks.len(), batch::size(&batch));
+        let callbacks = (count as u32).clamp(1, CREDIT_CALLBACKS);
+        let bytes = (size as u32).clamp(1, CREDIT_BYTES);
+        // None of them is ever closed.
+        let (Ok(callbacks), Ok(bytes), Some(taken)) = (
+            self.callbacks.clone().acquire_many_owned(callbacks).await,
+            self.bytes.clone().acquire_many_owned(bytes).await,
+            self.shared.credit.take(count, size).await,
+        ) else {
+            return Err(gone());
+        };
+        let (shared, scope, out) = (self.shared.clone(), self.scope.clone(), self.out.clone());
+        self.batches.spawn(async move {
+            let answer = batch::answers(&shared.context, &scope, &shared.credit, batch).await;
+            drop((callbacks, bytes, taken));
+            // A listener that is gone sends the batch again elsewhere.
+            let _ = send(&out, Kind::Batch(answer)).await;
+        });
+        Ok(())
+    }
+}
+
+/// A batch without an answer goes to another replica when the listener has waited for a third of its budget.
+fn told(answered: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = answered {
+        tracing::error!(%error, "keeping a batch panicked: please report this as a bug");
+    }
+}
+
+fn bounded(hello: &v1::ReportHello) -> Result<(), Status> {
+    let texts = [&hello.listener, &hello.boot, &hello.pool];
+    if texts.iter().any(|text| text.len() > NAME_BYTES) {
+        return Err(Status::invalid_argument(format!(
+            "a text of hello is longer than {NAME_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// Never, without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -182,50 +286,5 @@ async fn send(out: &Out, kind: Kind) -> Result<(), Status> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Status::cancelled("the listener is gone")),
         Err(_) => Err(Status::deadline_exceeded("answers are not read")),
-    }
-}
-
-fn count(context: &Context, scope: &ListenerScope, counters: v1::ReportCounters) {
-    for group in counters.groups {
-        let Some(record) = context.view.group(&group.group_uid) else {
-            continue;
-        };
-        // Promise 8: a listener speaks for the groups of its scope.
-        if scope.covers(&record.group) {
-            let exists = |uid: &str| context.view.group(uid).is_some();
-            context.fleet.counts().add(group, exists);
-        }
-    }
-}
-
-fn remember(
-    context: &Context,
-    scope: &ListenerScope,
-    listener: &str,
-    refusals: v1::ReportRefusals,
-) {
-    // Promise 8: a listener speaks for the groups of its scope. A name used again is another group, so the uid tells.
-    let of = |refusal: &v1::Refusal| {
-        context
-            .view
-            .group(&refusal.group_uid)
-            .filter(|record| scope.covers(&record.group))
-    };
-    for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
-        refusal.listener = listener.to_owned();
-        if refusal.group_uid.is_empty() {
-            (refusal.org, refusal.group) = Default::default();
-            context.fleet.refusals().push("", refusal);
-        } else if let Some(record) = of(&refusal) {
-            let metadata = record.group.metadata.clone().unwrap_or_default();
-            (refusal.org, refusal.group) = (metadata.org, metadata.name);
-            context.fleet.refusals().push(&metadata.uid, refusal);
-        }
-    }
-    for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {
-        example.listener = listener.to_owned();
-        if let Some(record) = of(&example) {
-            not_kept::remember(context, &record, example);
-        }
     }
 }

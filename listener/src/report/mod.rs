@@ -1,13 +1,22 @@
 //! Reports: what is genuine goes to the control plane, and waits here for the word that it is durable.
 //!
-//! One long-lived stream on a connection of its own, with many batches in flight. A batch is whatever waits when the last one has left:
-//! no timer on the quiet path. When the stream is lost, what has no answer goes again on the next one, with the same request id, while
-//! its provider still waits.
+//! ```text
+//!   connections ─▶ queue ─▶ outbox ─┬─▶ stream to one replica ──▶ ┐
+//!                             ▲     └─▶ stream to another ──────▶ ├─ answer per callback
+//!                             └── without an answer in time ◀─────┘
+//! ```
+//!
+//! Two long-lived streams, each on a connection of its own to a replica of its own (one, where only one is known), with many batches in
+//! flight. A batch is whatever waits when the last one has left: no timer on the quiet path. What has no answer after a third of its budget,
+//! is turned back, or was on a stream that is lost, goes on the other one under the same request id; the first answer counts.
 //!
 //! Guarantees: a callback is answered as kept only if the control plane said so; nobody waits beyond its deadline; what waits is bounded,
 //! and what doesn't fit is turned away at once.
 
+mod lane;
+mod news;
 mod outbox;
+mod pending;
 mod stream;
 
 use hookplane_proto::v1;
@@ -17,8 +26,8 @@ use tokio::time::Instant;
 use crate::body::Share;
 use crate::respond::Receipt;
 
-pub(crate) use outbox::Pending;
-pub(crate) use stream::run;
+pub(crate) use pending::Pending;
+pub(crate) use stream::{LANES, run};
 
 /// Callbacks between a connection and the report client. It picks them up as they come, so this only has to bridge moments.
 const QUEUE: usize = 1024;

@@ -23,7 +23,12 @@ struct Running {
 }
 
 fn start(control_plane: &FakeControlPlane) -> Result<Running, Failure> {
-    let config = config(&control_plane.url(), Limits::default());
+    start_at(&[control_plane])
+}
+
+fn start_at(replicas: &[&FakeControlPlane]) -> Result<Running, Failure> {
+    let mut config = config("", Limits::default());
+    config.control_planes = replicas.iter().map(|replica| replica.url()).collect();
     let (state, reports) = State::new(&config, Arc::new(Fixed(0)));
     let stop = CancellationToken::new();
     let peer = Peer::new(&config)?;
@@ -63,6 +68,13 @@ fn kept_answer() -> Answer {
 }
 
 async fn opened(control_plane: &mut FakeControlPlane) -> Result<ReportStream, Failure> {
+    opened_as(control_plane, "").await
+}
+
+async fn opened_as(
+    control_plane: &mut FakeControlPlane,
+    replica: &str,
+) -> Result<ReportStream, Failure> {
     let mut stream = control_plane.report().await?;
     assert_eq!(stream.authorization, "Bearer t0ken");
     let hello = stream.next().await?;
@@ -70,7 +82,7 @@ async fn opened(control_plane: &mut FakeControlPlane) -> Result<ReportStream, Fa
         return Err("the first message is not Hello".into());
     };
     assert_eq!((&*hello.listener, &*hello.pool), ("listener-1", "default"));
-    stream.welcome().await?;
+    stream.welcome_of(replica).await?;
     Ok(stream)
 }
 
@@ -198,6 +210,63 @@ async fn counters_go_up_and_the_last_ones_before_the_end() -> Result<(), Failure
     Ok(())
 }
 
+#[tokio::test]
+async fn credit_that_is_said_again_is_obeyed() -> Result<(), Failure> {
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let mut stream = opened(&mut control_plane).await?;
+    let credit = |callbacks| {
+        v1::report_response::Kind::Credit(v1::ReportCredit {
+            callbacks,
+            bytes: 1_000_000,
+        })
+    };
+    stream.push(credit(1)).await?;
+    // Answered after the credit was read: they come in order.
+    let reported = running.report("a", BUDGET);
+    let batch = stream.batch().await?;
+    stream.answer(&batch, &kept()).await?;
+    soon(reported).await??.map_err(|_| "kept")?;
+    let reported: Vec<_> = (0..3)
+        .map(|n| running.report(&n.to_string(), BUDGET))
+        .collect();
+    let one = stream.batch().await?;
+    assert_eq!(one.callbacks.len(), 1);
+    stream.push(credit(10)).await?;
+    let two = stream.batch().await?;
+    assert_eq!(two.callbacks.len(), 2, "more credit, without an answer");
+    stream.answer(&one, &kept()).await?;
+    stream.answer(&two, &kept()).await?;
+    for reported in reported {
+        assert_eq!(soon(reported).await??, Ok(kept_answer()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn counters_of_a_lost_stream_go_up_again_under_their_number() -> Result<(), Failure> {
+    use v1::report_request::Kind;
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let mut stream = opened(&mut control_plane).await?;
+    running.state.refusals.not_kept("g1", Count::NotRegistered);
+    let Some(Kind::Counters(sent)) = stream.next().await?.kind else {
+        return Err("not the counters".into());
+    };
+    // Lost before it is noted; meanwhile more is counted.
+    running.state.refusals.not_kept("g1", Count::NotRegistered);
+    drop(stream);
+    let mut stream = opened(&mut control_plane).await?;
+    let again = stream.next().await?.kind;
+    assert_eq!(again, Some(Kind::Counters(sent)));
+    stream.note(again).await?;
+    let Some(Kind::Counters(more)) = stream.next().await?.kind else {
+        return Err("not the counters".into());
+    };
+    assert_eq!((more.sequence, more.groups[0].not_registered), (2, 1));
+    Ok(())
+}
+
 #[test]
 fn only_what_is_certain_is_an_answer() {
     let said = |kind: v1::AnswerKind| {
@@ -223,3 +292,5 @@ fn only_what_is_certain_is_an_answer() {
         "of what we don't know, the least"
     );
 }
+
+mod replicas;

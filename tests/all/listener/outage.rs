@@ -116,3 +116,32 @@ async fn what_is_under_way_is_finished_at_shutdown() -> Result<(), Failure> {
     soon(&mut rig.task).await???;
     Ok(())
 }
+
+// Risk 45: the report stream knows of a newer plan before the config stream has brought it.
+#[tokio::test]
+async fn a_plan_known_to_be_old_does_not_decide_that_nobody_wants_a_callback() -> Result<(), Failure>
+{
+    let (rig, mut report) = Rig::start_silent(Limits::default()).await?;
+    let signature = sign(BODY);
+    let mut ping = headers(&signature);
+    ping[1] = ("x-event", "ping");
+    let answer = rig.post(TOKEN, &ping, BODY).await?;
+    assert_eq!(answer.header("hookplane-receipt"), Some("not-kept"));
+    // Its plan is at 10. The answer after it says that the news was read.
+    let plan = |revision| v1::report_response::Kind::Plan(v1::ReportPlan { revision });
+    report.push(plan(11)).await?;
+    let (answer, _) = tokio::join!(rig.push(BODY), async {
+        let batch = report.batch().await?;
+        report.answer(&batch, &kept()).await
+    });
+    assert_eq!(answer?.status, 202);
+    let (answer, _) = tokio::join!(rig.post(TOKEN, &ping, BODY), async {
+        let batch = report.batch().await?;
+        assert_eq!(batch.callbacks[0].plan_revision, 10);
+        report
+            .answer(&batch, &super::rig::answer(v1::AnswerKind::NotKept))
+            .await
+    });
+    assert_eq!(answer?.header("hookplane-receipt"), Some("not-kept"));
+    Ok(())
+}

@@ -125,8 +125,12 @@ impl Rig {
         let seen = self.seen.clone();
         tokio::spawn(async move {
             while let Some(request) = report.next_or_end().await {
-                let Some(v1::report_request::Kind::Batch(batch)) = request.kind else {
-                    continue;
+                let batch = match request.kind {
+                    Some(v1::report_request::Kind::Batch(batch)) => batch,
+                    other => match report.note(other).await {
+                        Ok(()) => continue,
+                        Err(_) => return,
+                    },
                 };
                 // Before the answer, so that who was answered is seen.
                 if let Ok(mut seen) = seen.lock() {

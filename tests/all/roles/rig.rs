@@ -158,6 +158,7 @@ impl Rig {
             catalogue: Catalogue::built_in()?,
             public_url: "https://hooks.example.com".to_owned(),
             admin_token: bootstrap.map(str::to_owned),
+            stream_age: server::STREAM_AGE,
             metrics: Arc::default(),
         };
         let socket = TcpListener::bind("127.0.0.1:0").await?;
@@ -238,6 +239,7 @@ impl Rig {
             Kind::Refusals(v1::ReportRefusals {
                 refusals: vec![refusal],
                 not_kept: Vec::new(),
+                sequence: 0,
             }),
             Kind::Batch(v1::ReportBatch {
                 batch_id: 1,
@@ -248,15 +250,20 @@ impl Rig {
         let mut client = ReportServiceClient::new(self.wire(BOOTSTRAP));
         let answers = soon(client.report(tokio_stream::iter(said))).await??;
         let mut answers = answers.into_inner();
-        soon(answers.message()).await??.ok_or("no welcome")?;
-        let answer = soon(answers.message()).await??.ok_or("no answer")?;
-        match answer.kind {
-            Some(v1::report_response::Kind::Batch(answer))
-                if answer.callbacks[0].kind() == v1::AnswerKind::Kept =>
-            {
-                Ok(())
+        loop {
+            let answer = soon(answers.message()).await??.ok_or("no answer")?;
+            match answer.kind {
+                Some(v1::report_response::Kind::Batch(answer))
+                    if answer.callbacks[0].kind() == v1::AnswerKind::Kept =>
+                {
+                    return Ok(());
+                }
+                Some(v1::report_response::Kind::Batch(answer)) => {
+                    return Err(format!("not kept: {answer:?}").into());
+                }
+                // The welcome, and news of the plan.
+                _ => {}
             }
-            other => Err(format!("not kept: {other:?}").into()),
         }
     }
 

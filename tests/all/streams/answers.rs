@@ -1,106 +1,15 @@
 //! What the provider hears when the log does not do its part.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    Stats, TailItem,
-};
+use hookplane_control_plane::log::DeliveryLog as _;
 use hookplane_proto::v1;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::gated::Gated;
 use super::plain::signed;
 use super::rig::{Rig, callback_url, eventually, post};
 use crate::fake_control_plane::{Failure, soon};
-
-/// A log that never answers what is to be kept, and does everything else.
-struct Frozen(Arc<dyn DeliveryLog>);
-
-#[async_trait::async_trait]
-impl DeliveryLog for Frozen {
-    fn receipt(&self) -> v1::Receipt {
-        self.0.receipt()
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
-
-    async fn append(&self, _: NewCallback, _: Instant) -> Result<Appended, LogError> {
-        std::future::pending().await
-    }
-
-    async fn lease(
-        &self,
-        webhook_uid: &str,
-        max: usize,
-        duration: Duration,
-    ) -> Result<Vec<Lease>, LogError> {
-        self.0.lease(webhook_uid, max, duration).await
-    }
-
-    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError> {
-        self.0.settle(settlements).await
-    }
-
-    async fn event(&self, id: &str) -> Result<v1::Event, LogError> {
-        self.0.event(id).await
-    }
-
-    async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError> {
-        self.0.delivery(id).await
-    }
-
-    async fn events(
-        &self,
-        selection: &Selection,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
-        self.0.events(selection, before, limit).await
-    }
-
-    async fn deliveries(
-        &self,
-        selection: &Selection,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
-        self.0.deliveries(selection, before, limit).await
-    }
-
-    async fn tail(
-        &self,
-        selection: &Selection,
-        after: Cursor,
-        changes: bool,
-        limit: usize,
-    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
-        self.0.tail(selection, after, changes, limit).await
-    }
-
-    fn newest(&self) -> watch::Receiver<Cursor> {
-        self.0.newest()
-    }
-
-    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        self.0.replay(delivery_ids).await
-    }
-
-    async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
-        self.0.drop_deliveries(webhook_uid, reason).await
-    }
-
-    async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
-        self.0.retain(retention).await
-    }
-
-    async fn close(&self) {
-        self.0.close().await;
-    }
-}
 
 /// A callback URL that a real listener serves, with a webhook that wants all.
 async fn serving(rig: &mut Rig) -> Result<(String, super::rig::Listening), Failure> {
@@ -150,7 +59,12 @@ async fn a_callback_goes_all_the_way() -> Result<(), Failure> {
 async fn a_frozen_log_is_503_within_the_providers_patience() -> Result<(), Failure> {
     // 800 ms are between our answer and the end of it.
     const PATIENCE_SECONDS: u32 = 4;
-    let mut rig = Rig::start_with(|log| Arc::new(Frozen(log))).await?;
+    let mut rig = Rig::start_with(|log| {
+        let gated = Gated::over(log);
+        gated.freeze();
+        gated
+    })
+    .await?;
     rig.patience(PATIENCE_SECONDS).await?;
     let (url, _listening) = serving(&mut rig).await?;
     let body = &b"{}"[..];

@@ -125,8 +125,8 @@ async fn the_others_hear_everything_while_a_tenth_is_frozen() -> Result<(), Fail
 async fn streams_that_come_of_age_drain_and_go_on_elsewhere() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
-    let ages = Duration::from_millis(100)..=Duration::from_millis(600);
-    let one = Replica::start(&rig, rig.store.clone(), |api| api.drain_at_age(ages)).await?;
+    let ages = Duration::from_millis(100)..Duration::from_millis(600);
+    let one = Replica::of_age(&rig, rig.store.clone(), ages, |api| api).await?;
     let two = Replica::start(&rig, rig.store.clone(), |api| api).await?;
     let drained = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -225,8 +225,8 @@ async fn a_black_hole_is_noticed_at_both_ends() -> Result<(), Failure> {
     silent.until(&mut stream, |l| l.lists == 1).await?;
     stream.ready().await?;
     eventually(async || Ok((rig.listeners().await?.len() == 2).then_some(()))).await?;
-    path.freeze();
-    hole.freeze();
+    path.freeze_open();
+    hole.freeze_open();
     let webhook = rig.webhook("code", "all", "").await?;
     // The one that runs comes back on another connection and has it; the one that does nothing is no longer there.
     eventually(async || {

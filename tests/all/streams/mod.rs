@@ -4,6 +4,8 @@
 mod answers;
 mod config;
 mod consumers;
+mod failover;
+mod gated;
 mod identity;
 mod large;
 mod many;
@@ -12,6 +14,7 @@ mod model;
 mod plain;
 mod property;
 mod replica;
+mod replicas;
 mod report;
 mod resume;
 mod rig;

@@ -1,7 +1,9 @@
 //! One more replica of a [`Rig`]'s control plane, as far as config streams go: a view and a service of its own over the same store, or over a
 //! worse one.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookplane_control_plane::access::Door;
 use hookplane_control_plane::catalogue::Catalogue;
@@ -9,6 +11,7 @@ use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
 use hookplane_control_plane::context::Context;
 use hookplane_control_plane::seal::SealKey;
+use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_control_plane::store::Store;
 use hookplane_proto::shared_config::config_service_server::ConfigServiceServer;
 use tokio::net::TcpListener;
@@ -38,6 +41,16 @@ impl Replica {
         store: Arc<dyn Store>,
         set: impl FnOnce(ConfigApi) -> ConfigApi,
     ) -> Result<Self, Failure> {
+        Self::of_age(rig, store, STREAM_AGE, set).await
+    }
+
+    /// One whose streams are told to drain at such an age.
+    pub(super) async fn of_age(
+        rig: &Rig,
+        store: Arc<dyn Store>,
+        stream_age: Range<Duration>,
+        set: impl FnOnce(ConfigApi) -> ConfigApi,
+    ) -> Result<Self, Failure> {
         let end = CancellationToken::new();
         let seal = Arc::new(SealKey::load_or_create(&rig.seal_key())?);
         let context = Context {
@@ -51,6 +64,7 @@ impl Replica {
             fleet: Arc::new(Fleet::new()),
             public_url: "http://localhost".into(),
             metrics: Arc::default(),
+            stream_age,
         };
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -23,10 +23,14 @@ pub(super) struct Reporting {
 
 impl Reporting {
     pub(super) async fn connect(rig: &Rig, pool: &str) -> Result<Self, Failure> {
+        Self::connect_as(rig, pool, "1").await
+    }
+
+    async fn connect_as(rig: &Rig, pool: &str, boot: &str) -> Result<Self, Failure> {
         let (to, requests) = mpsc::channel(16);
         let hello = v1::ReportHello {
             listener: "scripted".to_owned(),
-            boot: "1".to_owned(),
+            boot: boot.to_owned(),
             pool: pool.to_owned(),
         };
         let hello = v1::ReportRequest {
@@ -53,6 +57,17 @@ impl Reporting {
         Ok(soon(self.to.send(v1::ReportRequest { kind: Some(kind) })).await??)
     }
 
+    /// What is said next, but for news of the plan and of credit.
+    async fn next(&mut self) -> Result<Option<Said>, Failure> {
+        loop {
+            let said = soon(self.from.message()).await??;
+            match said.and_then(|said| said.kind) {
+                Some(Said::Plan(_) | Said::Credit(_)) => {}
+                said => return Ok(said),
+            }
+        }
+    }
+
     /// Reports several at once.
     pub(super) async fn batch(
         &mut self,
@@ -66,8 +81,7 @@ impl Reporting {
             callbacks,
         }))
         .await?;
-        let said = soon(self.from.message()).await??.and_then(|said| said.kind);
-        match said {
+        match self.next().await? {
             Some(Said::Batch(answer)) if answer.batch_id == batch_id => {
                 assert_eq!(answer.callbacks.len(), count);
                 Ok(answer.callbacks)
@@ -295,21 +309,24 @@ async fn what_listeners_count_adds_up_in_the_groups_status() -> Result<(), Failu
         .group("other", |spec| spec.pool = "b".to_owned())
         .await?;
     let streams = [
-        Reporting::connect(&rig, "").await?,
-        Reporting::connect(&rig, "").await?,
+        Reporting::connect_as(&rig, "", "run-1").await?,
+        Reporting::connect_as(&rig, "", "run-2").await?,
     ];
     let counted = |group: &v1::WebhookGroup| v1::GroupCounters {
         group_uid: uid(&group.metadata),
         refused: 1,
         not_registered: 2,
         not_matched: 3,
+        duplicates: 1,
         secret_uses: [("secret-1".to_owned(), 4)].into(),
     };
     for stream in &streams {
         let groups = vec![counted(&other), counted(&group)];
-        stream
-            .say(Kind::Counters(v1::ReportCounters { groups }))
-            .await?;
+        let sequence = 1;
+        let counters = v1::ReportCounters { groups, sequence };
+        // Again, as after a lost stream: the same run, the same number.
+        stream.say(Kind::Counters(counters.clone())).await?;
+        stream.say(Kind::Counters(counters)).await?;
     }
     let of = async |name: &str| -> Result<v1::GroupCounts, Failure> {
         let status = rig.get_group(name).await?.status;
@@ -318,6 +335,7 @@ async fn what_listeners_count_adds_up_in_the_groups_status() -> Result<(), Failu
     let counts =
         eventually(async || Ok(Some(of("code").await?).filter(|c| c.refused == 2))).await?;
     assert_eq!((counts.not_registered, counts.not_matched), (4, 6));
+    assert_eq!(counts.duplicates, 2);
     assert_eq!(counts.secret_uses.get("secret-1"), Some(&8));
     assert_eq!(
         of("other").await?,
@@ -355,6 +373,7 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
                 refusal(&code),
             ],
             not_kept: vec![refusal(&other), refusal("")],
+            sequence: 0,
         }))
         .await?;
     let list = async |parent: &str| -> Result<Vec<v1::Refusal>, Failure> {

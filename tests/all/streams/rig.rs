@@ -89,8 +89,8 @@ pub(super) fn api_with(url: &str, token: &str) -> Api {
 /// The running control plane. Everything ends with it.
 pub(super) struct Rig {
     pub(super) url: String,
-    pub(super) log: Arc<EmbeddedLog>,
     pub(super) store: Arc<EmbeddedStore>,
+    pub(super) log: Arc<EmbeddedLog>,
     pub(super) stop: CancellationToken,
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
     /// The control plane's.
@@ -98,8 +98,8 @@ pub(super) struct Rig {
     pub(super) clock: Arc<TestClock>,
     callbacks: Option<TcpListener>,
     /// Kept over a restart, so that nothing changes by one.
-    public_url: String,
-    folder: Arc<tempfile::TempDir>,
+    pub(super) public_url: String,
+    pub(super) folder: Arc<tempfile::TempDir>,
 }
 
 impl Drop for Rig {
@@ -173,14 +173,15 @@ impl Rig {
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
+            stream_age: server::STREAM_AGE,
             metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
         Ok(Self {
             url,
-            log,
             store,
+            log,
             stop,
             server,
             metrics,
@@ -248,12 +249,26 @@ impl Rig {
 
     /// The same, which finds the control plane there.
     pub(super) async fn listen_by(&mut self, url: &str) -> Result<Listening, Failure> {
+        let listening = self.listen_at(vec![url.to_owned()]).await?;
+        eventually(async || {
+            let listeners = self.listeners().await?;
+            Ok(listeners
+                .iter()
+                .any(|l| l.name == "real" && l.ready)
+                .then_some(()))
+        })
+        .await?;
+        Ok(listening)
+    }
+
+    /// The same of other control planes, not waited for.
+    pub(super) async fn listen_at(&mut self, urls: Vec<String>) -> Result<Listening, Failure> {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
         let metrics = Arc::default();
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
-            control_planes: vec![url.to_owned()],
+            control_planes: urls,
             token: TOKEN.into(),
             ca_file: None,
             limits: hookplane_listener::Limits::default(),
@@ -266,14 +281,6 @@ impl Rig {
                 panic!("the listener ended early: {error}");
             }
         });
-        eventually(async || {
-            let listeners = self.listeners().await?;
-            Ok(listeners
-                .iter()
-                .any(|l| l.name == "real" && l.ready)
-                .then_some(()))
-        })
-        .await?;
         Ok(Listening { metrics, stop })
     }
 

@@ -101,6 +101,7 @@ fn counts(counts: Option<v1::GroupCounts>) -> Value {
         "refused": counts.refused,
         "notRegistered": counts.not_registered,
         "notMatched": counts.not_matched,
+        "duplicates": counts.duplicates,
         "secretUses": counts.secret_uses,
     })
 }

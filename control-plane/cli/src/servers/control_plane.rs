@@ -64,6 +64,7 @@ impl ControlPlane {
             catalogue: Catalogue::built_in().map_err(Failure::new)?,
             public_url: self.public_url,
             admin_token: self.admin_token,
+            stream_age: server::STREAM_AGE,
             metrics: self.metrics,
         };
         let serving = Serving {

@@ -51,7 +51,7 @@ pub(super) async fn run(
         None => Some(admit(&pace).await?),
     };
     let connected = context.fleet.connect(&hello, &scope, context.clock.now());
-    let drain_at = Instant::now() + at_random(&pace);
+    let drain_at = Instant::now() + context.age_of_a_stream();
     let mut session = Session {
         context,
         out,
@@ -92,17 +92,6 @@ async fn admit(pace: &Pace) -> Result<SemaphorePermit<'_>, Status> {
             "many listeners need their full lists at the moment; come back",
         )),
     }
-}
-
-/// Risks 21 and 29: nothing else ends a stream, and a fleet that came at once should not go at once.
-fn at_random(pace: &Pace) -> Duration {
-    let (least, most) = (*pace.age.start(), *pace.age.end());
-    // Without randomness the longest life is still a life.
-    let share = getrandom::u32().unwrap_or(u32::MAX);
-    least
-        + most
-            .saturating_sub(least)
-            .mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
 
 #[derive(PartialEq, Eq)]

@@ -54,7 +54,13 @@ fn callback(events: Vec<v1::ReportedEvent>) -> v1::ReportedCallback {
 }
 
 fn built(group: &v1::WebhookGroup, callback: v1::ReportedCallback) -> NewCallback {
-    build(&KEY, group, &[webhook("w")], [1; 16], callback)
+    build(
+        &identity::Key::new(&KEY),
+        group,
+        &[webhook("w")],
+        [1; 16],
+        callback,
+    )
 }
 
 #[test]
@@ -105,7 +111,11 @@ fn only_our_own_mark_makes_a_test() {
             .flags
             .contains(&test)
     );
-    forged.test_mark = identity::test_mark(&KEY, "g", &forged.body);
+    forged.test_mark = identity::test_mark(
+        &identity::Key::new(&KEY),
+        "g",
+        &identity::digest(&forged.body),
+    );
     assert!(
         built(&group(), forged).events[0]
             .event

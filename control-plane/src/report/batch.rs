@@ -1,0 +1,48 @@
+//! One batch: its callbacks decided and kept at the same time, so that they share a commit; one answer for each, in their order.
+
+use futures_util::future::join_all;
+use hookplane_proto::v1;
+use tokio::time::Instant;
+
+use super::append;
+use super::credit::Credit;
+use crate::config::ListenerScope;
+use crate::context::Context;
+
+/// What a callback takes besides its bodies, about: counted once more exactly it would cost as much as reading it.
+const HEAD_BYTES: usize = 2 * 1024;
+
+/// Bytes that a batch takes here.
+pub(super) fn size(batch: &v1::ReportBatch) -> usize {
+    let of = |callback: &v1::ReportedCallback| {
+        let items: usize = callback.events.iter().map(|event| event.item.len()).sum();
+        HEAD_BYTES + callback.body.len() + items
+    };
+    batch.callbacks.iter().map(of).sum()
+}
+
+/// Answers a batch.
+pub(super) async fn answers(
+    context: &Context,
+    scope: &ListenerScope,
+    credit: &Credit,
+    batch: v1::ReportBatch,
+) -> v1::ReportBatchAnswer {
+    let began = Instant::now();
+    let callbacks = batch.callbacks.into_iter();
+    let answers = join_all(callbacks.map(|one| append::answer(context, scope, one))).await;
+    for answer in &answers {
+        context.metrics.answered(answer.kind());
+    }
+    context.metrics.batch(began.elapsed());
+    let turned_back = |answer: &v1::CallbackAnswer| answer.kind() == v1::AnswerKind::RetryLater;
+    if answers.iter().any(turned_back) {
+        credit.overloaded(Instant::now());
+    } else {
+        credit.well(Instant::now());
+    }
+    v1::ReportBatchAnswer {
+        batch_id: batch.batch_id,
+        callbacks: answers,
+    }
+}
