@@ -93,7 +93,7 @@ impl Metrics {
         let mut family = |name: &str, help: &str| {
             let family = ByName::default();
             registry.register(name, help, family.clone());
-            move |label, value| family.get_or_create(&[(label, value)]).clone()
+            move |label, value| family.get_or_create_owned(&[(label, value)])
         };
         let callback = family("callbacks", "Callbacks that listeners reported");
         let push = family("config_pushes", "Configurations sent to listeners");

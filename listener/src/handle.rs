@@ -48,6 +48,8 @@ struct Turn {
     why: Why,
     reason: Cow<'static, str>,
     group: Option<Arc<Group>>,
+    /// Of a group that doesn't serve.
+    uid: Box<str>,
     allow: Option<HeaderValue>,
 }
 
@@ -57,6 +59,7 @@ impl Turn {
             why,
             reason: reason.into(),
             group: None,
+            uid: Box::default(),
             allow: None,
         })
     }
@@ -64,6 +67,12 @@ impl Turn {
     fn of(why: Why, reason: impl Into<Cow<'static, str>>, group: &Arc<Group>) -> Box<Self> {
         let mut turn = Self::new(why, reason);
         turn.group = Some(group.clone());
+        turn
+    }
+
+    fn of_uid(why: Why, reason: impl Into<Cow<'static, str>>, uid: &str) -> Box<Self> {
+        let mut turn = Self::new(why, reason);
+        turn.uid = uid.into();
         turn
     }
 }
@@ -102,7 +111,9 @@ pub(crate) async fn callback(
             state.refusals.turned_away(&Turned {
                 time: received,
                 group: turn.group.as_deref(),
-                why: turn.why,
+                group_uid: turn.group.as_deref().map_or(&*turn.uid, Group::uid),
+                status: turn.why.status().as_u16(),
+                clause: turn.why.clause(),
                 reason: &turn.reason,
                 method: &facts.method,
                 header_names: &facts.header_names,
@@ -177,7 +188,7 @@ async fn process(
     if let Some(secret) = matched.secret_name() {
         state.refusals.secret_used(group.uid(), secret);
     }
-    if let Outcome::NotKept { clause, .. } = matched.outcome() {
+    if let Outcome::NotKept { clause, reason } = matched.outcome() {
         let unregistered = clause == "not-registered";
         // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
         if unregistered || !state.link.is_down() {
@@ -186,7 +197,22 @@ async fn process(
             } else {
                 (Count::NotMatched, Counted::NotMatched)
             };
-            state.refusals.count(group.uid(), count);
+            if state.refusals.not_kept(group.uid(), count) {
+                let turned = Turned {
+                    time: received,
+                    group: Some(&group),
+                    group_uid: group.uid(),
+                    status: group.success().status,
+                    clause,
+                    reason: &reason,
+                    method: &facts.method,
+                    header_names: &facts.header_names,
+                    body_bytes: facts.body_bytes,
+                    listener: &state.name,
+                    remote,
+                };
+                state.refusals.example(&turned, matched.example());
+            }
             let response = respond::success(group.success(), Receipt::NotKept, "");
             return Ok((counted, response));
         }
@@ -262,25 +288,27 @@ fn route(
     received: Timestamp,
 ) -> Result<(Arc<Group>, u64), Box<Turn>> {
     let plan = state.plan.load();
-    let (sure, reason) = match plan.route(parts.uri.path(), received) {
+    let in_doubt = state.link.in_doubt(started);
+    Err(match plan.route(parts.uri.path(), received) {
         Route::Group(group) => return Ok((group.clone(), plan.revision())),
-        Route::Unloadable => {
-            return Err(Turn::new(
-                Why::Unloadable,
-                "this listener refused the group's configuration and has no older one",
-            ));
-        }
-        Route::Disabled => (Why::Disabled, "the group is disabled"),
-        // Never the path: it may hold a token that is nearly right, or right on another listener.
-        Route::Unknown => (Why::UnknownUrl, "unknown callback URL"),
-    };
-    if state.link.in_doubt(started) {
-        return Err(Turn::new(
+        Route::Unloadable(uid) => Turn::of_uid(
+            Why::Unloadable,
+            "this listener refused the group's configuration and has no older one",
+            uid,
+        ),
+        Route::Disabled(uid) if in_doubt => Turn::of_uid(
+            Why::InDoubt,
+            "the group was disabled, and no word from the control plane since",
+            uid,
+        ),
+        Route::Disabled(uid) => Turn::of_uid(Why::Disabled, "the group is disabled", uid),
+        Route::Unknown if in_doubt => Turn::new(
             Why::InDoubt,
             "unknown callback URL, and no word from the control plane",
-        ));
-    }
-    Err(Turn::new(sure, reason))
+        ),
+        // Never the path: it may hold a token that is nearly right, or right on another listener.
+        Route::Unknown => Turn::new(Why::UnknownUrl, "unknown callback URL"),
+    })
 }
 
 fn admit(group: &Arc<Group>, parts: &Parts, content_length: Option<u64>) -> Result<u64, Box<Turn>> {

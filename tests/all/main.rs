@@ -7,12 +7,14 @@
 
 mod api;
 mod attacks;
+mod clients;
 mod connectors;
 mod etcd;
 mod fake_control_plane;
 mod first_delivery;
 mod flow;
 mod github;
+mod graceful;
 mod kills;
 mod listener;
 mod log;
@@ -21,10 +23,13 @@ mod manifests;
 mod properties;
 mod providers;
 mod proxy;
+mod roles;
 mod secrets;
 mod servers;
 mod store;
 mod store_damage;
 mod streams;
+mod tls;
 mod vectors;
 mod vectors_live;
+mod why;

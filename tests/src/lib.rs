@@ -4,6 +4,7 @@
 pub mod campaign;
 pub mod http;
 pub mod log_suite;
+pub mod pki;
 pub mod product;
 pub mod signers;
 pub mod store_suite;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(crate) use servers::{Listen, Serve};
+pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
 /// filtered, to the teams that asked.
@@ -38,6 +38,17 @@ pub(crate) struct Args {
         value_name = "DIR"
     )]
     pub(crate) data_dir: Option<PathBuf>,
+    /// File with the certificates (PEM) that an https:// API's is checked against [default: the public roots]
+    #[arg(
+        long = "tls-ca",
+        id = "top_tls_ca",
+        env = "HOOKPLANE_TLS_CA",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long = "insecure-plaintext", id = "top_insecure_plaintext")]
+    pub(crate) insecure_plaintext: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -55,6 +66,12 @@ pub(crate) struct Client {
     /// Data directory of a `hookplane dev` (or HOOKPLANE_DATA_DIR)
     #[arg(long, value_name = "DIR", help_heading = "Connection")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Certificates that an https:// API's is checked against (or HOOKPLANE_TLS_CA)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long, help_heading = "Connection")]
+    pub(crate) insecure_plaintext: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,9 +100,15 @@ pub(crate) enum Command {
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(Tail),
+    /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
+    /// Make, list and revoke the tokens that let people, teams and listeners in
+    #[command(subcommand)]
+    Token(Token),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  hookplane completions bash > ~/.local/share/bash-completion/completions/hookplane\n  hookplane completions fish > ~/.config/fish/completions/hookplane.fish"
@@ -134,6 +157,13 @@ pub(crate) struct Get {
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: Format,
+    /// Refusals: instead of what was turned away, recent examples of what was genuine and not kept: not registered, wanted by no
+    /// webhook, or a repeat; with each webhook's clause
+    #[arg(long)]
+    pub(crate) not_kept: bool,
+    /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -145,6 +175,12 @@ pub(crate) struct Delete {
     pub(crate) resource: Resource,
     /// Its whole name, as in acme/shop-prod/order-paid
     pub(crate) name: String,
+    /// Group or webhook: first take nothing more, and wait until its subscribers have taken what waits
+    #[arg(long, conflicts_with = "discard")]
+    pub(crate) drain: bool,
+    /// Group or webhook: drop what waits. Without either, nothing is deleted while deliveries wait; on a terminal it asks
+    #[arg(long)]
+    pub(crate) discard: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -204,6 +240,18 @@ pub(crate) struct Tail {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// Ids of deliveries; or ORG/GROUP/WEBHOOK as far as it goes, with --status
+    #[arg(required = true)]
+    pub(crate) what: Vec<String>,
+    /// All of the scope that are held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Send {
     /// The group: ORG/GROUP
     pub(crate) group: String,
@@ -214,6 +262,81 @@ pub(crate) struct Send {
     pub(crate) secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) client: Client,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token and print it, alone, on stdout: this once
+    #[command(after_help = TOKEN_CREATE_EXAMPLES)]
+    Create(CreateToken),
+    /// Show tokens: what they may do, until when, last used when. Never the tokens themselves
+    #[command(
+        after_help = "Examples:\n  hookplane token list\n  hookplane token list --org acme -o json"
+    )]
+    List(ListTokens),
+    /// End a token at once: calls are refused, open streams end
+    #[command(
+        after_help = "Example: the id is in `hookplane get tokens`, and the part of the token after hkp_\n  hookplane token revoke 3f9a2c4b5d6e7f8091a2b3c4"
+    )]
+    Revoke(RevokeToken),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CreateToken {
+    /// The org that it is of; `-` for the whole installation
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: String,
+    /// What its bearer may do
+    #[arg(long, value_enum)]
+    pub(crate) role: Role,
+    /// Of a consumer: GROUP/WEBHOOK, or ORG/GROUP/WEBHOOK; may be repeated
+    #[arg(long = "webhook", value_name = "W")]
+    pub(crate) webhooks: Vec<String>,
+    /// Of a listener: a pool that it serves; may be repeated
+    #[arg(long = "pool", value_name = "P", conflicts_with = "webhooks")]
+    pub(crate) pools: Vec<String>,
+    /// How long it lets in, as in 12h, 90d or 52w [default: until it is revoked]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListTokens {
+    /// Those of one org [default: all you may see]
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RevokeToken {
+    /// The token's id
+    pub(crate) id: String,
+    /// The org that it is of, to be sure; `-` for the whole installation
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// What an editor may, and tokens, and deleting the org; of the whole installation: everything
+    Admin,
+    /// Reads; writes connectors, groups and webhooks; replays; has samples signed
+    Editor,
+    /// Reads everything but tokens and secrets
+    Viewer,
+    /// Takes the deliveries of the webhooks it names
+    Consumer,
+    /// Serves the pools it names, and gets the secrets of their groups
+    Listener,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -228,6 +351,16 @@ pub(crate) enum TailFormat {
     #[value(alias = "table")]
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Status {
+    Pending,
+    Leased,
+    Delivered,
+    Held,
+    Dead,
+    Dropped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -252,7 +385,7 @@ pub(crate) enum Resource {
     Listeners,
     #[value(alias = "destination", hide = true)]
     Destinations,
-    #[value(alias = "token", hide = true)]
+    #[value(alias = "token")]
     Tokens,
 }
 
@@ -306,16 +439,31 @@ Examples:
   hookplane get group acme/shop-prod -o yaml  as a manifest
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
+  hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
   hookplane get deliveries acme/shop-prod -o json
-  hookplane get refusals                      what was turned away, and by which clause";
+  hookplane get deliveries --status dead      what no subscriber could take
+  hookplane get refusals                      what was turned away, and by which clause
+  hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
 const DELETE_EXAMPLES: &str = "\
-Deleting a group deletes its webhooks. An org is deleted once it is empty.
+Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
+dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
+--discard drops them. What was delivered or is dead stays to be read.
 
 Examples:
   hookplane delete webhook acme/shop-prod/order-paid
+  hookplane delete webhook acme/shop-prod/order-paid --drain
   hookplane delete group acme/shop-prod
   hookplane delete org acme";
+
+const TOKEN_CREATE_EXAMPLES: &str = "\
+The token goes to stdout, what it is goes to stderr. It is not kept, so it can't be shown again: make another and revoke this one.
+
+Examples:
+  hookplane token create --org acme --role editor --expires 90d
+  export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
+  hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
+  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
 
 const TAIL_EXAMPLES: &str = "\
 A line is one delivery: one event for one webhook, printed once, when it is created.
@@ -325,6 +473,12 @@ Examples:
   hookplane tail acme/shop-prod/order-paid -o json --from-start
   hookplane tail acme/shop-prod --from-start --no-follow | wc -l
   hookplane tail --events --changes";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hookplane get deliveries acme/shop-prod --status dead
+  hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
+  hookplane replay acme/shop-prod/order-paid --status dead";
 
 const SEND_EXAMPLES: &str = "\
 The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
@@ -399,6 +553,9 @@ mod tests {
             "hookplane apply",
             "hookplane frobnicate",
             "hookplane tail --max x",
+            "hookplane token create --org acme",
+            "hookplane token create --org acme --role owner",
+            "hookplane token create --org acme --role consumer --webhook a/b --pool c",
             "hookplane serve",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
@@ -410,10 +567,18 @@ mod tests {
         for line in [
             "hookplane apply -f - --dry-run --no-wait",
             "hookplane get groups acme/shop -o yaml",
+            "hookplane get refusals acme/shop --not-kept",
+            "hookplane get deliveries --status dead",
             "hookplane delete webhook acme/shop/paid",
+            "hookplane delete group acme/shop --discard",
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
             "hookplane send acme/shop push --secret-file s",
+            "hookplane replay acme/shop/paid --status dead",
+            "hookplane token create --org acme --role consumer --webhook shop/paid --expires 90d",
+            "hookplane token create --org - --role listener --pool default --pool edge",
+            "hookplane token list --org acme -o json",
+            "hookplane token revoke 3f9a --org acme",
             "hookplane completions zsh",
             "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
             "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --bootstrap-token t --public-url https://h",

@@ -15,6 +15,7 @@ pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
     refusals: Refusals,
+    not_kept: Refusals,
     counts: Counts,
 }
 
@@ -57,6 +58,7 @@ impl Fleet {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
             refusals: Refusals::new(),
+            not_kept: Refusals::not_kept(),
             counts: Counts::default(),
         }
     }
@@ -70,7 +72,8 @@ impl Fleet {
     ) -> Connected {
         let id = self.change(|inner| {
             inner.listeners.retain(|_, l| {
-                l.boot != hello.boot || l.name != hello.listener || hello.boot.is_empty()
+                let same = l.boot == hello.boot && l.name == hello.listener && l.scope == *scope;
+                !same || hello.boot.is_empty()
             });
             inner.next += 1;
             inner.listeners.insert(
@@ -120,10 +123,12 @@ impl Fleet {
         self.changed.subscribe()
     }
 
-    /// All of them, in order of pool and name. One whose digest is what its pool is offered now runs what the store has, whatever was
-    /// written there since that is none of its business.
+    /// An org's own, or all of them, in order of pool and name. Those that serve many orgs are the operator's, and what they say of one org is
+    /// no other's to read. One whose digest is what its pool is `offered` now runs what the store has, whatever was written there since that is
+    /// none of its business.
     pub fn listeners(
         &self,
+        org: Option<&str>,
         store_revision: u64,
         offered: impl Fn(&ListenerScope) -> u64,
     ) -> Vec<v1::Listener> {
@@ -131,6 +136,7 @@ impl Fleet {
             .lock()
             .listeners
             .values()
+            .filter(|l| org.is_none() || l.scope.org.as_deref() == org)
             .map(|l| v1::Listener {
                 name: l.name.clone(),
                 boot: l.boot.clone(),
@@ -154,6 +160,11 @@ impl Fleet {
     /// What listeners turned away lately.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// Examples of what was genuine and not kept lately.
+    pub fn not_kept(&self) -> &Refusals {
+        &self.not_kept
     }
 
     /// What listeners counted.
@@ -280,10 +291,10 @@ mod tests {
         let old = connect(&fleet, "a", "default");
         old.ready(true);
         let new = connect(&fleet, "a", "default");
-        assert_eq!(fleet.listeners(0, |_| 0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
         drop(old);
-        assert_eq!(fleet.listeners(0, |_| 0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
         drop(new);
-        assert!(fleet.listeners(0, |_| 0).is_empty());
+        assert!(fleet.listeners(None, 0, |_| 0).is_empty());
     }
 }

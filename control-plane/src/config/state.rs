@@ -19,6 +19,7 @@ use super::offer::{Offer, Pools};
 use super::tombstone::{self, Tombstone, pin_of};
 use super::view::GroupRecord;
 use super::watch::Batch;
+use crate::access::Tokens;
 use crate::keys;
 use crate::seal::SealKey;
 
@@ -36,6 +37,8 @@ pub(crate) struct State {
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
     pub(super) pools: Pools,
+    /// Apart, so that who calls is told without waiting for what is compiled here.
+    pub(crate) tokens: Arc<Tokens>,
 }
 
 struct Pin {
@@ -94,6 +97,7 @@ impl State {
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
             pools: Pools::new(horizon),
+            tokens: Arc::default(),
         };
         state.apply(list);
         state.remember(&tombstones);
@@ -110,6 +114,8 @@ impl State {
 
     pub(crate) fn apply(&mut self, batch: Batch) {
         let at = batch.revision;
+        self.tokens
+            .apply(batch.keys.iter().map(|(key, value)| (key, value)));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let (mut groups, mut webhooks) = (Vec::new(), Vec::new());
         // Connectors first, then groups, then webhooks: each needs what comes before it. Tombstones are for those who start later:

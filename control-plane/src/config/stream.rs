@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::opened;
 use crate::context::Context;
 
 /// For a push to be drained and answered.
@@ -92,8 +93,9 @@ impl ConfigService for ConfigApi {
         let (out, responses) = mpsc::channel(4);
         let context = self.context.clone();
         let pace = self.pace.clone();
+        let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = session::run(&context, request.into_inner(), &out, pace).await {
+            if let Err(status) = session::run(&context, &caller, said, &out, pace).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's config stream ended"
@@ -107,13 +109,13 @@ impl ConfigService for ConfigApi {
 
     async fn list_listeners(
         &self,
-        _request: Request<v1::ListListenersRequest>,
+        request: Request<v1::ListListenersRequest>,
     ) -> Result<Response<v1::ListListenersResponse>, Status> {
+        let org = opened(request)?.0.narrow(None)?;
         let view = &self.context.view;
-        let listeners = self
-            .context
-            .fleet
-            .listeners(view.revision(), |scope| view.digest(scope));
+        let fleet = &self.context.fleet;
+        let listeners =
+            fleet.listeners(org.as_deref(), view.revision(), |scope| view.digest(scope));
         Ok(Response::new(v1::ListListenersResponse { listeners }))
     }
 }

@@ -18,6 +18,7 @@ use super::pool::{Delta, Snapshot};
 use super::state::State;
 use super::watch::{Batch, Follower, Timing};
 use super::{ListenerScope, canary, epoch, pool::Pool};
+use crate::access::Tokens;
 use crate::keys;
 use crate::seal::SealKey;
 use crate::store::{Store, StoreError};
@@ -130,6 +131,11 @@ impl View {
     /// A group by org and name.
     pub fn group_named(&self, org: &str, name: &str) -> Option<GroupRecord> {
         self.read(|state| state.record_named(org, name))
+    }
+
+    /// The stored tokens.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        self.read(|state| state.tokens.clone())
     }
 
     /// The store's revision as far as the watch has come.

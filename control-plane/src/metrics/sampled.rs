@@ -112,7 +112,7 @@ impl Sampled {
     }
 
     fn outcome(&self, name: &'static str) -> Counter {
-        self.outcomes.get_or_create(&[("outcome", name)]).clone()
+        self.outcomes.get_or_create_owned(&[("outcome", name)])
     }
 
     pub(super) fn take(&self, log: &dyn DeliveryLog, fleet: &Fleet, view: &View) {
@@ -143,7 +143,7 @@ impl Sampled {
 
     fn take_listeners(&self, fleet: &Fleet) {
         let mut pools: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for listener in fleet.listeners(0, |_| 0) {
+        for listener in fleet.listeners(None, 0, |_| 0) {
             let (connected, ready) = pools.entry(listener.pool).or_default();
             *connected += 1;
             *ready += i64::from(listener.ready);

@@ -1,21 +1,30 @@
-//! What listeners turned away lately, for operators: a bounded ring in memory, not a log. Never a body, never a credential.
+//! What listeners turned away lately, and what was genuine and not kept, for operators: bounded rings in memory, not a log. Never a body,
+//! never a credential.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
 
-/// Remembered in all.
+/// Refusals remembered in all.
 const MAX: usize = 10_000;
 /// Remembered of one group, or of the requests that led to none: a flood on one URL doesn't wash the others out.
 const MAX_PER_GROUP: usize = 1_000;
+/// The same of what was not kept. Examples: it is counted in full.
+const MAX_NOT_KEPT: usize = 5_000;
+const MAX_NOT_KEPT_PER_GROUP: usize = 50;
 /// Of one text, in characters.
 const TEXT_CHARS: usize = 512;
 /// Header names of one refusal.
 const HEADER_NAMES: usize = 100;
+/// Webhooks whose clause one of what was not kept shows.
+pub(super) const VERDICTS: usize = 50;
 
-/// The ring.
+/// A ring.
 pub struct Refusals {
+    max: usize,
+    max_per_group: usize,
     ring: Mutex<Ring>,
 }
 
@@ -47,11 +56,11 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, group_uid: &str, refusal: v1::Refusal) {
-        if self.of_group.get(group_uid).map_or(0, VecDeque::len) >= MAX_PER_GROUP {
+    fn push(&mut self, group_uid: &str, refusal: v1::Refusal, max: usize, max_per_group: usize) {
+        if self.of_group.get(group_uid).map_or(0, VecDeque::len) >= max_per_group {
             self.forget_oldest_of(group_uid);
         }
-        if self.all.len() >= MAX
+        if self.all.len() >= max
             && let Some((_, oldest)) = self.all.first_key_value()
         {
             // The oldest of all is the oldest of its group.
@@ -78,9 +87,20 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// An empty one.
+    /// For what was turned away.
     pub fn new() -> Self {
+        Self::bounded(MAX, MAX_PER_GROUP)
+    }
+
+    /// For what was not kept.
+    pub fn not_kept() -> Self {
+        Self::bounded(MAX_NOT_KEPT, MAX_NOT_KEPT_PER_GROUP)
+    }
+
+    fn bounded(max: usize, max_per_group: usize) -> Self {
         Self {
+            max,
+            max_per_group,
             ring: Mutex::default(),
         }
     }
@@ -95,15 +115,21 @@ impl Refusals {
             &mut refusal.method,
             &mut refusal.listener,
             &mut refusal.remote_address,
+            &mut refusal.event_type,
+            &mut refusal.delivery_id,
         ] {
             cut(text);
         }
         refusal.header_names.truncate(HEADER_NAMES);
         refusal.header_names.iter_mut().for_each(cut);
+        refusal.verdicts.truncate(VERDICTS);
+        for verdict in &mut refusal.verdicts {
+            cut(&mut verdict.reason);
+        }
         self.ring
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(group_uid, refusal);
+            .push(group_uid, refusal, self.max, self.max_per_group);
     }
 
     /// Of one group, newest first.
@@ -117,8 +143,18 @@ impl Refusals {
             .collect()
     }
 
-    /// Of one org, newest first. None means any, and also those that led to no group.
-    pub fn of_org(&self, org: Option<&str>, limit: usize) -> Vec<v1::Refusal> {
+    /// Of one org, newest first. None means any, and also those that led to no group. What came before `since` was another org's, of the same
+    /// name.
+    pub fn of_org(
+        &self,
+        org: Option<&str>,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Vec<v1::Refusal> {
+        let early = |refusal: &v1::Refusal| {
+            let time = refusal.time.as_ref().map(crate::time::from_wire);
+            since.is_some_and(|since| time.unwrap_or_default() < since)
+        };
         self.ring
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -126,6 +162,7 @@ impl Refusals {
             .values()
             .rev()
             .filter(|remembered| org.is_none_or(|org| remembered.refusal.org == org))
+            .filter(|remembered| !early(&remembered.refusal))
             .take(limit)
             .map(|remembered| remembered.refusal.clone())
             .collect()
@@ -172,7 +209,7 @@ mod tests {
             let group = format!("g{}", n % 20);
             refusals.push(&group, refusal("acme", &group, &n.to_string()));
         }
-        let all = refusals.of_org(None, usize::MAX);
+        let all = refusals.of_org(None, None, usize::MAX);
         assert_eq!(all.len(), MAX);
         assert_eq!(all[0].reason, (MAX + 4).to_string());
         assert_eq!(all[MAX - 1].reason, "5");
@@ -189,12 +226,12 @@ mod tests {
         refusals.push("g1", refusal("acme", "g", "second"));
         refusals.push("g2", refusal("other", "g", "not yours"));
         let seen: Vec<String> = refusals
-            .of_org(Some("acme"), 10)
+            .of_org(Some("acme"), None, 10)
             .into_iter()
             .map(|r| r.reason)
             .collect();
         assert_eq!(seen, ["second", "first"]);
-        assert_eq!(refusals.of_org(None, 10).len(), 4);
+        assert_eq!(refusals.of_org(None, None, 10).len(), 4);
     }
 
     // Promise 8: a name used again is another group.
@@ -203,6 +240,15 @@ mod tests {
         let refusals = Refusals::new();
         refusals.push("before", refusal("acme", "g", "of the one before"));
         assert!(refusals.of_group("after", 10).is_empty());
+    }
+
+    #[test]
+    fn of_what_was_not_kept_a_group_has_fewer() {
+        let ring = Refusals::not_kept();
+        for _ in 0..MAX_PER_GROUP {
+            ring.push("g", refusal("acme", "g", "event not registered: `x`"));
+        }
+        assert_eq!(ring.of_group("g", usize::MAX).len(), MAX_NOT_KEPT_PER_GROUP);
     }
 
     #[test]

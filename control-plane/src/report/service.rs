@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::append;
+use super::{append, not_kept};
+use crate::access::{Caller, opened};
 use crate::config::ListenerScope;
 use crate::context::Context;
 
@@ -54,8 +55,9 @@ impl v1::report_service_server::ReportService for ReportApi {
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (out, responses) = mpsc::channel(ANSWERS);
         let context = self.context.clone();
+        let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = run(&context, request.into_inner(), &out).await {
+            if let Err(status) = run(&context, &caller, said, &out).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's report stream ended"
@@ -72,6 +74,7 @@ type Out = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 
 async fn run(
     context: &Context,
+    caller: &Caller,
     mut said: Streaming<v1::ReportRequest>,
     out: &Out,
 ) -> Result<(), Status> {
@@ -81,7 +84,7 @@ async fn run(
     let Some(Said::Hello(hello)) = first.and_then(|r| r.kind) else {
         return Err(Status::invalid_argument("the first request must be hello"));
     };
-    let scope = Arc::new(ListenerScope::new(None, &hello.pool));
+    let scope = Arc::new(caller.listener_scope(&hello.pool)?);
     send(
         out,
         Kind::Welcome(v1::ReportWelcome {
@@ -201,21 +204,28 @@ fn remember(
     listener: &str,
     refusals: v1::ReportRefusals,
 ) {
+    // Promise 8: a listener speaks for the groups of its scope. A name used again is another group, so the uid tells.
+    let of = |refusal: &v1::Refusal| {
+        context
+            .view
+            .group(&refusal.group_uid)
+            .filter(|record| scope.covers(&record.group))
+    };
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
-        if refusal.org.is_empty() && refusal.group.is_empty() {
+        if refusal.group_uid.is_empty() {
+            (refusal.org, refusal.group) = Default::default();
             context.fleet.refusals().push("", refusal);
-            continue;
+        } else if let Some(record) = of(&refusal) {
+            let metadata = record.group.metadata.clone().unwrap_or_default();
+            (refusal.org, refusal.group) = (metadata.org, metadata.name);
+            context.fleet.refusals().push(&metadata.uid, refusal);
         }
-        // Promise 8: a listener speaks for the groups of its scope.
-        let record = context
-            .view
-            .group_named(&refusal.org, &refusal.group)
-            .filter(|record| scope.covers(&record.group));
-        if let Some(record) = record {
-            let metadata = record.group.metadata.as_ref();
-            let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
-            context.fleet.refusals().push(uid, refusal);
+    }
+    for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {
+        example.listener = listener.to_owned();
+        if let Some(record) = of(&example) {
+            not_kept::remember(context, &record, example);
         }
     }
 }

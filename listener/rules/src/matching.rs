@@ -20,6 +20,8 @@ pub struct Matched {
     headers: BTreeMap<String, String>,
     query: String,
     flags: Vec<EventFlag>,
+    /// Empty when the body can be decoded.
+    undecodable: String,
     events: Vec<v1::ReportedEvent>,
     secret: Option<Arc<str>>,
     group_uid: String,
@@ -44,6 +46,12 @@ impl Matched {
     /// What the group's configuration says.
     pub fn outcome(&self) -> Outcome {
         self.outcome.clone()
+    }
+
+    /// The event that says most about why it isn't kept: the first that is registered, else the first.
+    pub fn example(&self) -> Option<&v1::ReportedEvent> {
+        let registered = self.events.iter().find(|event| event.registered);
+        registered.or(self.events.first())
     }
 
     /// The name of the secret that proved it genuine, if one did.
@@ -78,6 +86,7 @@ impl Matched {
             events: self.events,
             flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
             budget_milliseconds: 0,
+            undecodable_reason: self.undecodable,
         }
     }
 }
@@ -147,6 +156,10 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
         headers,
         query,
         flags,
+        undecodable: match payload {
+            Payload::Opaque(why) => why,
+            _ => String::new(),
+        },
         events,
         secret,
         group_uid: group.uid.clone(),
@@ -266,7 +279,7 @@ pub(crate) fn is_kept(events: &[v1::ReportedEvent], capture_unmatched: bool) -> 
     })
 }
 
-fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
+pub(crate) fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
     if is_kept(events, capture_unmatched) {
         return Outcome::Keep;
     }

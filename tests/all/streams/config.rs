@@ -309,7 +309,7 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
     // The other one is still there.
     eventually(async || {
         let names: Vec<String> = fleet
-            .listeners(0, |_| 0)
+            .listeners(None, 0, |_| 0)
             .into_iter()
             .map(|l| l.name)
             .collect();

@@ -88,7 +88,7 @@ async fn one_change_is_encoded_once_for_a_thousand_streams() -> Result<(), Failu
     }
     // All of them said so.
     eventually(async || {
-        let all = replica.fleet.listeners(0, |_| 0);
+        let all = replica.fleet.listeners(None, 0, |_| 0);
         let applied = all.iter().filter(|l| l.revision >= revision).count();
         Ok((applied == 1_000).then_some(()))
     })
@@ -116,7 +116,8 @@ async fn the_others_hear_everything_while_a_tenth_is_frozen() -> Result<(), Fail
         let status = stream.end().await?.ok_or("it ended well")?;
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     }
-    eventually(async || Ok((replica.fleet.listeners(0, |_| 0).len() == 45).then_some(()))).await
+    eventually(async || Ok((replica.fleet.listeners(None, 0, |_| 0).len() == 45).then_some(())))
+        .await
 }
 
 // Risks 21 and 29: a stream of a certain age ends after it said so, and nothing is missed by it.
@@ -338,7 +339,7 @@ async fn a_canary_wakes_no_listener() -> Result<(), Failure> {
         let view = &replica.view;
         let all = replica
             .fleet
-            .listeners(view.revision() + 7, |_| listener.plan.digest());
+            .listeners(None, view.revision() + 7, |_| listener.plan.digest());
         Ok((all[0].revision == view.revision() + 7).then_some(()))
     })
     .await

@@ -3,9 +3,11 @@
 
 mod answers;
 mod config;
+mod consumers;
 mod identity;
 mod large;
 mod many;
+mod metrics;
 mod model;
 mod plain;
 mod property;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use hookplane_control_plane::access::Door;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::Rig;
+use super::rig::{Rig, TOKEN};
 use crate::fake_control_plane::Failure;
 
 /// Ends with this.
@@ -54,9 +55,11 @@ impl Replica {
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", socket.local_addr()?);
+        let door = Door::new(Some(TOKEN), view.tokens(), context.clock.clone());
         let service = ConfigServiceServer::new(set(ConfigApi::new(context)));
         tokio::spawn(
             tonic::transport::Server::builder()
+                .layer(door)
                 .add_service(service)
                 .serve_with_incoming_shutdown(
                     TcpListenerStream::new(socket),

@@ -31,7 +31,7 @@ use v1::webhook_service_client::WebhookServiceClient;
 use super::plain::{self, SECRET};
 use crate::fake_control_plane::{Failure, soon};
 
-const TOKEN: &str = "t0ken-of-the-streams";
+pub(super) const TOKEN: &str = "t0ken-of-the-streams";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Attempts before a delivery is dead.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -75,10 +75,14 @@ pub(super) type Api = InterceptedService<Channel, Bearer>;
 
 /// Clients for a control plane, each on a connection of its own.
 pub(super) fn api(url: &str) -> Api {
+    api_with(url, TOKEN)
+}
+
+pub(super) fn api_with(url: &str, token: &str) -> Api {
     let channel = Endpoint::from_shared(url.to_owned())
         .expect("a URL")
         .connect_lazy();
-    let bearer = format!("Bearer {TOKEN}").parse().expect("a header");
+    let bearer = format!("Bearer {token}").parse().expect("a header");
     InterceptedService::new(channel, Bearer(bearer))
 }
 
@@ -89,6 +93,8 @@ pub(super) struct Rig {
     pub(super) store: Arc<EmbeddedStore>,
     pub(super) stop: CancellationToken,
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
+    /// The control plane's.
+    pub(super) metrics: Arc<hookplane_control_plane::metrics::Metrics>,
     pub(super) clock: Arc<TestClock>,
     callbacks: Option<TcpListener>,
     /// Kept over a restart, so that nothing changes by one.
@@ -158,6 +164,7 @@ impl Rig {
             None => format!("http://{}", callbacks.local_addr()?),
         };
         let store = EmbeddedStore::open(&folder.path().join("store"))?;
+        let metrics = Arc::default();
         let parts = Parts {
             store: store.clone(),
             log: wrap(log.clone()),
@@ -165,8 +172,8 @@ impl Rig {
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
-            admin_token: TOKEN.to_owned(),
-            metrics: Arc::default(),
+            admin_token: Some(TOKEN.to_owned()),
+            metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
@@ -176,11 +183,21 @@ impl Rig {
             store,
             stop,
             server,
+            metrics,
             clock,
             callbacks: Some(callbacks),
             public_url,
             folder,
         })
+    }
+
+    /// Starts it anew over the data as a crash would leave it: what was under way is not ended.
+    pub(super) async fn crash(self) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        copy(self.folder.path(), folder.path())?;
+        let public_url = Some(self.public_url.clone());
+        let clock = self.clock.clone();
+        Self::run(Arc::new(folder), clock, |log| log, public_url).await
     }
 
     /// Ends it, and starts it anew over the same data.
@@ -232,6 +249,7 @@ impl Rig {
     /// The same, which finds the control plane there.
     pub(super) async fn listen_by(&mut self, url: &str) -> Result<Listening, Failure> {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
+        let metrics = Arc::default();
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
@@ -239,7 +257,7 @@ impl Rig {
             token: TOKEN.into(),
             ca_file: None,
             limits: hookplane_listener::Limits::default(),
-            metrics: Arc::default(),
+            metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());
@@ -256,7 +274,7 @@ impl Rig {
                 .then_some(()))
         })
         .await?;
-        Ok(Listening { stop })
+        Ok(Listening { metrics, stop })
     }
 
     pub(super) async fn listeners(&self) -> Result<Vec<v1::Listener>, Failure> {
@@ -415,6 +433,7 @@ impl Rig {
             .delete_webhook_group(v1::DeleteWebhookGroupRequest {
                 name: format!("orgs/acme/groups/{name}"),
                 etag: String::new(),
+                discard_pending: true,
             })
             .await?;
         Ok(())
@@ -425,6 +444,7 @@ impl Rig {
             .delete_webhook(v1::DeleteWebhookRequest {
                 name: format!("orgs/acme/groups/{group}/webhooks/{name}"),
                 etag: String::new(),
+                discard_pending: true,
             })
             .await?;
         Ok(())
@@ -457,8 +477,23 @@ impl Rig {
     }
 }
 
+fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&to)?;
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 /// A real listener. Ends with this.
 pub(super) struct Listening {
+    pub(super) metrics: Arc<hookplane_listener::Metrics>,
     stop: CancellationToken,
 }
 

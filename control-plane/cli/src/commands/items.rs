@@ -64,6 +64,37 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
     }
 }
 
+/// A token, without what lets in.
+pub(crate) fn token(token: v1::Token) -> Item<Value, Value> {
+    let metadata = token.metadata.unwrap_or_default();
+    let spec = token.spec.unwrap_or_default();
+    let status = token.status.unwrap_or_default();
+    Item {
+        api_version: None,
+        kind: "Token",
+        metadata: json!({
+            "org": metadata.org,
+            "name": metadata.name,
+            "uid": metadata.uid,
+            "createTime": time(&metadata.create_time),
+        }),
+        spec: json!({
+            "role": role(&spec),
+            "webhooks": spec.webhooks,
+            "pools": spec.pools,
+        }),
+        status: json!({
+            "expireTime": time(&status.expire_time),
+            "lastUseTime": time(&status.last_use_time),
+        }),
+    }
+}
+
+/// A role as people type it.
+pub(crate) fn role(spec: &v1::TokenSpec) -> String {
+    word(spec.role().as_str_name(), "TOKEN_ROLE_")
+}
+
 fn counts(counts: Option<v1::GroupCounts>) -> Value {
     let counts = counts.unwrap_or_default();
     json!({
@@ -120,6 +151,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicateOf": event.duplicate_of,
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
+        "undecodable": event.undecodable_reason,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,
@@ -192,8 +224,30 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
     }
 }
 
-/// What was turned away.
+/// What was turned away, or not kept.
 pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
+    let mut spec = json!({
+        "method": refusal.method,
+        "headerNames": refusal.header_names,
+        "bodyBytes": refusal.body_bytes,
+        "remoteAddress": refusal.remote_address,
+        "listener": refusal.listener,
+    });
+    let mut status = json!({
+        "status": refusal.status,
+        "clause": refusal.clause,
+        "reason": refusal.reason,
+    });
+    // Only what was proven genuine has these.
+    if refusal.status < 300 {
+        spec["type"] = refusal.event_type.into();
+        spec["deliveryId"] = refusal.delivery_id.into();
+        status["verdicts"] = refusal
+            .verdicts
+            .iter()
+            .map(|verdict| json!({"webhook": verdict.webhook, "reason": verdict.reason}))
+            .collect();
+    }
     Item {
         api_version: None,
         kind: "Refusal",
@@ -202,18 +256,8 @@ pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
             "group": refusal.group,
             "createTime": time(&refusal.time),
         }),
-        spec: json!({
-            "method": refusal.method,
-            "headerNames": refusal.header_names,
-            "bodyBytes": refusal.body_bytes,
-            "remoteAddress": refusal.remote_address,
-            "listener": refusal.listener,
-        }),
-        status: json!({
-            "status": refusal.status,
-            "clause": refusal.clause,
-            "reason": refusal.reason,
-        }),
+        spec,
+        status,
     }
 }
 

@@ -8,9 +8,11 @@ mod get;
 pub(crate) mod items;
 mod listen;
 mod plan;
+mod replay;
 mod send;
 mod serve;
 mod tail;
+mod token;
 
 use std::future::Future;
 
@@ -60,6 +62,18 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Clone(Clone::Webhook(clone)) => {
             until(shutdown, async {
                 clone::run(&clone, || connect(&top, &clone.client)).await
+            })
+            .await
+        }
+        Command::Replay(replay) => {
+            until(shutdown, async {
+                replay::run(&replay, || connect(&top, &replay.client)).await
+            })
+            .await
+        }
+        Command::Token(token) => {
+            until(shutdown, async {
+                token::run(&token, |client| connect(&top, client)).await
             })
             .await
         }

@@ -3,12 +3,14 @@
 use hookplane_proto::v1;
 
 use super::find;
+use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
-use crate::api::{guard, names};
+use crate::api::{guard, names, waiting};
 use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{MAX_WRITES, StoreError, Transaction, Write};
 use crate::tidy;
 
@@ -21,14 +23,23 @@ const ATTEMPTS: usize = 5;
 /// Webhooks go first, so that what a crash leaves behind is a group that can be deleted again.
 pub(super) async fn remove(
     context: &Context,
+    caller: &Caller,
     request: v1::DeleteWebhookGroupRequest,
 ) -> Result<(), Problem> {
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
-    let desk = Desk::new(context);
+    caller.check(Target::Org(org))?;
+    let desk = Desk::new(context, caller);
     let mut attempt = 1;
     loop {
         let (group, revision) = find(&desk, org, name).await?;
         check_etag(&request.name, &request.etag, revision)?;
+        if !request.discard_pending {
+            let selection = Selection {
+                group_uid: group.metadata.as_ref().map(|m| m.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(context, &request.name, selection).await?;
+        }
         match attempt_at(&desk, &group, revision).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
             done => break done?,

@@ -12,6 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
 use super::{Pace, hello};
+use crate::access::Caller;
 use crate::config::view::Offered;
 use crate::config::{Connected, ListenerScope};
 use crate::context::Context;
@@ -36,12 +37,13 @@ type Out = mpsc::Sender<Result<StreamConfigResponse, Status>>;
 /// Until the listener leaves, misbehaves, or is told to drain.
 pub(super) async fn run(
     context: &Context,
+    caller: &Caller,
     mut said: Streaming<v1::StreamConfigRequest>,
     out: &Out,
     pace: Pace,
 ) -> Result<(), Status> {
     let hello = hello::read(&mut said).await?;
-    let scope = ListenerScope::new(None, &hello.pool);
+    let scope = caller.listener_scope(&hello.pool)?;
     let start = hello::start(context, &scope, &hello).await?;
     // Before the welcome: who has to wait for its list may as well try another replica.
     let admitted = match start.cursor {

@@ -78,10 +78,10 @@ pub struct Applied {
 pub enum Route<'a> {
     /// To a group that serves.
     Group(&'a Arc<Group>),
-    /// To a group that is disabled.
-    Disabled,
-    /// To a group that didn't compile and has no older version here.
-    Unloadable,
+    /// To a group that is disabled. Its uid.
+    Disabled(&'a str),
+    /// To a group that didn't compile and has no older version here. Its uid.
+    Unloadable(&'a str),
     /// Nowhere.
     Unknown,
 }
@@ -127,8 +127,8 @@ impl Plan {
         }
         match self.groups.get(&token.group).map(|entry| &entry.state) {
             Some(State::Serving(good)) => Route::Group(&good.compiled),
-            Some(State::Disabled) => Route::Disabled,
-            Some(State::Unloadable) => Route::Unloadable,
+            Some(State::Disabled) => Route::Disabled(&token.group),
+            Some(State::Unloadable) => Route::Unloadable(&token.group),
             Some(State::Absent) | None => Route::Unknown,
         }
     }

@@ -142,7 +142,10 @@ fn leads(plan: &Plan, uid: &str) -> String {
         Route::Group(group) => {
             format!("{} {}", group.uid(), group.rate_limit().unwrap_or_default())
         }
-        other => format!("{other:?}"),
+        Route::Disabled(of) | Route::Unloadable(of) if of != uid => panic!("{of} for {uid}"),
+        Route::Disabled(_) => "Disabled".to_owned(),
+        Route::Unloadable(_) => "Unloadable".to_owned(),
+        Route::Unknown => "Unknown".to_owned(),
     }
 }
 

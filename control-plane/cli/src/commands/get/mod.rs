@@ -1,7 +1,8 @@
 //! `get`: lists and single resources.
 
-mod fetch;
+pub(super) mod fetch;
 mod functions;
+mod why;
 
 use hookplane_proto::v1;
 use serde::Serialize;
@@ -14,17 +15,31 @@ use crate::names::Name;
 use crate::output::table::Table;
 use crate::output::{self, Item};
 
+/// The deliveries of a scope with one status.
+pub(crate) async fn deliveries_of_status(
+    api: &Api,
+    scope: &Name,
+    status: crate::args::Status,
+) -> Result<Vec<v1::Delivery>, Failure> {
+    fetch::deliveries(api, scope, why::status(Some(status))).await
+}
+
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
+    if get.not_kept && get.resource != Resource::Refusals {
+        return Err(Failure::Usage(
+            "--not-kept goes with `get refusals`".to_owned(),
+        ));
+    }
+    if get.status.is_some() && get.resource != Resource::Deliveries {
+        return Err(Failure::Usage(
+            "--status goes with `get deliveries`".to_owned(),
+        ));
+    }
     match get.resource {
-        Resource::Destinations | Resource::Tokens => Err(Failure::Usage(format!(
-            "{} are not in this version",
-            if get.resource == Resource::Tokens {
-                "tokens"
-            } else {
-                "destinations"
-            }
-        ))),
+        Resource::Destinations => Err(Failure::Usage(
+            "destinations are not in this version".to_owned(),
+        )),
         _ => name(get).map(|_| ()),
     }
 }
@@ -35,6 +50,7 @@ fn name(get: &Get) -> Result<Name, Failure> {
         Resource::Connectors => (2, "CONNECTOR or ORG/CONNECTOR"),
         Resource::Functions => (3, "CONNECTOR/FUNCTION or ORG/CONNECTOR/FUNCTION"),
         Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
+        Resource::Tokens => (2, "ORG or ORG/ID"),
         Resource::Webhooks => (3, "ORG/GROUP/WEBHOOK"),
         Resource::Events => (3, "ORG/GROUP, or an event's id"),
         Resource::Deliveries => (4, "ORG/GROUP/WEBHOOK, or a delivery's id"),
@@ -131,7 +147,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         Resource::Events => events(format, api, &name).await,
         Resource::Deliveries => show(
             format,
-            fetch::deliveries(api, &name).await?,
+            fetch::deliveries(api, &name, why::status(get.status)).await?,
             |delivery| (items::delivery(delivery.clone()), delivery),
             Table::new(&[
                 "ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "EVENT", "REASON",
@@ -148,9 +164,12 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
+        Resource::Refusals if get.not_kept => {
+            why::not_kept(format, fetch::refusals(api, &name, true).await?)
+        }
         Resource::Refusals => show(
             format,
-            fetch::refusals(api, &name).await?,
+            fetch::refusals(api, &name, false).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
             Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
             |(_, refusal)| {
@@ -185,8 +204,49 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Destinations | Resource::Tokens => check(&get),
+        Resource::Tokens => tokens(format, fetch::tokens(api, &name).await?),
+        Resource::Destinations => check(&get),
     }
+}
+
+/// Shows tokens: never what lets in.
+pub(crate) fn tokens(format: Format, tokens: Vec<v1::Token>) -> Result<(), Failure> {
+    show(
+        format,
+        tokens,
+        |token| (items::token(token.clone()), token),
+        Table::new(&[
+            "ID",
+            "ORG",
+            "ROLE",
+            "FOR",
+            "CREATED",
+            "EXPIRES",
+            "LAST USED",
+        ]),
+        |(_, token)| {
+            let metadata = token.metadata.clone().unwrap_or_default();
+            let spec = token.spec.clone().unwrap_or_default();
+            let status = token.status.unwrap_or_default();
+            let named = spec.webhooks.iter().map(|path| crate::names::typed(path));
+            let named: Vec<String> = named
+                .chain(spec.pools.iter().map(|p| format!("pool {p}")))
+                .collect();
+            vec![
+                metadata.name.clone(),
+                if metadata.org.is_empty() {
+                    "(all)".to_owned()
+                } else {
+                    metadata.org.clone()
+                },
+                items::role(&spec),
+                named.join(", "),
+                created(&metadata),
+                items::time(&status.expire_time).unwrap_or_else(|| "never".to_owned()),
+                items::time(&status.last_use_time).unwrap_or_else(|| "never".to_owned()),
+            ]
+        },
+    )
 }
 
 /// Something with an item to print, and perhaps more for the table.
@@ -259,7 +319,7 @@ fn live(status: &serde_json::Value) -> String {
 
 async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
     let events = fetch::events(api, name).await?;
-    let headings = Table::new(&[
+    let mut headings = Table::new(&[
         "ID",
         "GROUP",
         "TYPE",
@@ -268,6 +328,11 @@ async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
         "DUPLICATES",
         "FLAGS",
     ]);
+    let mut verdicts = Vec::new();
+    if let ([event], true) = (events.as_slice(), fetch::is_one_event(name)) {
+        verdicts = why::of(event, fetch::deliveries_of(api, event).await?);
+        headings.after(&why::table(event, &verdicts));
+    }
     show(
         format,
         events,
@@ -276,7 +341,9 @@ async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
             let payload = (format != Format::Table)
                 .then(|| hookplane_rules::payload::to_json(&event))
                 .flatten();
-            (items::event(event.clone(), payload.as_deref()), event)
+            let mut item = items::event(event.clone(), payload.as_deref());
+            why::add(&mut item.status, &verdicts);
+            (item, event)
         },
         headings,
         |(_, event)| {
