@@ -49,14 +49,17 @@ impl Scripted {
 
     /// The next push; heartbeats are passed over.
     pub(super) async fn next(&mut self) -> Result<Push, Failure> {
-        loop {
-            let said = soon(self.from.message()).await??;
-            match said.and_then(|said| said.kind) {
-                Some(Push::Heartbeat(_)) => {}
-                Some(push) => return Ok(push),
-                None => return Err("the stream ended".into()),
+        soon(async {
+            loop {
+                let said = self.from.message().await?;
+                match said.and_then(|said| said.kind) {
+                    Some(Push::Heartbeat(_)) => {}
+                    Some(push) => return Ok(push),
+                    None => return Err("the stream ended".into()),
+                }
             }
-        }
+        })
+        .await?
     }
 
     pub(super) async fn list(

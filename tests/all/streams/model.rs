@@ -14,7 +14,7 @@ use v1::stream_config_request::Kind;
 use v1::stream_config_response::Kind as Push;
 
 use super::rig::{Api, api};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, PATIENCE, soon};
 
 /// What one listener has, over all its streams.
 #[derive(Default, Clone)]
@@ -211,12 +211,18 @@ impl Model {
         stream: &mut Stream,
         done: impl Fn(&Self) -> bool,
     ) -> Result<(), Failure> {
-        while !done(self) {
-            if self.hear(stream).await?.is_none() {
-                return Err("the stream ended".into());
+        // Bounded as a whole: heartbeats come for ever.
+        let heard = async {
+            while !done(self) {
+                if self.hear(stream).await?.is_none() {
+                    return Err("the stream ended".into());
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        tokio::time::timeout(3 * PATIENCE, heard)
+            .await
+            .map_err(|_| "what was waited for did not come")?
     }
 
     /// Whether it has this resource at this revision or a later one.
