@@ -7,6 +7,7 @@
 
 mod api;
 mod attacks;
+mod bench;
 mod connectors;
 mod etcd;
 mod fake_control_plane;

@@ -1,0 +1,92 @@
+//! What a callback costs, as ratios to hyper with nothing but the HMAC. See `hookplane_tests::bench`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hookplane_tests::bench::{Failure, Load, Options, run, serve};
+
+const HELP: &str = "\
+Measures the CPU time per request of listener and control plane against hyper with nothing but the HMAC, in one run.
+Build it with --release; it takes about two minutes, two cores, and a GiB of temporary disk.
+
+  --seconds S        of one window (0.5)
+  --rounds N         windows of each case; their median counts (5)
+  --bytes N,…        sizes of bodies (256,1024,7168,25600); open and cold take the one next to 7168
+  --connections N    at a time (32)
+  --rate N           callbacks a second of the open loop (2000)
+  --loads NAME,…     of closed, open, cold (all)
+  -o json            figures for programs
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let ended = match arguments.split_first() {
+        Some((first, rest)) if first == "--serve" => serve(rest),
+        _ => bench(&arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "a command says why it failed")]
+            {
+                eprintln!("bench: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command: this is what it is for")]
+fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let mut options = Options {
+        length: Duration::from_millis(500),
+        rounds: 5,
+        bytes: vec![256, 1024, 7168, 25_600],
+        connections: 32,
+        rate: 2000,
+        loads: vec![Load::Closed, Load::Open, Load::Cold],
+    };
+    let mut as_json = false;
+    let mut arguments = arguments.iter();
+    while let Some(name) = arguments.next() {
+        if name == "--help" || name == "-h" {
+            print!("{HELP}");
+            return Ok(());
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{name} takes a value; --help has all"))?;
+        let wrong = || format!("{name} {value}: no such value; --help has all");
+        match name.as_str() {
+            "--seconds" => options.length = Duration::try_from_secs_f64(value.parse()?)?,
+            "--rounds" => options.rounds = value.parse()?,
+            "--bytes" => {
+                options.bytes = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+            }
+            "--connections" => options.connections = value.parse()?,
+            "--rate" => options.rate = value.parse()?,
+            "--loads" => {
+                let load = |name: &str| {
+                    [Load::Closed, Load::Open, Load::Cold]
+                        .into_iter()
+                        .find(|load| load.name() == name)
+                };
+                options.loads = value
+                    .split(',')
+                    .map(load)
+                    .collect::<Option<_>>()
+                    .ok_or_else(wrong)?;
+            }
+            "-o" if value == "json" => as_json = true,
+            _ => return Err(wrong().into()),
+        }
+    }
+    options.check()?;
+    let report = run(options)?;
+    if as_json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
