@@ -7,6 +7,7 @@ use hookplane_rules::Clock;
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::log::DeliveryLog;
+use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
 
@@ -31,4 +32,6 @@ pub struct Context {
     pub fleet: Arc<Fleet>,
     /// What callback URLs begin with, without a slash at the end: `https://hooks.example.com`.
     pub public_url: Arc<str>,
+    /// What is counted for scrapes.
+    pub metrics: Arc<Metrics>,
 }

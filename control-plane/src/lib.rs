@@ -17,6 +17,7 @@ pub mod installation;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod metrics;
 mod moved;
 pub mod report;
 pub mod seal;

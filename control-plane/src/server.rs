@@ -6,6 +6,7 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -31,6 +32,7 @@ use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
 use crate::seal::SealKey;
@@ -44,8 +46,28 @@ const MAX_CONCURRENT_PER_CONNECTION: usize = 256;
 /// A half-open connection is noticed within the sum of the two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
-/// What is still open this long after `shutdown` is cut.
-const GRACE: Duration = Duration::from_secs(8);
+/// Of the whole grace, what is left for streams and the log to close.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Where the API is served, and how it ends.
+pub struct Serving {
+    /// Bound.
+    pub socket: TcpListener,
+    /// True while the configuration is listed and the log is open, until the end begins.
+    pub ready: watch::Sender<bool>,
+    /// What is still open this long after `shutdown` is cut, the last two seconds of it being for the log to close.
+    pub grace: Duration,
+}
+
+impl From<TcpListener> for Serving {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            ready: watch::Sender::new(false),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
 
 /// What the outermost place chose.
 pub struct Parts {
@@ -63,6 +85,8 @@ pub struct Parts {
     pub public_url: String,
     /// The bearer token that administers everything.
     pub admin_token: String,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why the server ended early.
@@ -82,39 +106,50 @@ pub enum RunError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown`, then drains: streams are told, what was taken is answered. Ends at most 10 seconds after `shutdown`.
+/// Serves until `shutdown`, then drains: streams are told, what was taken is answered. Ends at most [`Serving::grace`] after
+/// `shutdown`.
 pub async fn run(
-    listener: TcpListener,
+    serving: impl Into<Serving>,
     parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let Serving {
+        socket,
+        ready,
+        grace,
+    } = serving.into();
     let auth = Auth::new(&parts.admin_token);
     // Ended with this function, whatever ends it, so that nothing it started goes on.
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
     let context = context(parts, ending.clone()).await?;
+    let metrics = Arc::clone(&context.metrics);
+    metrics.watch(&context);
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let routes = routes(context).await?;
+    ready.send_replace(true);
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+        .layer(RefusedCalls(metrics))
         .layer(auth)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
+            TcpListenerStream::new(socket),
             ending.clone().cancelled_owned(),
         );
     let overdue = async {
         ending.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        ready.send_replace(false);
+        tokio::time::sleep(grace.saturating_sub(CLOSING)).await;
     };
     // Risk 22: a client that doesn't let go can't keep the server from ending.
     let ended = tokio::select! {
         ended = serving => ended.map_err(RunError::from),
         () = overdue => {
-            tracing::warn!(grace = ?GRACE, "connections were still open at the end of the grace and are cut");
+            tracing::warn!(?grace, "connections were still open at the end of the grace and are cut");
             Ok(())
         }
     };
@@ -128,10 +163,7 @@ pub async fn run(
         view.tasks().wait().await;
         log.close().await;
     };
-    if tokio::time::timeout(Duration::from_secs(2), closing)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(CLOSING, closing).await.is_err() {
         tracing::warn!(
             "streams or the event log took too long to close; what was answered as kept is durable all the same"
         );
@@ -158,6 +190,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         view,
         fleet: Arc::new(Fleet::new()),
         public_url,
+        metrics: parts.metrics,
     })
 }
 

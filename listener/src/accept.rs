@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -42,16 +44,21 @@ const HEADERS_ON_STACK: usize = 100;
 const MIN_HEAD_BYTES: usize = 8192;
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// Accepts until `shutdown`, then drains for at most [`Limits::drain`].
+/// Accepts until [`Limits::leave`] after `shutdown`, then drains for at most [`Limits::drain`].
 pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: CancellationToken) {
     let permits = Arc::new(Semaphore::new(state.limits.max_connections.max(1)));
     let builder = Arc::new(builder(&state.limits));
     let mut connections = JoinSet::new();
     let mut pressed = false;
+    let leaving = Leaving {
+        soon: shutdown,
+        now: CancellationToken::new(),
+    };
+    let mut left = pin!(leaving.wait(state.limits.leave));
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
+            () = &mut left => break,
             Some(ended) = connections.join_next() => {
                 log_panic(ended);
                 continue;
@@ -66,9 +73,9 @@ pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: Canc
         match accepted {
             Ok((permit, stream, remote)) => {
                 pressed = false;
-                let (state, builder, shutdown) = (state.clone(), builder.clone(), shutdown.clone());
+                let (state, builder, leaving) = (state.clone(), builder.clone(), leaving.clone());
                 connections.spawn(async move {
-                    serve(stream, remote, &state, &builder, &shutdown).await;
+                    serve(stream, remote, &state, &builder, &leaving).await;
                     drop(permit);
                 });
             }
@@ -82,6 +89,7 @@ pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: Canc
         }
     }
     drop(listener);
+    leaving.now.cancel();
     let deadline = Instant::now() + state.limits.drain;
     while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, connections.join_next()).await {
         log_panic(ended);
@@ -93,6 +101,20 @@ pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: Canc
             "closing connections that did not end in time"
         );
         connections.shutdown().await;
+    }
+}
+
+/// The end, in two steps. Between them a connection is kept, so that no request meets its closing on the way, but its next answer is its last.
+#[derive(Clone)]
+struct Leaving {
+    soon: CancellationToken,
+    now: CancellationToken,
+}
+
+impl Leaving {
+    async fn wait(&self, leave: Duration) {
+        self.soon.cancelled().await;
+        tokio::time::sleep(leave).await;
     }
 }
 
@@ -139,7 +161,7 @@ async fn serve(
     remote: SocketAddr,
     state: &Arc<State>,
     builder: &auto::Builder<TokioExecutor>,
-    shutdown: &CancellationToken,
+    leaving: &Leaving,
 ) {
     // Without it small answers may wait for the caller's acknowledgement; if it can't be set they do.
     let _ = stream.set_nodelay(true);
@@ -152,15 +174,20 @@ async fn serve(
         });
         let service = service_fn(|request| {
             let beat = Beat::new(&pulse);
-            let state = state.clone();
+            let (state, soon) = (state.clone(), leaving.soon.clone());
             async move {
-                let response = handle::callback(&state, remote, request).await;
+                let http1 = request.version() <= Version::HTTP_11;
+                let mut response = handle::callback(&state, remote, request).await;
+                if http1 && soon.is_cancelled() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
                 drop(beat);
                 Ok::<_, Infallible>(response)
             }
         });
         let mut connection = pin!(builder.serve_connection(io, service));
-        let mut leaving = false;
+        let mut told = false;
         loop {
             let idle = tokio::time::sleep_until(pulse.idle_at(state.limits.head_timeout));
             tokio::select! {
@@ -172,8 +199,8 @@ async fn serve(
                     }
                     break;
                 }
-                () = shutdown.cancelled(), if !leaving => {
-                    leaving = true;
+                () = leaving.now.cancelled(), if !told => {
+                    told = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = idle => {

@@ -1,11 +1,13 @@
 //! Connections to the control plane's replicas that notice when they have died.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Config, RunError};
+use crate::{Config, RunError, Token};
 
 /// Two of these without an answer and the connection is given up: a black hole is noticed in under 10 s (risk 19).
 const PING_EVERY: Duration = Duration::from_secs(4);
@@ -19,7 +21,9 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 pub(crate) struct Peer {
     /// One per replica, at least one, in an order of this run's own, so that a fleet spreads over them.
     endpoints: Vec<Endpoint>,
-    authorization: MetadataValue<Ascii>,
+    token: Token,
+    /// Of the newest connection.
+    authorization: Arc<ArcSwap<MetadataValue<Ascii>>>,
     /// A random id of this run.
     pub(crate) boot: String,
 }
@@ -34,16 +38,14 @@ impl Peer {
         if endpoints.is_empty() {
             return Err(RunError::NoControlPlane);
         }
-        let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", config.token)
-            .parse()
-            .map_err(|_| RunError::Token)?;
-        authorization.set_sensitive(true);
+        let authorization = Arc::new(ArcSwap::from_pointee(read(&config.token)?));
         let mut boot = [0; 16];
         getrandom::fill(&mut boot).map_err(|error| RunError::Random(error.to_string()))?;
         let first = usize::from(boot[0]) % endpoints.len();
         endpoints.rotate_left(first);
         Ok(Self {
             endpoints,
+            token: config.token.clone(),
             authorization,
             boot: uuid::Uuid::from_bytes(boot).simple().to_string(),
         })
@@ -52,6 +54,9 @@ impl Peer {
     /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
     /// `attempt` chooses the replica: count it up to go on to the next one.
     pub(crate) async fn connect(&self, attempt: usize) -> Result<Channel, tonic::Status> {
+        let token =
+            read(&self.token).map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        self.authorization.store(Arc::new(token));
         self.endpoints[attempt % self.endpoints.len()]
             .connect()
             .await
@@ -62,9 +67,23 @@ impl Peer {
         let mut request = tonic::Request::new(message);
         request
             .metadata_mut()
-            .insert("authorization", self.authorization.clone());
+            .insert("authorization", self.authorization.load().as_ref().clone());
         request
     }
+}
+
+/// The token as it goes into a header. A file is read anew each time: it is small, and connections are few.
+fn read(token: &Token) -> Result<MetadataValue<Ascii>, RunError> {
+    let text = match token {
+        Token::Text(text) => text.clone(),
+        Token::File(path) => std::fs::read_to_string(path)
+            .map_err(|error| RunError::TokenFile(path.clone(), error))?,
+    };
+    let mut authorization: MetadataValue<Ascii> = format!("Bearer {}", text.trim())
+        .parse()
+        .map_err(|_| RunError::Token)?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, RunError> {

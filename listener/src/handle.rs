@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::body::{self, BodyError};
 use crate::limit::Source;
+use crate::metrics::Outcome as Counted;
 use crate::refusals::{Count, Turned, cut};
 use crate::report::{Answer, Unanswered};
 use crate::respond::{self, Body, Receipt, Why};
@@ -82,15 +83,22 @@ pub(crate) async fn callback(
 ) -> Response<Body> {
     let started = Instant::now();
     let received = state.clock.now();
+    let _under_way = state.metrics.request();
     let (parts, body) = request.into_parts();
     let mut facts = Facts {
         method: parts.method.clone(),
         header_names: parts.headers.keys().cloned().collect(),
         body_bytes: body.size_hint().lower(),
     };
-    match process(state, remote, parts, body, started, received, &mut facts).await {
-        Ok(response) => response,
+    let processed = process(state, remote, parts, body, started, received, &mut facts).await;
+    state.metrics.took(started.elapsed());
+    match processed {
+        Ok((outcome, response)) => {
+            state.metrics.answered(outcome);
+            response
+        }
         Err(turn) => {
+            state.metrics.refused(turn.why);
             state.refusals.turned_away(&Turned {
                 time: received,
                 group: turn.group.as_deref(),
@@ -115,7 +123,7 @@ async fn process(
     started: Instant,
     received: Timestamp,
     facts: &mut Facts,
-) -> Result<Response<Body>, Box<Turn>> {
+) -> Result<(Counted, Response<Body>), Box<Turn>> {
     let rate = state.limits.rate_per_address;
     if rate > 0 && !state.sources.take(&Source::of(remote.ip()), rate, started) {
         return Err(Turn::new(
@@ -158,7 +166,7 @@ async fn process(
     };
     let decided = decide_somewhere(&group, callback, state.clock.now()).await?;
     let matched = match decided {
-        Ok(Decided::Handshake(reply)) => return Ok(respond::as_is(&reply)),
+        Ok(Decided::Handshake(reply)) => return Ok((Counted::Handshake, respond::as_is(&reply))),
         Ok(Decided::Matched(matched)) => matched,
         // Risk 44: our own clock is off, so that what is genuine looks stale.
         Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
@@ -173,13 +181,14 @@ async fn process(
         let unregistered = clause == "not-registered";
         // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
         if unregistered || !state.link.is_down() {
-            let count = if unregistered {
-                Count::NotRegistered
+            let (count, counted) = if unregistered {
+                (Count::NotRegistered, Counted::NotRegistered)
             } else {
-                Count::NotMatched
+                (Count::NotMatched, Counted::NotMatched)
             };
             state.refusals.count(group.uid(), count);
-            return Ok(respond::success(group.success(), Receipt::NotKept, ""));
+            let response = respond::success(group.success(), Receipt::NotKept, "");
+            return Ok((counted, response));
         }
     }
     if let Some(rate) = group.rate_limit()
@@ -199,18 +208,38 @@ async fn process(
     })?;
     let mut report = matched.into_report(request_id, plan_revision, received);
     report.test_mark = test_mark;
-    answer(&group, state.reporter.report(report, deadline, share).await)
+    let held = report
+        .events
+        .iter()
+        .any(|event| event.matches.iter().any(|one| !one.hold.is_empty()));
+    let waiting = state.metrics.report();
+    let said = state.reporter.report(report, deadline, share).await;
+    drop(waiting);
+    let answered = answer(&group, said)?;
+    if held && answered.0 == Counted::Kept {
+        state.metrics.held();
+    }
+    Ok(answered)
 }
 
 /// What the control plane said, as an answer to the provider.
 fn answer(
     group: &Arc<Group>,
     answer: Result<Answer, Unanswered>,
-) -> Result<Response<Body>, Box<Turn>> {
-    let success = group.success();
+) -> Result<(Counted, Response<Body>), Box<Turn>> {
+    let success = |counted, receipt, event_id: &str| {
+        Ok((
+            counted,
+            respond::success(group.success(), receipt, event_id),
+        ))
+    };
     match answer {
-        Ok(Answer::Kept { receipt, event_id }) => Ok(respond::success(success, receipt, &event_id)),
-        Ok(Answer::NotKept) => Ok(respond::success(success, Receipt::NotKept, "")),
+        Ok(Answer::Kept {
+            receipt: Receipt::Duplicate,
+            event_id,
+        }) => success(Counted::Duplicate, Receipt::Duplicate, &event_id),
+        Ok(Answer::Kept { receipt, event_id }) => success(Counted::Kept, receipt, &event_id),
+        Ok(Answer::NotKept) => success(Counted::NotMatched, Receipt::NotKept, ""),
         Ok(Answer::GroupGone(reason)) => Err(Turn::of(Why::GroupGone, reason, group)),
         Ok(Answer::ReplayRefused(reason)) => Err(Turn::of(Why::Replay, reason, group)),
         Err(Unanswered::Full) => Err(Turn::of(

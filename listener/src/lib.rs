@@ -16,11 +16,13 @@
 //!
 //! It keeps nothing on disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 mod accept;
@@ -33,6 +35,7 @@ mod fake_control_plane;
 mod handle;
 mod limit;
 mod link;
+mod metrics;
 mod refusals;
 mod report;
 mod respond;
@@ -40,6 +43,7 @@ mod state;
 mod sync;
 
 use crate::state::State;
+pub use metrics::Metrics;
 
 #[cfg(test)]
 mod testing {
@@ -62,8 +66,10 @@ mod testing {
             name: "listener-1".to_owned(),
             pool: "default".to_owned(),
             control_planes: vec![control_plane.to_owned()],
-            token: "t0ken".to_owned(),
+            token: "t0ken".into(),
+            ca_file: None,
             limits,
+            metrics: Arc::default(),
         }
     }
 }
@@ -78,9 +84,13 @@ pub struct Config {
     /// Where the control plane's replicas are: `http://127.0.0.1:8081`. At least one.
     pub control_planes: Vec<String>,
     /// The bearer token for it.
-    pub token: String,
+    pub token: Token,
+    /// Certificates (PEM) of whoever signs the control plane's own, read anew for every connection. None: the public ones.
+    pub ca_file: Option<PathBuf>,
     /// The bounds on what outsiders may do.
     pub limits: Limits,
+    /// What it counts. The caller keeps a clone and serves it to scrapes.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Config {
@@ -91,6 +101,44 @@ impl std::fmt::Debug for Config {
             .field("control_planes", &self.control_planes)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+/// The bearer token for the control plane.
+#[derive(Clone)]
+pub enum Token {
+    /// The token itself.
+    Text(String),
+    /// A file that holds it, read anew for every connection: a new token needs no restart.
+    File(PathBuf),
+}
+
+impl From<&str> for Token {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Token {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Where callbacks come in, and who hears whether they may.
+pub struct Callbacks {
+    /// Bound.
+    pub socket: TcpListener,
+    /// True from the first full list and the first report stream on, until the end begins. Losing the control plane changes nothing.
+    pub ready: watch::Sender<bool>,
+}
+
+impl From<TcpListener> for Callbacks {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            ready: watch::Sender::new(false),
+        }
     }
 }
 
@@ -111,7 +159,10 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Requests a second from one source address, before verification; with a burst of as many. 0 means no limit.
     pub rate_per_address: u32,
-    /// At shutdown, for what is under way.
+    /// At shutdown, how long callbacks are still taken while it says that it is not ready. A load balancer hears that a moment later, and what
+    /// it sends until then would find a closed door.
+    pub leave: Duration,
+    /// After that, for what is under way.
     pub drain: Duration,
 }
 
@@ -130,6 +181,7 @@ impl Default for Limits {
             // Behind a proxy all senders share its address, so this only keeps one source from taking all cores. Lower it where the
             // senders' own addresses are seen.
             rate_per_address: 50_000,
+            leave: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }
@@ -147,6 +199,9 @@ pub enum RunError {
     /// The token can't be sent in a header.
     #[error("the token for the control plane has characters that no token has: copy it again")]
     Token,
+    /// There is no reading the token.
+    #[error("read the token for the control plane from {path}: {1}", path = .0.display())]
+    TokenFile(PathBuf, std::io::Error),
     /// No random bytes from the system, so nothing can be named.
     #[error("read random bytes from the system: {0}")]
     Random(String),
@@ -158,14 +213,15 @@ pub enum RunError {
 /// For the last refusals and the news that this listener is leaving, once all callbacks are answered.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown`, then stops accepting, tells the control plane that it is not ready, finishes what is under way within
-/// [`Limits::drain`], and returns. It never takes longer than that and two seconds.
+/// Serves until `shutdown`, then is not ready, and says so; takes callbacks for [`Limits::leave`] longer, finishes what is under way within
+/// [`Limits::drain`], and returns. It never takes longer than those and two seconds.
 pub async fn run(
-    listener: TcpListener,
+    callbacks: impl Into<Callbacks>,
     config: Config,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let Callbacks { socket, ready } = callbacks.into();
     let peer = connect::Peer::new(&config)?;
     // Our own, so that our end is not the caller's.
     let shutdown = shutdown.child_token();
@@ -179,12 +235,14 @@ pub async fn run(
         stop.clone(),
     ));
     let mut reporting = tokio::spawn(report::run(state.clone(), peer, reports, stop.clone()));
-    let mut accepting = tokio::spawn(accept::run(listener, state, shutdown.clone()));
+    let readiness = tell_ready(state.link.watch_ready(), ready, shutdown.clone());
+    let mut accepting = tokio::spawn(accept::run(socket, state, shutdown.clone()));
 
     let ended = tokio::select! {
         end = &mut accepting => died("the accept loop", end),
         end = &mut syncing => died("the config client", end),
         end = &mut reporting => died("the report client", end),
+        never = readiness => match never {},
     };
     // Normally the accept loop has ended because it was told to, and nothing is under way any more.
     let as_told = shutdown.is_cancelled() && accepting.is_finished();
@@ -204,6 +262,23 @@ pub async fn run(
         task.abort();
     }
     if as_told { Ok(()) } else { Err(ended) }
+}
+
+/// Passes on that the listener is ready, and at `shutdown` that it isn't any more.
+async fn tell_ready(
+    mut link: watch::Receiver<bool>,
+    ready: watch::Sender<bool>,
+    shutdown: CancellationToken,
+) -> std::convert::Infallible {
+    tokio::select! {
+        Ok(_) = link.wait_for(|ready| *ready) => {
+            ready.send_replace(true);
+        }
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancelled().await;
+    ready.send_replace(false);
+    std::future::pending().await
 }
 
 fn died(what: &'static str, end: Result<(), tokio::task::JoinError>) -> RunError {

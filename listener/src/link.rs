@@ -18,6 +18,12 @@ pub(crate) struct Link {
     clock_off: AtomicBool,
     /// Set when reporting has connected for the first time.
     reporting: watch::Sender<bool>,
+    /// Set when there is a plan as well.
+    ready: watch::Sender<bool>,
+    /// For metrics: times connected, and times lost.
+    config_connects: AtomicU64,
+    config_losses: AtomicU64,
+    report_connects: AtomicU64,
 }
 
 impl Link {
@@ -28,11 +34,16 @@ impl Link {
             down_since: AtomicU64::new(0),
             clock_off: AtomicBool::new(false),
             reporting: watch::Sender::new(false),
+            ready: watch::Sender::new(false),
+            config_connects: AtomicU64::new(0),
+            config_losses: AtomicU64::new(0),
+            report_connects: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn planned(&self) {
         self.has_plan.store(true, Relaxed);
+        self.settle_ready();
     }
 
     pub(crate) fn has_plan(&self) -> bool {
@@ -40,13 +51,20 @@ impl Link {
     }
 
     pub(crate) fn up(&self) {
+        self.config_connects.fetch_add(1, Relaxed);
         self.down_since.store(UP, Relaxed);
     }
 
     pub(crate) fn down(&self) {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(UP - 1);
         // The first loss counts, not each failed attempt after it.
-        let _ = self.down_since.compare_exchange(UP, now, Relaxed, Relaxed);
+        if self
+            .down_since
+            .compare_exchange(UP, now, Relaxed, Relaxed)
+            .is_ok()
+        {
+            self.config_losses.fetch_add(1, Relaxed);
+        }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -74,7 +92,33 @@ impl Link {
     }
 
     pub(crate) fn reporting_connected(&self) {
+        self.report_connects.fetch_add(1, Relaxed);
         self.reporting.send_replace(true);
+        self.settle_ready();
+    }
+
+    /// Ready for good: losing the control plane later changes nothing.
+    fn settle_ready(&self) {
+        // The last of the two to come sees both, since each is set before this is called.
+        if self.has_plan() && *self.reporting.borrow() {
+            self.ready.send_replace(true);
+        }
+    }
+
+    pub(crate) fn watch_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    pub(crate) fn config_connects(&self) -> u64 {
+        self.config_connects.load(Relaxed)
+    }
+
+    pub(crate) fn config_losses(&self) -> u64 {
+        self.config_losses.load(Relaxed)
+    }
+
+    pub(crate) fn report_connects(&self) -> u64 {
+        self.report_connects.load(Relaxed)
     }
 
     pub(crate) fn watch_reporting(&self) -> watch::Receiver<bool> {

@@ -70,6 +70,33 @@ pub(crate) enum Why {
 }
 
 impl Why {
+    /// Every one there is, for counters made beforehand.
+    pub(crate) const ALL: [Self; 23] = [
+        Self::UnknownUrl,
+        Self::Disabled,
+        Self::InDoubt,
+        Self::Unloadable,
+        Self::Rule(RefusalKind::Signature),
+        Self::Rule(RefusalKind::Timestamp),
+        Self::Rule(RefusalKind::ExternalId),
+        Self::Rule(RefusalKind::Method),
+        Self::Rule(RefusalKind::BodyTooLarge),
+        Self::Rule(RefusalKind::MediaType),
+        Self::Rule(RefusalKind::Undecodable),
+        Self::Rule(RefusalKind::Handshake),
+        Self::ClockOff,
+        Self::TooManyHeaders,
+        Self::BodyTimeout,
+        Self::BodyBroken,
+        Self::AddressRate,
+        Self::GroupRate,
+        Self::Overload,
+        Self::NotDurable,
+        Self::GroupGone,
+        Self::Replay,
+        Self::Internal,
+    ];
+
     /// The status table.
     pub(crate) fn status(self) -> StatusCode {
         match self {
@@ -205,7 +232,9 @@ mod tests {
             (Why::NotDurable, 503),
             (Why::Internal, 503),
         ];
+        assert_eq!(table.len(), Why::ALL.len());
         for (why, status) in table {
+            assert!(Why::ALL.contains(&why), "{why:?}");
             let response = refused(why, None);
             assert_eq!(response.status(), status, "{why:?}");
             let retry_after = response.headers().contains_key(header::RETRY_AFTER);

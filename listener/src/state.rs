@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::body::Buffers;
 use crate::limit::{Buckets, Source};
 use crate::link::Link;
+use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::report::{Pending, Reporter};
 use crate::{Config, Limits};
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) reporter: Reporter,
     pub(crate) refusals: Refusals,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Buckets<Source>,
     pub(crate) groups: Buckets<String>,
 }
@@ -50,9 +52,12 @@ impl State {
             buffers: Arc::new(Buffers::new(config.limits.max_buffered_bytes)),
             reporter,
             refusals: Refusals::default(),
+            metrics: config.metrics.clone(),
             sources: Buckets::new(MAX_SOURCES),
             groups: Buckets::new(MAX_LIMITED_GROUPS),
         };
-        (Arc::new(state), reports)
+        let state = Arc::new(state);
+        state.metrics.watch(&state);
+        (state, reports)
     }
 }

@@ -274,6 +274,8 @@ impl Client {
             tracing::error!(%error, "applying a configuration panicked: please report this as a bug");
             Status::internal("applying a configuration panicked")
         })?;
+        let now = self.state.clock.now();
+        self.state.metrics.plan_applied(now, refused.len());
         if refused.is_empty() {
             tracing::debug!(revision, "config applied");
             return Ok(Kind::Ack(v1::ConfigAck {

@@ -22,6 +22,7 @@ mod manifests;
 mod properties;
 mod providers;
 mod secrets;
+mod servers;
 mod store;
 mod store_damage;
 mod streams;

@@ -1,13 +1,19 @@
 //! The built binary, run as a user runs it.
 
-use std::io::Read;
+mod cli;
+mod process;
+mod servers;
+
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+pub use cli::Cli;
+pub use process::Process;
+pub use servers::{Listen, Serve};
 
 /// How long a test waits for a condition before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -57,13 +63,22 @@ pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
-/// A running `hookplane dev`. Killed when dropped.
+/// A running `hookplane dev`. Killed when dropped. Client commands find it by its data directory.
 pub struct Dev {
-    child: Child,
+    process: Process,
+    cli: Cli,
     directory: PathBuf,
     listen: u16,
     api: u16,
     environment: Vec<(String, String)>,
+}
+
+impl Deref for Dev {
+    type Target = Cli;
+
+    fn deref(&self) -> &Cli {
+        &self.cli
+    }
 }
 
 impl Dev {
@@ -79,9 +94,9 @@ impl Dev {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let (listen, api) = (free_port(), free_port());
-        let child = spawn(directory, listen, api, &environment);
         let mut dev = Self {
-            child,
+            process: spawn(directory, listen, api, &environment),
+            cli: Cli::new(directory, &[("HOOKPLANE_DATA_DIR", directory)]),
             directory: directory.to_owned(),
             listen,
             api,
@@ -93,15 +108,12 @@ impl Dev {
 
     /// SIGKILL, and no good-bye.
     pub fn kill(&mut self) {
-        // It may have ended by itself; the wait below tells.
-        let _ = self.child.kill();
-        self.child.wait().expect("a child can be waited for");
+        self.process.kill();
     }
 
     /// Starts it again after [`Dev::kill`], on the same ports.
     pub fn restart(&mut self) {
-        self.kill();
-        self.child = spawn(&self.directory, self.listen, self.api, &self.environment);
+        self.process.restart();
         self.wait_until_ready();
     }
 
@@ -109,42 +121,28 @@ impl Dev {
     pub fn restart_elsewhere(&mut self) {
         self.kill();
         (self.listen, self.api) = (free_port(), free_port());
-        self.child = spawn(&self.directory, self.listen, self.api, &self.environment);
+        self.process = spawn(&self.directory, self.listen, self.api, &self.environment);
         self.wait_until_ready();
     }
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(sent.success(), "kill -{name}");
+        self.process.signal(name);
     }
 
     /// Waits for its end by itself, and says with which code.
     pub fn wait(&mut self) -> Option<i32> {
-        eventually("dev ends", || {
-            self.child.try_wait().expect("a child can be waited for")
-        })
-        .code()
+        self.process.wait()
     }
 
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Everything it has printed so far.
     pub fn printed(&self) -> String {
-        let mut text = String::new();
-        for name in ["stdout", "stderr"] {
-            let path = self.directory.with_extension(name);
-            std::fs::File::open(path)
-                .and_then(|mut file| file.read_to_string(&mut text))
-                .expect("its output is kept");
-        }
-        text
+        self.process.printed()
     }
 
     /// Where callbacks go.
@@ -165,134 +163,27 @@ impl Dev {
             .to_owned()
     }
 
-    /// A client command, ready to run.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command
-            .args(arguments)
-            .env("HOOKPLANE_DATA_DIR", &self.directory)
-            .env_remove("HOOKPLANE_API")
-            .env_remove("HOOKPLANE_TOKEN")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a client command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the binary runs")
-    }
-
-    /// Runs a client command that must succeed, and gives its stdout.
-    pub fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).expect("stdout is UTF-8")
-    }
-
-    /// Runs a client command that must be refused with this code, and gives its stderr.
-    pub fn refused(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.run(arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
-        stderr
-    }
-
-    /// Applies a manifest that must be taken, and waits for it to be live.
-    pub fn apply(&self, manifest: &str) -> String {
-        let path = self.manifest_file(manifest);
-        self.ok(&["apply", "-f", &path])
-    }
-
-    /// Writes a manifest beside the data and gives its path.
-    pub fn manifest_file(&self, manifest: &str) -> String {
-        let path = self.directory.with_extension("yaml");
-        std::fs::write(&path, manifest).expect("the folder can be written");
-        path.to_str().expect("a plain path").to_owned()
-    }
-
-    /// The items of `get … -o json`.
-    pub fn items(&self, arguments: &[&str]) -> Vec<Value> {
-        let mut all = vec!["get"];
-        all.extend_from_slice(arguments);
-        all.extend_from_slice(&["-o", "json"]);
-        let text = self.ok(&all);
-        let value: Value = serde_json::from_str(&text).expect("get -o json prints JSON");
-        value["items"].as_array().expect("items").clone()
-    }
-
-    /// A group's callback URL.
-    pub fn callback_url(&self, group: &str) -> String {
-        self.items(&["groups", group])[0]["status"]["callbackUrl"]
-            .as_str()
-            .expect("a group has a callback URL")
-            .to_owned()
-    }
-
-    /// The lines of `tail … -o json --from-start --no-follow`.
-    pub fn tail(&self, scope: &str, more: &[&str]) -> Vec<Value> {
-        let mut all = vec!["tail", scope, "-o", "json", "--from-start", "--no-follow"];
-        all.extend_from_slice(more);
-        self.ok(&all)
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
-            .collect()
-    }
-
     fn wait_until_ready(&mut self) {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                panic!("dev ended with {status}: {}", self.printed());
-            }
-            let ready = self.run(&["get", "listeners", "-o", "json"]);
-            if ready.status.success()
+        let cli = &self.cli;
+        self.process.until("is ready", || {
+            let ready = cli.run(&["get", "listeners", "-o", "json"]);
+            ready.status.success()
                 && String::from_utf8_lossy(&ready.stdout).contains("\"ready\": true")
-            {
-                return;
-            }
-            assert!(
-                start.elapsed() < DEADLINE,
-                "dev is not ready: {}{}{}",
-                self.printed(),
-                String::from_utf8_lossy(&ready.stdout),
-                String::from_utf8_lossy(&ready.stderr),
-            );
-            pause();
-        }
+        });
     }
 }
 
-impl Drop for Dev {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(directory: &Path, listen: u16, api: u16, environment: &[(String, String)]) -> Child {
-    let output = |name: &str| {
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(directory.with_extension(name))
-            .expect("the folder can be written")
-    };
-    Command::new(binary())
-        .arg("dev")
-        .arg("--data-dir")
-        .arg(directory)
-        .args(["--listen", &format!("127.0.0.1:{listen}")])
-        .args(["--api", &format!("127.0.0.1:{api}")])
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(output("stdout"))
-        .stderr(output("stderr"))
-        .spawn()
-        .expect("the binary runs")
+fn spawn(directory: &Path, listen: u16, api: u16, environment: &[(String, String)]) -> Process {
+    let arguments = [
+        "dev".into(),
+        "--data-dir".into(),
+        directory.as_os_str().to_owned(),
+        "--listen".into(),
+        format!("127.0.0.1:{listen}").into(),
+        "--api".into(),
+        format!("127.0.0.1:{api}").into(),
+    ];
+    Process::start(arguments.into(), environment, directory)
 }
 
 /// A port that was free a moment ago. The same one is needed over restarts, so port 0 won't do.

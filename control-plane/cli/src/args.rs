@@ -1,8 +1,12 @@
 //! What can be typed. The help is written to be learnt from.
 
+mod servers;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use servers::{Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
 /// filtered, to the teams that asked.
@@ -58,6 +62,12 @@ pub(crate) enum Command {
     /// Run everything in one process on this machine, and print a line to paste
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Run the control plane: the API, configuration, events
+    #[command(after_help = servers::SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Run a listener: it takes callbacks and reports them to a control plane
+    #[command(after_help = servers::LISTEN_EXAMPLES)]
+    Listen(Listen),
     /// Create and update what a manifest file says; never delete
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(Apply),
@@ -406,6 +416,8 @@ mod tests {
             "hookplane send acme/shop push --secret-file s",
             "hookplane completions zsh",
             "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
+            "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --bootstrap-token t --public-url https://h",
+            "hookplane listen --control-plane http://a,http://b --listen 127.0.0.1:0 --pool p --token-file t --name n --grace 30",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

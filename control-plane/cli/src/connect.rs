@@ -62,7 +62,8 @@ impl Options {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Top {
     api: Option<String>,
-    token: Option<String>,
+    /// The token.
+    pub(crate) token: Option<String>,
     /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -200,7 +201,8 @@ fn read(directory: &Path, file: &str) -> Result<Option<String>, Failure> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether what is said to this host stays on this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host

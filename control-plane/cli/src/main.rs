@@ -1,6 +1,6 @@
-//! The `hookplane` command: both servers for a laptop, and every client command.
+//! The `hookplane` command: both servers, apart or for a laptop in one process, and every client command.
 //!
-//! Client commands speak gRPC and nothing else; only `dev` opens the stores. Data goes to stdout, everything else to stderr.
+//! Client commands speak gRPC and nothing else; only `serve` and `dev` open the stores. Data goes to stdout, everything else to stderr.
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
 mod args;
@@ -9,6 +9,7 @@ mod connect;
 mod failure;
 mod names;
 mod output;
+mod servers;
 mod signals;
 
 use std::process::ExitCode;

@@ -58,6 +58,7 @@ impl v1::subscription_service_server::SubscriptionService for SubscriptionApi {
         let (out, responses) = mpsc::channel(1);
         let context = self.context.clone();
         self.context.view.tasks().spawn(async move {
+            let _open = context.metrics.subscriber();
             if let Err(status) = run(&context, request.into_inner(), &out).await {
                 // The subscriber may be gone, or not reading; then there is nobody to tell.
                 let _ = tokio::time::timeout(LAST_WORD, out.send(Err(status))).await;

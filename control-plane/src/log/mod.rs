@@ -4,12 +4,15 @@
 //! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
 
 pub mod embedded;
+mod stats;
 
 use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
+
+pub use stats::Stats;
 
 /// One genuine request, to be kept whole or not at all.
 #[derive(Debug, Clone)]
@@ -187,6 +190,9 @@ pub enum LogError {
 pub trait DeliveryLog: Send + Sync + 'static {
     /// How safe what it keeps is. Shown in every receipt.
     fn receipt(&self) -> v1::Receipt;
+
+    /// What it counted since it was opened. Cheap, and never waits for the disk.
+    fn stats(&self) -> Stats;
 
     /// Keeps one callback. Calls made at the same time share a commit. `deadline` bounds the wait: past it the answer is
     /// [`LogError::Unavailable`], and the callback may or may not be kept.

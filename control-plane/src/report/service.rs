@@ -9,6 +9,7 @@ use hookplane_proto::v1::report_response::Kind;
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -140,7 +141,7 @@ async fn answers(
     scope: Arc<ListenerScope>,
     batch: v1::ReportBatch,
 ) -> v1::ReportBatchAnswer {
-    let count = batch.callbacks.len();
+    let (count, began) = (batch.callbacks.len(), Instant::now());
     let mut callbacks = Vec::with_capacity(count);
     let mut waiting = batch.callbacks.into_iter();
     if count == 1 {
@@ -162,6 +163,10 @@ async fn answers(
             }));
         }
     }
+    for answer in &callbacks {
+        context.metrics.answered(answer.kind());
+    }
+    context.metrics.batch(began.elapsed());
     v1::ReportBatchAnswer {
         batch_id: batch.batch_id,
         callbacks,

@@ -81,8 +81,10 @@ pub(super) async fn bare(
         name: "listener-1".to_owned(),
         pool: "default".to_owned(),
         control_planes: vec![control_plane.url()],
-        token: "t0ken".to_owned(),
+        token: "t0ken".into(),
+        ca_file: None,
         limits,
+        metrics: Arc::default(),
     };
     let shutdown = CancellationToken::new();
     let clock = Arc::new(TestClock::at(NOW_MS));

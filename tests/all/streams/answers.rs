@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::{
     Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    TailItem,
+    Stats, TailItem,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -22,6 +22,10 @@ struct Frozen(Arc<dyn DeliveryLog>);
 impl DeliveryLog for Frozen {
     fn receipt(&self) -> v1::Receipt {
         self.0.receipt()
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
     }
 
     async fn append(&self, _: NewCallback, _: Instant) -> Result<Appended, LogError> {

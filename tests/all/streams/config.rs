@@ -323,6 +323,7 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
         view: View::start(store, seal, shutdown.clone()).await?,
         fleet: Arc::new(Fleet::new()),
         public_url: "http://localhost".into(),
+        metrics: Arc::default(),
     };
     let fleet = context.fleet.clone();
     let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -155,6 +155,7 @@ impl Rig {
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
             admin_token: TOKEN.to_owned(),
+            metrics: Arc::default(),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
@@ -199,8 +200,10 @@ impl Rig {
             name: "real".to_owned(),
             pool: "default".to_owned(),
             control_planes: vec![self.url.clone()],
-            token: TOKEN.to_owned(),
+            token: TOKEN.into(),
+            ca_file: None,
             limits: hookplane_listener::Limits::default(),
+            metrics: Arc::default(),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());

@@ -123,8 +123,10 @@ pub fn serve(arguments: &[String]) -> Result<(), Failure> {
                     name: "bench".to_owned(),
                     pool: "default".to_owned(),
                     control_planes: vec![(*url).to_owned()],
-                    token: TOKEN.to_owned(),
+                    token: TOKEN.into(),
+                    ca_file: None,
                     limits: Limits::default(),
+                    metrics: Arc::default(),
                 };
                 let clock = Arc::new(SystemClock);
                 Ok(hookplane_listener::run(socket, config, clock, shutdown).await?)
@@ -148,6 +150,7 @@ async fn control_plane(
         catalogue: Catalogue::built_in()?,
         public_url: "http://hooks.example.com".to_owned(),
         admin_token: TOKEN.to_owned(),
+        metrics: Arc::default(),
     };
     Ok(server::run(socket, parts, shutdown).await?)
 }

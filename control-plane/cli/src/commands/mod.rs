@@ -6,8 +6,10 @@ mod delete;
 mod dev;
 mod get;
 pub(crate) mod items;
+mod listen;
 mod plan;
 mod send;
+mod serve;
 mod tail;
 
 use std::future::Future;
@@ -25,6 +27,8 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
     let top = Top::from(&args);
     match args.command {
         Command::Dev(dev) => dev::run(dev, &top, shutdown).await,
+        Command::Serve(serve) => serve::run(serve, shutdown).await,
+        Command::Listen(listen) => listen::run(listen, &top, shutdown).await,
         Command::Tail(tail) => tail::run(&tail, &top, shutdown).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

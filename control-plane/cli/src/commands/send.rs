@@ -15,13 +15,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::dev::clock::SystemClock;
 use super::{apply, items};
 use crate::args::Send;
 use crate::connect::Api;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, note, visible};
+use crate::servers::clock::SystemClock;
 
 /// For the listener's whole answer.
 const POST_TIMEOUT: Duration = Duration::from_secs(30);

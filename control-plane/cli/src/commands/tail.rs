@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use super::dev::clock::SystemClock;
 use super::items;
 use crate::args::{Tail, TailFormat};
 use crate::connect::{Options, Target, Top};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, json, note, visible};
+use crate::servers::clock::SystemClock;
 
 /// Lines remembered, so that none is printed twice after a reconnect.
 const REMEMBERED: usize = 100_000;

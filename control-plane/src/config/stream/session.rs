@@ -197,6 +197,7 @@ impl Session<'_> {
             Some(Said::Ack(ack)) => self.answered(ack.nonce, ack.digest, Vec::new()),
             Some(Said::Nack(nack)) => {
                 let errors = bounded(nack.errors);
+                self.context.metrics.nacked();
                 for error in &errors {
                     tracing::warn!(
                         uid = error.uid,
@@ -266,6 +267,7 @@ impl Session<'_> {
         let (push, parts) =
             changed.unwrap_or_else(|| push::list(self.nonce, view.snapshot(&self.scope.pool)));
         self.list_next = false;
+        self.context.metrics.pushed(push.uids.is_none());
         self.at = push.to;
         for part in parts {
             self.send(part).await?;

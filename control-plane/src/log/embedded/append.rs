@@ -238,7 +238,10 @@ fn insert(
     let due = tables.memory.time.now();
     for (delivery_seq, delivery) in (seq + 1..).zip(&event.deliveries) {
         let status = match delivery.hold {
-            Some(_) => DeliveryStatus::Held,
+            Some(_) => {
+                tables.memory.counted.held += 1;
+                DeliveryStatus::Held
+            }
             None => DeliveryStatus::Pending,
         };
         tables

@@ -147,6 +147,7 @@ pub(super) fn settle(
             }
             tables.memory.leases.set(delivery, None);
             tables.change(delivery, DeliveryStatus::Delivered, attempts, None, "")?;
+            tables.memory.counted.acked += 1;
         }
         _ if !current => return Ok(false),
         Settlement::Nack {
@@ -156,6 +157,7 @@ pub(super) fn settle(
         } => {
             let delay = delay.map(millis);
             failed(tables, delivery, attempts, delay, reason, *give_up)?;
+            tables.memory.counted.nacked += 1;
         }
         Settlement::Extend(duration) => {
             let expires = tables.memory.time.now() + millis(*duration).clamp(1, MAX_DELAY_MS);
@@ -173,6 +175,7 @@ pub(super) fn settle(
                 None,
                 "",
             )?;
+            tables.memory.counted.returned += 1;
         }
     }
     Ok(true)
@@ -197,6 +200,7 @@ fn failed(
 ) -> Result<(), Fault> {
     tables.memory.leases.set(delivery, None);
     if give_up || attempts >= i64::from(tables.memory.options.max_attempts) {
+        tables.memory.counted.dead += 1;
         return tables.change(delivery, DeliveryStatus::Dead, attempts, None, reason);
     }
     let delay = match delay {
@@ -231,14 +235,17 @@ pub(super) fn expire(tables: &mut Tables<'_>) -> Result<bool, Fault> {
     let expired = tables.memory.leases.expired(now, EXPIRE_AT_ONCE);
     for delivery in &expired {
         match state(tables, *delivery)? {
-            Some((LEASED, attempts)) => failed(
-                tables,
-                *delivery,
-                attempts,
-                None,
-                "the lease ran out",
-                false,
-            )?,
+            Some((LEASED, attempts)) => {
+                failed(
+                    tables,
+                    *delivery,
+                    attempts,
+                    None,
+                    "the lease ran out",
+                    false,
+                )?;
+                tables.memory.counted.expired += 1;
+            }
             _ => tables.memory.leases.set(*delivery, None),
         }
     }
@@ -321,6 +328,7 @@ pub(super) fn drop_some(
     for (delivery, attempts) in &deliveries {
         tables.memory.leases.set(*delivery, None);
         tables.change(*delivery, DeliveryStatus::Dropped, *attempts, None, reason)?;
+        tables.memory.counted.dropped += 1;
     }
     Ok(u32::try_from(deliveries.len()).unwrap_or(u32::MAX))
 }

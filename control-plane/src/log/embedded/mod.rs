@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    TailItem,
+    Stats, TailItem,
 };
 use crate::sqlite;
 use fault::Fault;
@@ -93,6 +93,7 @@ struct Shared {
     ended: watch::Sender<bool>,
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    counted: Mutex<Stats>,
 }
 
 impl Shared {
@@ -144,6 +145,7 @@ impl EmbeddedLog {
             ended: watch::Sender::new(false),
             readers: Mutex::default(),
             permits,
+            counted: Mutex::default(),
         });
         let writer = writer::Writer {
             path: path.clone(),
@@ -247,6 +249,7 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
         time: Time::new(now),
         token_key,
         options,
+        counted: Stats::default(),
     };
     leases::void_all(&mut Tables {
         db,
@@ -294,6 +297,14 @@ impl DeliveryLog for EmbeddedLog {
             v1::Receipt::Synced
         } else {
             v1::Receipt::Degraded
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let counted = self.shared.counted.lock();
+        Stats {
+            waiting: self.shared.queue.len(),
+            ..*counted.unwrap_or_else(PoisonError::into_inner)
         }
     }
 

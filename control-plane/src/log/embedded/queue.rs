@@ -95,6 +95,11 @@ impl Queue {
         Ok(())
     }
 
+    /// How much waits.
+    pub(super) fn len(&self) -> u64 {
+        self.state().waiting.len() as u64
+    }
+
     /// Waits for work, at most until `until`, and takes all that fits one commit.
     pub(super) fn take(&self, until: Option<Instant>) -> Next {
         let mut state = self.state();

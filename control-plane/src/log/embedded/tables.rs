@@ -10,6 +10,7 @@ use hookplane_rules::Timestamp;
 
 use super::Options;
 use super::fault::Fault;
+use crate::log::Stats;
 
 /// The log's own time line: the machine's clock when the log was opened, and from then on the monotonic one, so that setting the clock moves
 /// no lease.
@@ -86,6 +87,10 @@ impl Leases {
         before
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.held.len() as u64
+    }
+
     /// The next one to expire.
     pub(super) fn first(&self) -> Option<(i64, i64)> {
         self.by_expiry.first().copied()
@@ -150,6 +155,8 @@ pub(super) struct Memory {
     pub(super) time: Time,
     pub(super) token_key: [u8; 32],
     pub(super) options: Options,
+    /// Since the log was opened, what isn't committed yet included.
+    pub(super) counted: Stats,
 }
 
 /// The open transaction, for one piece of work.

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -80,9 +81,11 @@ impl Writer {
         {
             return;
         }
+        let (began, pieces, before_it) = (Instant::now(), batch.len(), self.memory.counted);
         match self.transact(&mut batch) {
             Ok(answers) => {
                 self.memory.committed();
+                self.count(began, pieces);
                 let newest = Cursor(u64::try_from(self.memory.next_seq - 1).unwrap_or(0));
                 // First: who was answered finds the event in the tail.
                 if due || self.memory.next_seq != before {
@@ -98,12 +101,24 @@ impl Writer {
             }
             Err(fault) => {
                 self.memory.undone();
+                self.memory.counted = before_it;
                 let error = self.failed(fault);
                 for work in batch {
                     work.answer(Err(LogError::Unavailable(error.to_string())));
                 }
             }
         }
+    }
+
+    /// A commit of so many pieces of work is done.
+    fn count(&mut self, began: Instant, pieces: usize) {
+        let counted = &mut self.memory.counted;
+        counted.commits += 1;
+        counted.commit_time += began.elapsed();
+        counted.pieces += pieces as u64;
+        counted.leased = self.memory.leases.len();
+        let shared = self.shared.counted.lock();
+        *shared.unwrap_or_else(PoisonError::into_inner) = *counted;
     }
 
     /// One transaction: durable when this returns.

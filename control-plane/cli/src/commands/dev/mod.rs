@@ -3,21 +3,12 @@
 //! Both sockets are bound before anything is opened. At the end the listener drains first, since what it holds has still to be kept;
 //! then the control plane ends.
 
-mod backends;
-pub(crate) mod clock;
-mod files;
 mod starter;
 mod watch;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::catalogue::Catalogue;
-use hookplane_control_plane::server::{self, Parts};
 use hookplane_proto::v1;
-use hookplane_rules::Clock;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,56 +16,51 @@ use crate::args::Dev;
 use crate::connect::{Api, Target, Top, data_dir};
 use crate::failure::Failure;
 use crate::output;
-use clock::SystemClock;
-use files::DataDir;
+use crate::servers::files::{self, DataDir};
+use crate::servers::{ControlPlane, Listener, bind, draining, url};
 
 /// Until the listener serves.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two looks.
 const READY_INTERVAL: Duration = Duration::from_millis(20);
+/// For the control plane at the end.
+const SERVER_GRACE: Duration = Duration::from_secs(10);
 /// For everything at the end: the listener's drain (10 s), then the server's.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Serves until a signal.
 pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Result<(), Failure> {
-    let callbacks = bind(&dev.listen).await?;
-    let api = bind(&dev.api).await?;
-    let listen_url = url(callbacks.local_addr()?);
-    let api_url = url(api.local_addr()?);
+    let callbacks = bind(&dev.listen, "--listen").await?;
+    let api = bind(&dev.api, "--api").await?;
+    let listen_url = url("http", callbacks.local_addr()?);
+    let api_url = url("http", api.local_addr()?);
     let given = dev.data_dir.as_deref().or(top.data_dir.as_deref());
     let folder = DataDir::open(&data_dir(given))?;
-    let token = folder.token()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    // Before the store: so a store without its key has lost it.
-    let seal = folder.seal_key()?;
-    let (store, log) = backends::open(folder.path(), clock.clone()).await?;
-    let parts = Parts {
-        store,
-        log,
-        seal,
-        clock: clock.clone(),
-        catalogue: Catalogue::built_in().map_err(Failure::new)?,
-        public_url: listen_url.clone(),
+    let token = files::token_made_once(&folder.token_file())?.text;
+    let mut server = ControlPlane {
+        socket: api,
+        store: folder.path().to_owned(),
+        log: folder.path().to_owned(),
+        seal_key: folder.seal_key_file(),
         admin_token: token.clone(),
-    };
-    let config = hookplane_listener::Config {
+        public_url: listen_url.clone(),
+        grace: SERVER_GRACE,
+        ready: tokio::sync::watch::Sender::new(false),
+    }
+    .start()
+    .await?;
+    folder.write_api(&api_url)?;
+    let mut listener = Listener {
+        socket: callbacks,
         name: "dev".to_owned(),
         pool: "default".to_owned(),
         control_planes: vec![api_url.clone()],
-        token: token.clone(),
-        limits: hookplane_listener::Limits::default(),
-    };
-    folder.write_api(&api_url)?;
-
-    // Each ends on its own token; both are awaited below.
-    let (stop_listener, stop_server) = (CancellationToken::new(), CancellationToken::new());
-    let mut server = tokio::spawn(server::run(api, parts, stop_server.clone()));
-    let mut listener = tokio::spawn(hookplane_listener::run(
-        callbacks,
-        config,
-        clock,
-        stop_listener.clone(),
-    ));
+        token: token.clone().into(),
+        ca_file: None,
+        grace: None,
+        ready: tokio::sync::watch::Sender::new(false),
+    }
+    .start();
     let started = Started {
         listen_url,
         api_url,
@@ -83,55 +69,16 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     };
     let ended = tokio::select! {
         result = started.work(&shutdown) => result,
-        result = &mut server => return Err(early("control plane", result)),
-        result = &mut listener => return Err(early("listener", result)),
+        failure = server.ended() => return Err(failure),
+        failure = listener.ended() => return Err(failure),
     };
-    output::note("draining; a second Ctrl-C ends at once");
-    let drained = tokio::time::timeout(GRACE, async {
-        stop_listener.cancel();
-        let listener = listener.await;
-        stop_server.cancel();
-        (listener, server.await)
+    draining(GRACE, async {
+        let listener = listener.drain().await;
+        let server = server.drain().await;
+        listener.and(server)
     })
-    .await
-    .map_err(|_| Failure::new(format!("not drained after {} s", GRACE.as_secs())))?;
-    settle("listener", drained.0)?;
-    settle("control plane", drained.1)?;
+    .await?;
     ended
-}
-
-async fn bind(address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(format!("listen on {address}: {error}"))
-            .hint("choose other addresses with --listen and --api; port 0 picks a free one")
-    })
-}
-
-/// How the bound address is reached from this machine.
-fn url(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
-}
-
-type Ended<E> = Result<Result<(), E>, tokio::task::JoinError>;
-
-fn settle<E: std::fmt::Display>(what: &str, ended: Ended<E>) -> Result<(), Failure> {
-    match ended {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::new(format!("{what}: {error}"))),
-        Err(error) => Err(Failure::new(format!("{what} broke off: {error}"))),
-    }
-}
-
-fn early<E: std::fmt::Display>(what: &str, ended: Ended<E>) -> Failure {
-    match settle(what, ended) {
-        Ok(()) => Failure::new(format!("{what} ended by itself")),
-        Err(failure) => failure,
-    }
 }
 
 struct Started {
@@ -210,26 +157,5 @@ async fn ready(api: &Api) -> Result<(), Failure> {
             .hint("RUST_LOG=debug says more"));
         }
         tokio::time::sleep(READY_INTERVAL).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unspecified_address_is_reached_over_loopback() -> Result<(), std::net::AddrParseError> {
-        assert_eq!(url("0.0.0.0:80".parse()?), "http://127.0.0.1:80");
-        assert_eq!(url("[::]:80".parse()?), "http://[::1]:80");
-        assert_eq!(url("127.0.0.1:8080".parse()?), "http://127.0.0.1:8080");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn port_0_picks_a_free_one() -> Result<(), Failure> {
-        let bound = bind("127.0.0.1:0").await?;
-        assert_ne!(bound.local_addr()?.port(), 0);
-        assert!(bind(&bound.local_addr()?.to_string()).await.is_err());
-        Ok(())
     }
 }

@@ -9,10 +9,10 @@ use hookplane_proto::v1;
 use sha2::Sha256;
 use tonic::Code;
 
-use super::files::random_hex;
 use crate::commands::apply::wait_until_live;
 use crate::connect::Api;
 use crate::failure::Failure;
+use crate::servers::files::random_hex;
 
 /// The starter's group, and its webhook.
 pub(crate) const GROUP: &str = "orgs/demo/groups/github";

@@ -1,4 +1,5 @@
-//! The data directory: `token`, `api` and `seal.key` beside what the stores keep. Only its owner may read it.
+//! Files that the servers keep for themselves: a token, the seal key, the address of the API. Each is made once, whole or not at all, and only its
+//! owner may read it.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -23,7 +24,7 @@ fn is_token(text: &str) -> bool {
     text.len() >= MIN_TOKEN_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// An open data directory.
+/// An open data directory, as `dev` has one.
 pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {
@@ -46,69 +47,95 @@ impl DataDir {
         &self.0
     }
 
-    /// The token, made once.
-    pub(crate) fn token(&self) -> Result<String, Failure> {
-        let path = self.0.join(TOKEN_FILE);
-        refuse_readable_by_others(&path)?;
-        match std::fs::read_to_string(&path) {
-            Ok(text) if is_token(text.trim()) => return Ok(text.trim().to_owned()),
-            Ok(text) if !text.trim().is_empty() => {
-                return Err(Failure::new(format!(
-                    "{} holds no token: at least {MIN_TOKEN_CHARS} characters without spaces",
-                    path.display()
-                ))
-                .hint("restore it, or remove it to have a new one made"));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::new(format!("read {}: {error}", path.display()))),
-        }
-        let token = random_hex(TOKEN_BYTES)?;
-        self.write(TOKEN_FILE, &token)?;
-        Ok(token)
+    /// Where the token is.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.0.join(TOKEN_FILE)
+    }
+
+    /// Where the seal key is.
+    pub(crate) fn seal_key_file(&self) -> PathBuf {
+        self.0.join(SEAL_KEY_FILE)
     }
 
     /// Says where the API is.
     pub(crate) fn write_api(&self, url: &str) -> Result<(), Failure> {
-        self.write(API_FILE, url)
+        write(&self.0.join(API_FILE), url)
     }
+}
 
-    /// The key that seals secrets, made once.
-    pub(crate) fn seal_key(&self) -> Result<SealKey, Failure> {
-        let path = self.0.join(SEAL_KEY_FILE);
-        if !path.exists() && self.0.join(SEALED_FILE).exists() {
-            return Err(Failure::new(format!(
-                "{} is missing, and what {SEALED_FILE} holds is sealed with it",
-                path.display()
-            ))
-            .hint("restore it from a backup, or move the directory away to begin anew"));
+/// A token, and whether it was made just now.
+pub(crate) struct Token {
+    /// Secret.
+    pub(crate) text: String,
+    /// Whoever started us doesn't know it yet.
+    pub(crate) made: bool,
+}
+
+/// The token in this file, made when there is none.
+pub(crate) fn token_made_once(path: &Path) -> Result<Token, Failure> {
+    if let Some(text) = token(path)? {
+        return Ok(Token { text, made: false });
+    }
+    let text = random_hex(TOKEN_BYTES)?;
+    write(path, &text)?;
+    Ok(Token { text, made: true })
+}
+
+/// The token in this file. None when there is no file, or nothing in it.
+pub(crate) fn token(path: &Path) -> Result<Option<String>, Failure> {
+    refuse_readable_by_others(path)?;
+    match std::fs::read_to_string(path) {
+        Ok(text) if is_token(text.trim()) => Ok(Some(text.trim().to_owned())),
+        Ok(text) if !text.trim().is_empty() => Err(Failure::new(format!(
+            "{} holds no token: at least {MIN_TOKEN_CHARS} characters without spaces",
+            path.display()
+        ))
+        .hint("restore it, or remove it to have a new one made")),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(format!("read {}: {error}", path.display()))),
+    }
+}
+
+/// The key that seals the secrets in the store of this directory, made once. Before the store is opened: a store without its key has lost it.
+pub(crate) fn seal_key(path: &Path, store: &Path) -> Result<SealKey, Failure> {
+    if !path.exists() && store.join(SEALED_FILE).exists() {
+        return Err(Failure::new(format!(
+            "{} is missing, and what {} holds is sealed with it",
+            path.display(),
+            store.join(SEALED_FILE).display()
+        ))
+        .hint("restore it from a backup, or move the directory away to begin anew"));
+    }
+    SealKey::load_or_create(path).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Whole or not at all, readable by the owner alone.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut next = path.as_os_str().to_owned();
+    next.push(".new");
+    let next = PathBuf::from(next);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let written = (|| {
+        // One left by a run that was killed may have another mode.
+        match std::fs::remove_file(&next) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        SealKey::load_or_create(&path)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
-    }
-
-    /// Whole or not at all, readable by the owner alone.
-    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let path = self.0.join(name);
-        let next = self.0.join(format!("{name}.new"));
-        let written = (|| {
-            // One left by a run that was killed may have another mode.
-            match std::fs::remove_file(&next) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&next)?;
-            file.write_all(format!("{text}\n").as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&next, &path)?;
-            std::fs::File::open(&self.0)?.sync_all()
-        })();
-        written.map_err(|error| Failure::new(format!("write {}: {error}", path.display())))
-    }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&next)?;
+        file.write_all(format!("{text}\n").as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&next, path)?;
+        std::fs::File::open(directory)?.sync_all()
+    })();
+    written.map_err(|error| Failure::new(format!("write {}: {error}", path.display())))
 }
 
 /// Whoever could read the token may have it already, so the mode isn't mended in silence.
@@ -152,19 +179,20 @@ mod tests {
     fn a_lost_key_or_a_broken_token_is_an_error_and_never_replaced() -> Result<(), Failure> {
         let path = std::env::temp_dir().join(format!("hookplane-dev-lost-{}", std::process::id()));
         let folder = DataDir::open(&path)?;
-        folder.seal_key()?;
+        seal_key(&folder.seal_key_file(), &path)?;
         std::fs::write(path.join(SEALED_FILE), "x")?;
         std::fs::remove_file(path.join(SEAL_KEY_FILE))?;
-        assert!(folder.seal_key().is_err());
+        assert!(seal_key(&folder.seal_key_file(), &path).is_err());
         assert!(!path.join(SEAL_KEY_FILE).exists(), "no new one is made");
-        folder.token()?;
+        let file = folder.token_file();
+        assert!(token_made_once(&file)?.made);
         for bad in [
             "short",
             "with a space in it, long enough",
             "two\nlines-that-are-long-enough",
         ] {
             std::fs::write(path.join(TOKEN_FILE), bad)?;
-            assert!(folder.token().is_err(), "{bad}");
+            assert!(token_made_once(&file).is_err(), "{bad}");
             assert_eq!(std::fs::read_to_string(path.join(TOKEN_FILE))?, bad);
         }
         std::fs::remove_dir_all(&path)?;
@@ -175,10 +203,10 @@ mod tests {
     fn the_token_is_made_once_and_only_its_owner_may_read_it() -> Result<(), Failure> {
         let path = std::env::temp_dir().join(format!("hookplane-dev-files-{}", std::process::id()));
         let folder = DataDir::open(&path)?;
-        let token = folder.token()?;
+        let token = token_made_once(&folder.token_file())?.text;
         assert_eq!(token.len(), 2 * TOKEN_BYTES);
         assert_eq!(
-            DataDir::open(&path)?.token()?,
+            token_made_once(&DataDir::open(&path)?.token_file())?.text,
             token,
             "it survives a restart"
         );
@@ -201,7 +229,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             let file = path.join(TOKEN_FILE);
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
-            let Err(Failure::Failed { message, .. }) = folder.token() else {
+            let Err(Failure::Failed { message, .. }) = token_made_once(&file) else {
                 panic!("a token with mode {mode:o} is taken");
             };
             assert!(message.contains("read by others"), "{message}");

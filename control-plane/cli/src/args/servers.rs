@@ -1,0 +1,103 @@
+//! What can be typed after `serve` and `listen`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::servers::backends::{LogAt, StoreAt};
+
+/// Below this the parts of a drain have no time of their own.
+const MIN_GRACE_SECONDS: u64 = 5;
+const MAX_GRACE_SECONDS: u64 = 3600;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Address of the API; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) api: String,
+    /// Where configuration is kept: embedded:DIR
+    #[arg(long, value_name = "embedded:DIR")]
+    pub(crate) store: StoreAt,
+    /// Where events are kept: embedded:DIR, the same DIR if you like
+    #[arg(long, value_name = "embedded:DIR")]
+    pub(crate) log: LogAt,
+    /// File with the key that seals secrets; made (mode 0600) when there is none and the store is new
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seal_key: PathBuf,
+    /// File with a token that administers everything; made (random, mode 0600) when there is none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bootstrap_token: Option<PathBuf>,
+    /// What callback URLs begin with: where providers reach the listeners
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) public_url: String,
+    /// Serve an address that is not loopback without TLS: whoever is on the way can read tokens and secrets
+    #[arg(long)]
+    pub(crate) insecure_plaintext: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Listen {
+    /// The API's address, as in https://hooks.internal:8081; of each replica, with commas between
+    #[arg(
+        long,
+        value_name = "URL[,URL…]",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub(crate) control_plane: Vec<String>,
+    /// Address that takes callbacks; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// The pool of groups it serves
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) pool: String,
+    /// Its name in `get listeners` [default: HOSTNAME, or the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// File with its token, read anew for every connection [default: the token in HOOKPLANE_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback: whoever is on the way can read it
+    #[arg(long)]
+    pub(crate) insecure_plaintext: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What both servers take.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Common {
+    /// After SIGTERM or Ctrl-C, seconds until it has ended, whatever clients do; 5 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u64).range(MIN_GRACE_SECONDS..=MAX_GRACE_SECONDS))]
+    grace: u64,
+}
+
+impl Common {
+    /// From the first signal to the end.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace)
+    }
+}
+
+pub(super) const SERVE_EXAMPLES: &str = "\
+It prints `API on URL` on stderr once the address is bound. It never starts open: without a token that administers there is nobody to let in.
+
+Examples:
+  hookplane serve --api 127.0.0.1:8081 --store embedded:data --log embedded:data --seal-key data/seal.key --bootstrap-token admin.token
+  hookplane --api http://127.0.0.1:8081 --token \"$(cat admin.token)\" get listeners
+
+SIGTERM or Ctrl-C drains within --grace; a second one ends at once.";
+
+pub(super) const LISTEN_EXAMPLES: &str = "\
+It keeps nothing on disk. It prints `callbacks on URL` on stderr once the address is bound, and serves its last configuration while the
+control plane is away.
+
+Examples:
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file admin.token
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file admin.token
+
+SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
+a load balancer hears it late, and answers all that it took. A second one ends at once.";

@@ -1,0 +1,241 @@
+//! What a scrape reads: counters, gauges and one histogram, in the text form of OpenMetrics, which Prometheus takes.
+//!
+//! What is counted on a callback's way is a relaxed addition to a counter that was looked up beforehand. What is known elsewhere already
+//! (the fleet, the view, the event log) is read when a scrape asks for it.
+//!
+//! Labels are outcomes and pools: fixed lists, or few and named by the operator. Never an org, a group, a path or what an outsider sends:
+//! what one group refused or left out is counted in `get group`.
+//!
+//! | name | labels | what |
+//! | --- | --- | --- |
+//! | `hookplane_control_plane_callbacks_total` | `outcome` | reported and answered: `kept`, `duplicate`, `not-kept`, `refused`, `replay-refused`, `retry-later` |
+//! | `hookplane_control_plane_batch_seconds` | `le` | histogram: from a batch's arrival to its answer; its count is the batches |
+//! | `hookplane_control_plane_log_commits_total` | | commits of the event log, each synced once |
+//! | `hookplane_control_plane_log_commit_seconds_total` | | time spent in them |
+//! | `hookplane_control_plane_log_pieces_total` | | appends, leases and settlements in them |
+//! | `hookplane_control_plane_log_queue` | | of those, how many wait |
+//! | `hookplane_control_plane_log_receipt` | `receipt` | 1 for how safe what it keeps is: `synced`, `replicated` or `degraded` |
+//! | `hookplane_control_plane_deliveries_total` | `outcome` | attempts and ends: `acked`, `nacked`, `expired`, `returned`, `held`, `dead`, `dropped` |
+//! | `hookplane_control_plane_leases` | | deliveries that subscribers hold |
+//! | `hookplane_control_plane_subscribers` | | open `Subscribe` streams |
+//! | `hookplane_control_plane_listeners` | `pool`, `state` | listeners `connected`, and of those `ready` |
+//! | `hookplane_control_plane_config_pushes_total` | `kind` | sent to listeners: `list` (everything) or `delta` |
+//! | `hookplane_control_plane_config_nacks_total` | | pushes with a resource that a listener refused |
+//! | `hookplane_control_plane_store_revision` | | of the configuration that this replica has seen |
+//! | `hookplane_control_plane_refused_calls_total` | `code` | calls of the API answered `unauthenticated` or `permission-denied` |
+
+mod calls;
+mod sampled;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use hookplane_proto::v1::AnswerKind;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::config::{Fleet, View};
+use crate::context::Context;
+use crate::log::DeliveryLog;
+pub(crate) use calls::RefusedCalls;
+use sampled::Sampled;
+
+/// Upper bounds of a batch's time, in seconds: a disk sync takes one to ten milliseconds, and the shortest patience of a provider is 3 s.
+const BOUNDS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.4,
+];
+
+/// One label with a name from a fixed list.
+type ByName = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// One control plane's. Made by the caller, who serves [`Metrics::render`] where a scrape can reach it.
+pub struct Metrics {
+    registry: Registry,
+    answers: [(AnswerKind, Counter); 6],
+    batches: Histogram,
+    lists: Counter,
+    deltas: Counter,
+    nacks: Counter,
+    unauthenticated: Counter,
+    denied: Counter,
+    subscribers: Gauge,
+    sampled: Mutex<Sampled>,
+    watched: OnceLock<Watched>,
+}
+
+/// Where the rest is known. Not held: these end when the server does.
+struct Watched {
+    log: Weak<dyn DeliveryLog>,
+    fleet: Weak<Fleet>,
+    view: Weak<View>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// What [`Metrics::render`] gives, as `Content-Type`.
+    pub const CONTENT_TYPE: &'static str =
+        "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// All at nothing.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("hookplane_control_plane");
+        let mut family = |name: &str, help: &str| {
+            let family = ByName::default();
+            registry.register(name, help, family.clone());
+            move |label, value| family.get_or_create(&[(label, value)]).clone()
+        };
+        let callback = family("callbacks", "Callbacks that listeners reported");
+        let push = family("config_pushes", "Configurations sent to listeners");
+        let refused = family("refused_calls", "Calls of the API refused to their caller");
+        let answer = |kind, name| (kind, callback("outcome", name));
+        let metrics = Self {
+            answers: [
+                answer(AnswerKind::Kept, "kept"),
+                answer(AnswerKind::Duplicate, "duplicate"),
+                answer(AnswerKind::NotKept, "not-kept"),
+                answer(AnswerKind::Refused, "refused"),
+                answer(AnswerKind::ReplayRefused, "replay-refused"),
+                answer(AnswerKind::RetryLater, "retry-later"),
+            ],
+            batches: Histogram::new(BOUNDS),
+            lists: push("kind", "list"),
+            deltas: push("kind", "delta"),
+            nacks: Counter::default(),
+            unauthenticated: refused("code", "unauthenticated"),
+            denied: refused("code", "permission-denied"),
+            subscribers: Gauge::default(),
+            sampled: Mutex::new(Sampled::new(&mut registry)),
+            watched: OnceLock::new(),
+            registry,
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        self.registry.register_with_unit(
+            "batch",
+            "From the arrival of a listener's batch to its answer",
+            Unit::Seconds,
+            self.batches.clone(),
+        );
+        self.registry.register(
+            "config_nacks",
+            "Pushes with a resource that a listener refused",
+            self.nacks.clone(),
+        );
+        self.registry.register(
+            "subscribers",
+            "Open streams of subscribers",
+            self.subscribers.clone(),
+        );
+        self
+    }
+
+    /// All of it as text, now.
+    pub fn render(&self) -> String {
+        // Held while it is written: one scrape at a time, so that none sees another's figures half set.
+        let sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watched) = self.watched.get()
+            && let (Some(log), Some(fleet), Some(view)) = (
+                watched.log.upgrade(),
+                watched.fleet.upgrade(),
+                watched.view.upgrade(),
+            )
+        {
+            sampled.take(&*log, &fleet, &view);
+        }
+        let mut text = String::new();
+        // Writing into a string never fails; what there is of it is the answer either way.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Reads from these from now on.
+    pub(crate) fn watch(&self, context: &Context) {
+        // Made once, for one server.
+        let _ = self.watched.set(Watched {
+            log: Arc::downgrade(&context.log),
+            fleet: Arc::downgrade(&context.fleet),
+            view: Arc::downgrade(&context.view),
+        });
+    }
+
+    pub(crate) fn answered(&self, kind: AnswerKind) {
+        if let Some((_, counter)) = self.answers.iter().find(|(of, _)| *of == kind) {
+            counter.inc();
+        }
+    }
+
+    pub(crate) fn batch(&self, time: Duration) {
+        self.batches.observe(time.as_secs_f64());
+    }
+
+    /// Everything was sent to a listener, or only what changed.
+    pub(crate) fn pushed(&self, everything: bool) {
+        if everything {
+            self.lists.inc();
+        } else {
+            self.deltas.inc();
+        }
+    }
+
+    pub(crate) fn nacked(&self) {
+        self.nacks.inc();
+    }
+
+    /// A stream is open as long as what this returns is held.
+    pub(crate) fn subscriber(&self) -> Subscribed {
+        self.subscribers.inc();
+        Subscribed(self.subscribers.clone())
+    }
+}
+
+/// Counted while it is there.
+pub(crate) struct Subscribed(Gauge);
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_happen_is_there_before_it_does() {
+        let metrics = Metrics::new();
+        metrics.answered(AnswerKind::RetryLater);
+        let text = metrics.render();
+        for line in [
+            "hookplane_control_plane_callbacks_total{outcome=\"kept\"} 0\n",
+            "hookplane_control_plane_callbacks_total{outcome=\"retry-later\"} 1\n",
+            "hookplane_control_plane_config_pushes_total{kind=\"list\"} 0\n",
+            "hookplane_control_plane_deliveries_total{outcome=\"dead\"} 0\n",
+            "hookplane_control_plane_refused_calls_total{code=\"permission-denied\"} 0\n",
+            "hookplane_control_plane_subscribers 0\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn a_subscriber_is_counted_until_its_stream_ends() {
+        let metrics = Metrics::new();
+        let stream = metrics.subscriber();
+        assert!(metrics.render().contains("plane_subscribers 1\n"));
+        drop(stream);
+        assert!(metrics.render().contains("plane_subscribers 0\n"));
+    }
+}

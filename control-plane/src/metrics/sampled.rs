@@ -1,0 +1,150 @@
+//! What is known elsewhere, read when a scrape asks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use hookplane_proto::v1::Receipt;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::ByName;
+use crate::config::{Fleet, View};
+use crate::log::DeliveryLog;
+
+/// Pools shown. A fleet has a few; past this something makes them up.
+const MAX_POOLS: usize = 100;
+
+const RECEIPTS: [(Receipt, &str); 3] = [
+    (Receipt::Synced, "synced"),
+    (Receipt::Replicated, "replicated"),
+    (Receipt::Degraded, "degraded"),
+];
+
+/// As of the last scrape.
+pub(super) struct Sampled {
+    commits: Counter,
+    commit_seconds: Counter<f64, AtomicU64>,
+    pieces: Counter,
+    queue: Gauge,
+    receipts: Family<[(&'static str, &'static str); 1], Gauge>,
+    outcomes: ByName,
+    leases: Gauge,
+    listeners: Family<[(&'static str, String); 2], Gauge>,
+    revision: Gauge,
+}
+
+impl Sampled {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let sampled = Self {
+            commits: Counter::default(),
+            commit_seconds: Counter::default(),
+            pieces: Counter::default(),
+            queue: Gauge::default(),
+            receipts: Family::default(),
+            outcomes: Family::default(),
+            leases: Gauge::default(),
+            listeners: Family::default(),
+            revision: Gauge::default(),
+        };
+        registry.register(
+            "log_commits",
+            "Commits of the event log",
+            sampled.commits.clone(),
+        );
+        registry.register_with_unit(
+            "log_commit",
+            "Time spent in commits of the event log",
+            Unit::Seconds,
+            sampled.commit_seconds.clone(),
+        );
+        registry.register(
+            "log_pieces",
+            "Appends, leases and settlements that were committed",
+            sampled.pieces.clone(),
+        );
+        registry.register(
+            "log_queue",
+            "Appends, leases and settlements that wait",
+            sampled.queue.clone(),
+        );
+        registry.register(
+            "log_receipt",
+            "1 for how safe what is kept is",
+            sampled.receipts.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Attempts and ends of deliveries",
+            sampled.outcomes.clone(),
+        );
+        registry.register(
+            "leases",
+            "Deliveries that subscribers hold",
+            sampled.leases.clone(),
+        );
+        registry.register("listeners", "Listeners here", sampled.listeners.clone());
+        registry.register(
+            "store_revision",
+            "Of the configuration that this replica has seen",
+            sampled.revision.clone(),
+        );
+        for (name, _) in crate::log::Stats::default().outcomes() {
+            sampled.outcome(name);
+        }
+        sampled
+    }
+
+    fn outcome(&self, name: &'static str) -> Counter {
+        self.outcomes.get_or_create(&[("outcome", name)]).clone()
+    }
+
+    pub(super) fn take(&self, log: &dyn DeliveryLog, fleet: &Fleet, view: &View) {
+        let stats = log.stats();
+        raise(&self.commits, stats.commits);
+        raise(&self.pieces, stats.pieces);
+        let spent = stats.commit_time.as_secs_f64();
+        self.commit_seconds
+            .inc_by((spent - self.commit_seconds.get()).max(0.0));
+        self.queue.set(whole(stats.waiting));
+        self.leases.set(whole(stats.leased));
+        for (name, count) in stats.outcomes() {
+            raise(&self.outcome(name), count);
+        }
+        let receipt = log.receipt();
+        for (of, name) in RECEIPTS {
+            self.receipts
+                .get_or_create(&[("receipt", name)])
+                .set((of == receipt).into());
+        }
+        self.revision.set(whole(view.revision()));
+        self.take_listeners(fleet);
+    }
+
+    fn take_listeners(&self, fleet: &Fleet) {
+        let mut pools: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        for listener in fleet.listeners(0) {
+            let (connected, ready) = pools.entry(listener.pool).or_default();
+            *connected += 1;
+            *ready += i64::from(listener.ready);
+        }
+        // A pool that is gone is gone here too.
+        self.listeners.clear();
+        for (pool, (connected, ready)) in pools.into_iter().take(MAX_POOLS) {
+            for (state, count) in [("connected", connected), ("ready", ready)] {
+                let labels = [("pool", pool.clone()), ("state", state.to_owned())];
+                self.listeners.get_or_create(&labels).set(count);
+            }
+        }
+    }
+}
+
+/// Counters never go back.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

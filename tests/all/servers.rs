@@ -1,0 +1,135 @@
+//! `serve` and `listen` as processes of their own.
+
+use std::process::Command;
+
+use hookplane_tests::http::Connection;
+use hookplane_tests::product::{Listen, Serve, binary};
+use hookplane_tests::signers;
+
+const MANIFEST: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: code}
+spec:
+  connector: github
+  signatureSecrets: [{value: apart}]
+  registeredEvents: ["*"]
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: code, name: all}
+spec: {label: All, active: true, events: ["*"]}
+"#;
+
+/// Posts a signed callback, and gives the status.
+fn post(listen: &Listen, callback_url: &str, id: &str) -> u16 {
+    let url = listen.url(callback_url);
+    let headers = signers::github("apart", "push", id, b"{}");
+    let answer = Connection::open(&url)
+        .unwrap()
+        .request("POST", &url, &headers, b"{}");
+    answer.unwrap().status
+}
+
+/// Arguments that must be refused with this code. Gives stderr.
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = Command::new(binary())
+        .args(arguments)
+        .current_dir(std::env::temp_dir())
+        .env_remove("HOOKPLANE_TOKEN")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    stderr
+}
+
+#[test]
+fn apart_the_two_servers_do_what_they_do_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = Serve::start(folder.path(), &[]);
+    let mut one = Listen::start(&serve, "one", &[]);
+    let mut two = Listen::start(&serve, "two", &[]);
+    serve.apply(MANIFEST);
+    let url = serve.callback_url("acme/code");
+    assert_eq!(post(&one, &url, "1"), 200);
+    assert_eq!(post(&two, &url, "2"), 200);
+    // A repeat is known wherever it comes in.
+    assert_eq!(post(&two, &url, "1"), 200);
+    assert_eq!(serve.tail("acme/code/all", &[]).len(), 2);
+
+    // Both restart, the listener without anything of its own on disk.
+    serve.process().restart();
+    serve.wait_until_ready();
+    two.restart();
+    two.wait_until_ready(&serve);
+    assert_eq!(post(&two, &url, "3"), 200);
+    assert_eq!(serve.tail("acme/code/all", &[]).len(), 3);
+
+    one.signal("TERM");
+    two.signal("INT");
+    serve.process().signal("TERM");
+    assert_eq!(one.wait(), Some(0), "{}", one.printed());
+    assert_eq!(two.wait(), Some(0), "{}", two.printed());
+    assert_eq!(serve.process().wait(), Some(0));
+}
+
+#[test]
+fn what_is_not_built_is_refused_and_so_is_what_would_be_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let embedded = format!("embedded:{}", at("data"));
+    let (key, token) = (at("seal.key"), at("admin.token"));
+    let serve = |api: &str, store: &str, log: &str, more: &[&str], code: i32| {
+        let mut all = vec![
+            "serve",
+            "--api",
+            api,
+            "--store",
+            store,
+            "--log",
+            log,
+            "--seal-key",
+            &key,
+        ];
+        all.extend_from_slice(more);
+        refused(&all, code)
+    };
+    let here = "127.0.0.1:0";
+    let token = ["--bootstrap-token", token.as_str()];
+    assert!(serve(here, "etcd://a,b", &embedded, &token, 2).contains("not built yet"));
+    assert!(serve(here, &embedded, "postgres://h/d", &token, 2).contains("not built yet"));
+    assert!(serve(here, &embedded, &embedded, &[], 1).contains("--bootstrap-token"));
+    assert!(serve("0.0.0.0:0", &embedded, &embedded, &token, 1).contains("without TLS"));
+    let away = [
+        "listen",
+        "--control-plane",
+        "http://10.0.0.1:1",
+        "--listen",
+        here,
+    ];
+    assert!(refused(&away, 1).contains("plain http"));
+    let no_token = [
+        "listen",
+        "--control-plane",
+        "http://127.0.0.1:1",
+        "--listen",
+        here,
+    ];
+    assert!(refused(&no_token, 1).contains("--token-file"));
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_store_whose_seal_key_is_gone_is_not_given_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = Serve::start(folder.path(), &[]);
+    serve.process().signal("TERM");
+    assert_eq!(serve.process().wait(), Some(0));
+    let key = folder.path().join("seal.key");
+    std::fs::remove_file(&key).unwrap();
+    serve.process().restart();
+    assert_eq!(serve.process().wait(), Some(1));
+    assert!(serve.process().printed().contains("seal.key is missing"));
+    assert!(!key.exists());
+}
