@@ -13,9 +13,10 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use hyper::service::service_fn;
@@ -42,6 +43,10 @@ const MAX_STREAMS: u32 = 128;
 const HEADERS_ON_STACK: usize = 100;
 /// hyper takes no smaller buffer.
 const MIN_HEAD_BYTES: usize = 8192;
+/// What HTTP/2 begins with: nobody asks for so little but who wants to know the version.
+const PREFACE_BYTES: usize = 24;
+/// As much as hyper's first buffer takes.
+const READ_AHEAD_BYTES: usize = 8192;
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Accepts until [`Limits::leave`] after `shutdown`, then drains for at most [`Limits::drain`].
@@ -171,6 +176,8 @@ async fn serve(
         let io = TokioIo::new(Lent {
             stream: Some(stream),
             back: back.clone(),
+            ahead: Bytes::new(),
+            ended: false,
         });
         let service = service_fn(|request| {
             let beat = Beat::new(&pulse);
@@ -289,6 +296,10 @@ struct Lent {
     /// None only while being dropped.
     stream: Option<TcpStream>,
     back: Back,
+    /// Read already, and not yet asked for.
+    ahead: Bytes,
+    /// The caller has said that no more is coming: nothing to wait for when the connection ends.
+    ended: bool,
 }
 
 impl Lent {
@@ -302,7 +313,9 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        if !self.ended {
+            *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        }
     }
 }
 
@@ -312,7 +325,32 @@ impl AsyncRead for Lent {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+        let this = self.get_mut();
+        if !this.ahead.is_empty() {
+            let length = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if buf.remaining() > PREFACE_BYTES {
+            let before = buf.filled().len();
+            ready!(Pin::new(stream).poll_read(cx, buf))?;
+            this.ended = buf.filled().len() == before;
+            return Poll::Ready(Ok(()));
+        }
+        // Only enough to tell the version is wanted. All of a small callback is there, and one read is half of two.
+        let mut room = [0; READ_AHEAD_BYTES];
+        let mut room = ReadBuf::new(&mut room);
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        let (wanted, ahead) = room
+            .filled()
+            .split_at(room.filled().len().min(buf.remaining()));
+        this.ended = wanted.is_empty();
+        buf.put_slice(wanted);
+        this.ahead = Bytes::copy_from_slice(ahead);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use hookplane_rules::{
     Callback, Group, Head, Matched, Outcome, Proven, Refusal, RefusalKind, Reply, Route, Timestamp,
+    Verified,
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -167,6 +168,12 @@ async fn process(
     let decided = decide_somewhere(&group, callback, state.clock.now()).await?;
     let matched = match decided {
         Ok(Decided::Handshake(reply)) => return Ok((Counted::Handshake, respond::as_is(&reply))),
+        Ok(Decided::Unregistered(verified)) => {
+            if let Some(secret) = verified.secret_name() {
+                state.refusals.secret_used(group.uid(), secret);
+            }
+            return Ok(not_kept(state, &group, Count::NotRegistered));
+        }
         Ok(Decided::Matched(matched)) => matched,
         // Risk 44: our own clock is off, so that what is genuine looks stale.
         Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
@@ -178,17 +185,15 @@ async fn process(
         state.refusals.secret_used(group.uid(), secret);
     }
     if let Outcome::NotKept { clause, .. } = matched.outcome() {
-        let unregistered = clause == "not-registered";
+        let unregistered = *clause == "not-registered";
         // Without the config stream we may not know of a webhook that wants it: the control plane does (risk 45).
         if unregistered || !state.link.is_down() {
-            let (count, counted) = if unregistered {
-                (Count::NotRegistered, Counted::NotRegistered)
+            let count = if unregistered {
+                Count::NotRegistered
             } else {
-                (Count::NotMatched, Counted::NotMatched)
+                Count::NotMatched
             };
-            state.refusals.count(group.uid(), count);
-            let response = respond::success(group.success(), Receipt::NotKept, "");
-            return Ok((counted, response));
+            return Ok(not_kept(state, &group, count));
         }
     }
     if let Some(rate) = group.rate_limit()
@@ -220,6 +225,17 @@ async fn process(
         state.metrics.held();
     }
     Ok(answered)
+}
+
+/// Genuine, and left out by the group's own configuration.
+fn not_kept(state: &State, group: &Group, count: Count) -> (Counted, Response<Body>) {
+    state.refusals.count(group.uid(), count);
+    let counted = match count {
+        Count::NotRegistered => Counted::NotRegistered,
+        _ => Counted::NotMatched,
+    };
+    let response = respond::success(group.success(), Receipt::NotKept, "");
+    (counted, response)
 }
 
 /// What the control plane said, as an answer to the provider.
@@ -314,6 +330,8 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
 )]
 enum Decided {
     Handshake(Reply),
+    /// Told before its body was decoded.
+    Unregistered(Verified),
     Matched(Matched),
 }
 
@@ -321,9 +339,11 @@ enum Decided {
 fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, Refusal> {
     match group.verify(callback, now)? {
         Proven::Handshake(reply) => Ok(Decided::Handshake(reply)),
-        Proven::Genuine(verified) => Ok(Decided::Matched(
-            group.match_events(group.extract(verified)?),
-        )),
+        Proven::Genuine(mut verified) => Ok(if verified.is_unregistered(group) {
+            Decided::Unregistered(verified)
+        } else {
+            Decided::Matched(group.match_events(group.extract(verified)?))
+        }),
     }
 }
 
