@@ -85,7 +85,7 @@ impl<'a> Pass<'a> {
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
-            Some(b'"') => self.string().map(drop),
+            Some(b'"') => self.skip_string().map(drop),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
@@ -117,7 +117,7 @@ impl<'a> Pass<'a> {
         let mut many: Option<HashSet<Cow<'a, str>>> = None;
         loop {
             let place = self.at;
-            let key = self.string()?;
+            let key = self.key()?;
             let twice = match &mut many {
                 Some(set) => !set.insert(key),
                 None => {
@@ -240,22 +240,38 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Checks a string; its content, borrowed unless something in it is escaped.
-    fn string(&mut self) -> Result<Cow<'a, str>, String> {
+    /// Checks a key; its content, borrowed unless something in it is escaped.
+    fn key(&mut self) -> Result<Cow<'a, str>, String> {
         if self.peek() != Some(b'"') {
             return self.wrong("`\"`");
         }
         let start = self.at;
-        self.at += 1;
-        let mut escaped = false;
+        let escaped = self.skip_string()?;
+        let raw = &self.text[start..self.at];
+        Ok(if escaped {
+            unescape(raw)
+        } else {
+            Cow::Borrowed(&raw[1..raw.len() - 1])
+        })
+    }
+
+    /// Checks a string from its quote on; says whether something in it is escaped.
+    fn skip_string(&mut self) -> Result<bool, String> {
+        self.at = end_of_plain(self.bytes, self.at + 1);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.rest_of_string()?;
+        Ok(true)
+    }
+
+    /// From the first place that isn't plain.
+    fn rest_of_string(&mut self) -> Result<(), String> {
         loop {
-            self.at = end_of_plain(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'\\') => self.escape()?,
                 Some(0..=0x1f) => {
                     return Err(format!(
                         "a control character in a string at byte {}",
@@ -264,14 +280,10 @@ impl<'a> Pass<'a> {
                 }
                 _ => return self.wrong("`\"`"),
             }
+            self.at = end_of_plain(self.bytes, self.at);
         }
         self.at += 1;
-        let raw = &self.text[start..self.at];
-        Ok(if escaped {
-            unescape(raw)
-        } else {
-            Cow::Borrowed(&raw[1..raw.len() - 1])
-        })
+        Ok(())
     }
 
     fn escape(&mut self) -> Result<(), String> {
