@@ -128,9 +128,11 @@ impl Metrics {
             "Times a stream to the control plane was connected",
             connects.clone(),
         );
+        // A family is locked while one of its metrics is borrowed, to the end of the statement: one at a time.
+        let connect = |stream| connects.get_or_create(&[("stream", stream)]).clone();
         let sampled = Sampled {
-            config_connects: connects.get_or_create(&[("stream", "config")]).clone(),
-            report_connects: connects.get_or_create(&[("stream", "report")]).clone(),
+            config_connects: connect("config"),
+            report_connects: connect("report"),
             ..Sampled::default()
         };
         let metrics = Self {
