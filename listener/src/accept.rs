@@ -179,9 +179,11 @@ async fn serve(
             ahead: Bytes::new(),
             ended: false,
         });
+        // Cloning the token itself takes a lock.
+        let soon = Arc::new(leaving.soon.clone());
         let service = service_fn(|request| {
             let beat = Beat::new(&pulse);
-            let (state, soon) = (state.clone(), leaving.soon.clone());
+            let (state, soon) = (state.clone(), soon.clone());
             async move {
                 let http1 = request.version() <= Version::HTTP_11;
                 let mut response = handle::callback(&state, remote, request).await;

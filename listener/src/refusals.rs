@@ -47,6 +47,17 @@ struct Inner {
     counters: HashMap<String, v1::GroupCounters>,
 }
 
+impl Inner {
+    fn count(&mut self, group_uid: &str, what: Count) {
+        let counters = counters_of(self, group_uid);
+        match what {
+            Count::Refused => counters.refused += 1,
+            Count::NotRegistered => counters.not_registered += 1,
+            Count::NotMatched => counters.not_matched += 1,
+        }
+    }
+}
+
 /// How many refusals of the current second are shown, by group uid.
 #[derive(Default)]
 struct Shown {
@@ -131,7 +142,7 @@ impl Refusals {
         let uid = turned.group.map_or("", Group::uid);
         let mut inner = self.lock();
         if turned.group.is_some() {
-            counters_of(&mut inner, uid).refused += 1;
+            inner.count(uid, Count::Refused);
         }
         inner.waiting.len() < MAX_WAITING && inner.shown.take_place(turned.time.seconds(), uid)
     }
@@ -147,13 +158,7 @@ impl Refusals {
     }
 
     pub(crate) fn count(&self, group_uid: &str, what: Count) {
-        let mut inner = self.lock();
-        let counters = counters_of(&mut inner, group_uid);
-        match what {
-            Count::Refused => counters.refused += 1,
-            Count::NotRegistered => counters.not_registered += 1,
-            Count::NotMatched => counters.not_matched += 1,
-        }
+        self.lock().count(group_uid, what);
     }
 
     /// Which secret proved a callback genuine: an operator ends a rotation when the old one is no longer used.
