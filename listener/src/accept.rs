@@ -148,6 +148,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     http1
         // The watch below does this, for HTTP/2 and the preface as well.
         .header_read_timeout(None)
+        // Answers are a few hundred bytes: one buffer costs less to write than several.
+        .writev(false)
         .max_buf_size(limits.max_head_bytes.max(MIN_HEAD_BYTES));
     if limits.max_headers != HEADERS_ON_STACK {
         http1.max_headers(limits.max_headers);

@@ -165,7 +165,11 @@ async fn process(
         headers: parts.headers,
         body,
     };
-    let decided = decide_somewhere(&group, callback, state.clock.now()).await?;
+    let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES {
+        decide(&group, callback, state.clock.now())
+    } else {
+        Box::pin(decide_aside(&group, callback, state.clock.now())).await?
+    };
     let matched = match decided {
         Ok(Decided::Handshake(reply)) => return Ok((Counted::Handshake, respond::as_is(&reply))),
         Ok(Decided::Unregistered(verified)) => {
@@ -218,7 +222,8 @@ async fn process(
         .iter()
         .any(|event| event.matches.iter().any(|one| !one.hold.is_empty()));
     let waiting = state.metrics.report();
-    let said = state.reporter.report(report, deadline, share).await;
+    // On the heap, as what is aside is: else each request, kept or not, would be moved about with room for them.
+    let said = Box::pin(state.reporter.report(report, deadline, share)).await;
     drop(waiting);
     let answered = answer(&group, said)?;
     if held && answered.0 == Counted::Kept {
@@ -348,14 +353,11 @@ fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, 
 }
 
 /// Large bodies are decided upon where nobody waits behind them.
-async fn decide_somewhere(
+async fn decide_aside(
     group: &Arc<Group>,
     callback: Callback,
     now: Timestamp,
 ) -> Result<Result<Decided, Refusal>, Box<Turn>> {
-    if callback.body.len() <= ASIDE_ABOVE_BYTES {
-        return Ok(decide(group, callback, now));
-    }
     let aside = group.clone();
     tokio::task::spawn_blocking(move || decide(&aside, callback, now))
         .await

@@ -567,6 +567,23 @@ extract:
         }
     }
 
+    // What an HMAC proves needs no decoding, so verifying must leave the body alone.
+    #[test]
+    fn a_signed_callback_is_left_out_undecoded() {
+        use hmac::{Hmac, KeyInit, Mac};
+        let group = group_with(HMAC, |spec| {
+            spec.registered_events = vec!["order".to_owned()]
+        });
+        let group = group.unwrap();
+        let body = r#"{"action": "opened"}"#;
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let headers = [("x-sig", signature.as_str()), ("x-type", "issue")];
+        let mut verified = genuine(&group, callback(&headers, body));
+        assert!(verified.is_unregistered(&group));
+    }
+
     #[test]
     fn another_accounts_callback_is_refused_before_it_is_left_out() {
         let group = group_with(TYPED, |spec| spec.external_id = "acc-1".to_owned()).unwrap();

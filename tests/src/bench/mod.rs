@@ -50,6 +50,8 @@ pub struct Options {
     pub rate: u32,
     /// Which loads.
     pub loads: Vec<Load>,
+    /// Which cases, beside the yardstick.
+    pub cases: Vec<Case>,
 }
 
 impl Options {
@@ -102,7 +104,8 @@ pub enum Case {
 }
 
 impl Case {
-    const ALL: [Self; 6] = [
+    /// In the order they are measured.
+    pub const ALL: [Self; 6] = [
         Self::HyperHmac,
         Self::Hyper,
         Self::Refused,
@@ -132,6 +135,9 @@ impl Case {
 }
 
 impl Load {
+    /// In the order they are measured.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::Cold];
+
     /// As it is printed, and as it is asked for.
     pub fn name(self) -> &'static str {
         match self {
@@ -282,6 +288,9 @@ impl Bench {
                 };
                 for bytes in sizes {
                     for case in Case::ALL {
+                        if case != Case::HyperHmac && !self.options.cases.contains(&case) {
+                            continue;
+                        }
                         let window = self.window(*load, case, bytes).await.map_err(|error| {
                             format!("{} {} {bytes}: {error}", load.name(), case.name())
                         })?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hookplane_tests::bench::{Failure, Load, Options, run, serve};
+use hookplane_tests::bench::{Case, Failure, Load, Options, run, serve};
 
 const HELP: &str = "\
 Measures the CPU time per request of listener and control plane against hyper with nothing but the HMAC, in one run.
@@ -15,6 +15,7 @@ Build it with --release; it takes about two minutes, two cores, and a GiB of tem
   --connections N    at a time (32)
   --rate N           callbacks a second of the open loop (2000)
   --loads NAME,…     of closed, open, cold (all)
+  --cases NAME,…     of hyper, refused, unregistered, filtered, kept (all), beside the yardstick hyper+hmac
   -o json            figures for programs
 ";
 
@@ -44,7 +45,8 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
         bytes: vec![256, 1024, 7168, 25_600],
         connections: 32,
         rate: 2000,
-        loads: vec![Load::Closed, Load::Open, Load::Cold],
+        loads: Load::ALL.to_vec(),
+        cases: Case::ALL.to_vec(),
     };
     let mut as_json = false;
     let mut arguments = arguments.iter();
@@ -65,18 +67,8 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
             }
             "--connections" => options.connections = value.parse()?,
             "--rate" => options.rate = value.parse()?,
-            "--loads" => {
-                let load = |name: &str| {
-                    [Load::Closed, Load::Open, Load::Cold]
-                        .into_iter()
-                        .find(|load| load.name() == name)
-                };
-                options.loads = value
-                    .split(',')
-                    .map(load)
-                    .collect::<Option<_>>()
-                    .ok_or_else(wrong)?;
-            }
+            "--loads" => options.loads = named(value, &Load::ALL, Load::name).ok_or_else(wrong)?,
+            "--cases" => options.cases = named(value, &Case::ALL, Case::name).ok_or_else(wrong)?,
             "-o" if value == "json" => as_json = true,
             _ => return Err(wrong().into()),
         }
@@ -89,4 +81,10 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
         print!("{report}");
     }
     Ok(())
+}
+
+/// Those of `all` that a list names; None when one isn't there.
+fn named<T: Copy>(list: &str, all: &[T], name: fn(T) -> &'static str) -> Option<Vec<T>> {
+    let find = |wanted: &str| all.iter().copied().find(|one| name(*one) == wanted);
+    list.split(',').map(find).collect()
 }

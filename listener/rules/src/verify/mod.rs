@@ -377,8 +377,10 @@ fn hashed<'a>(
     if let Some((time, text)) = &time {
         window::check(time, text, now)?;
     }
-    if let (Proof::Digest(_), Payload::Opaque(why)) = (&scheme.proof, request.payload())
+    // Asked in this order: no other scheme has the body decoded here.
+    if matches!(scheme.proof, Proof::Digest(_))
         && !callback.body.is_empty()
+        && let Payload::Opaque(why) = request.payload()
     {
         // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
         // read: what is added begins with bytes that no JSON and no form holds.
