@@ -9,7 +9,8 @@
 //! | `v1/pins/DIGEST` | `Connector`: a definition that a group was saved with; never changed |
 //! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
 //! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
-//! | `v1/guards/orgs/ORG` | written with each new group and connector of the org: its revision is what counts |
+//! | `v1/tokens/ORG/ID` | `StoredToken`, its secret hashed; `-` for ORG where it is for the whole installation |
+//! | `v1/guards/orgs/ORG` | written with each new group, connector and token of the org: its revision is what counts |
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
 //! | `v1/guards/pins/DIGEST` | likewise with each group that pins it |
 //! | `v1/dropping/WEBHOOK_UID` | why the deliveries of a deleted webhook are to be dropped; removed when they are |
@@ -30,7 +31,15 @@ pub const PINS: &str = "v1/pins/";
 pub const GROUPS: &str = "v1/groups/";
 /// All webhooks.
 pub const WEBHOOKS: &str = "v1/webhooks/";
+/// All tokens.
+pub const TOKENS: &str = "v1/tokens/";
+/// Stands for the org of a token that is for the whole installation. No org can have this name.
+pub const INSTALLATION_WIDE: &str = "-";
 
+/// All guards of orgs.
+const ORG_GUARDS: &str = "v1/guards/orgs/";
+/// All guards of groups.
+const GROUP_GUARDS: &str = "v1/guards/groups/";
 /// All guards of pins.
 pub const PIN_GUARDS: &str = "v1/guards/pins/";
 /// All deleted webhooks whose deliveries are to be dropped.
@@ -38,12 +47,12 @@ pub const DROPPING: &str = "v1/dropping/";
 
 /// Guards what is in an org.
 pub fn org_guard(org: &str) -> String {
-    format!("v1/guards/orgs/{org}")
+    format!("{ORG_GUARDS}{org}")
 }
 
 /// Guards a group's webhooks.
 pub fn group_guard(org: &str, group: &str) -> String {
-    format!("v1/guards/groups/{org}/{group}")
+    format!("{GROUP_GUARDS}{org}/{group}")
 }
 
 /// Guards who pins a definition.
@@ -79,4 +88,54 @@ pub fn group(org: &str, group: &str) -> String {
 /// A webhook.
 pub fn webhook(org: &str, group: &str, webhook: &str) -> String {
     format!("{WEBHOOKS}{org}/{group}/{webhook}")
+}
+
+/// A token. `org` may be [`INSTALLATION_WIDE`].
+pub fn token(org: &str, id: &str) -> String {
+    format!("{TOKENS}{org}/{id}")
+}
+
+/// Whose key this is: the org's name, or [`INSTALLATION_WIDE`]. None for what belongs to no org.
+pub fn org_of(key: &str) -> Option<&str> {
+    [
+        ORGS,
+        CONNECTORS,
+        GROUPS,
+        WEBHOOKS,
+        TOKENS,
+        ORG_GUARDS,
+        GROUP_GUARDS,
+    ]
+    .iter()
+    .find_map(|prefix| key.strip_prefix(prefix))
+    .and_then(|rest| rest.split('/').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_an_org_says_whose_it_is() {
+        for key in [
+            org("acme"),
+            connector("acme", "x"),
+            group("acme", "x"),
+            webhook("acme", "x", "y"),
+            token("acme", "x"),
+            org_guard("acme"),
+            group_guard("acme", "x"),
+        ] {
+            assert_eq!(org_of(&key), Some("acme"), "{key}");
+        }
+        assert_eq!(org_of(&token(INSTALLATION_WIDE, "x")), Some("-"));
+        for key in [
+            INSTALLATION.to_owned(),
+            pin("x"),
+            pin_guard("x"),
+            dropping("x"),
+        ] {
+            assert_eq!(org_of(&key), None, "{key}");
+        }
+    }
 }

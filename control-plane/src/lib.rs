@@ -7,12 +7,14 @@
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 
+pub mod access;
 pub mod admission;
 pub mod api;
 pub mod catalogue;
 pub mod config;
 pub mod context;
 pub mod dispatch;
+mod incoming;
 pub mod installation;
 pub mod keys;
 pub mod log;

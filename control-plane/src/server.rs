@@ -7,7 +7,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -19,17 +19,19 @@ use v1::manifest_service_server::ManifestServiceServer;
 use v1::org_service_server::OrgServiceServer;
 use v1::report_service_server::ReportServiceServer;
 use v1::subscription_service_server::SubscriptionServiceServer;
+use v1::token_service_server::TokenServiceServer;
 use v1::webhook_group_service_server::WebhookGroupServiceServer;
 use v1::webhook_service_server::WebhookServiceServer;
 
-use crate::api::auth::Auth;
+use crate::access::{Door, uses};
 use crate::api::events::EventApi;
-use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, WebhookApi};
+use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
 use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
+use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
 use crate::metrics::{Metrics, RefusedCalls};
@@ -53,6 +55,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 pub struct Serving {
     /// Bound.
     pub socket: TcpListener,
+    /// None: without TLS. It has to offer `h2`.
+    pub tls: Option<Arc<ServerConfig>>,
     /// True while the configuration is listed and the log is open, until the end begins.
     pub ready: watch::Sender<bool>,
     /// What is still open this long after `shutdown` is cut, the last two seconds of it being for the log to close.
@@ -63,6 +67,7 @@ impl From<TcpListener> for Serving {
     fn from(socket: TcpListener) -> Self {
         Self {
             socket,
+            tls: None,
             ready: watch::Sender::new(false),
             grace: Duration::from_secs(10),
         }
@@ -83,8 +88,8 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// What callback URLs begin with: `https://hooks.example.com`.
     pub public_url: String,
-    /// The bearer token that administers everything.
-    pub admin_token: String,
+    /// A bearer token that administers everything as long as this server runs. None: only stored tokens let in.
+    pub admin_token: Option<String>,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -115,10 +120,11 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let Serving {
         socket,
+        tls,
         ready,
         grace,
     } = serving.into();
-    let auth = Auth::new(&parts.admin_token);
+    let bootstrap = parts.admin_token.clone();
     // Ended with this function, whatever ends it, so that nothing it started goes on.
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
@@ -127,6 +133,8 @@ pub async fn run(
     metrics.watch(&context);
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
+    let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let door = Door::new(bootstrap.as_deref(), view.tokens(), context.clock.clone());
     let routes = routes(context).await?;
     ready.send_replace(true);
     let serving = Server::builder()
@@ -134,10 +142,10 @@ pub async fn run(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
         .layer(RefusedCalls(metrics))
-        .layer(auth)
+        .layer(door)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(socket),
+            incoming::accept(socket, tls),
             ending.clone().cancelled_owned(),
         );
     let overdue = async {
@@ -156,6 +164,9 @@ pub async fn run(
     ending.cancel();
     if let Err(error) = tidying.await {
         tracing::error!(%error, "tidying broke off; what it left is done at the next start");
+    }
+    if let Err(error) = noting.await {
+        tracing::error!(%error, "noting when tokens were used broke off");
     }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
@@ -217,6 +228,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
+        TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;
         ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
         ReportServiceServer(ReportApi::new(c())), MAX_MESSAGE_BYTES;
         SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;

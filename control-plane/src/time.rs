@@ -11,6 +11,12 @@ pub(crate) fn to_wire(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
+/// As we count it. What is out of range is the nearest that is not.
+pub(crate) fn from_wire(time: &prost_types::Timestamp) -> Timestamp {
+    let millis = time.seconds.saturating_mul(1000);
+    Timestamp(millis.saturating_add(i64::from(time.nanos) / 1_000_000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,5 +27,7 @@ mod tests {
         assert_eq!((after.seconds, after.nanos), (1, 500_000_000));
         let before = to_wire(Timestamp(-1));
         assert_eq!((before.seconds, before.nanos), (-1, 999_000_000));
+        assert_eq!(from_wire(&after), Timestamp(1_500));
+        assert_eq!(from_wire(&before), Timestamp(-1));
     }
 }

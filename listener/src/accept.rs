@@ -1,40 +1,43 @@
-//! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 without TLS, ended with manners.
+//! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 with or without TLS, ended with manners.
 //!
 //! - A permit is taken before a connection is accepted, so what is above the bound waits in the kernel's queue, at no cost here.
 //! - A connection that completes no head for `head_timeout` while nothing of it is under way is closed: idle, slow, or stuck in the
-//!   HTTP/2 preface alike. One timer per connection watches over all of that, none per request.
+//!   HTTP/2 preface or in the TLS handshake alike. One timer per connection watches over all of that, none per request.
 //! - When a connection ends while its caller still sends (413, 431, 404 to an upload), what comes is read and dropped for up to a
 //!   second. Closing at once would reset it, and the caller could lose the answer.
 //! - A panic ends its own connection and is logged.
 
+mod lent;
+
 use std::convert::Infallible;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+
+use lent::{Back, Lent, linger};
 
 use crate::Limits;
 use crate::handle;
 use crate::state::State;
 
-/// How long what a caller still sends is read and dropped.
-const LINGER: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of descriptors or memory: time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests of one HTTP/2 connection at a time.
@@ -43,14 +46,16 @@ const MAX_STREAMS: u32 = 128;
 const HEADERS_ON_STACK: usize = 100;
 /// hyper takes no smaller buffer.
 const MIN_HEAD_BYTES: usize = 8192;
-/// What HTTP/2 begins with: nobody asks for so little but who wants to know the version.
-const PREFACE_BYTES: usize = 24;
-/// As much as hyper's first buffer takes.
-const READ_AHEAD_BYTES: usize = 8192;
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Accepts until [`Limits::leave`] after `shutdown`, then drains for at most [`Limits::drain`].
-pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: CancellationToken) {
+pub(crate) async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    shutdown: CancellationToken,
+) {
+    let tls = tls.map(TlsAcceptor::from);
     let permits = Arc::new(Semaphore::new(state.limits.max_connections.max(1)));
     let builder = Arc::new(builder(&state.limits));
     let mut connections = JoinSet::new();
@@ -79,8 +84,9 @@ pub(crate) async fn run(listener: TcpListener, state: Arc<State>, shutdown: Canc
             Ok((permit, stream, remote)) => {
                 pressed = false;
                 let (state, builder, leaving) = (state.clone(), builder.clone(), leaving.clone());
+                let tls = tls.clone();
                 connections.spawn(async move {
-                    serve(stream, remote, &state, &builder, &leaving).await;
+                    serve(stream, remote, tls, &state, &builder, &leaving).await;
                     drop(permit);
                 });
             }
@@ -166,6 +172,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
+    tls: Option<TlsAcceptor>,
     state: &Arc<State>,
     builder: &auto::Builder<TokioExecutor>,
     leaving: &Leaving,
@@ -174,18 +181,66 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let back = Back::default();
     let pulse = Arc::new(Pulse::new());
-    {
-        let io = TokioIo::new(Lent {
-            stream: Some(stream),
-            back: back.clone(),
-            ahead: Bytes::new(),
-            ended: false,
-        });
+    let lent = Lent::new(stream, &back);
+    let talk = Talk {
+        remote,
+        state,
+        builder,
+        leaving,
+        pulse,
+    };
+    match tls {
+        None => talk.serve(lent).await,
+        Some(tls) => {
+            if let Some(stream) = talk.handshake(tls, lent).await {
+                talk.serve(stream).await;
+            }
+        }
+    }
+    if let Some(stream) = back.take() {
+        linger(stream).await;
+    }
+}
+
+/// What is said on one connection.
+struct Talk<'a> {
+    remote: SocketAddr,
+    state: &'a Arc<State>,
+    builder: &'a auto::Builder<TokioExecutor>,
+    leaving: &'a Leaving,
+    pulse: Arc<Pulse>,
+}
+
+impl Talk<'_> {
+    /// Its time is that of a head: a caller has the same for both together. At the end nothing waits for it, since nothing has been asked.
+    async fn handshake(&self, tls: TlsAcceptor, lent: Lent) -> Option<TlsStream<Lent>> {
+        let late = self.pulse.idle_at(self.state.limits.head_timeout);
+        let remote = self.remote;
+        tokio::select! {
+            biased;
+            shaken = tls.accept(lent) => match shaken {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    tracing::debug!(%remote, %error, "TLS handshake failed");
+                    None
+                }
+            },
+            () = self.leaving.now.cancelled() => None,
+            () = tokio::time::sleep_until(late) => {
+                tracing::debug!(%remote, "no TLS handshake in time");
+                None
+            }
+        }
+    }
+
+    async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (remote, pulse) = (self.remote, &self.pulse);
+        let head_timeout = self.state.limits.head_timeout;
         // Cloning the token itself takes a lock.
-        let soon = Arc::new(leaving.soon.clone());
+        let soon = Arc::new(self.leaving.soon.clone());
         let service = service_fn(|request| {
-            let beat = Beat::new(&pulse);
-            let (state, soon) = (state.clone(), soon.clone());
+            let beat = Beat::new(pulse);
+            let (state, soon) = (self.state.clone(), soon.clone());
             async move {
                 let http1 = request.version() <= Version::HTTP_11;
                 let mut response = handle::callback(&state, remote, request).await;
@@ -197,10 +252,10 @@ async fn serve(
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         let mut told = false;
         loop {
-            let idle = tokio::time::sleep_until(pulse.idle_at(state.limits.head_timeout));
+            let idle = tokio::time::sleep_until(pulse.idle_at(head_timeout));
             tokio::select! {
                 biased;
                 // What went wrong is the caller's affair: a reset, or bytes that are no HTTP. hyper has answered what can be answered.
@@ -210,12 +265,12 @@ async fn serve(
                     }
                     break;
                 }
-                () = leaving.now.cancelled(), if !told => {
+                () = self.leaving.now.cancelled(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = idle => {
-                    if pulse.idle_at(state.limits.head_timeout) <= Instant::now() {
+                    if pulse.idle_at(head_timeout) <= Instant::now() {
                         tracing::debug!(%remote, "no request in time");
                         break;
                     }
@@ -223,22 +278,6 @@ async fn serve(
             }
         }
     }
-    if let Some(stream) = back.take() {
-        linger(stream).await;
-    }
-}
-
-/// Says that no more is coming, then reads until the caller says the same.
-async fn linger(mut stream: TcpStream) {
-    let rest = async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut sink = [0; 8192];
-        while let Ok(1..) = stream.read(&mut sink).await {}
-    };
-    // Out of time is as good as done: the stream is dropped either way.
-    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// Whether a connection lives: requests under way, and when the last one ended.
@@ -282,109 +321,6 @@ impl Drop for Beat {
         let now = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.last.store(now, Relaxed);
         self.0.under_way.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Where a connection's stream comes back to when hyper is done with it.
-#[derive(Clone, Default)]
-struct Back(Arc<Mutex<Option<TcpStream>>>);
-
-impl Back {
-    fn take(&self) -> Option<TcpStream> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A stream that is only lent to hyper.
-struct Lent {
-    /// None only while being dropped.
-    stream: Option<TcpStream>,
-    back: Back,
-    /// Read already, and not yet asked for.
-    ahead: Bytes,
-    /// The caller has said that no more is coming: nothing to wait for when the connection ends.
-    ended: bool,
-}
-
-impl Lent {
-    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        match &mut self.get_mut().stream {
-            Some(stream) => Ok(Pin::new(stream)),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if !self.ended {
-            *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
-        }
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if !this.ahead.is_empty() {
-            let length = this.ahead.len().min(buf.remaining());
-            buf.put_slice(&this.ahead.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        let Some(stream) = &mut this.stream else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        if buf.remaining() > PREFACE_BYTES {
-            let before = buf.filled().len();
-            ready!(Pin::new(stream).poll_read(cx, buf))?;
-            this.ended = buf.filled().len() == before;
-            return Poll::Ready(Ok(()));
-        }
-        // Only enough to tell the version is wanted. All of a small callback is there, and one read is half of two.
-        let mut room = [0; READ_AHEAD_BYTES];
-        let mut room = ReadBuf::new(&mut room);
-        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
-        let (wanted, ahead) = room
-            .filled()
-            .split_at(room.filled().len().min(buf.remaining()));
-        this.ended = wanted.is_empty();
-        buf.put_slice(wanted);
-        this.ahead = Bytes::copy_from_slice(ahead);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Lent {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Connections to the control plane's replicas that notice when they have died.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::{Config, RunError, Token};
 
@@ -22,6 +23,7 @@ pub(crate) struct Peer {
     /// One per replica, at least one, in an order of this run's own, so that a fleet spreads over them.
     endpoints: Vec<Endpoint>,
     token: Token,
+    ca_file: Option<PathBuf>,
     /// Of the newest connection.
     authorization: Arc<ArcSwap<MetadataValue<Ascii>>>,
     /// A random id of this run.
@@ -46,6 +48,7 @@ impl Peer {
         Ok(Self {
             endpoints,
             token: config.token.clone(),
+            ca_file: config.ca_file.clone(),
             authorization,
             boot: uuid::Uuid::from_bytes(boot).simple().to_string(),
         })
@@ -53,14 +56,31 @@ impl Peer {
 
     /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
     /// `attempt` chooses the replica: count it up to go on to the next one.
+    ///
+    /// Risk 30: token and roots are read anew each time, so that new ones need no restart.
     pub(crate) async fn connect(&self, attempt: usize) -> Result<Channel, tonic::Status> {
-        let token =
-            read(&self.token).map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        let unavailable = |error: RunError| tonic::Status::unavailable(error.to_string());
+        let token = read(&self.token).map_err(unavailable)?;
         self.authorization.store(Arc::new(token));
-        self.endpoints[attempt % self.endpoints.len()]
+        let mut endpoint = self.endpoints[attempt % self.endpoints.len()].clone();
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(self.roots().map_err(unavailable)?)
+                .map_err(|error| tonic::Status::unavailable(chain(&error)))?;
+        }
+        endpoint
             .connect()
             .await
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
+    }
+
+    fn roots(&self) -> Result<ClientTlsConfig, RunError> {
+        let roots = ClientTlsConfig::new();
+        let Some(path) = &self.ca_file else {
+            return Ok(roots.with_webpki_roots());
+        };
+        let pem = std::fs::read(path).map_err(|error| RunError::CaFile(path.clone(), error))?;
+        Ok(roots.ca_certificate(Certificate::from_pem(pem)))
     }
 
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
@@ -90,8 +110,11 @@ fn endpoint(url: &str) -> Result<Endpoint, RunError> {
     let wrong = |why: String| RunError::ControlPlane(url.to_owned(), why);
     let endpoint =
         Endpoint::from_shared(url.to_owned()).map_err(|error| wrong(error.to_string()))?;
-    if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().authority().is_none() {
-        return Err(wrong("write it as http://HOST:PORT".to_owned()));
+    let scheme = endpoint.uri().scheme_str();
+    if !matches!(scheme, Some("http" | "https")) || endpoint.uri().authority().is_none() {
+        return Err(wrong(
+            "write it as https://HOST:PORT or http://HOST:PORT".to_owned(),
+        ));
     }
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)

@@ -23,6 +23,7 @@ use std::time::Duration;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 mod accept;
@@ -129,6 +130,8 @@ impl From<String> for Token {
 pub struct Callbacks {
     /// Bound.
     pub socket: TcpListener,
+    /// None: without TLS. It has to offer `h2` and `http/1.1`.
+    pub tls: Option<Arc<ServerConfig>>,
     /// True from the first full list and the first report stream on, until the end begins. Losing the control plane changes nothing.
     pub ready: watch::Sender<bool>,
 }
@@ -137,6 +140,7 @@ impl From<TcpListener> for Callbacks {
     fn from(socket: TcpListener) -> Self {
         Self {
             socket,
+            tls: None,
             ready: watch::Sender::new(false),
         }
     }
@@ -202,6 +206,9 @@ pub enum RunError {
     /// There is no reading the token.
     #[error("read the token for the control plane from {path}: {1}", path = .0.display())]
     TokenFile(PathBuf, std::io::Error),
+    /// There is no reading the certificates.
+    #[error("read certificates from {path}: {1}", path = .0.display())]
+    CaFile(PathBuf, std::io::Error),
     /// No random bytes from the system, so nothing can be named.
     #[error("read random bytes from the system: {0}")]
     Random(String),
@@ -221,7 +228,7 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let Callbacks { socket, ready } = callbacks.into();
+    let Callbacks { socket, tls, ready } = callbacks.into();
     let peer = connect::Peer::new(&config)?;
     // Our own, so that our end is not the caller's.
     let shutdown = shutdown.child_token();
@@ -236,7 +243,7 @@ pub async fn run(
     ));
     let mut reporting = tokio::spawn(report::run(state.clone(), peer, reports, stop.clone()));
     let readiness = tell_ready(state.link.watch_ready(), ready, shutdown.clone());
-    let mut accepting = tokio::spawn(accept::run(socket, state, shutdown.clone()));
+    let mut accepting = tokio::spawn(accept::run(socket, tls, state, shutdown.clone()));
 
     let ended = tokio::select! {
         end = &mut accepting => died("the accept loop", end),

@@ -58,11 +58,18 @@ fn apart_the_two_servers_do_what_they_do_together() {
     assert_eq!(post(&two, &url, "1"), 200);
     assert_eq!(serve.tail("acme/code/all", &[]).len(), 2);
 
+    assert!(one.metrics().contains("hookplane_listener_callbacks_total"));
+    assert!(
+        serve
+            .metrics()
+            .contains("hookplane_control_plane_callbacks_total")
+    );
+
     // Both restart, the listener without anything of its own on disk.
     serve.process().restart();
     serve.wait_until_ready();
     two.restart();
-    two.wait_until_ready(&serve);
+    two.wait_until_ready();
     assert_eq!(post(&two, &url, "3"), 200);
     assert_eq!(serve.tail("acme/code/all", &[]).len(), 3);
 

@@ -2,7 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// How long a test waits for an answer before it fails.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,24 +37,35 @@ impl Answer {
     }
 }
 
+trait ReadWrite: Read + Write + Send {}
+impl<T: Read + Write + Send> ReadWrite for T {}
+
 /// A keep-alive connection.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn ReadWrite>>,
     host: String,
 }
 
 impl Connection {
     /// Connects to the host of a URL such as `http://127.0.0.1:8080/x`.
     pub fn open(url: &str) -> io::Result<Self> {
+        Ok(Self::over(url, Box::new(connect(url)?)))
+    }
+
+    /// The same over TLS, for a host that is an IP address.
+    pub fn open_tls(url: &str, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let stream = connect(url)?;
+        let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
+        let tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        Ok(Self::over(url, Box::new(StreamOwned::new(tls, stream))))
+    }
+
+    fn over(url: &str, stream: Box<dyn ReadWrite>) -> Self {
         let (host, _) = split(url);
-        let stream = TcpStream::connect(host)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self {
+        Self {
             stream: BufReader::new(stream),
             host: host.to_owned(),
-        })
+        }
     }
 
     /// Sends a request and reads the answer.
@@ -122,9 +137,18 @@ pub fn post(url: &str, headers: &[(String, String)], body: &[u8]) -> io::Result<
     Connection::open(url)?.request("POST", url, headers, body)
 }
 
+fn connect(url: &str) -> io::Result<TcpStream> {
+    let (host, _) = split(url);
+    let stream = TcpStream::connect(host)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(stream)
+}
+
 /// Host with port, and path with query.
 fn split(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     match rest.find('/') {
         Some(slash) => rest.split_at(slash),
         None => (rest, "/"),

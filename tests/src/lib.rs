@@ -5,6 +5,7 @@ pub mod bench;
 pub mod campaign;
 pub mod http;
 pub mod log_suite;
+pub mod pki;
 pub mod product;
 pub mod signers;
 pub mod store_suite;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(crate) use servers::{Listen, Serve};
+pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
 /// filtered, to the teams that asked.
@@ -38,6 +38,17 @@ pub(crate) struct Args {
         value_name = "DIR"
     )]
     pub(crate) data_dir: Option<PathBuf>,
+    /// File with the certificates (PEM) that an https:// API's is checked against [default: the public roots]
+    #[arg(
+        long = "tls-ca",
+        id = "top_tls_ca",
+        env = "HOOKPLANE_TLS_CA",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long = "insecure-plaintext", id = "top_insecure_plaintext")]
+    pub(crate) insecure_plaintext: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -55,6 +66,12 @@ pub(crate) struct Client {
     /// Data directory of a `hookplane dev` (or HOOKPLANE_DATA_DIR)
     #[arg(long, value_name = "DIR", help_heading = "Connection")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Certificates that an https:// API's is checked against (or HOOKPLANE_TLS_CA)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Send the token over plain http:// to an address that is not loopback
+    #[arg(long, help_heading = "Connection")]
+    pub(crate) insecure_plaintext: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +103,9 @@ pub(crate) enum Command {
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
+    /// Make, list and revoke the tokens that let people, teams and listeners in
+    #[command(subcommand)]
+    Token(Token),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  hookplane completions bash > ~/.local/share/bash-completion/completions/hookplane\n  hookplane completions fish > ~/.config/fish/completions/hookplane.fish"
@@ -216,6 +236,81 @@ pub(crate) struct Send {
     pub(crate) client: Client,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token and print it, alone, on stdout: this once
+    #[command(after_help = TOKEN_CREATE_EXAMPLES)]
+    Create(CreateToken),
+    /// Show tokens: what they may do, until when, last used when. Never the tokens themselves
+    #[command(
+        after_help = "Examples:\n  hookplane token list\n  hookplane token list --org acme -o json"
+    )]
+    List(ListTokens),
+    /// End a token at once: calls are refused, open streams end
+    #[command(
+        after_help = "Example: the id is in `hookplane get tokens`, and the part of the token after hkp_\n  hookplane token revoke 3f9a2c4b5d6e7f8091a2b3c4"
+    )]
+    Revoke(RevokeToken),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CreateToken {
+    /// The org that it is of; `-` for the whole installation
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: String,
+    /// What its bearer may do
+    #[arg(long, value_enum)]
+    pub(crate) role: Role,
+    /// Of a consumer: GROUP/WEBHOOK, or ORG/GROUP/WEBHOOK; may be repeated
+    #[arg(long = "webhook", value_name = "W")]
+    pub(crate) webhooks: Vec<String>,
+    /// Of a listener: a pool that it serves; may be repeated
+    #[arg(long = "pool", value_name = "P", conflicts_with = "webhooks")]
+    pub(crate) pools: Vec<String>,
+    /// How long it lets in, as in 12h, 90d or 52w [default: until it is revoked]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListTokens {
+    /// Those of one org [default: all you may see]
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RevokeToken {
+    /// The token's id
+    pub(crate) id: String,
+    /// The org that it is of, to be sure; `-` for the whole installation
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// What an editor may, and tokens, and deleting the org; of the whole installation: everything
+    Admin,
+    /// Reads; writes connectors, groups and webhooks; replays; has samples signed
+    Editor,
+    /// Reads everything but tokens and secrets
+    Viewer,
+    /// Takes the deliveries of the webhooks it names
+    Consumer,
+    /// Serves the pools it names, and gets the secrets of their groups
+    Listener,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,
@@ -252,7 +347,7 @@ pub(crate) enum Resource {
     Listeners,
     #[value(alias = "destination", hide = true)]
     Destinations,
-    #[value(alias = "token", hide = true)]
+    #[value(alias = "token")]
     Tokens,
 }
 
@@ -316,6 +411,15 @@ Examples:
   hookplane delete webhook acme/shop-prod/order-paid
   hookplane delete group acme/shop-prod
   hookplane delete org acme";
+
+const TOKEN_CREATE_EXAMPLES: &str = "\
+The token goes to stdout, what it is goes to stderr. It is not kept, so it can't be shown again: make another and revoke this one.
+
+Examples:
+  hookplane token create --org acme --role editor --expires 90d
+  export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
+  hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
+  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
 
 const TAIL_EXAMPLES: &str = "\
 A line is one delivery: one event for one webhook, printed once, when it is created.
@@ -399,6 +503,9 @@ mod tests {
             "hookplane apply",
             "hookplane frobnicate",
             "hookplane tail --max x",
+            "hookplane token create --org acme",
+            "hookplane token create --org acme --role owner",
+            "hookplane token create --org acme --role consumer --webhook a/b --pool c",
             "hookplane serve",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
@@ -414,6 +521,10 @@ mod tests {
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
             "hookplane send acme/shop push --secret-file s",
+            "hookplane token create --org acme --role consumer --webhook shop/paid --expires 90d",
+            "hookplane token create --org - --role listener --pool default --pool edge",
+            "hookplane token list --org acme -o json",
+            "hookplane token revoke 3f9a --org acme",
             "hookplane completions zsh",
             "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
             "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --bootstrap-token t --public-url https://h",

@@ -1,6 +1,8 @@
 //! Where the API is and which token goes there, told independently: flag, environment, data directory.
 //!
-//! The data directory's token administers everything, so it goes to loopback addresses only.
+//! A token goes to loopback, over TLS, or where the user says that it may be read on the way. The data directory's token administers everything, so it goes to loopback addresses only.
+
+pub(crate) mod tls;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
 use hookplane_proto::v1::org_service_client::OrgServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
+use hookplane_proto::v1::token_service_client::TokenServiceClient;
 use hookplane_proto::v1::webhook_group_service_client::WebhookGroupServiceClient;
 use hookplane_proto::v1::webhook_service_client::WebhookServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -40,6 +43,8 @@ pub(crate) struct Options {
     api: Option<String>,
     token: Option<String>,
     data_dir: PathBuf,
+    ca_file: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl Options {
@@ -54,6 +59,8 @@ impl Options {
             api: given(&client.api, &top.api),
             token: given(&client.token, &top.token),
             data_dir: data_dir(client.data_dir.as_deref().or(top.data_dir.as_deref())),
+            ca_file: client.tls_ca.clone().or_else(|| top.tls_ca.clone()),
+            insecure_plaintext: client.insecure_plaintext || top.insecure_plaintext,
         }
     }
 }
@@ -66,6 +73,9 @@ pub(crate) struct Top {
     pub(crate) token: Option<String>,
     /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// Whom to believe.
+    pub(crate) tls_ca: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl From<&Args> for Top {
@@ -74,6 +84,8 @@ impl From<&Args> for Top {
             api: args.api.clone(),
             token: args.token.clone(),
             data_dir: args.data_dir.clone(),
+            tls_ca: args.tls_ca.clone(),
+            insecure_plaintext: args.insecure_plaintext,
         }
     }
 }
@@ -95,6 +107,8 @@ pub(crate) struct Target {
     token: Option<String>,
     /// True when the data directory's token was kept back.
     kept_back: bool,
+    ca_file: Option<PathBuf>,
+    insecure_plaintext: bool,
 }
 
 impl Target {
@@ -120,9 +134,9 @@ impl Target {
                 "`{url}` is no address of an API: write http://HOST:PORT"
             ))
         })?;
-        if uri.scheme_str() != Some("http") {
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Failure::Usage(format!(
-                "`{url}`: this version speaks plain http:// to the API"
+                "`{url}` is no address of an API: write https://HOST:PORT or http://HOST:PORT"
             )));
         }
         let (token, kept_back) = match &options.token {
@@ -138,6 +152,8 @@ impl Target {
             url,
             token,
             kept_back,
+            ca_file: options.ca_file.clone(),
+            insecure_plaintext: options.insecure_plaintext,
         })
     }
 
@@ -147,6 +163,8 @@ impl Target {
             url,
             token: Some(token),
             kept_back: false,
+            ca_file: None,
+            insecure_plaintext: false,
         }
     }
 
@@ -159,6 +177,9 @@ impl Target {
             ))
             .hint("give one with --token or HOOKPLANE_TOKEN"));
         }
+        if self.token.is_some() {
+            refuse_plaintext(&self.url, self.insecure_plaintext)?;
+        }
         let bearer = match &self.token {
             None => None,
             Some(token) => {
@@ -170,11 +191,16 @@ impl Target {
                 Some(value)
             }
         };
-        let endpoint = Endpoint::from_shared(self.url.clone())
+        let mut endpoint = Endpoint::from_shared(self.url.clone())
             .map_err(|error| Failure::Usage(format!("`{}`: {error}", self.url)))?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10));
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(tls::grpc(self.ca_file.as_deref())?)
+                .map_err(|error| Failure::new(format!("TLS for {}: {error}", self.url)))?;
+        }
         let channel = endpoint.connect().await.map_err(|error| {
             let mut reason = error.to_string();
             let mut source = std::error::Error::source(&error);
@@ -188,6 +214,7 @@ impl Target {
         Ok(Api {
             channel,
             bearer: Bearer(bearer),
+            ca_file: self.ca_file.clone(),
         })
     }
 }
@@ -201,8 +228,25 @@ fn read(directory: &Path, file: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// A token is worth as much as what it opens: it doesn't go where others can read it.
+pub(crate) fn refuse_plaintext(url: &str, insecure: bool) -> Result<(), Failure> {
+    let uri: hyper::Uri = url.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "`{url}` is no address of an API: write https://HOST:PORT or http://HOST:PORT"
+        ))
+    })?;
+    let host = uri.host().unwrap_or_default();
+    if uri.scheme_str() == Some("http") && !is_loopback(host) && !insecure {
+        return Err(Failure::new(format!(
+            "the token would go over plain http to {host}, where whoever is on the way can read it"
+        ))
+        .hint("use https://, or say --insecure-plaintext if something else keeps it safe"));
+    }
+    Ok(())
+}
+
 /// Whether what is said to this host stays on this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host
@@ -232,6 +276,8 @@ type Authorised = InterceptedService<Channel, Bearer>;
 pub(crate) struct Api {
     channel: Channel,
     bearer: Bearer,
+    /// Whom to believe.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 macro_rules! clients {
@@ -254,143 +300,9 @@ clients! {
     events: EventServiceClient, "Events, deliveries, refusals, samples.";
     manifests: ManifestServiceClient, "Whole files.";
     config: ConfigServiceClient, "Listeners.";
+    tokens: TokenServiceClient, "Tokens.";
     subscriptions: SubscriptionServiceClient, "Deliveries to be taken.";
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("hookplane-cli-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn with(self, file: &str, text: &str) -> Self {
-            std::fs::write(self.0.join(file), text).unwrap();
-            self
-        }
-
-        fn options(&self, api: Option<&str>, token: Option<&str>) -> Options {
-            let client = Client {
-                api: api.map(str::to_owned),
-                token: token.map(str::to_owned),
-                data_dir: Some(self.0.clone()),
-            };
-            Options::new(&Top::default(), &client)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn address_and_token_come_from_the_data_directory() {
-        let folder = Folder::new("both")
-            .with(API_FILE, "http://127.0.0.1:9\n")
-            .with(TOKEN_FILE, "t0\n");
-        let target = Target::resolve(&folder.options(None, None)).unwrap();
-        assert_eq!(
-            target,
-            Target {
-                url: "http://127.0.0.1:9".into(),
-                token: Some("t0".into()),
-                kept_back: false
-            }
-        );
-    }
-
-    #[test]
-    fn address_and_token_are_told_independently() {
-        let folder = Folder::new("apart")
-            .with(API_FILE, "http://127.0.0.1:9")
-            .with(TOKEN_FILE, "t0");
-        let target = Target::resolve(&folder.options(Some("127.0.0.1:7"), None)).unwrap();
-        assert_eq!(
-            (target.url.as_str(), target.token.as_deref()),
-            ("http://127.0.0.1:7", Some("t0"))
-        );
-        let target = Target::resolve(&folder.options(None, Some("mine"))).unwrap();
-        assert_eq!(
-            (target.url.as_str(), target.token.as_deref()),
-            ("http://127.0.0.1:9", Some("mine"))
-        );
-    }
-
-    #[test]
-    fn the_data_directorys_token_goes_to_loopback_only() {
-        let folder = Folder::new("loopback").with(TOKEN_FILE, "t0");
-        for away in [
-            "http://10.0.0.1:8081",
-            "http://hooks.example.com",
-            "http://localhost.example.com",
-            "http://127.0.0.1.example.com",
-        ] {
-            let target = Target::resolve(&folder.options(Some(away), None)).unwrap();
-            assert_eq!((target.token, target.kept_back), (None, true), "{away}");
-        }
-        for here in ["http://127.0.0.2:1", "http://[::1]:1", "http://localhost:1"] {
-            let target = Target::resolve(&folder.options(Some(here), None)).unwrap();
-            assert_eq!(target.token.as_deref(), Some("t0"), "{here}");
-        }
-        let target =
-            Target::resolve(&folder.options(Some("http://10.0.0.1"), Some("mine"))).unwrap();
-        assert_eq!(
-            target.token.as_deref(),
-            Some("mine"),
-            "one that was given goes where it was sent"
-        );
-    }
-
-    #[test]
-    fn flags_win_over_the_environment() {
-        let top = Top {
-            api: Some("http://env".into()),
-            token: Some("env".into()),
-            data_dir: None,
-        };
-        let client = Client {
-            api: Some("http://flag".into()),
-            ..Client::default()
-        };
-        let target = Target::resolve(&Options::new(&top, &client)).unwrap();
-        assert_eq!(
-            (target.url.as_str(), target.token.as_deref()),
-            ("http://flag", Some("env"))
-        );
-    }
-
-    #[test]
-    fn without_an_address_the_hint_says_what_to_start() {
-        let folder = Folder::new("none");
-        let Err(Failure::Failed {
-            hint: Some(hint), ..
-        }) = Target::resolve(&folder.options(None, None))
-        else {
-            panic!("refused with a hint");
-        };
-        assert!(hint.contains("hookplane dev"));
-    }
-
-    #[test]
-    fn other_schemes_are_wrong_usage() {
-        let folder = Folder::new("scheme");
-        for url in ["https://a", "ftp://a"] {
-            assert!(
-                matches!(
-                    Target::resolve(&folder.options(Some(url), None)),
-                    Err(Failure::Usage(_))
-                ),
-                "{url}"
-            );
-        }
-    }
-}
+mod tests;

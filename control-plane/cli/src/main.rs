@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::Failure::from(error).report(),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let shutdown = match signals::install() {
             Ok(shutdown) => shutdown,
             Err(error) => return failure::Failure::from(error).report(),
@@ -36,7 +36,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
         }
-    })
+    });
+    // Risk 22: work on a blocking thread (a read of stdin, a slow disk) can't be called off, and nothing waits for it any more.
+    runtime.shutdown_background();
+    code
 }
 
 fn install_telemetry() {

@@ -85,6 +85,7 @@ pub(crate) fn typed(name: &str) -> String {
         Some(&"groups") => "group",
         Some(&"webhooks") => "webhook",
         Some(&"connectors") => "connector",
+        Some(&"tokens") => "token",
         _ => return name.to_owned(),
     };
     let path: Vec<&str> = parts.iter().skip(1).step_by(2).copied().collect();

@@ -7,6 +7,7 @@ use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, 
 use super::page::page;
 use super::status::Problem;
 use super::{guard, names};
+use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -109,15 +110,18 @@ pub(super) fn present(mut connector: v1::Connector, revision: u64) -> v1::Connec
 impl ConnectorApi {
     async fn list(
         &self,
+        caller: &Caller,
         request: v1::ListConnectorsRequest,
     ) -> Result<v1::ListConnectorsResponse, Problem> {
-        let prefix = match request.parent.as_str() {
-            "" => None,
-            "orgs/-" => Some(keys::CONNECTORS.to_owned()),
-            parent => {
-                let [org] = names::parse("parent", parent, "orgs/*", false)?;
-                Some(format!("{}{org}/", keys::CONNECTORS))
-            }
+        let prefix = if request.parent.is_empty() {
+            caller.check(Target::Public)?;
+            None
+        } else {
+            let [org] = names::parse("parent", &request.parent, "orgs/*", true)?;
+            Some(match caller.narrow(names::named(org))? {
+                None => keys::CONNECTORS.to_owned(),
+                Some(org) => keys::connector(&org, ""),
+            })
         };
         let mut connectors: Vec<v1::Connector> = Vec::new();
         // The built-in ones are few: they are all on the first page.
@@ -146,10 +150,11 @@ impl ConnectorApi {
         })
     }
 
-    async fn get(&self, name: &str) -> Result<v1::Connector, Problem> {
+    async fn get(&self, caller: &Caller, name: &str) -> Result<v1::Connector, Problem> {
         let missing = || Problem::NotFound(name.to_owned());
         if name.starts_with("connectors/") {
             let [built_in] = names::parse("name", name, "connectors/*", false)?;
+            caller.check(Target::Public)?;
             return self
                 .context
                 .catalogue
@@ -158,7 +163,8 @@ impl ConnectorApi {
                 .ok_or_else(missing);
         }
         let [org, own] = names::parse("name", name, "orgs/*/connectors/*", false)?;
-        let found = Desk::new(&self.context)
+        caller.check(Target::Org(org))?;
+        let found = Desk::new(&self.context, caller)
             .get(&keys::connector(org, own))
             .await?;
         let (connector, revision) = found.ok_or_else(missing)?;
@@ -167,11 +173,14 @@ impl ConnectorApi {
 
     async fn write(
         &self,
+        caller: &Caller,
         connector: &v1::Connector,
         mode: Mode<'_>,
         validate_only: bool,
     ) -> Result<v1::Connector, Problem> {
-        let desk = Desk::new(&self.context);
+        let metadata = connector.metadata.clone().unwrap_or_default();
+        let desk = Desk::new(&self.context, caller);
+        desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, connector, mode).await?;
         let revision = if validate_only {
             prepared.revision
@@ -181,9 +190,14 @@ impl ConnectorApi {
         Ok(present(prepared.resource, revision))
     }
 
-    async fn delete(&self, request: v1::DeleteConnectorRequest) -> Result<(), Problem> {
+    async fn delete(
+        &self,
+        caller: &Caller,
+        request: v1::DeleteConnectorRequest,
+    ) -> Result<(), Problem> {
         let [org, own] = names::parse("name", &request.name, "orgs/*/connectors/*", false)?;
-        let desk = Desk::new(&self.context);
+        caller.check(Target::Org(org))?;
+        let desk = Desk::new(&self.context, caller);
         let key = keys::connector(org, own);
         let found = desk.get::<v1::Connector>(&key).await?;
         let (_, revision) = found.ok_or_else(|| Problem::NotFound(request.name.clone()))?;
@@ -203,26 +217,28 @@ impl v1::connector_service_server::ConnectorService for ConnectorApi {
         &self,
         request: Request<v1::ListConnectorsRequest>,
     ) -> Result<Response<v1::ListConnectorsResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.list(&caller, request).await?))
     }
 
     async fn get_connector(
         &self,
         request: Request<v1::GetConnectorRequest>,
     ) -> Result<Response<v1::Connector>, Status> {
-        Ok(Response::new(self.get(&request.into_inner().name).await?))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.get(&caller, &request.name).await?))
     }
 
     async fn create_connector(
         &self,
         request: Request<v1::CreateConnectorRequest>,
     ) -> Result<Response<v1::Connector>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let [org] = names::parse("parent", &request.parent, "orgs/*", false)?;
         let mut connector = request.connector.unwrap_or_default();
         connector.metadata.get_or_insert_default().org = org.to_owned();
         Ok(Response::new(
-            self.write(&connector, Mode::Create, request.validate_only)
+            self.write(&caller, &connector, Mode::Create, request.validate_only)
                 .await?,
         ))
     }
@@ -231,10 +247,11 @@ impl v1::connector_service_server::ConnectorService for ConnectorApi {
         &self,
         request: Request<v1::UpdateConnectorRequest>,
     ) -> Result<Response<v1::Connector>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let connector = request.connector.unwrap_or_default();
         Ok(Response::new(
             self.write(
+                &caller,
                 &connector,
                 Mode::Update { mask: &[] },
                 request.validate_only,
@@ -247,7 +264,8 @@ impl v1::connector_service_server::ConnectorService for ConnectorApi {
         &self,
         request: Request<v1::DeleteConnectorRequest>,
     ) -> Result<Response<()>, Status> {
-        self.delete(request.into_inner()).await?;
+        let (caller, request) = opened(request)?;
+        self.delete(&caller, request).await?;
         Ok(Response::new(()))
     }
 }

@@ -10,6 +10,7 @@ use hookplane_rules::Connector;
 use prost::Message;
 
 use super::status::Problem;
+use crate::access::{Caller, Target};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Entry, Precondition, Revision, Transaction, Write};
@@ -45,18 +46,21 @@ pub(super) struct Prepared<T> {
 /// Reads and writes for one request.
 pub(super) struct Desk<'a> {
     pub(super) context: &'a Context,
+    pub(super) caller: &'a Caller,
     planned: BTreeMap<String, Option<Bytes>>,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(context: &'a Context) -> Self {
+    pub(super) fn new(context: &'a Context, caller: &'a Caller) -> Self {
         Self {
             context,
+            caller,
             planned: BTreeMap::new(),
         }
     }
 
     pub(super) async fn entry(&self, key: &str) -> Result<Option<Entry>, Problem> {
+        self.covered(key)?;
         if let Some(planned) = self.planned.get(key) {
             return Ok(planned.as_ref().map(|value| Entry {
                 key: key.to_owned(),
@@ -83,6 +87,7 @@ impl<'a> Desk<'a> {
         &self,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, Problem> {
+        self.covered(prefix)?;
         let mut found: BTreeMap<String, T> = BTreeMap::new();
         let (mut after, mut at) = (None::<String>, None);
         loop {
@@ -118,6 +123,24 @@ impl<'a> Desk<'a> {
         Ok(found.into_iter().collect())
     }
 
+    /// Checks that what is written is the caller's. A name that is none is refused by what prepares the write, before it reads anything.
+    pub(super) fn owned(&self, org: &str) -> Result<(), Problem> {
+        match super::names::check("metadata.org", org) {
+            Ok(()) => self.caller.check(Target::Org(org)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Promise 8, once more: whatever a service forgot to check, no key of another org is read or written from here.
+    fn covered(&self, key: &str) -> Result<(), Problem> {
+        if self.caller.covers_key(key) {
+            return Ok(());
+        }
+        Err(Problem::Internal(format!(
+            "`{key}` is not the caller's, and was not checked"
+        )))
+    }
+
     /// Lays a planned write over the store.
     pub(super) fn plan(&mut self, transaction: &Transaction) {
         for write in &transaction.writes {
@@ -130,6 +153,10 @@ impl<'a> Desk<'a> {
 
     /// Writes, and waits until those that read from the view see it.
     pub(super) async fn commit(&self, transaction: Transaction) -> Result<Revision, Problem> {
+        for write in &transaction.writes {
+            let (Write::Put(key, _) | Write::Delete(key)) = write;
+            self.covered(key)?;
+        }
         let revision = self.context.store.commit(transaction).await?;
         let deadline = tokio::time::Instant::now() + VIEW_WAIT;
         if !self.context.view.reached(revision, deadline).await {

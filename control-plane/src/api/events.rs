@@ -10,8 +10,9 @@ use tonic::{Request, Response, Status};
 use super::scope::Scope;
 use super::status::Problem;
 use super::tail;
+use crate::access::{Caller, opened};
 use crate::context::Context;
-use crate::log::{Cursor, Selection};
+use crate::log::{Cursor, LogError, Selection};
 use crate::report::identity;
 
 /// A page that asks for no size.
@@ -38,10 +39,21 @@ impl EventApi {
         Self { context }
     }
 
-    async fn selection(&self, parent: &str) -> Result<Selection, Problem> {
-        Scope::parse("parent", parent)?
+    async fn selection(&self, caller: &Caller, parent: &str) -> Result<Selection, Problem> {
+        Scope::parse(caller, "parent", parent)?
             .selection(&self.context, parent)
             .await
+    }
+
+    /// A delivery that the caller may see.
+    async fn delivery(&self, caller: &Caller, id: &str) -> Result<v1::Delivery, Problem> {
+        let delivery = self.context.log.delivery(id).await?;
+        let made = delivery.create_time.as_ref().map(crate::time::from_wire);
+        if caller.sees(&delivery.org, made.unwrap_or_default()) {
+            Ok(delivery)
+        } else {
+            Err(LogError::NotFound(format!("delivery {id}")).into())
+        }
     }
 }
 
@@ -53,10 +65,10 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let size = page_size(request.page_size);
         let mut before = cursor(&request.page_token)?;
-        let mut selection = self.selection(&request.parent).await?;
+        let mut selection = self.selection(&caller, &request.parent).await?;
         selection.event_type = Some(request.r#type).filter(|t| !t.is_empty());
         let mut page = v1::ListEventsResponse::default();
         let mut bytes = 0;
@@ -90,9 +102,13 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<v1::Event>, Status> {
-        let name = request.into_inner().name;
+        let (caller, v1::GetEventRequest { name }) = opened(request)?;
         let id = id_of("name", "events/", &name)?;
         let event = self.context.log.event(id).await.map_err(Problem::from)?;
+        let received = event.receive_time.as_ref().map(crate::time::from_wire);
+        if !caller.sees(&event.org, received.unwrap_or_default()) {
+            return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
+        }
         Ok(Response::new(event))
     }
 
@@ -100,12 +116,12 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::ListDeliveriesRequest>,
     ) -> Result<Response<v1::ListDeliveriesResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let size = page_size(request.page_size);
         let before = cursor(&request.page_token)?;
         let status = v1::DeliveryStatus::try_from(request.status)
             .map_err(|_| Problem::field("status", "unknown"))?;
-        let mut selection = self.selection(&request.parent).await?;
+        let mut selection = self.selection(&caller, &request.parent).await?;
         selection.status = Some(status).filter(|s| *s != v1::DeliveryStatus::Unspecified);
         selection.event_id = Some(request.event_id).filter(|id| !id.is_empty());
         let read = self
@@ -129,18 +145,17 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::GetDeliveryRequest>,
     ) -> Result<Response<v1::Delivery>, Status> {
-        let name = request.into_inner().name;
+        let (caller, v1::GetDeliveryRequest { name }) = opened(request)?;
         let id = id_of("name", "deliveries/", &name)?;
-        let delivery = self.context.log.delivery(id).await;
-        Ok(Response::new(delivery.map_err(Problem::from)?))
+        Ok(Response::new(self.delivery(&caller, id).await?))
     }
 
     async fn tail(
         &self,
         request: Request<v1::TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
-        let request = request.into_inner();
-        let selection = self.selection(&request.parent).await?;
+        let (caller, request) = opened(request)?;
+        let selection = self.selection(&caller, &request.parent).await?;
         let mut newest = self.context.log.newest();
         let end = *newest.borrow_and_update();
         let (out, lines) = mpsc::channel(tail::AHEAD);
@@ -158,7 +173,8 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::ReplayDeliveriesRequest>,
     ) -> Result<Response<v1::ReplayDeliveriesResponse>, Status> {
-        let ids = request.into_inner().delivery_ids;
+        let (caller, request) = opened(request)?;
+        let ids = request.delivery_ids;
         if ids.is_empty() || ids.len() > REPLAY_MAX {
             return Err(Problem::field(
                 "delivery_ids",
@@ -174,6 +190,10 @@ impl v1::event_service_server::EventService for EventApi {
                     .unwrap_or(id)
             })
             .collect();
+        // All of them first: a list with one that isn't there replays nothing.
+        for id in &ids {
+            self.delivery(&caller, id).await?;
+        }
         let replayed = self.context.log.replay(&ids).await.map_err(Problem::from)?;
         Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
     }
@@ -182,8 +202,8 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::ListRefusalsRequest>,
     ) -> Result<Response<v1::ListRefusalsResponse>, Status> {
-        let request = request.into_inner();
-        let scope = Scope::parse("parent", &request.parent)?;
+        let (caller, request) = opened(request)?;
+        let scope = Scope::parse(&caller, "parent", &request.parent)?;
         if scope.webhook.is_some() {
             return Err(Problem::field("parent", "a refusal has no webhook").into());
         }
@@ -195,7 +215,7 @@ impl v1::event_service_server::EventService for EventApi {
                 let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
                 refusals.of_group(uid, limit)
             }
-            None => refusals.of_org(scope.org.as_deref(), limit),
+            None => refusals.of_org(scope.org.as_deref(), scope.since, limit),
         };
         Ok(Response::new(v1::ListRefusalsResponse { refusals }))
     }
@@ -204,8 +224,8 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::SignSampleRequest>,
     ) -> Result<Response<v1::SignSampleResponse>, Status> {
-        let request = request.into_inner();
-        let scope = Scope::parse("name", &request.name)?;
+        let (caller, request) = opened(request)?;
+        let scope = Scope::parse(&caller, "name", &request.name)?;
         if scope.webhook.is_some() {
             return Err(Problem::field("name", "expected orgs/ORG/groups/GROUP").into());
         }
@@ -231,8 +251,9 @@ impl v1::event_service_server::EventService for EventApi {
             .as_ref()
             .map(|m| m.uid.as_str())
             .unwrap_or_default();
-        // The audit's line: who is told by the request's span.
+        // The audit's line.
         tracing::info!(
+            token = caller.id(),
             group = request.name,
             event = request.event,
             "a sample was signed"

@@ -13,6 +13,7 @@ use super::desk::{Desk, Mode, decode, stamp};
 use super::names;
 use super::page::page;
 use super::status::Problem;
+use crate::access::{Caller, Target, opened};
 use crate::admission::Refused;
 use crate::context::Context;
 use crate::keys;
@@ -73,15 +74,18 @@ pub(super) async fn find(
 impl GroupApi {
     async fn list(
         &self,
+        caller: &Caller,
         request: v1::ListWebhookGroupsRequest,
     ) -> Result<v1::ListWebhookGroupsResponse, Problem> {
         let [org] = names::parse("parent", &request.parent, "orgs/*", true)?;
-        let prefix = if org == names::ANY {
-            keys::GROUPS.to_owned()
-        } else {
-            // A name mistyped is not an org without groups.
-            Desk::new(&self.context).needs_org(org).await?;
-            keys::group(org, "")
+        let desk = Desk::new(&self.context, caller);
+        let prefix = match caller.narrow(names::named(org))? {
+            None => keys::GROUPS.to_owned(),
+            Some(org) => {
+                // A name mistyped is not an org without groups.
+                desk.needs_org(&org).await?;
+                keys::group(&org, "")
+            }
         };
         let (entries, next_page_token) = page(
             &*self.context.store,
@@ -92,7 +96,6 @@ impl GroupApi {
             |_| true,
         )
         .await?;
-        let desk = Desk::new(&self.context);
         let mut webhook_groups = Vec::with_capacity(entries.len());
         for entry in &entries {
             webhook_groups.push(present(&desk, decode(entry)?, entry.revision).await?);
@@ -105,11 +108,14 @@ impl GroupApi {
 
     async fn save(
         &self,
+        caller: &Caller,
         group: &v1::WebhookGroup,
         mode: Mode<'_>,
         validate_only: bool,
     ) -> Result<v1::WebhookGroup, Problem> {
-        let desk = Desk::new(&self.context);
+        let metadata = group.metadata.clone().unwrap_or_default();
+        let desk = Desk::new(&self.context, caller);
+        desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, group, mode).await?;
         let revision = if validate_only {
             prepared.revision
@@ -126,16 +132,18 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         &self,
         request: Request<v1::ListWebhookGroupsRequest>,
     ) -> Result<Response<v1::ListWebhookGroupsResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.list(&caller, request).await?))
     }
 
     async fn get_webhook_group(
         &self,
         request: Request<v1::GetWebhookGroupRequest>,
     ) -> Result<Response<v1::WebhookGroup>, Status> {
-        let name = request.into_inner().name;
+        let (caller, v1::GetWebhookGroupRequest { name }) = opened(request)?;
         let [org, group] = names::parse("name", &name, "orgs/*/groups/*", false)?;
-        let desk = Desk::new(&self.context);
+        caller.check(Target::Org(org))?;
+        let desk = Desk::new(&self.context, &caller);
         let (group, revision) = find(&desk, org, group).await?;
         Ok(Response::new(present(&desk, group, revision).await?))
     }
@@ -144,12 +152,12 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         &self,
         request: Request<v1::CreateWebhookGroupRequest>,
     ) -> Result<Response<v1::WebhookGroup>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let [org] = names::parse("parent", &request.parent, "orgs/*", false)?;
         let mut group = request.webhook_group.unwrap_or_default();
         group.metadata.get_or_insert_default().org = org.to_owned();
         Ok(Response::new(
-            self.save(&group, Mode::Create, request.validate_only)
+            self.save(&caller, &group, Mode::Create, request.validate_only)
                 .await?,
         ))
     }
@@ -158,12 +166,17 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         &self,
         request: Request<v1::UpdateWebhookGroupRequest>,
     ) -> Result<Response<v1::WebhookGroup>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let mask = request.update_mask.unwrap_or_default().paths;
         let group = request.webhook_group.unwrap_or_default();
         Ok(Response::new(
-            self.save(&group, Mode::Update { mask: &mask }, request.validate_only)
-                .await?,
+            self.save(
+                &caller,
+                &group,
+                Mode::Update { mask: &mask },
+                request.validate_only,
+            )
+            .await?,
         ))
     }
 
@@ -171,7 +184,8 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         &self,
         request: Request<v1::DeleteWebhookGroupRequest>,
     ) -> Result<Response<()>, Status> {
-        remove::remove(&self.context, request.into_inner()).await?;
+        let (caller, request) = opened(request)?;
+        remove::remove(&self.context, &caller, request).await?;
         Ok(Response::new(()))
     }
 
@@ -179,8 +193,9 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         &self,
         request: Request<v1::RotateCallbackUrlRequest>,
     ) -> Result<Response<v1::WebhookGroup>, Status> {
+        let (caller, request) = opened(request)?;
         Ok(Response::new(
-            rotate::rotate(&self.context, request.into_inner()).await?,
+            rotate::rotate(&self.context, &caller, request).await?,
         ))
     }
 }

@@ -10,6 +10,7 @@ use v1::manifest::Resource;
 use super::desk::{Desk, Mode, Prepared};
 use super::status::Problem;
 use super::{connectors, groups, names, orgs, webhooks};
+use crate::access::{Caller, Needs, Target, opened};
 use crate::context::Context;
 
 const MAX_MANIFESTS: usize = 1000;
@@ -57,10 +58,34 @@ fn org_of(resource: &Resource) -> Option<String> {
     }
 }
 
+/// Whose a document is.
+fn owner(resource: &Resource) -> &str {
+    let metadata = match resource {
+        Resource::Org(org) => return org.metadata.as_ref().map_or("", |m| &m.name),
+        Resource::Connector(connector) => &connector.metadata,
+        Resource::WebhookGroup(group) => &group.metadata,
+        Resource::Webhook(webhook) => &webhook.metadata,
+    };
+    metadata.as_ref().map_or("", |m| &m.org)
+}
+
+/// An org of its own doing takes more than what is in it.
+async fn prepare_org(desk: &Desk<'_>, org: &v1::Org) -> Result<Any, Problem> {
+    let prepared = orgs::prepare(desk, org, Mode::Apply).await?;
+    match prepared.action {
+        v1::ChangeAction::Create => desk.caller.needs(Needs::Install)?,
+        v1::ChangeAction::Update => desk.caller.needs(Needs::Administer)?,
+        _ => {}
+    }
+    Ok(Any::Org(prepared))
+}
+
 async fn prepare(desk: &Desk<'_>, resource: &Resource) -> Result<Any, Problem> {
+    // A file may hold documents of several orgs, so each is checked by itself.
+    desk.owned(owner(resource))?;
     // The etag of a manifest that was printed earlier is not looked at.
     Ok(match resource {
-        Resource::Org(org) => Any::Org(orgs::prepare(desk, org, Mode::Apply).await?),
+        Resource::Org(org) => prepare_org(desk, org).await?,
         Resource::Connector(connector) => {
             Any::Connector(connectors::prepare(desk, connector, Mode::Apply).await?)
         }
@@ -144,6 +169,7 @@ impl Any {
 impl ManifestApi {
     async fn plan(
         &self,
+        caller: &Caller,
         manifests: Vec<v1::Manifest>,
     ) -> Result<v1::PlanManifestsResponse, Problem> {
         if manifests.len() > MAX_MANIFESTS {
@@ -152,7 +178,9 @@ impl ManifestApi {
                 format!("are at most {MAX_MANIFESTS}: split the file"),
             ));
         }
-        let mut desk = Desk::new(&self.context);
+        // Its documents are checked one by one: an answer without any is nobody's.
+        caller.check(Target::Public)?;
+        let mut desk = Desk::new(&self.context, caller);
         let (mut added, mut changes, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (index, manifest) in (0i32..).zip(manifests) {
             let resource = manifest
@@ -167,13 +195,16 @@ impl ManifestApi {
                 changes.push(refused(name, index, vec![twice]));
                 continue;
             }
-            if let Some(org) = org_of(&resource)
-                && names::check("metadata.org", &org).is_ok()
-                && desk.entry(&crate::keys::org(&org)).await?.is_none()
-            {
-                let prepared = Any::Org(orgs::prepare(&desk, &plain_org(&org), Mode::Apply).await?);
-                added.push(prepared.change(names::org(&org), ADDED));
-                prepared.lay_over(&mut desk);
+            match self.missing_org(&desk, &resource).await {
+                Ok(None) => {}
+                Ok(Some((name, prepared))) => {
+                    added.push(prepared.change(name, ADDED));
+                    prepared.lay_over(&mut desk);
+                }
+                Err(problem) => {
+                    changes.push(refused(name, index, problem.into_fields()?));
+                    continue;
+                }
             }
             match prepare(&desk, &resource).await {
                 Ok(prepared) => {
@@ -187,13 +218,34 @@ impl ManifestApi {
         Ok(v1::PlanManifestsResponse { changes: added })
     }
 
-    async fn apply(&self, manifest: v1::Manifest) -> Result<v1::ApplyManifestResponse, Problem> {
+    /// The org that a document needs and that isn't there, if the caller may make it.
+    async fn missing_org(
+        &self,
+        desk: &Desk<'_>,
+        resource: &Resource,
+    ) -> Result<Option<(String, Any)>, Problem> {
+        desk.owned(owner(resource))?;
+        let Some(org) = org_of(resource).filter(|org| names::check("", org).is_ok()) else {
+            return Ok(None);
+        };
+        if desk.entry(&crate::keys::org(&org)).await?.is_some() {
+            return Ok(None);
+        }
+        let prepared = prepare_org(desk, &plain_org(&org)).await?;
+        Ok(Some((names::org(&org), prepared)))
+    }
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        manifest: v1::Manifest,
+    ) -> Result<v1::ApplyManifestResponse, Problem> {
         let resource = manifest
             .resource
             .ok_or_else(|| Problem::field("manifest", "is empty"))?;
         let mut attempt = 1;
         loop {
-            match self.apply_once(&resource).await {
+            match self.apply_once(caller, &resource).await {
                 Err(Problem::Store(crate::store::StoreError::Conflict { .. }))
                     if attempt < ATTEMPTS =>
                 {
@@ -204,18 +256,18 @@ impl ManifestApi {
         }
     }
 
-    async fn apply_once(&self, resource: &Resource) -> Result<v1::ApplyManifestResponse, Problem> {
-        let desk = Desk::new(&self.context);
-        if let Some(org) = org_of(resource)
-            && names::check("metadata.org", &org).is_ok()
-            && desk.entry(&crate::keys::org(&org)).await?.is_none()
-        {
+    async fn apply_once(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+    ) -> Result<v1::ApplyManifestResponse, Problem> {
+        let desk = Desk::new(&self.context, caller);
+        if let Some((_, org)) = self.missing_org(&desk, resource).await? {
             // What follows is checked first, so that a refused document leaves no org behind.
-            let mut trial = Desk::new(&self.context);
-            let mut prepared = orgs::prepare(&desk, &plain_org(&org), Mode::Apply).await?;
-            trial.plan(&prepared.transaction);
+            let mut trial = Desk::new(&self.context, caller);
+            org.lay_over(&mut trial);
             prepare(&trial, resource).await?;
-            desk.write(&mut prepared).await?;
+            org.write(&desk).await?;
         }
         let prepared = prepare(&desk, resource).await?;
         let change = prepared.change(name_of(resource), 0);
@@ -245,17 +297,17 @@ impl v1::manifest_service_server::ManifestService for ManifestApi {
         &self,
         request: Request<v1::PlanManifestsRequest>,
     ) -> Result<Response<v1::PlanManifestsResponse>, Status> {
-        Ok(Response::new(
-            self.plan(request.into_inner().manifests).await?,
-        ))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.plan(&caller, request.manifests).await?))
     }
 
     async fn apply_manifest(
         &self,
         request: Request<v1::ApplyManifestRequest>,
     ) -> Result<Response<v1::ApplyManifestResponse>, Status> {
+        let (caller, request) = opened(request)?;
         Ok(Response::new(
-            self.apply(request.into_inner().manifest.unwrap_or_default())
+            self.apply(&caller, request.manifest.unwrap_or_default())
                 .await?,
         ))
     }

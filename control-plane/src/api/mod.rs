@@ -7,9 +7,8 @@
 //! ```
 //!
 //! Each kind has one place that decides what a write would do; create, update, plan and apply all use it, so a dry run can't differ from
-//! the real one. Names are parsed in `names`, errors become gRPC codes in `status`, callers are checked in [`auth`]: one place each.
+//! the real one. Names are parsed in `names`, errors become gRPC codes in `status`, callers are checked in [`crate::access`]: one place each.
 
-pub mod auth;
 mod connectors;
 mod desk;
 pub mod events;
@@ -22,10 +21,12 @@ mod page;
 pub mod scope;
 pub(crate) mod status;
 mod tail;
+mod tokens;
 mod webhooks;
 
 pub use connectors::ConnectorApi;
 pub use groups::GroupApi;
 pub use manifests::ManifestApi;
 pub use orgs::OrgApi;
+pub use tokens::TokenApi;
 pub use webhooks::WebhookApi;

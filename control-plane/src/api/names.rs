@@ -29,6 +29,11 @@ pub(super) fn check(field: &str, name: &str) -> Result<(), FieldError> {
     ))
 }
 
+/// A part of a parent: none for any.
+pub(super) fn named(part: &str) -> Option<String> {
+    (part != ANY).then(|| part.to_owned())
+}
+
 /// Takes a path of this pattern apart. In the pattern `*` stands for a name: `orgs/*/groups/*`.
 pub(super) fn parse<'a, const N: usize>(
     field: &str,

@@ -6,12 +6,15 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, decode, differing, put, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{guard, names};
+use super::{guard, names, tokens};
+use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
-use crate::store::{Precondition, Transaction, Write};
+use crate::store::{MAX_WRITES, Precondition, Transaction, Write};
 
 pub(super) const MAX_DISPLAY_NAME: usize = 200;
+/// Deleted in one transaction; the org takes two checks and two writes.
+const TOKENS_AT_ONCE: usize = MAX_WRITES - 4;
 
 /// Serves `OrgService`.
 pub struct OrgApi {
@@ -90,9 +93,10 @@ pub(super) fn present(mut org: v1::Org, revision: u64) -> v1::Org {
 }
 
 impl OrgApi {
-    async fn delete(&self, request: v1::DeleteOrgRequest) -> Result<(), Problem> {
+    async fn delete(&self, caller: &Caller, request: v1::DeleteOrgRequest) -> Result<(), Problem> {
         let [name] = names::parse("name", &request.name, "orgs/*", false)?;
-        let desk = Desk::new(&self.context);
+        caller.check(Target::Org(name))?;
+        let desk = Desk::new(&self.context, caller);
         let key = keys::org(name);
         let (_, revision) = desk
             .get::<v1::Org>(&key)
@@ -117,12 +121,26 @@ impl OrgApi {
                 )));
             }
         }
-        desk.commit(Transaction {
-            checks: vec![(key.clone(), Precondition::At(revision)), unchanged],
-            writes: vec![Write::Delete(key), Write::Delete(guarded)],
-        })
-        .await?;
-        Ok(())
+        // Tokens first, so that what a crash leaves behind is an org that can be deleted again.
+        let checks = vec![(key.clone(), Precondition::At(revision)), unchanged];
+        let mut tokens = tokens::keys_of(&self.context, name).await?;
+        loop {
+            let rest = tokens.split_off(tokens.len().min(TOKENS_AT_ONCE));
+            let last = rest.is_empty();
+            let mut writes: Vec<Write> = tokens.into_iter().map(Write::Delete).collect();
+            if last {
+                writes.extend([Write::Delete(key.clone()), Write::Delete(guarded.clone())]);
+            }
+            desk.commit(Transaction {
+                checks: checks.clone(),
+                writes,
+            })
+            .await?;
+            if last {
+                return Ok(());
+            }
+            tokens = rest;
+        }
     }
 }
 
@@ -132,15 +150,16 @@ impl v1::org_service_server::OrgService for OrgApi {
         &self,
         request: Request<v1::ListOrgsRequest>,
     ) -> Result<Response<v1::ListOrgsResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let store = &*self.context.store;
+        let own = caller.narrow(None)?.map(|org| keys::org(&org));
         let (entries, next_page_token) = page(
             store,
             "orgs",
-            keys::ORGS,
+            own.as_deref().unwrap_or(keys::ORGS),
             request.page_size,
             &request.page_token,
-            |_| true,
+            |key| own.as_deref().is_none_or(|own| own == key),
         )
         .await?;
         let orgs = entries
@@ -157,9 +176,10 @@ impl v1::org_service_server::OrgService for OrgApi {
         &self,
         request: Request<v1::GetOrgRequest>,
     ) -> Result<Response<v1::Org>, Status> {
-        let name = request.into_inner().name;
+        let (caller, v1::GetOrgRequest { name }) = opened(request)?;
         let [org] = names::parse("name", &name, "orgs/*", false)?;
-        let found = Desk::new(&self.context)
+        caller.check(Target::Org(org))?;
+        let found = Desk::new(&self.context, &caller)
             .get::<v1::Org>(&keys::org(org))
             .await?;
         let (org, revision) = found.ok_or(Problem::NotFound(name))?;
@@ -170,8 +190,9 @@ impl v1::org_service_server::OrgService for OrgApi {
         &self,
         request: Request<v1::CreateOrgRequest>,
     ) -> Result<Response<v1::Org>, Status> {
-        let request = request.into_inner();
-        let desk = Desk::new(&self.context);
+        let (caller, request) = opened(request)?;
+        caller.check(Target::Installation)?;
+        let desk = Desk::new(&self.context, &caller);
         let mut prepared = prepare(&desk, &request.org.unwrap_or_default(), Mode::Create).await?;
         let revision = if request.validate_only {
             0
@@ -185,7 +206,8 @@ impl v1::org_service_server::OrgService for OrgApi {
         &self,
         request: Request<v1::DeleteOrgRequest>,
     ) -> Result<Response<()>, Status> {
-        self.delete(request.into_inner()).await?;
+        let (caller, request) = opened(request)?;
+        self.delete(&caller, request).await?;
         Ok(Response::new(()))
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use hookplane_rules::Timestamp;
 use tokio::time::Instant;
 
 use super::names;
 use super::status::Problem;
+use crate::access::Caller;
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::log::Selection;
@@ -19,11 +21,21 @@ pub(crate) struct Scope {
     pub(crate) org: Option<String>,
     pub(crate) group: Option<String>,
     pub(crate) webhook: Option<String>,
+    /// What is older was of another org that had this one's name.
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl Scope {
-    /// Reads a parent. Empty means all.
-    pub(crate) fn parse(field: &str, path: &str) -> Result<Self, Problem> {
+    /// Reads a parent, which is the caller's to see. Empty means all that is.
+    pub(crate) fn parse(caller: &Caller, field: &str, path: &str) -> Result<Self, Problem> {
+        let mut scope = Self::read(field, path)?;
+        scope.org = caller.narrow(scope.org)?;
+        scope.since = caller.since();
+        Ok(scope)
+    }
+
+    /// Reads a path, and nothing more.
+    pub(crate) fn read(field: &str, path: &str) -> Result<Self, Problem> {
         let mut scope = Self::default();
         if path.is_empty() {
             return Ok(scope);
@@ -120,6 +132,7 @@ impl Scope {
             org: self.org.clone(),
             group_uid: uid,
             webhook_uid,
+            since: self.since,
             ..Selection::default()
         })
     }
@@ -142,15 +155,15 @@ mod tests {
     #[test]
     fn a_path_is_read_as_far_as_it_goes() {
         let some = |s: &str| Some(s.to_owned());
-        let all = Scope::parse("parent", "orgs/a/groups/g/webhooks/w").unwrap();
+        let all = Scope::read("parent", "orgs/a/groups/g/webhooks/w").unwrap();
         assert_eq!(
             (all.org, all.group, all.webhook),
             (some("a"), some("g"), some("w"))
         );
-        let group = Scope::parse("parent", "orgs/a/groups/g").unwrap();
+        let group = Scope::read("parent", "orgs/a/groups/g").unwrap();
         assert_eq!(group.webhook, None);
-        assert_eq!(Scope::parse("parent", "").unwrap(), Scope::default());
-        let any = Scope::parse("parent", "orgs/-/groups/-/webhooks/-").unwrap();
+        assert_eq!(Scope::read("parent", "").unwrap(), Scope::default());
+        let any = Scope::read("parent", "orgs/-/groups/-/webhooks/-").unwrap();
         assert_eq!(any, Scope::default());
     }
 
@@ -165,7 +178,7 @@ mod tests {
             "orgs/a/groups/-/webhooks/w",
             "orgs/a/groups/g/webhooks/w/x/y",
         ] {
-            let status = tonic::Status::from(Scope::parse("parent", path).unwrap_err());
+            let status = tonic::Status::from(Scope::read("parent", path).unwrap_err());
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{path}");
             assert!(status.message().starts_with("parent: "));
         }

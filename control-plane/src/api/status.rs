@@ -24,6 +24,8 @@ pub(crate) enum Problem {
     Exists(String),
     /// The etag is not the newest.
     Stale(String),
+    /// Not with this token; the message says with which.
+    Denied(String),
     /// Not in this state; the message says what to do first.
     Refused(String),
     /// The store.
@@ -51,7 +53,9 @@ impl Problem {
                 "metadata.name",
                 format!("`{name}` exists already"),
             )]),
-            Self::Refused(message) => Ok(vec![FieldError::new("metadata", message)]),
+            Self::Refused(message) | Self::Denied(message) => {
+                Ok(vec![FieldError::new("metadata", message)])
+            }
             Self::Store(StoreError::TooLarge(message)) => {
                 Ok(vec![FieldError::new("spec", message)])
             }
@@ -135,6 +139,7 @@ impl From<Problem> for Status {
                 );
                 of_resource(Code::Aborted, message, "ETAG_MISMATCH", &name)
             }
+            Problem::Denied(message) => with_reason(Code::PermissionDenied, message, "TOKEN"),
             Problem::Refused(message) => {
                 with_reason(Code::FailedPrecondition, message, "PRECONDITION")
             }

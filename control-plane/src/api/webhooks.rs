@@ -10,6 +10,7 @@ use super::desk::{
 use super::page::page;
 use super::status::Problem;
 use super::{groups, guard, names};
+use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -172,20 +173,24 @@ pub(super) async fn present(
 impl WebhookApi {
     async fn list(
         &self,
+        caller: &Caller,
         request: v1::ListWebhooksRequest,
     ) -> Result<v1::ListWebhooksResponse, Problem> {
         let [org, group] = names::parse("parent", &request.parent, "orgs/*/groups/*", true)?;
+        let desk = Desk::new(&self.context, caller);
+        let named = org != names::ANY;
+        let org = caller.narrow(names::named(org))?;
         // A name mistyped is not an org or a group without webhooks.
-        let desk = Desk::new(&self.context);
-        match (org, group) {
-            (names::ANY, _) => {}
-            (org, names::ANY) => drop(desk.needs_org(org).await?),
-            (org, group) => drop(super::groups::find(&desk, org, group).await?),
-        }
-        let prefix = match (org, group) {
-            (names::ANY, _) => keys::WEBHOOKS.to_owned(),
-            (org, names::ANY) => format!("{}{org}/", keys::WEBHOOKS),
-            (org, group) => keys::webhook(org, group, ""),
+        let prefix = match (&org, group) {
+            (None, _) => keys::WEBHOOKS.to_owned(),
+            (Some(org), group) if named && group != names::ANY => {
+                super::groups::find(&desk, org, group).await?;
+                keys::webhook(org, group, "")
+            }
+            (Some(org), _) => {
+                desk.needs_org(org).await?;
+                format!("{}{org}/", keys::WEBHOOKS)
+            }
         };
         let of_group = |key: &str| group == names::ANY || key.rsplit('/').nth(1) == Some(group);
         let (entries, next_page_token) = page(
@@ -209,11 +214,14 @@ impl WebhookApi {
 
     async fn save(
         &self,
+        caller: &Caller,
         webhook: &v1::Webhook,
         mode: Mode<'_>,
         validate_only: bool,
     ) -> Result<v1::Webhook, Problem> {
-        let desk = Desk::new(&self.context);
+        let metadata = webhook.metadata.clone().unwrap_or_default();
+        let desk = Desk::new(&self.context, caller);
+        desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, webhook, mode).await?;
         let revision = if validate_only {
             prepared.revision
@@ -229,18 +237,24 @@ impl WebhookApi {
         path: &str,
     ) -> Result<(String, v1::Webhook, u64), Problem> {
         let [org, group, name] = names::parse("name", path, "orgs/*/groups/*/webhooks/*", false)?;
+        desk.caller.check(Target::Webhook { org, path })?;
         let key = keys::webhook(org, group, name);
         let found = desk.get(&key).await?;
-        let (webhook, revision) = found.ok_or_else(|| Problem::NotFound(path.to_owned()))?;
+        let (webhook, revision): (v1::Webhook, u64) =
+            found.ok_or_else(|| Problem::NotFound(path.to_owned()))?;
+        let uid = webhook.metadata.as_ref().map_or("", |m| &m.uid);
+        desk.caller.check(Target::FoundWebhook { org, path, uid })?;
         Ok((key, webhook, revision))
     }
 
     async fn clone_webhook(
         &self,
+        caller: &Caller,
         request: v1::CloneWebhookRequest,
     ) -> Result<v1::Webhook, Problem> {
         names::check("new_name", &request.new_name)?;
-        let (_, original, _) = self.find(&Desk::new(&self.context), &request.name).await?;
+        let desk = Desk::new(&self.context, caller);
+        let (_, original, _) = self.find(&desk, &request.name).await?;
         let mut spec = original.spec.unwrap_or_default();
         spec.active = request.active;
         if !request.label.is_empty() {
@@ -257,6 +271,7 @@ impl WebhookApi {
             ..Default::default()
         };
         self.save(
+            caller,
             &v1::Webhook {
                 metadata: Some(metadata),
                 spec: Some(spec),
@@ -268,8 +283,12 @@ impl WebhookApi {
         .await
     }
 
-    async fn delete(&self, request: v1::DeleteWebhookRequest) -> Result<(), Problem> {
-        let desk = Desk::new(&self.context);
+    async fn delete(
+        &self,
+        caller: &Caller,
+        request: v1::DeleteWebhookRequest,
+    ) -> Result<(), Problem> {
+        let desk = Desk::new(&self.context, caller);
         let (key, webhook, revision) = self.find(&desk, &request.name).await?;
         check_etag(&request.name, &request.etag, revision)?;
         let metadata = webhook.metadata.unwrap_or_default();
@@ -297,15 +316,17 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         &self,
         request: Request<v1::ListWebhooksRequest>,
     ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.list(&caller, request).await?))
     }
 
     async fn get_webhook(
         &self,
         request: Request<v1::GetWebhookRequest>,
     ) -> Result<Response<v1::Webhook>, Status> {
-        let desk = Desk::new(&self.context);
-        let (_, webhook, revision) = self.find(&desk, &request.into_inner().name).await?;
+        let (caller, request) = opened(request)?;
+        let desk = Desk::new(&self.context, &caller);
+        let (_, webhook, revision) = self.find(&desk, &request.name).await?;
         Ok(Response::new(present(&desk, webhook, revision).await?))
     }
 
@@ -313,13 +334,13 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         &self,
         request: Request<v1::CreateWebhookRequest>,
     ) -> Result<Response<v1::Webhook>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let [org, group] = names::parse("parent", &request.parent, "orgs/*/groups/*", false)?;
         let mut webhook = request.webhook.unwrap_or_default();
         let metadata = webhook.metadata.get_or_insert_default();
         (metadata.org, metadata.group) = (org.to_owned(), group.to_owned());
         Ok(Response::new(
-            self.save(&webhook, Mode::Create, request.validate_only)
+            self.save(&caller, &webhook, Mode::Create, request.validate_only)
                 .await?,
         ))
     }
@@ -328,11 +349,12 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         &self,
         request: Request<v1::UpdateWebhookRequest>,
     ) -> Result<Response<v1::Webhook>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = opened(request)?;
         let mask = request.update_mask.unwrap_or_default().paths;
         let webhook = request.webhook.unwrap_or_default();
         Ok(Response::new(
             self.save(
+                &caller,
                 &webhook,
                 Mode::Update { mask: &mask },
                 request.validate_only,
@@ -345,7 +367,8 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         &self,
         request: Request<v1::DeleteWebhookRequest>,
     ) -> Result<Response<()>, Status> {
-        self.delete(request.into_inner()).await?;
+        let (caller, request) = opened(request)?;
+        self.delete(&caller, request).await?;
         Ok(Response::new(()))
     }
 
@@ -353,8 +376,9 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         &self,
         request: Request<v1::CloneWebhookRequest>,
     ) -> Result<Response<v1::Webhook>, Status> {
+        let (caller, request) = opened(request)?;
         Ok(Response::new(
-            WebhookApi::clone_webhook(self, request.into_inner()).await?,
+            WebhookApi::clone_webhook(self, &caller, request).await?,
         ))
     }
 }

@@ -68,7 +68,8 @@ impl Fleet {
     ) -> Connected {
         let id = self.change(|inner| {
             inner.listeners.retain(|_, l| {
-                l.boot != hello.boot || l.name != hello.listener || hello.boot.is_empty()
+                let same = l.boot == hello.boot && l.name == hello.listener && l.scope == *scope;
+                !same || hello.boot.is_empty()
             });
             inner.next += 1;
             inner.listeners.insert(
@@ -117,12 +118,14 @@ impl Fleet {
         self.changed.subscribe()
     }
 
-    /// All of them, in order of pool and name.
-    pub fn listeners(&self, store_revision: u64) -> Vec<v1::Listener> {
+    /// An org's own, or all of them, in order of pool and name. Those that serve many orgs are the operator's, and what they say of one org is
+    /// no other's to read.
+    pub fn listeners(&self, org: Option<&str>, store_revision: u64) -> Vec<v1::Listener> {
         let mut all: Vec<v1::Listener> = self
             .lock()
             .listeners
             .values()
+            .filter(|l| org.is_none() || l.scope.org.as_deref() == org)
             .map(|l| v1::Listener {
                 name: l.name.clone(),
                 boot: l.boot.clone(),
@@ -263,10 +266,10 @@ mod tests {
         let old = connect(&fleet, "a", "default");
         old.ready(true);
         let new = connect(&fleet, "a", "default");
-        assert_eq!(fleet.listeners(0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0).len(), 1);
         drop(old);
-        assert_eq!(fleet.listeners(0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0).len(), 1);
         drop(new);
-        assert!(fleet.listeners(0).is_empty());
+        assert!(fleet.listeners(None, 0).is_empty());
     }
 }

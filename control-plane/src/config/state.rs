@@ -16,6 +16,7 @@ use super::pool::Pool;
 use super::scope::pool_of;
 use super::view::GroupRecord;
 use super::watch::Batch;
+use crate::access::Tokens;
 use crate::keys;
 use crate::seal::SealKey;
 
@@ -32,6 +33,8 @@ pub(crate) struct State {
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
     pub(crate) pools: HashMap<String, Pool>,
+    /// Apart, so that who calls is told without waiting for what is compiled here.
+    pub(crate) tokens: Arc<Tokens>,
 }
 
 struct Pin {
@@ -69,6 +72,7 @@ impl State {
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
             pools: HashMap::new(),
+            tokens: Arc::default(),
         }
     }
 
@@ -85,6 +89,8 @@ impl State {
         if self.revision == 0 {
             self.horizon = at;
         }
+        self.tokens
+            .apply(batch.keys.iter().map(|(key, value)| (key, value)));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let (mut groups, mut webhooks) = (Vec::new(), Vec::new());
         // Connectors first, then groups, then webhooks: each needs what comes before it.

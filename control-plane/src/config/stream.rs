@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::opened;
 use crate::context::Context;
 
 /// The service.
@@ -50,8 +51,9 @@ impl v1::config_service_server::ConfigService for ConfigApi {
         let (out, responses) = mpsc::channel(4);
         let context = self.context.clone();
         let within = self.answer_within;
+        let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = session::run(&context, request.into_inner(), &out, within).await {
+            if let Err(status) = session::run(&context, &caller, said, &out, within).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's config stream ended"
@@ -65,9 +67,11 @@ impl v1::config_service_server::ConfigService for ConfigApi {
 
     async fn list_listeners(
         &self,
-        _request: Request<v1::ListListenersRequest>,
+        request: Request<v1::ListListenersRequest>,
     ) -> Result<Response<v1::ListListenersResponse>, Status> {
-        let listeners = self.context.fleet.listeners(self.context.view.revision());
+        let org = opened(request)?.0.narrow(None)?;
+        let revision = self.context.view.revision();
+        let listeners = self.context.fleet.listeners(org.as_deref(), revision);
         Ok(Response::new(v1::ListListenersResponse { listeners }))
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::pool::{Delta, Pool, Snapshot};
 use super::state::State;
 use super::watch::{Follower, Timing};
+use crate::access::Tokens;
 use crate::keys;
 use crate::seal::SealKey;
 use crate::store::{Store, StoreError};
@@ -84,6 +85,11 @@ impl View {
     /// A group by org and name.
     pub fn group_named(&self, org: &str, name: &str) -> Option<GroupRecord> {
         self.read(|state| state.record_named(org, name))
+    }
+
+    /// The stored tokens.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        self.read(|state| state.tokens.clone())
     }
 
     /// The store's revision as far as the watch has come.

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
+use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
 use crate::context::Context;
@@ -57,9 +58,10 @@ impl v1::subscription_service_server::SubscriptionService for SubscriptionApi {
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let (out, responses) = mpsc::channel(1);
         let context = self.context.clone();
+        let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
             let _open = context.metrics.subscriber();
-            if let Err(status) = run(&context, request.into_inner(), &out).await {
+            if let Err(status) = run(&context, &caller, said, &out).await {
                 // The subscriber may be gone, or not reading; then there is nobody to tell.
                 let _ = tokio::time::timeout(LAST_WORD, out.send(Err(status))).await;
             }
@@ -84,6 +86,7 @@ struct Session<'a> {
 
 async fn run(
     context: &Context,
+    caller: &Caller,
     mut said: Streaming<v1::SubscribeRequest>,
     out: &Out,
 ) -> Result<(), Status> {
@@ -93,8 +96,8 @@ async fn run(
     let Some(Said::Start(start)) = first.and_then(|r| r.kind) else {
         return Err(Status::invalid_argument("the first request must be start"));
     };
-    let scope = Scope::parse("start.webhook", &start.webhook)?;
-    let Some(webhook) = scope.webhook.clone() else {
+    let scope = Scope::read("start.webhook", &start.webhook)?;
+    let (Some(org), Some(webhook)) = (&scope.org, scope.webhook.clone()) else {
         return Err(Problem::field(
             "start.webhook",
             "expected orgs/ORG/groups/GROUP/webhooks/WEBHOOK",
@@ -109,10 +112,18 @@ async fn run(
             Problem::field("start.max_in_flight", format!("at most {IN_FLIGHT_MAX}")).into(),
         );
     }
-    let record = scope.record(context, &start.webhook).await?;
+    let path = &*start.webhook;
+    caller.check(Target::Webhook { org, path })?;
+    let record = scope.record(context, path).await?;
     let uid = record
         .and_then(|record| webhook_uid(&record, &webhook))
         .ok_or_else(|| Problem::NotFound(start.webhook.clone()))?;
+    let found = Target::FoundWebhook {
+        org,
+        path,
+        uid: &uid,
+    };
+    caller.check(found)?;
     let mut session = Session {
         context,
         name: start.webhook,

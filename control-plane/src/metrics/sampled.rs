@@ -124,7 +124,7 @@ impl Sampled {
 
     fn take_listeners(&self, fleet: &Fleet) {
         let mut pools: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for listener in fleet.listeners(0) {
+        for listener in fleet.listeners(None, 0) {
             let (connected, ready) = pools.entry(listener.pool).or_default();
             *connected += 1;
             *ready += i64::from(listener.ready);

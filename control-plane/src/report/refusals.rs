@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
 
 /// Remembered in all.
 const MAX: usize = 10_000;
@@ -117,8 +118,18 @@ impl Refusals {
             .collect()
     }
 
-    /// Of one org, newest first. None means any, and also those that led to no group.
-    pub fn of_org(&self, org: Option<&str>, limit: usize) -> Vec<v1::Refusal> {
+    /// Of one org, newest first. None means any, and also those that led to no group. What came before `since` was another org's, of the same
+    /// name.
+    pub fn of_org(
+        &self,
+        org: Option<&str>,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Vec<v1::Refusal> {
+        let early = |refusal: &v1::Refusal| {
+            let time = refusal.time.as_ref().map(crate::time::from_wire);
+            since.is_some_and(|since| time.unwrap_or_default() < since)
+        };
         self.ring
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -126,6 +137,7 @@ impl Refusals {
             .values()
             .rev()
             .filter(|remembered| org.is_none_or(|org| remembered.refusal.org == org))
+            .filter(|remembered| !early(&remembered.refusal))
             .take(limit)
             .map(|remembered| remembered.refusal.clone())
             .collect()
@@ -172,7 +184,7 @@ mod tests {
             let group = format!("g{}", n % 20);
             refusals.push(&group, refusal("acme", &group, &n.to_string()));
         }
-        let all = refusals.of_org(None, usize::MAX);
+        let all = refusals.of_org(None, None, usize::MAX);
         assert_eq!(all.len(), MAX);
         assert_eq!(all[0].reason, (MAX + 4).to_string());
         assert_eq!(all[MAX - 1].reason, "5");
@@ -189,12 +201,12 @@ mod tests {
         refusals.push("g1", refusal("acme", "g", "second"));
         refusals.push("g2", refusal("other", "g", "not yours"));
         let seen: Vec<String> = refusals
-            .of_org(Some("acme"), 10)
+            .of_org(Some("acme"), None, 10)
             .into_iter()
             .map(|r| r.reason)
             .collect();
         assert_eq!(seen, ["second", "first"]);
-        assert_eq!(refusals.of_org(None, 10).len(), 4);
+        assert_eq!(refusals.of_org(None, None, 10).len(), 4);
     }
 
     // Promise 8: a name used again is another group.

@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::append;
+use crate::access::{Caller, opened};
 use crate::config::ListenerScope;
 use crate::context::Context;
 
@@ -54,8 +55,9 @@ impl v1::report_service_server::ReportService for ReportApi {
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (out, responses) = mpsc::channel(ANSWERS);
         let context = self.context.clone();
+        let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = run(&context, request.into_inner(), &out).await {
+            if let Err(status) = run(&context, &caller, said, &out).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's report stream ended"
@@ -72,6 +74,7 @@ type Out = mpsc::Sender<Result<v1::ReportResponse, Status>>;
 
 async fn run(
     context: &Context,
+    caller: &Caller,
     mut said: Streaming<v1::ReportRequest>,
     out: &Out,
 ) -> Result<(), Status> {
@@ -81,7 +84,7 @@ async fn run(
     let Some(Said::Hello(hello)) = first.and_then(|r| r.kind) else {
         return Err(Status::invalid_argument("the first request must be hello"));
     };
-    let scope = Arc::new(ListenerScope::new(None, &hello.pool));
+    let scope = Arc::new(caller.listener_scope(&hello.pool)?);
     send(
         out,
         Kind::Welcome(v1::ReportWelcome {

@@ -1,5 +1,6 @@
 //! What can be told of connections without a plan: hyper's own answers, times and bounds.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -17,7 +18,7 @@ async fn start(limits: Limits) -> Result<Server, Failure> {
     let address = listener.local_addr()?;
     let (state, _reports) = State::new(&config("http://127.0.0.1:1", limits), Arc::new(Fixed(0)));
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(run(listener, state, shutdown.clone()));
+    let task = tokio::spawn(run(listener, None, state, shutdown.clone()));
     Ok(Server {
         address,
         shutdown,

@@ -96,7 +96,7 @@ impl Rig {
             clock: clock.clone(),
             catalogue: Catalogue::built_in().unwrap(),
             public_url: "https://hooks.example.com".to_owned(),
-            admin_token: TOKEN.to_owned(),
+            admin_token: Some(TOKEN.to_owned()),
             metrics: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_control_plane::access::Door;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
@@ -23,7 +24,7 @@ use v1::stream_config_request::Kind;
 use v1::stream_config_response::Kind as Push;
 
 use super::plain::{SECRET, signed};
-use super::rig::{Rig, TestClock, api, callback_url, eventually, post, revision, uid};
+use super::rig::{Rig, TOKEN, TestClock, api, callback_url, eventually, post, revision, uid};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A listener's side of the stream.
@@ -328,9 +329,11 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
     let fleet = context.fleet.clone();
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", socket.local_addr()?);
+    let door = Door::new(Some(TOKEN), context.view.tokens(), context.clock.clone());
     let service = ConfigApi::new(context).answer_within(Duration::from_millis(300));
     tokio::spawn(
         tonic::transport::Server::builder()
+            .layer(door)
             .add_service(ConfigServiceServer::new(service))
             .serve_with_incoming_shutdown(
                 TcpListenerStream::new(socket),
@@ -344,7 +347,11 @@ async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     // The other one is still there.
     eventually(async || {
-        let names: Vec<String> = fleet.listeners(0).into_iter().map(|l| l.name).collect();
+        let names: Vec<String> = fleet
+            .listeners(None, 0)
+            .into_iter()
+            .map(|l| l.name)
+            .collect();
         Ok((names == ["good"]).then_some(()))
     })
     .await?;

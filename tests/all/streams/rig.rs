@@ -30,7 +30,7 @@ use v1::webhook_service_client::WebhookServiceClient;
 use super::plain::{self, SECRET};
 use crate::fake_control_plane::{Failure, soon};
 
-const TOKEN: &str = "t0ken-of-the-streams";
+pub(super) const TOKEN: &str = "t0ken-of-the-streams";
 const NOW_MS: i64 = 1_700_000_000_000;
 /// Attempts before a delivery is dead.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -154,7 +154,7 @@ impl Rig {
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
-            admin_token: TOKEN.to_owned(),
+            admin_token: Some(TOKEN.to_owned()),
             metrics: Arc::default(),
         };
         let stop = CancellationToken::new();

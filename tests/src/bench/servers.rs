@@ -149,7 +149,7 @@ async fn control_plane(
         clock,
         catalogue: Catalogue::built_in()?,
         public_url: "http://hooks.example.com".to_owned(),
-        admin_token: TOKEN.to_owned(),
+        admin_token: Some(TOKEN.to_owned()),
         metrics: Arc::default(),
     };
     Ok(server::run(socket, parts, shutdown).await?)

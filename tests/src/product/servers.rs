@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{Cli, Process, free_port};
+use crate::http::{Answer, Connection};
+use crate::pki::Pki;
 
 /// A running `hookplane serve`. Client commands reach it by address and token.
 pub struct Serve {
@@ -12,12 +15,26 @@ pub struct Serve {
     cli: Cli,
     folder: PathBuf,
     api_url: String,
+    status: String,
+    /// Where callback URLs lead: the first listener's port, 0 once it is taken.
+    public_port: AtomicU16,
 }
 
 impl Serve {
-    /// Starts it with everything it keeps in `folder`, and waits until it answers.
+    /// Starts it with everything it keeps in `folder`, and waits until it is ready.
     pub fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_with(folder, None, more)
+    }
+
+    /// The same over TLS, with the certificate `api`.
+    pub fn start_tls(folder: &Path, pki: &Pki, more: &[&str]) -> Self {
+        Self::start_with(folder, Some(pki), more)
+    }
+
+    fn start_with(folder: &Path, pki: Option<&Pki>, more: &[&str]) -> Self {
+        let status = format!("127.0.0.1:{}", free_port());
         let api = format!("127.0.0.1:{}", free_port());
+        let public_port = free_port();
         let data = folder.join("control-plane");
         let at = |prefix: &str| {
             let mut text = OsString::from(prefix);
@@ -37,32 +54,49 @@ impl Serve {
             folder.join("seal.key").into(),
             "--bootstrap-token".into(),
             token_file.clone().into(),
+            "--public-url".into(),
+            format!("{}://127.0.0.1:{public_port}", scheme(pki)).into(),
+            "--status".into(),
+            status.clone().into(),
         ];
+        arguments.extend(pki.map(|pki| pki.flags("api")).unwrap_or_default());
         arguments.extend(more.iter().map(OsString::from));
         let mut process = Process::start(arguments, &[], &data);
         process.until("has made its token", || token_file.exists());
         let token = std::fs::read_to_string(&token_file).expect("it can be read");
-        let api_url = format!("http://{api}");
-        let environment = [
-            ("HOOKPLANE_API", api_url.as_str()),
-            ("HOOKPLANE_TOKEN", token.trim()),
+        let api_url = format!("{}://{api}", scheme(pki));
+        let mut environment: Vec<(&str, OsString)> = vec![
+            ("HOOKPLANE_API", api_url.clone().into()),
+            ("HOOKPLANE_TOKEN", token.trim().into()),
         ];
+        environment.extend(pki.map(|pki| ("HOOKPLANE_TLS_CA", pki.ca_file().into())));
         let mut serve = Self {
             process,
             cli: Cli::new(&data, &environment),
             folder: folder.to_owned(),
             api_url,
+            status,
+            public_port: AtomicU16::new(public_port),
         };
         serve.wait_until_ready();
         serve
     }
 
-    /// Until it answers.
+    /// Until it says so itself.
     pub fn wait_until_ready(&mut self) {
-        let cli = &self.cli;
-        self.process.until("answers", || {
-            cli.run(&["get", "listeners"]).status.success()
-        });
+        let status = &self.status;
+        self.process
+            .until("is ready", || probe(status, "/readyz") == Some(200));
+    }
+
+    /// What the status port answers; None while there is nobody.
+    pub fn probe(&self, path: &str) -> Option<u16> {
+        probe(&self.status, path)
+    }
+
+    /// What a scrape gets.
+    pub fn metrics(&self) -> String {
+        metrics(&self.status)
     }
 
     /// Where the API is.
@@ -87,14 +121,28 @@ impl Deref for Serve {
 /// A running `hookplane listen`.
 pub struct Listen {
     process: Process,
-    name: String,
-    address: String,
+    url: String,
+    status: String,
 }
 
 impl Listen {
-    /// Starts it beside its control plane, and waits until that sees it ready.
+    /// Starts it beside its control plane, and waits until it is ready.
     pub fn start(serve: &Serve, name: &str, more: &[&str]) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
+        Self::start_with(serve, name, None, more)
+    }
+
+    /// The same over TLS, with the certificate of its name.
+    pub fn start_tls(serve: &Serve, name: &str, pki: &Pki, more: &[&str]) -> Self {
+        Self::start_with(serve, name, Some(pki), more)
+    }
+
+    fn start_with(serve: &Serve, name: &str, pki: Option<&Pki>, more: &[&str]) -> Self {
+        let port = match serve.public_port.swap(0, Ordering::Relaxed) {
+            0 => free_port(),
+            public => public,
+        };
+        let address = format!("127.0.0.1:{port}");
+        let status = format!("127.0.0.1:{}", free_port());
         let mut arguments: Vec<OsString> = vec![
             "listen".into(),
             "--control-plane".into(),
@@ -105,37 +153,46 @@ impl Listen {
             name.into(),
             "--token-file".into(),
             serve.folder.join("admin.token").into(),
+            "--status".into(),
+            status.clone().into(),
         ];
+        if let Some(pki) = pki {
+            arguments.extend(pki.flags(name));
+            arguments.extend(["--tls-ca".into(), pki.ca_file().into()]);
+        }
         arguments.extend(more.iter().map(OsString::from));
         let process = Process::start(arguments, &[], &serve.folder.join(name));
         let mut listen = Self {
             process,
-            name: name.to_owned(),
-            address,
+            url: format!("{}://{address}", scheme(pki)),
+            status,
         };
-        listen.wait_until_ready(serve);
+        listen.wait_until_ready();
         listen
     }
 
-    /// Until its control plane sees it ready.
-    pub fn wait_until_ready(&mut self, serve: &Serve) {
-        let name = &self.name;
-        self.process.until("is ready", || {
-            let listeners = serve.run(&["get", "listeners", "-o", "json"]);
-            let listeners: serde_json::Value =
-                serde_json::from_slice(&listeners.stdout).unwrap_or_default();
-            let listeners = listeners["items"].as_array().cloned().unwrap_or_default();
-            listeners.iter().any(|listener| {
-                listener["metadata"]["name"] == name.as_str() && listener["status"]["ready"] == true
-            })
-        });
+    /// Until it says so itself.
+    pub fn wait_until_ready(&mut self) {
+        let status = &self.status;
+        self.process
+            .until("is ready", || probe(status, "/readyz") == Some(200));
+    }
+
+    /// What the status port answers; None while there is nobody.
+    pub fn probe(&self, path: &str) -> Option<u16> {
+        probe(&self.status, path)
+    }
+
+    /// What a scrape gets.
+    pub fn metrics(&self) -> String {
+        metrics(&self.status)
     }
 
     /// A callback URL as it is reached at this listener.
     pub fn url(&self, callback_url: &str) -> String {
         let (_, rest) = callback_url.split_once("://").expect("a URL");
         let path = rest.split_once('/').map_or("", |(_, path)| path);
-        format!("http://{}/{path}", self.address)
+        format!("{}/{path}", self.url)
     }
 }
 
@@ -151,4 +208,23 @@ impl DerefMut for Listen {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+fn scheme(pki: Option<&Pki>) -> &'static str {
+    if pki.is_some() { "https" } else { "http" }
+}
+
+fn ask(address: &str, path: &str) -> Option<Answer> {
+    let url = format!("http://{address}{path}");
+    let answer = Connection::open(&url).ok()?.request("GET", &url, &[], b"");
+    answer.ok()
+}
+
+fn probe(address: &str, path: &str) -> Option<u16> {
+    ask(address, path).map(|answer| answer.status)
+}
+
+fn metrics(address: &str) -> String {
+    let answer = ask(address, "/metrics").expect("the status port answers");
+    String::from_utf8(answer.body).expect("metrics are text")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use crate::servers::backends::{LogAt, StoreAt};
+use crate::servers::tls::Files;
 
 /// Below this the parts of a drain have no time of their own.
 const MIN_GRACE_SECONDS: u64 = 5;
@@ -25,7 +26,8 @@ pub(crate) struct Serve {
     /// File with the key that seals secrets; made (mode 0600) when there is none and the store is new
     #[arg(long, value_name = "FILE")]
     pub(crate) seal_key: PathBuf,
-    /// File with a token that administers everything; made (random, mode 0600) when there is none
+    /// File with a token that administers everything as long as this server runs; made (random, mode 0600) when there is none. May be left out
+    /// once `token create --org - --role admin` has made a lasting one
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
     /// What callback URLs begin with: where providers reach the listeners
@@ -60,6 +62,10 @@ pub(crate) struct Listen {
     /// File with its token, read anew for every connection [default: the token in HOOKPLANE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the certificates (PEM) that an https:// control plane's is checked against, read anew for every connection
+    /// [default: HOOKPLANE_TLS_CA, or the public roots]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Send the token over plain http:// to an address that is not loopback: whoever is on the way can read it
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,
@@ -70,6 +76,15 @@ pub(crate) struct Listen {
 /// What both servers take.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Common {
+    /// Serve TLS with the certificates in this file (PEM, the server's own first). Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Address for /livez, /readyz and /metrics over plain HTTP, without a token; none unless given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<String>,
     /// After SIGTERM or Ctrl-C, seconds until it has ended, whatever clients do; 5 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u64).range(MIN_GRACE_SECONDS..=MAX_GRACE_SECONDS))]
     grace: u64,
@@ -80,10 +95,19 @@ impl Common {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace)
     }
+
+    /// The certificate's files, if it serves TLS.
+    pub(crate) fn tls(&self) -> Option<Files> {
+        Some(Files {
+            cert: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+        })
+    }
 }
 
 pub(super) const SERVE_EXAMPLES: &str = "\
-It prints `API on URL` on stderr once the address is bound. It never starts open: without a token that administers there is nobody to let in.
+It prints `API on URL` on stderr once the address is bound. It never starts open: without a token that administers, from
+--bootstrap-token or stored, there is nobody to let in.
 
 Examples:
   hookplane serve --api 127.0.0.1:8081 --store embedded:data --log embedded:data --seal-key data/seal.key --bootstrap-token admin.token
@@ -96,8 +120,9 @@ It keeps nothing on disk. It prints `callbacks on URL` on stderr once the addres
 control plane is away.
 
 Examples:
-  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file admin.token
-  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file admin.token
+  (umask 077; hookplane token create --org - --role listener --pool default --pool edge > listener.token)
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:0 --pool edge --name edge-1 --token-file listener.token
 
 SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
 a load balancer hears it late, and answers all that it took. A second one ends at once.";

@@ -64,6 +64,37 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
     }
 }
 
+/// A token, without what lets in.
+pub(crate) fn token(token: v1::Token) -> Item<Value, Value> {
+    let metadata = token.metadata.unwrap_or_default();
+    let spec = token.spec.unwrap_or_default();
+    let status = token.status.unwrap_or_default();
+    Item {
+        api_version: None,
+        kind: "Token",
+        metadata: json!({
+            "org": metadata.org,
+            "name": metadata.name,
+            "uid": metadata.uid,
+            "createTime": time(&metadata.create_time),
+        }),
+        spec: json!({
+            "role": role(&spec),
+            "webhooks": spec.webhooks,
+            "pools": spec.pools,
+        }),
+        status: json!({
+            "expireTime": time(&status.expire_time),
+            "lastUseTime": time(&status.last_use_time),
+        }),
+    }
+}
+
+/// A role as people type it.
+pub(crate) fn role(spec: &v1::TokenSpec) -> String {
+    word(spec.role().as_str_name(), "TOKEN_ROLE_")
+}
+
 fn counts(counts: Option<v1::GroupCounts>) -> Value {
     let counts = counts.unwrap_or_default();
     json!({

@@ -1,14 +1,16 @@
 //! `listen`: a listener as a process of its own.
 
-use hookplane_listener::Token;
+use std::sync::Arc;
+
+use hookplane_listener::{Metrics, Token};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Listen;
-use crate::connect::{Top, is_loopback};
+use crate::connect::{Top, refuse_plaintext};
 use crate::failure::Failure;
 use crate::output::note;
-use crate::servers::{Listener, bind, files, until, url};
+use crate::servers::{Identity, Listener, bind, files, status, tls, until, url};
 
 /// Where Linux says what the machine is called.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -25,37 +27,27 @@ pub(crate) async fn run(
     let token = token(&listen, top)?;
     let socket = bind(&listen.listen, "--listen").await?;
     let address = socket.local_addr()?;
+    let identity = Identity::load(listen.common.tls(), tls::CALLBACKS)?;
+    let ready = watch::Sender::new(false);
+    let metrics = Arc::new(Metrics::default());
+    let counted = metrics.clone();
+    let _status = status::start(&listen.common, &ready, move || counted.render()).await?;
     let grace = listen.common.grace();
     let server = Listener {
         socket,
+        tls: identity.config(),
         name: listen.name.unwrap_or_else(machine),
         pool: listen.pool,
         control_planes: listen.control_plane,
         token,
-        ca_file: None,
+        ca_file: listen.tls_ca.or_else(|| top.tls_ca.clone()),
         grace: Some(grace),
-        ready: watch::Sender::new(false),
+        metrics,
+        ready,
     }
     .start();
-    note(&format!("callbacks on {}", url("http", address)));
+    note(&format!("callbacks on {}", url(identity.scheme(), address)));
     until(&shutdown, grace, server).await
-}
-
-/// A token is worth as much as what it opens: it doesn't go where others can read it.
-fn refuse_plaintext(url: &str, insecure: bool) -> Result<(), Failure> {
-    let uri: hyper::Uri = url.parse().map_err(|_| {
-        Failure::Usage(format!(
-            "`{url}` is no address of an API: write http://HOST:PORT"
-        ))
-    })?;
-    let host = uri.host().unwrap_or_default();
-    if uri.scheme_str() == Some("http") && !is_loopback(host) && !insecure {
-        return Err(Failure::new(format!(
-            "the token would go over plain http to {host}, where whoever is on the way can read it"
-        ))
-        .hint("use https://, or say --insecure-plaintext if something else keeps it safe"));
-    }
-    Ok(())
 }
 
 fn token(listen: &Listen, top: &Top) -> Result<Token, Failure> {
@@ -63,7 +55,7 @@ fn token(listen: &Listen, top: &Top) -> Result<Token, Failure> {
         // Read again for every connection; now, so that a wrong path is told at once.
         files::token(path)?.ok_or_else(|| {
             Failure::new(format!("{}: there is no token in it", path.display()))
-                .hint("the control plane's --bootstrap-token file holds one")
+                .hint("`hookplane token create --role listener` makes one")
         })?;
         return Ok(Token::File(path.clone()));
     }

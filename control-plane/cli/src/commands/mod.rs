@@ -11,6 +11,7 @@ mod plan;
 mod send;
 mod serve;
 mod tail;
+mod token;
 
 use std::future::Future;
 
@@ -60,6 +61,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Clone(Clone::Webhook(clone)) => {
             until(shutdown, async {
                 clone::run(&clone, || connect(&top, &clone.client)).await
+            })
+            .await
+        }
+        Command::Token(token) => {
+            until(shutdown, async {
+                token::run(&token, |client| connect(&top, client)).await
             })
             .await
         }

@@ -11,13 +11,16 @@ use hookplane_rules::{Clock as _, Connector, Group};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 use tonic::Code;
 
 use super::{apply, items};
 use crate::args::Send;
-use crate::connect::Api;
+use crate::connect::{Api, tls};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, note, visible};
@@ -51,7 +54,7 @@ where
         None => sign_there(&api, &group, &send.event).await?,
     };
     let url = sample.url.clone();
-    let answer = tokio::time::timeout(POST_TIMEOUT, post(sample))
+    let answer = tokio::time::timeout(POST_TIMEOUT, post(sample, api.ca_file.as_deref()))
         .await
         .map_err(|_| {
             Failure::new(format!(
@@ -159,7 +162,7 @@ fn random_uuid() -> Result<String, Failure> {
     Ok(parts.join("-"))
 }
 
-async fn post(sample: Sample) -> Result<Response<Bytes>, Failure> {
+async fn post(sample: Sample, ca_file: Option<&Path>) -> Result<Response<Bytes>, Failure> {
     let url = sample.url;
     let failed = |what: String| Failure::new(format!("post to {url}: {what}"));
     let uri: Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
@@ -168,16 +171,31 @@ async fn post(sample: Sample) -> Result<Response<Bytes>, Failure> {
         .unwrap_or_default()
         .trim_matches(['[', ']'])
         .to_owned();
-    if uri.scheme_str() != Some("http") || host.is_empty() {
-        return Err(failed(
-            "this version posts to plain http:// alone".to_owned(),
-        ));
-    }
-    let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(80)))
+    let tls = match uri.scheme_str() {
+        Some("http") => None,
+        Some("https") => Some(TlsConnector::from(tls::client(ca_file)?)),
+        _ => {
+            return Err(failed(
+                "it begins with neither https:// nor http://".to_owned(),
+            ));
+        }
+    };
+    let port = uri
+        .port_u16()
+        .unwrap_or(if tls.is_some() { 443 } else { 80 });
+    let stream = TcpStream::connect((host.as_str(), port))
         .await
         .map_err(|error| {
             failed(error.to_string()).hint("is the listener running? `hookplane get listeners`")
         })?;
+    let stream = match tls {
+        None => Either::Left(stream),
+        Some(tls) => {
+            let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
+            let stream = tls.connect(name, stream).await;
+            Either::Right(stream.map_err(|error| failed(error.to_string()))?)
+        }
+    };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failed(error.to_string()))?;
@@ -287,15 +305,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_http_is_posted_to() {
-        for url in ["https://hooks.example.com/x", "nonsense"] {
+    async fn only_http_and_https_are_posted_to() {
+        for url in ["ftp://hooks.example.com/x", "nonsense"] {
             let sample = Sample {
                 method: "POST".into(),
                 url: url.into(),
                 headers: vec![],
                 body: Bytes::new(),
             };
-            assert!(post(sample).await.is_err(), "{url}");
+            assert!(post(sample, None).await.is_err(), "{url}");
         }
     }
 }

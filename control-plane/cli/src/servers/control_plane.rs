@@ -4,8 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_control_plane::access::installation_admin_exists;
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
+use hookplane_control_plane::store::Store;
+use hookplane_rules::{Clock as _, Timestamp};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,18 +23,22 @@ use crate::failure::Failure;
 pub(crate) struct ControlPlane {
     /// For the API, bound.
     pub(crate) socket: TcpListener,
+    /// None: without TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// The embedded store's directory.
     pub(crate) store: PathBuf,
     /// The embedded log's directory.
     pub(crate) log: PathBuf,
     /// The file that holds it, or will.
     pub(crate) seal_key: PathBuf,
-    /// Administers everything.
-    pub(crate) admin_token: String,
+    /// Administers everything. None: a stored token does.
+    pub(crate) admin_token: Option<String>,
     /// What callback URLs begin with.
     pub(crate) public_url: String,
     /// How long its end may take.
     pub(crate) grace: Duration,
+    /// What it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -37,10 +46,16 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Opens the stores, and serves.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
+        if self.admin_token.is_none() && !self.store.exists() {
+            return Err(nobody_administers());
+        }
         let clock = Arc::new(SystemClock);
         // Before the store: so a store without its key has lost it.
         let seal = files::seal_key(&self.seal_key, &self.store)?;
         let (store, log) = backends::open(&self.store, &self.log, clock.clone()).await?;
+        if self.admin_token.is_none() {
+            administered(&*store, clock.now()).await?;
+        }
         let parts = Parts {
             store,
             log,
@@ -49,10 +64,11 @@ impl ControlPlane {
             catalogue: Catalogue::built_in().map_err(Failure::new)?,
             public_url: self.public_url,
             admin_token: self.admin_token,
-            metrics: Arc::default(),
+            metrics: self.metrics,
         };
         let serving = Serving {
             socket: self.socket,
+            tls: self.tls,
             ready: self.ready,
             grace: self.grace,
         };
@@ -60,4 +76,18 @@ impl ControlPlane {
         let server = server::run(serving, parts, stop.clone());
         Ok(Running::start("control plane", stop, server))
     }
+}
+
+/// The server never starts without anybody whom it could let in.
+async fn administered(store: &dyn Store, now: Timestamp) -> Result<(), Failure> {
+    match installation_admin_exists(store, now).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(nobody_administers()),
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+fn nobody_administers() -> Failure {
+    Failure::new("no token that administers: nobody could do anything here")
+        .hint("name a file with --bootstrap-token; a token is made in it when there is none")
 }

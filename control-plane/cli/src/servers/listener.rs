@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_listener::{Callbacks, Config, Limits, Token};
+use hookplane_listener::{Callbacks, Config, Limits, Metrics, Token};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) struct Listener {
     /// For callbacks, bound.
     pub(crate) socket: TcpListener,
+    /// None: without TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Its name in the fleet.
     pub(crate) name: String,
     /// The pool of groups it serves.
@@ -33,6 +36,8 @@ pub(crate) struct Listener {
     pub(crate) ca_file: Option<PathBuf>,
     /// How long its end may take, and so whether somebody balances load over it. None: nobody does.
     pub(crate) grace: Option<Duration>,
+    /// What it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -52,10 +57,11 @@ impl Listener {
             token: self.token,
             ca_file: self.ca_file,
             limits,
-            metrics: Arc::default(),
+            metrics: self.metrics,
         };
         let callbacks = Callbacks {
             socket: self.socket,
+            tls: self.tls,
             ready: self.ready,
         };
         let stop = CancellationToken::new();

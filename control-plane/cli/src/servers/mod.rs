@@ -7,6 +7,8 @@ pub(crate) mod clock;
 mod control_plane;
 pub(crate) mod files;
 mod listener;
+pub(crate) mod status;
+pub(crate) mod tls;
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use control_plane::ControlPlane;
 pub(crate) use listener::Listener;
+pub(crate) use tls::Identity;
 
 use crate::failure::Failure;
 use crate::output;

@@ -3,6 +3,7 @@
 use hookplane_proto::v1;
 
 use super::find;
+use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
 use crate::api::{guard, names};
@@ -19,10 +20,12 @@ const ATTEMPTS: usize = 5;
 /// Webhooks go first, so that what a crash leaves behind is a group that can be deleted again.
 pub(super) async fn remove(
     context: &Context,
+    caller: &Caller,
     request: v1::DeleteWebhookGroupRequest,
 ) -> Result<(), Problem> {
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
-    let desk = Desk::new(context);
+    caller.check(Target::Org(org))?;
+    let desk = Desk::new(context, caller);
     let mut attempt = 1;
     loop {
         let (_, revision) = find(&desk, org, name).await?;

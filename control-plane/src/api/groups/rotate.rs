@@ -3,6 +3,7 @@
 use hookplane_proto::v1;
 
 use super::{find, present};
+use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag, put, random, timestamp};
 use crate::api::names;
 use crate::api::status::Problem;
@@ -17,16 +18,18 @@ const TOKEN_BYTES: usize = 16;
 
 pub(super) async fn rotate(
     context: &Context,
+    caller: &Caller,
     request: v1::RotateCallbackUrlRequest,
 ) -> Result<v1::WebhookGroup, Problem> {
     let [org, name] = names::parse("name", &request.name, "orgs/*/groups/*", false)?;
+    caller.check(Target::Org(org))?;
     if request.overlap_seconds > MAX_OVERLAP_SECONDS {
         return Err(Problem::field(
             "overlap_seconds",
             format!("is at most {MAX_OVERLAP_SECONDS} (90 days)"),
         ));
     }
-    let desk = Desk::new(context);
+    let desk = Desk::new(context, caller);
     let (mut group, revision) = find(&desk, org, name).await?;
     check_etag(&request.name, &request.etag, revision)?;
     let url = callback_url(context, org, &group.spec.clone().unwrap_or_default())?;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
+use crate::access::Caller;
 use crate::config::{Connected, ListenerScope};
 use crate::context::Context;
 use crate::store::StoreError;
@@ -38,6 +39,7 @@ type Out = mpsc::Sender<Result<v1::StreamConfigResponse, Status>>;
 /// Until the listener leaves, misbehaves, or the server shuts down.
 pub(super) async fn run(
     context: &Context,
+    caller: &Caller,
     mut said: Streaming<v1::StreamConfigRequest>,
     out: &Out,
     answer_within: Duration,
@@ -60,7 +62,7 @@ pub(super) async fn run(
             )));
         }
     }
-    let scope = ListenerScope::new(None, &hello.pool);
+    let scope = caller.listener_scope(&hello.pool)?;
     let resume = may_resume(context, &scope, &hello).await?;
     let connected = context.fleet.connect(&hello, &scope, context.clock.now());
     let mut session = Session {

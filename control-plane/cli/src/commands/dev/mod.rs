@@ -6,6 +6,7 @@
 mod starter;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -39,12 +40,14 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let token = files::token_made_once(&folder.token_file())?.text;
     let mut server = ControlPlane {
         socket: api,
+        tls: None,
         store: folder.path().to_owned(),
         log: folder.path().to_owned(),
         seal_key: folder.seal_key_file(),
-        admin_token: token.clone(),
+        admin_token: Some(token.clone()),
         public_url: listen_url.clone(),
         grace: SERVER_GRACE,
+        metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }
     .start()
@@ -52,12 +55,14 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     folder.write_api(&api_url)?;
     let mut listener = Listener {
         socket: callbacks,
+        tls: None,
         name: "dev".to_owned(),
         pool: "default".to_owned(),
         control_planes: vec![api_url.clone()],
         token: token.clone().into(),
         ca_file: None,
         grace: None,
+        metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }
     .start();

@@ -152,6 +152,23 @@ pub(super) async fn listeners(api: &Api, name: &Name) -> Result<Vec<v1::Listener
     Ok(all)
 }
 
+pub(crate) async fn tokens(api: &Api, name: &Name) -> Result<Vec<v1::Token>, Failure> {
+    if name.len() == 2 {
+        let name = format!("{}/tokens/{}", name.org(), name.part(1));
+        return one(api.tokens().get_token(v1::GetTokenRequest { name })).await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListTokensRequest {
+            parent: name.org(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api.tokens().list_tokens(request).await?.into_inner();
+        Ok((page.tokens, page.next_page_token))
+    })
+    .await
+}
+
 pub(super) async fn events(api: &Api, name: &Name) -> Result<Vec<v1::Event>, Failure> {
     if name.len() == 3 || names::is_id(name.last()) {
         let name = format!("events/{}", name.last());

@@ -1,6 +1,6 @@
 //! `get`: lists and single resources.
 
-mod fetch;
+pub(super) mod fetch;
 mod functions;
 
 use hookplane_proto::v1;
@@ -17,14 +17,9 @@ use crate::output::{self, Item};
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
     match get.resource {
-        Resource::Destinations | Resource::Tokens => Err(Failure::Usage(format!(
-            "{} are not in this version",
-            if get.resource == Resource::Tokens {
-                "tokens"
-            } else {
-                "destinations"
-            }
-        ))),
+        Resource::Destinations => Err(Failure::Usage(
+            "destinations are not in this version".to_owned(),
+        )),
         _ => name(get).map(|_| ()),
     }
 }
@@ -35,6 +30,7 @@ fn name(get: &Get) -> Result<Name, Failure> {
         Resource::Connectors => (2, "CONNECTOR or ORG/CONNECTOR"),
         Resource::Functions => (3, "CONNECTOR/FUNCTION or ORG/CONNECTOR/FUNCTION"),
         Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
+        Resource::Tokens => (2, "ORG or ORG/ID"),
         Resource::Webhooks => (3, "ORG/GROUP/WEBHOOK"),
         Resource::Events => (3, "ORG/GROUP, or an event's id"),
         Resource::Deliveries => (4, "ORG/GROUP/WEBHOOK, or a delivery's id"),
@@ -185,8 +181,49 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Destinations | Resource::Tokens => check(&get),
+        Resource::Tokens => tokens(format, fetch::tokens(api, &name).await?),
+        Resource::Destinations => check(&get),
     }
+}
+
+/// Shows tokens: never what lets in.
+pub(crate) fn tokens(format: Format, tokens: Vec<v1::Token>) -> Result<(), Failure> {
+    show(
+        format,
+        tokens,
+        |token| (items::token(token.clone()), token),
+        Table::new(&[
+            "ID",
+            "ORG",
+            "ROLE",
+            "FOR",
+            "CREATED",
+            "EXPIRES",
+            "LAST USED",
+        ]),
+        |(_, token)| {
+            let metadata = token.metadata.clone().unwrap_or_default();
+            let spec = token.spec.clone().unwrap_or_default();
+            let status = token.status.unwrap_or_default();
+            let named = spec.webhooks.iter().map(|path| crate::names::typed(path));
+            let named: Vec<String> = named
+                .chain(spec.pools.iter().map(|p| format!("pool {p}")))
+                .collect();
+            vec![
+                metadata.name.clone(),
+                if metadata.org.is_empty() {
+                    "(all)".to_owned()
+                } else {
+                    metadata.org.clone()
+                },
+                items::role(&spec),
+                named.join(", "),
+                created(&metadata),
+                items::time(&status.expire_time).unwrap_or_else(|| "never".to_owned()),
+                items::time(&status.last_use_time).unwrap_or_else(|| "never".to_owned()),
+            ]
+        },
+    )
 }
 
 /// Something with an item to print, and perhaps more for the table.

@@ -1,0 +1,366 @@
+//! The door that every request comes through: who it is from, and whether their role may call this method.
+//!
+//! The health service alone is open, so that a load balancer needs no credential.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hookplane_rules::{Clock, Timestamp};
+use subtle::ConstantTimeEq;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::bearer;
+use super::caller::Caller;
+use super::grant::Grant;
+use super::held::{Answer, Asked, Hold};
+use super::methods::{self, Needs};
+use super::quiet::Quiet;
+use super::tokens::{Entered, Tokens};
+
+const OPEN_PREFIX: &str = "/grpc.health.v1.Health/";
+
+/// Checks every request.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    /// Hashed, so that compared lengths are equal and the token itself is not kept.
+    bootstrap: Option<[u8; 32]>,
+    bootstrap_grant: Arc<Grant>,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
+    /// Of those that nobody knows.
+    strangers: Quiet,
+    refusals: Arc<Quiet>,
+}
+
+struct Admitted {
+    caller: Caller,
+    /// None for the bootstrap token, which holds as long as the server runs.
+    hold: Option<Hold>,
+    streams: bool,
+}
+
+impl Door {
+    /// With the token that the server was started with, which administers everything as long as it runs; without one, or with an empty one, only
+    /// stored tokens let in.
+    pub fn new(bootstrap: Option<&str>, tokens: Arc<Tokens>, clock: Arc<dyn Clock>) -> Self {
+        let bootstrap = bootstrap.filter(|token| !token.is_empty());
+        Self(Arc::new(Inner {
+            bootstrap: bootstrap.map(|token| bearer::hash(token.as_bytes())),
+            bootstrap_grant: Arc::new(Grant::bootstrap()),
+            tokens,
+            clock,
+            strangers: Quiet::default(),
+            refusals: Arc::default(),
+        }))
+    }
+
+    fn admit(&self, path: &str, headers: &http::HeaderMap) -> Result<Admitted, Status> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let (grant, entered) = inner.identify(headers, now).map_err(|why| {
+            if let Some(left_out) = inner.strangers.line(now) {
+                tracing::warn!(
+                    path,
+                    why,
+                    left_out,
+                    "a call without a valid token was refused"
+                );
+            }
+            Status::unauthenticated(why)
+        })?;
+        let row = methods::of(path);
+        let caller = Caller {
+            grant,
+            method: row.map_or("", |row| row.method),
+            since: entered.as_ref().and_then(|entered| entered.since),
+            checked: Arc::default(),
+            refusals: inner.refusals.clone(),
+            now,
+        };
+        let Some(row) = row else {
+            return Err(Status::unimplemented("there is no such method here"));
+        };
+        caller.needs(row.needs)?;
+        if row.needs == Needs::Token {
+            caller.check(super::Target::Public)?;
+        }
+        let hold = entered.map(|entered| Hold {
+            tokens: inner.tokens.clone(),
+            clock: inner.clock.clone(),
+            record: entered.record,
+            _used: entered.used,
+        });
+        Ok(Admitted {
+            caller,
+            hold,
+            streams: row.streams,
+        })
+    }
+}
+
+impl Inner {
+    /// Who the headers say it is. What is wrong with a token is not said.
+    fn identify(
+        &self,
+        headers: &http::HeaderMap,
+        now: Timestamp,
+    ) -> Result<(Arc<Grant>, Option<Entered>), &'static str> {
+        const WRONG: &str = "the token is not valid here (unknown, expired or revoked): check HOOKPLANE_TOKEN, or the data directory that it was read from";
+        let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
+        let value = values.next().ok_or(
+            "no token: send `authorization: Bearer TOKEN`, as --token or HOOKPLANE_TOKEN does",
+        )?;
+        let (scheme, text) = value.as_bytes().split_at_checked(7).ok_or(WRONG)?;
+        let bearer = scheme.eq_ignore_ascii_case(b"bearer ") && values.next().is_none();
+        if !bearer || text.len() > bearer::MAX_BYTES {
+            return Err(WRONG);
+        }
+        let whole = bearer::hash(text);
+        if self
+            .bootstrap
+            .is_some_and(|expected| bool::from(expected.ct_eq(&whole)))
+        {
+            return Ok((self.bootstrap_grant.clone(), None));
+        }
+        let (id, secret) = bearer::read(text).ok_or(WRONG)?;
+        let entered = self.tokens.enter(id, &secret, now).ok_or(WRONG)?;
+        Ok((entered.record.grant.clone(), Some(entered)))
+    }
+}
+
+impl<S> Layer<S> for Door {
+    type Service = Checked<S>;
+
+    fn layer(&self, inner: S) -> Checked<S> {
+        Checked {
+            door: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// A service behind a [`Door`].
+#[derive(Clone)]
+pub struct Checked<S> {
+    door: Door,
+    inner: S,
+}
+
+impl<S> Service<http::Request<Body>> for Checked<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if request.uri().path().starts_with(OPEN_PREFIX) {
+            return Box::pin(self.inner.call(request));
+        }
+        let Admitted {
+            caller,
+            hold,
+            streams,
+        } = match self.door.admit(request.uri().path(), request.headers()) {
+            Ok(admitted) => admitted,
+            Err(status) => {
+                let response = status.into_http();
+                return Box::pin(async move { Ok(response) });
+            }
+        };
+        request.extensions_mut().insert(caller.clone());
+        let request = match &hold {
+            Some(hold) => request.map(|body| Body::new(Asked::new(body, hold))),
+            None => request,
+        };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            // What was done is told, also when it was the token's own end.
+            let hold = hold.filter(|_| streams);
+            Ok(answer.map(|body| Body::new(Answer::new(body, caller, hold))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use hookplane_proto::v1;
+    use prost::Message;
+    use tonic::Code;
+
+    use super::super::bearer::Bearer;
+    use super::super::grant::tests::stored;
+    use super::*;
+
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    struct Rig {
+        clock: Arc<Hand>,
+        tokens: Arc<Tokens>,
+        door: Door,
+        bearer: Bearer,
+    }
+
+    const READ: &str = "/hookplane.v1.OrgService/ListOrgs";
+
+    fn change(tokens: &Tokens, key: &str, value: Option<Vec<u8>>) {
+        let change = (key.to_owned(), value.map(|value| (1, value.into())));
+        tokens.apply([change].iter().map(|(key, value)| (key, value)));
+    }
+
+    fn org(uid: &str) -> Option<Vec<u8>> {
+        let org = v1::Org {
+            metadata: Some(v1::Metadata {
+                name: "acme".to_owned(),
+                uid: uid.to_owned(),
+                ..Default::default()
+            }),
+            spec: None,
+        };
+        Some(org.encode_to_vec())
+    }
+
+    impl Rig {
+        /// With one viewer of `acme`, until 1,000.
+        fn new(bootstrap: Option<&str>) -> Self {
+            let clock = Arc::new(Hand(AtomicI64::new(0)));
+            let tokens = Arc::new(Tokens::default());
+            let bearer = Bearer::mint().unwrap();
+            let spec = v1::TokenSpec {
+                role: v1::TokenRole::Viewer.into(),
+                ..Default::default()
+            };
+            let mut viewer = stored("acme", &bearer.id, "org-1", spec);
+            viewer.secret_sha256 = bearer.hash().to_vec().into();
+            viewer.token.get_or_insert_default().status = Some(v1::TokenStatus {
+                expire_time: Some(crate::time::to_wire(Timestamp(1_000))),
+                last_use_time: None,
+            });
+            let rig = Self {
+                door: Door::new(bootstrap, tokens.clone(), clock.clone()),
+                clock,
+                tokens,
+                bearer,
+            };
+            change(&rig.tokens, "v1/orgs/acme", org("org-1"));
+            change(&rig.tokens, &rig.key(), Some(viewer.encode_to_vec()));
+            rig
+        }
+
+        fn key(&self) -> String {
+            crate::keys::token("acme", &self.bearer.id)
+        }
+
+        fn ask(&self, path: &str, values: &[&str]) -> Result<Caller, Status> {
+            let mut headers = http::HeaderMap::new();
+            for value in values {
+                headers.append(http::header::AUTHORIZATION, value.parse().unwrap());
+            }
+            self.door
+                .admit(path, &headers)
+                .map(|admitted| admitted.caller)
+        }
+
+        fn own(&self) -> Result<Caller, Status> {
+            self.ask(READ, &[&format!("Bearer {}", *self.bearer.text())])
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_lets_in() {
+        let rig = Rig::new(Some("tok-123"));
+        assert_eq!(
+            rig.ask(READ, &["Bearer tok-123"]).unwrap().id(),
+            "bootstrap"
+        );
+        assert!(rig.ask(READ, &["bearer tok-123"]).is_ok());
+        assert_eq!(rig.own().unwrap().id(), rig.bearer.id);
+        let text = rig.bearer.text().to_string();
+        let (rest, last) = text.split_at(text.len() - 1);
+        let another = if last == "0" { "1" } else { "0" };
+        for wrong in [
+            "Bearer tok-12",
+            "Bearer tok-1234",
+            "Bearer ",
+            "Bearer",
+            "tok-123",
+            "Basic tok-123",
+            "",
+            &text,
+            &format!("Bearer {rest}{another}"),
+            &format!("Bearer {text}0"),
+            &format!("Bearer {}", *Bearer::mint().unwrap().text()),
+            &format!("Bearer {}", "x".repeat(100_000)),
+        ] {
+            let status = rig.ask(READ, &[wrong]).err().unwrap();
+            assert_eq!(status.code(), Code::Unauthenticated, "{wrong}");
+            assert!(!status.message().contains("tok-1"));
+            assert!(!status.message().contains("hkp_"));
+        }
+        assert!(rig.ask(READ, &[]).is_err());
+        assert!(rig.ask(READ, &["Bearer tok-123", "Bearer x"]).is_err());
+    }
+
+    #[test]
+    fn without_a_bootstrap_token_only_stored_ones_let_in() {
+        for bootstrap in [None, Some("")] {
+            let rig = Rig::new(bootstrap);
+            assert!(rig.ask(READ, &["Bearer "]).is_err());
+            assert!(rig.own().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_token_lets_in_until_it_expires_is_revoked_or_its_org_is_another() {
+        let rig = Rig::new(None);
+        assert!(rig.own().is_ok());
+        rig.clock.0.store(999, Ordering::Relaxed);
+        assert!(rig.own().is_ok());
+        rig.clock.0.store(1_000, Ordering::Relaxed);
+        assert_eq!(rig.own().err().unwrap().code(), Code::Unauthenticated);
+        rig.clock.0.store(0, Ordering::Relaxed);
+        change(&rig.tokens, "v1/orgs/acme", None);
+        assert!(rig.own().is_err());
+        change(&rig.tokens, "v1/orgs/acme", org("org-2"));
+        assert!(rig.own().is_err(), "a name used again is another org");
+        change(&rig.tokens, "v1/orgs/acme", org("org-1"));
+        assert!(rig.own().is_ok());
+        change(&rig.tokens, &rig.key(), Some(b"damaged".to_vec()));
+        assert!(rig.own().is_err(), "what can't be read lets nobody in");
+        let rig = Rig::new(None);
+        change(&rig.tokens, &rig.key(), None);
+        assert!(rig.own().is_err());
+    }
+
+    #[test]
+    fn a_method_without_a_row_or_above_the_role_is_refused() {
+        let rig = Rig::new(None);
+        let bearer = format!("Bearer {}", *rig.bearer.text());
+        let code = |path| rig.ask(path, &[&bearer]).err().map(|status| status.code());
+        assert_eq!(code(READ), None);
+        let unknown = code("/hookplane.v1.OrgService/DropOrgs");
+        assert_eq!(unknown, Some(Code::Unimplemented));
+        let above = code("/hookplane.v1.OrgService/CreateOrg");
+        assert_eq!(above, Some(Code::PermissionDenied));
+    }
+}

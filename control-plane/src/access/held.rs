@@ -1,0 +1,187 @@
+//! The bodies of a call, as long as its token holds.
+//!
+//! What a client sends and what it is sent both end when the token does, so that no service has to think of it. And nothing is sent at all
+//! until the service has had the caller's scope checked.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookplane_rules::Clock;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::caller::Caller;
+use super::grant::Record;
+use super::tokens::{Tokens, Used};
+
+/// How soon an expiry is noticed, at the latest: the clock may be set meanwhile, so it is looked at again and again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A call that a stored token opened.
+#[derive(Clone)]
+pub(super) struct Hold {
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) record: Arc<Record>,
+    /// Kept as long as the call is open: it is in use.
+    pub(super) _used: Arc<Used>,
+}
+
+type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Hold {
+    /// Until the token lets nobody in any more.
+    fn ended(&self) -> Ended {
+        let hold = self.clone();
+        Box::pin(async move {
+            let mut changes = hold.tokens.changes();
+            loop {
+                changes.borrow_and_update();
+                let now = hold.clock.now();
+                if !hold.tokens.holds(&hold.record, now) {
+                    return;
+                }
+                let changed = changes.changed();
+                let gone = match hold.record.expires {
+                    None => changed.await.is_err(),
+                    Some(expires) => {
+                        let left = u64::try_from(expires.0.saturating_sub(now.0)).unwrap_or(0);
+                        let look = LOOK.min(Duration::from_millis(left));
+                        matches!(tokio::time::timeout(look, changed).await, Ok(Err(_)))
+                    }
+                };
+                if gone {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+fn ended() -> Status {
+    Status::unauthenticated("the token has expired or was revoked")
+}
+
+/// What the client sends.
+pub(super) struct Asked {
+    body: Body,
+    /// None once it has ended.
+    ended: Option<Ended>,
+}
+
+impl Asked {
+    pub(super) fn new(body: Body, hold: &Hold) -> Self {
+        Self {
+            body,
+            ended: Some(hold.ended()),
+        }
+    }
+}
+
+impl http_body::Body for Asked {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let Some(when) = &mut this.ended else {
+            return Poll::Ready(None);
+        };
+        if when.as_mut().poll(cx).is_ready() {
+            this.ended = None;
+            this.body = Body::empty();
+            return Poll::Ready(Some(Err(ended())));
+        }
+        Pin::new(&mut this.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What the client is sent.
+pub(super) struct Answer {
+    /// None once it was ended here.
+    body: Option<Body>,
+    /// None once anything was let out.
+    unchecked: Option<Caller>,
+    ended: Option<Ended>,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, caller: Caller, hold: Option<Hold>) -> Self {
+        Self {
+            body: Some(body),
+            unchecked: Some(caller),
+            ended: hold.map(|hold| hold.ended()),
+        }
+    }
+
+    /// Lets go of the service's body, which tells the service, and says why.
+    fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.body = None;
+        self.ended = None;
+        let mut trailers = http::HeaderMap::new();
+        Poll::Ready(Some(
+            status
+                .add_header(&mut trailers)
+                .map(|()| Frame::trailers(trailers)),
+        ))
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if let Some(when) = &mut this.ended
+            && when.as_mut().poll(cx).is_ready()
+        {
+            return this.end(&ended());
+        }
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        let data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        if data
+            && let Some(caller) = this.unchecked.take()
+            && !caller.checked.load(Ordering::Acquire)
+        {
+            tracing::error!(
+                method = caller.method,
+                "an answer is withheld: its service has not checked whose it is"
+            );
+            return this.end(&Status::internal("the answer's scope was not checked"));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), |body| body.size_hint())
+    }
+}

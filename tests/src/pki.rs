@@ -1,0 +1,91 @@
+//! A certificate authority of the test's own, and servers' certificates from it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use time::OffsetDateTime;
+
+/// An authority, with its files in a folder.
+pub struct Pki {
+    folder: PathBuf,
+    ca: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    /// A new authority. It takes the place of another in the same folder.
+    pub fn new(folder: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let ca = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let pki = Self {
+            folder: folder.to_owned(),
+            ca,
+        };
+        replace(&pki.ca_file(), &pki.ca.pem());
+        pki
+    }
+
+    /// What clients have to trust.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// Makes a certificate for 127.0.0.1 that is good for this long, and puts it and its key into the files of that name.
+    pub fn issue(&self, name: &str, good_for: Duration) -> CertificateDer<'static> {
+        let mut params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address is a name");
+        let now = OffsetDateTime::now_utc();
+        params.not_before = now - time::Duration::seconds(60);
+        params.not_after = now + good_for;
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.ca).expect("a certificate");
+        replace(&self.path(name, "crt"), &certificate.pem());
+        replace(&self.path(name, "key"), &key.serialize_pem());
+        certificate.der().clone()
+    }
+
+    /// The file of a certificate (`crt`) or its key (`key`).
+    pub fn path(&self, name: &str, extension: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{extension}"))
+    }
+
+    /// For a server that shows the certificate of this name.
+    pub(crate) fn flags(&self, name: &str) -> Vec<OsString> {
+        vec![
+            "--tls-cert".into(),
+            self.path(name, "crt").into(),
+            "--tls-key".into(),
+            self.path(name, "key").into(),
+        ]
+    }
+
+    /// For a client that trusts this authority and offers these protocols.
+    pub fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.der().clone()).expect("a root");
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("the provider has them")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        // Every connection shakes hands in full, and so sees the certificate.
+        config.resumption = rustls::client::Resumption::disabled();
+        Arc::new(config)
+    }
+}
+
+/// In one step, as a rotating tool does it.
+fn replace(path: &Path, text: &str) {
+    let next = path.with_extension("new");
+    std::fs::write(&next, text).expect("the folder can be written");
+    std::fs::rename(&next, path).expect("the folder can be written");
+}
