@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use tonic_prost_build::manual;
 
 /// The files whose messages appear in manifests.
 const MANIFEST_FILES: [&str; 5] = ["metadata", "org", "connector", "webhook_group", "webhook"];
@@ -41,7 +42,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
     }
     config.compile_fds(descriptors)?;
+    if grpc {
+        shared_config_service();
+    }
     Ok(())
+}
+
+/// `ConfigService` once more, for the server alone, with responses whose resources are bytes: see `src/shared_config.rs`.
+fn shared_config_service() {
+    let method = |name: &str, route: &str| {
+        manual::Method::builder()
+            .name(name)
+            .route_name(route)
+            .codec_path("tonic_prost::ProstCodec")
+    };
+    let service = manual::Service::builder()
+        .package("hookplane.v1")
+        .name("ConfigService")
+        .method(
+            method("stream_config", "StreamConfig")
+                .input_type("crate::v1::StreamConfigRequest")
+                .output_type("crate::shared_config::StreamConfigResponse")
+                .client_streaming()
+                .server_streaming()
+                .build(),
+        )
+        .method(
+            method("list_listeners", "ListListeners")
+                .input_type("crate::v1::ListListenersRequest")
+                .output_type("crate::v1::ListListenersResponse")
+                .build(),
+        )
+        .build();
+    manual::Builder::new()
+        .build_client(false)
+        .compile(&[service]);
 }
 
 enum Path {

@@ -14,6 +14,12 @@
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
 //! | `v1/guards/pins/DIGEST` | likewise with each group that pins it |
 //! | `v1/dropping/WEBHOOK_UID` | why the deliveries of a deleted webhook are to be dropped; removed when they are |
+//! | `v1/epoch` | a random id, hex: revisions compare only within one. Written anew when the store turns out to have been rolled back |
+//! | `v1/canary` | who wrote it last; each control plane does, every few seconds, to see its own watch bring it |
+//! | `v1/tombstones/groups/POOL/GROUP_UID` | a group left that pool: deleted, or moved to another. See `config::tombstone` |
+//! | `v1/tombstones/webhooks/WEBHOOK_UID` | webhooks, this one first, were deleted from a group that stays |
+//! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
+//! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
@@ -44,6 +50,30 @@ const GROUP_GUARDS: &str = "v1/guards/groups/";
 pub const PIN_GUARDS: &str = "v1/guards/pins/";
 /// All deleted webhooks whose deliveries are to be dropped.
 pub const DROPPING: &str = "v1/dropping/";
+
+/// The store's epoch.
+pub const EPOCH: &str = "v1/epoch";
+/// The canary.
+pub const CANARY: &str = "v1/canary";
+/// All tombstones.
+pub const TOMBSTONES: &str = "v1/tombstones/";
+/// From when on tombstones are whole.
+pub const HORIZON: &str = "v1/horizon";
+
+/// A group left a pool.
+pub fn tombstone_of_group(pool: &str, group_uid: &str) -> String {
+    format!("{TOMBSTONES}groups/{pool}/{group_uid}")
+}
+
+/// Webhooks were deleted, this one first.
+pub fn tombstone_of_webhooks(first_uid: &str) -> String {
+    format!("{TOMBSTONES}webhooks/{first_uid}")
+}
+
+/// A definition lost a group that pinned it.
+pub fn tombstone_of_pin(org: &str, pool: &str, digest: &str) -> String {
+    format!("{TOMBSTONES}pins/{org}/{pool}/{digest}")
+}
 
 /// Guards what is in an org.
 pub fn org_guard(org: &str) -> String {

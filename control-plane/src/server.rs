@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_proto::shared_config::config_service_server::ConfigServiceServer;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
-use v1::config_service_server::ConfigServiceServer;
 use v1::connector_service_server::ConnectorServiceServer;
 use v1::event_service_server::EventServiceServer;
 use v1::manifest_service_server::ManifestServiceServer;

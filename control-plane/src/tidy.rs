@@ -1,5 +1,5 @@
 //! What has to be done after a write and can't be done with it: deliveries of deleted webhooks are dropped, definitions that no group pins
-//! any more are removed.
+//! any more are removed, and so are tombstones that have stood for a day.
 //!
 //! The event log is not the config store, so a webhook's deletion and the drop of its deliveries are two steps. The first leaves a note, in
 //! the same transaction; a note goes when its deliveries are dropped. A crash or a log that can't be written delays that, and
@@ -12,6 +12,7 @@ use hookplane_proto::v1;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
 use crate::log::LogError;
@@ -21,6 +22,8 @@ use crate::store::{Entry, Precondition, Revision, StoreError, Transaction, Write
 const NOTES_EVERY: Duration = Duration::from_secs(10);
 /// Looks for notes between two looks for unused definitions, which reads every group: once an hour.
 const LOOKS_PER_PIN_SWEEP: u32 = 360;
+/// Likewise between two sweeps of tombstones that are past their day: ten minutes.
+const LOOKS_PER_TOMBSTONE_SWEEP: u32 = 60;
 const READ_AT_ONCE: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,11 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
                 && let Err(error) = sweep_pins(&context).await
             {
                 tracing::warn!(%error, "unused connector definitions are not removed yet; it is tried again");
+            }
+            if looks % LOOKS_PER_TOMBSTONE_SWEEP == 0
+                && let Err(error) = tombstone::sweep(&*context.store, context.clock.now()).await
+            {
+                tracing::warn!(%error, "old tombstones are not removed yet; it is tried again");
             }
         };
         // Each step is one transaction, so it may end between any two.

@@ -49,6 +49,8 @@ struct Turn {
     why: Why,
     reason: Cow<'static, str>,
     group: Option<Arc<Group>>,
+    /// Of a group that doesn't serve.
+    uid: Box<str>,
     allow: Option<HeaderValue>,
 }
 
@@ -58,6 +60,7 @@ impl Turn {
             why,
             reason: reason.into(),
             group: None,
+            uid: Box::default(),
             allow: None,
         })
     }
@@ -65,6 +68,12 @@ impl Turn {
     fn of(why: Why, reason: impl Into<Cow<'static, str>>, group: &Arc<Group>) -> Box<Self> {
         let mut turn = Self::new(why, reason);
         turn.group = Some(group.clone());
+        turn
+    }
+
+    fn of_uid(why: Why, reason: impl Into<Cow<'static, str>>, uid: &str) -> Box<Self> {
+        let mut turn = Self::new(why, reason);
+        turn.uid = uid.into();
         turn
     }
 }
@@ -103,7 +112,9 @@ pub(crate) async fn callback(
             state.refusals.turned_away(&Turned {
                 time: received,
                 group: turn.group.as_deref(),
-                why: turn.why,
+                group_uid: turn.group.as_deref().map_or(&*turn.uid, Group::uid),
+                status: turn.why.status().as_u16(),
+                clause: turn.why.clause(),
                 reason: &turn.reason,
                 method: &facts.method,
                 header_names: &facts.header_names,
@@ -176,7 +187,15 @@ async fn process(
             if let Some(secret) = verified.secret_name() {
                 state.refusals.secret_used(group.uid(), secret);
             }
-            return Ok(not_kept(state, &group, Count::NotRegistered));
+            // A few go the whole way, to be shown with each webhook's clause; not a large one, behind which others wait.
+            if state.refusals.not_kept(group.uid(), Count::NotRegistered)
+                && facts.body_bytes <= ASIDE_ABOVE_BYTES as u64
+                && let Ok(extracted) = group.extract(verified)
+            {
+                let matched = group.match_events(extracted);
+                show(state, &group, &matched, received, remote, facts);
+            }
+            return Ok(not_kept(&group, Count::NotRegistered));
         }
         Ok(Decided::Matched(matched)) => matched,
         // Risk 44: our own clock is off, so that what is genuine looks stale.
@@ -197,7 +216,10 @@ async fn process(
             } else {
                 Count::NotMatched
             };
-            return Ok(not_kept(state, &group, count));
+            if state.refusals.not_kept(group.uid(), count) {
+                show(state, &group, &matched, received, remote, facts);
+            }
+            return Ok(not_kept(&group, count));
         }
     }
     if let Some(rate) = group.rate_limit()
@@ -233,14 +255,41 @@ async fn process(
 }
 
 /// Genuine, and left out by the group's own configuration.
-fn not_kept(state: &State, group: &Group, count: Count) -> (Counted, Response<Body>) {
-    state.refusals.count(group.uid(), count);
+fn not_kept(group: &Group, count: Count) -> (Counted, Response<Body>) {
     let counted = match count {
         Count::NotRegistered => Counted::NotRegistered,
-        _ => Counted::NotMatched,
+        Count::NotMatched => Counted::NotMatched,
     };
     let response = respond::success(group.success(), Receipt::NotKept, "");
     (counted, response)
+}
+
+/// Shows an operator one that was left out.
+fn show(
+    state: &State,
+    group: &Group,
+    matched: &Matched,
+    received: Timestamp,
+    remote: SocketAddr,
+    facts: &Facts,
+) {
+    let Outcome::NotKept { clause, reason } = matched.outcome() else {
+        return;
+    };
+    let turned = Turned {
+        time: received,
+        group: Some(group),
+        group_uid: group.uid(),
+        status: group.success().status,
+        clause,
+        reason,
+        method: &facts.method,
+        header_names: &facts.header_names,
+        body_bytes: facts.body_bytes,
+        listener: &state.name,
+        remote,
+    };
+    state.refusals.example(&turned, matched.example());
 }
 
 /// What the control plane said, as an answer to the provider.
@@ -283,25 +332,27 @@ fn route(
     received: Timestamp,
 ) -> Result<(Arc<Group>, u64), Box<Turn>> {
     let plan = state.plan.load();
-    let (sure, reason) = match plan.route(parts.uri.path(), received) {
+    let in_doubt = state.link.in_doubt(started);
+    Err(match plan.route(parts.uri.path(), received) {
         Route::Group(group) => return Ok((group.clone(), plan.revision())),
-        Route::Unloadable => {
-            return Err(Turn::new(
-                Why::Unloadable,
-                "this listener refused the group's configuration and has no older one",
-            ));
-        }
-        Route::Disabled => (Why::Disabled, "the group is disabled"),
-        // Never the path: it may hold a token that is nearly right, or right on another listener.
-        Route::Unknown => (Why::UnknownUrl, "unknown callback URL"),
-    };
-    if state.link.in_doubt(started) {
-        return Err(Turn::new(
+        Route::Unloadable(uid) => Turn::of_uid(
+            Why::Unloadable,
+            "this listener refused the group's configuration and has no older one",
+            uid,
+        ),
+        Route::Disabled(uid) if in_doubt => Turn::of_uid(
+            Why::InDoubt,
+            "the group was disabled, and no word from the control plane since",
+            uid,
+        ),
+        Route::Disabled(uid) => Turn::of_uid(Why::Disabled, "the group is disabled", uid),
+        Route::Unknown if in_doubt => Turn::new(
             Why::InDoubt,
             "unknown callback URL, and no word from the control plane",
-        ));
-    }
-    Err(Turn::new(sure, reason))
+        ),
+        // Never the path: it may hold a token that is nearly right, or right on another listener.
+        Route::Unknown => Turn::new(Why::UnknownUrl, "unknown callback URL"),
+    })
 }
 
 fn admit(group: &Arc<Group>, parts: &Parts, content_length: Option<u64>) -> Result<u64, Box<Turn>> {

@@ -109,7 +109,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("hookplane_listener");
         let outcomes = Family::<[(&str, &str); 1], Counter>::default();
         registry.register("callbacks", "Requests answered", outcomes.clone());
-        let outcome = |name| outcomes.get_or_create(&[("outcome", name)]).clone();
+        let outcome = |name| outcomes.get_or_create_owned(&[("outcome", name)]);
         let by_clause = Family::<[(&str, String); 2], Counter>::default();
         registry.register("refused", "Requests not answered 2xx", by_clause.clone());
         let clauses = Why::ALL
@@ -119,7 +119,7 @@ impl Metrics {
                     ("clause", why.clause().to_owned()),
                     ("status", why.status().as_u16().to_string()),
                 ];
-                (why, by_clause.get_or_create(&labels).clone())
+                (why, by_clause.get_or_create_owned(&labels))
             })
             .collect();
         let connects = Family::<[(&str, &str); 1], Counter>::default();
@@ -128,11 +128,10 @@ impl Metrics {
             "Times a stream to the control plane was connected",
             connects.clone(),
         );
-        // A family is locked while one of its metrics is borrowed, to the end of the statement: one at a time.
-        let connect = |stream| connects.get_or_create(&[("stream", stream)]).clone();
+        let connects = |stream| connects.get_or_create_owned(&[("stream", stream)]);
         let sampled = Sampled {
-            config_connects: connect("config"),
-            report_connects: connect("report"),
+            config_connects: connects("config"),
+            report_connects: connects("report"),
             ..Sampled::default()
         };
         let metrics = Self {

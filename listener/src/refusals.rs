@@ -1,4 +1,5 @@
-//! What was turned away, for operators: a bounded ring of recent refusals, and counters per group.
+//! What was turned away, for operators: a bounded ring of recent refusals, and counters per group. What was genuine and not kept is counted
+//! too, and of each group a few a second go up as examples.
 //!
 //! Never a body, a credential, a header's value or a path: a path holds a token. Of a flood a sample is shown, a group's share of it small
 //! enough to leave the others theirs; the rest is counted only, so that a forgery costs less than real work. Both go up in aggregate over the
@@ -13,8 +14,6 @@ use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};
 use tokio::sync::Notify;
 
-use crate::respond::Why;
-
 /// Kept between two reports.
 const MAX_WAITING: usize = 256;
 /// Shown of one second; as much as waits at most, so that what is shown is also sent.
@@ -26,12 +25,20 @@ const SEND_AT: usize = 64;
 const MAX_HEADER_NAMES: usize = 64;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_REASON_BYTES: usize = 512;
+/// Examples of what was not kept between two reports: of one group, and of all. Only these cost more than counting.
+const EXAMPLES_PER_GROUP: u64 = 4;
+const MAX_EXAMPLES: usize = 64;
+/// Webhooks whose clause an example shows.
+const MAX_VERDICTS: usize = 50;
 
-/// What is known of a request when it is turned away.
+/// What is known of a request when it is turned away, or not kept.
 pub(crate) struct Turned<'a> {
     pub(crate) time: Timestamp,
     pub(crate) group: Option<&'a Group>,
-    pub(crate) why: Why,
+    /// Empty when it led to no group.
+    pub(crate) group_uid: &'a str,
+    pub(crate) status: u16,
+    pub(crate) clause: &'static str,
     pub(crate) reason: &'a str,
     pub(crate) method: &'a Method,
     pub(crate) header_names: &'a [HeaderName],
@@ -44,18 +51,8 @@ pub(crate) struct Turned<'a> {
 struct Inner {
     waiting: Vec<v1::Refusal>,
     shown: Shown,
+    examples: Vec<v1::Refusal>,
     counters: HashMap<String, v1::GroupCounters>,
-}
-
-impl Inner {
-    fn count(&mut self, group_uid: &str, what: Count) {
-        let counters = counters_of(self, group_uid);
-        match what {
-            Count::Refused => counters.refused += 1,
-            Count::NotRegistered => counters.not_registered += 1,
-            Count::NotMatched => counters.not_matched += 1,
-        }
-    }
 }
 
 /// How many refusals of the current second are shown, by group uid.
@@ -98,7 +95,6 @@ pub(crate) struct Refusals {
 /// What a genuine callback was counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
-    Refused,
     NotRegistered,
     NotMatched,
 }
@@ -113,36 +109,33 @@ impl Refusals {
         if !self.is_shown(turned) {
             return;
         }
-        let refusal = v1::Refusal {
-            time: Some(wire_time(turned.time)),
-            org: turned.group.map(|g| g.org().to_owned()).unwrap_or_default(),
-            group: turned
-                .group
-                .map(|g| g.name().to_owned())
-                .unwrap_or_default(),
-            status: u32::from(turned.why.status().as_u16()),
-            clause: turned.why.clause().to_owned(),
-            reason: cut(turned.reason, MAX_REASON_BYTES).to_owned(),
-            method: cut(turned.method.as_str(), MAX_NAME_BYTES).to_owned(),
-            header_names: turned
-                .header_names
-                .iter()
-                .take(MAX_HEADER_NAMES)
-                .map(|name| cut(name.as_str(), MAX_NAME_BYTES).to_owned())
-                .collect(),
-            body_bytes: turned.body_bytes,
-            listener: turned.listener.to_owned(),
-            remote_address: turned.remote.ip().to_canonical().to_string(),
-        };
-        self.push(refusal);
+        self.push(described(turned));
+    }
+
+    /// Shows one that was not kept, with each webhook's clause. Asked for by [`Refusals::not_kept`].
+    pub(crate) fn example(&self, turned: &Turned<'_>, event: Option<&v1::ReportedEvent>) {
+        let mut example = described(turned);
+        if let Some(event) = event {
+            cut(&event.r#type, MAX_REASON_BYTES).clone_into(&mut example.event_type);
+            cut(&event.delivery_id, MAX_REASON_BYTES).clone_into(&mut example.delivery_id);
+            let shown = event.matches.iter().take(MAX_VERDICTS);
+            example.verdicts = shown
+                .map(|of| v1::WebhookVerdict {
+                    webhook_uid: of.webhook_uid.clone(),
+                    reason: cut(&of.reason, MAX_REASON_BYTES).to_owned(),
+                    ..Default::default()
+                })
+                .collect();
+        }
+        self.lock().examples.push(example);
     }
 
     /// Counts it, and says whether it is to be shown as well.
     fn is_shown(&self, turned: &Turned<'_>) -> bool {
-        let uid = turned.group.map_or("", Group::uid);
+        let uid = turned.group_uid;
         let mut inner = self.lock();
-        if turned.group.is_some() {
-            inner.count(uid, Count::Refused);
+        if !uid.is_empty() {
+            counters_of(&mut inner, uid).refused += 1;
         }
         inner.waiting.len() < MAX_WAITING && inner.shown.take_place(turned.time.seconds(), uid)
     }
@@ -157,8 +150,16 @@ impl Refusals {
         }
     }
 
-    pub(crate) fn count(&self, group_uid: &str, what: Count) {
-        self.lock().count(group_uid, what);
+    /// Counts one that was not kept. True when it is to be shown as well: the first few of its group since the last report.
+    pub(crate) fn not_kept(&self, group_uid: &str, what: Count) -> bool {
+        let mut inner = self.lock();
+        let has_room = inner.examples.len() < MAX_EXAMPLES;
+        let counters = counters_of(&mut inner, group_uid);
+        match what {
+            Count::NotRegistered => counters.not_registered += 1,
+            Count::NotMatched => counters.not_matched += 1,
+        }
+        has_room && counters.not_registered + counters.not_matched <= EXAMPLES_PER_GROUP
     }
 
     /// Which secret proved a callback genuine: an operator ends a rotation when the old one is no longer used.
@@ -180,17 +181,19 @@ impl Refusals {
 
     /// What to send. What a lost stream takes with it is not sent again: these are hints, not records.
     pub(crate) fn take(&self) -> Vec<v1::report_request::Kind> {
-        let (waiting, counters) = {
+        let (waiting, examples, counters) = {
             let mut inner = self.lock();
-            let Inner {
-                waiting, counters, ..
-            } = &mut *inner;
-            (std::mem::take(waiting), std::mem::take(counters))
+            (
+                std::mem::take(&mut inner.waiting),
+                std::mem::take(&mut inner.examples),
+                std::mem::take(&mut inner.counters),
+            )
         };
         let mut messages = Vec::new();
-        if !waiting.is_empty() {
+        if !waiting.is_empty() || !examples.is_empty() {
             messages.push(v1::report_request::Kind::Refusals(v1::ReportRefusals {
                 refusals: waiting,
+                not_kept: examples,
             }));
         }
         if !counters.is_empty() {
@@ -199,6 +202,32 @@ impl Refusals {
             }));
         }
         messages
+    }
+}
+
+fn described(turned: &Turned<'_>) -> v1::Refusal {
+    v1::Refusal {
+        time: Some(wire_time(turned.time)),
+        org: turned.group.map(|g| g.org().to_owned()).unwrap_or_default(),
+        group: turned
+            .group
+            .map(|g| g.name().to_owned())
+            .unwrap_or_default(),
+        status: u32::from(turned.status),
+        clause: turned.clause.to_owned(),
+        reason: cut(turned.reason, MAX_REASON_BYTES).to_owned(),
+        method: cut(turned.method.as_str(), MAX_NAME_BYTES).to_owned(),
+        header_names: turned
+            .header_names
+            .iter()
+            .take(MAX_HEADER_NAMES)
+            .map(|name| cut(name.as_str(), MAX_NAME_BYTES).to_owned())
+            .collect(),
+        body_bytes: turned.body_bytes,
+        listener: turned.listener.to_owned(),
+        remote_address: turned.remote.ip().to_canonical().to_string(),
+        group_uid: turned.group_uid.to_owned(),
+        ..Default::default()
     }
 }
 
@@ -244,7 +273,9 @@ mod tests {
         Turned {
             time: Timestamp(1_700_000_000_123),
             group: None,
-            why: Why::UnknownUrl,
+            group_uid: "",
+            status: 404,
+            clause: "unknown-url",
             reason: "unknown callback URL",
             method,
             header_names: names,
@@ -328,9 +359,9 @@ mod tests {
     #[test]
     fn counters_add_up_per_group_and_secret() {
         let refusals = Refusals::default();
-        refusals.count("g1", Count::NotMatched);
-        refusals.count("g1", Count::NotMatched);
-        refusals.count("g1", Count::NotRegistered);
+        refusals.not_kept("g1", Count::NotMatched);
+        refusals.not_kept("g1", Count::NotMatched);
+        refusals.not_kept("g1", Count::NotRegistered);
         refusals.secret_used("g1", "old");
         refusals.secret_used("g1", "old");
         let messages = refusals.take();
@@ -341,6 +372,30 @@ mod tests {
         assert_eq!(counters.not_matched, 2);
         assert_eq!(counters.not_registered, 1);
         assert_eq!(counters.secret_uses.get("old"), Some(&2));
+    }
+
+    #[test]
+    fn a_flood_of_what_is_not_kept_shows_a_few_of_each_group_and_counts_all() {
+        let refusals = Refusals::default();
+        let shown = |group: &str| {
+            let counted = (0..1_000).filter(|_| refusals.not_kept(group, Count::NotMatched));
+            counted
+                .map(|_| refusals.example(&turned(&[], &Method::POST), None))
+                .count()
+        };
+        assert_eq!(shown("g1") as u64, EXAMPLES_PER_GROUP);
+        let all: usize = (0..100).map(|n| shown(&n.to_string())).sum();
+        assert_eq!(all + EXAMPLES_PER_GROUP as usize, MAX_EXAMPLES);
+        let [Kind::Refusals(sent), Kind::Counters(counters)] = &refusals.take()[..] else {
+            panic!("two messages");
+        };
+        assert_eq!(
+            (sent.refusals.len(), sent.not_kept.len()),
+            (0, MAX_EXAMPLES)
+        );
+        assert_eq!(counters.groups.len(), 101);
+        assert!(counters.groups.iter().all(|of| of.not_matched == 1_000));
+        assert!(refusals.not_kept("g1", Count::NotMatched), "a new second");
     }
 
     #[test]

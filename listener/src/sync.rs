@@ -9,6 +9,7 @@
 //! - Requests see one plan or the next, never a part of one. They never wait for it.
 //! - What the stream's loss interrupts is forgotten: half a list changes nothing.
 //! - The last good plan stays, however long the control plane is away. Older state is never taken for newer.
+//! - A stream that falls silent is left. Told to drain, it goes to the next replica, after a pause of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Our answers to pushes: one push is in flight per stream.
 const ANSWERS: usize = 16;
+/// The control plane's heartbeats come every 5 s. A stream without any message for this long is dead, whatever its connection says (risk 20).
+const SILENCE: Duration = Duration::from_secs(15);
+/// For the welcome: the control plane may be busy with others' lists.
+const WELCOME: Duration = Duration::from_secs(30);
 /// A stream that lived this long was a good one. Longer than it may take to open one.
 const GOOD_AFTER: Duration = Duration::from_secs(6);
 /// What our clock may be off before timestamps of callbacks can't be judged by it (risk 44).
@@ -84,8 +89,8 @@ pub(crate) async fn run(
             Ok(End::Stopped) => return,
             Ok(End::Drained) => {
                 tracing::info!("config stream drained; connecting anew");
+                // The others were told at the same time (risk 23), so it pauses like after a first failure.
                 backoff.reset();
-                continue;
             }
             Err(error) => {
                 if !std::mem::replace(&mut told_lost, true) {
@@ -134,6 +139,7 @@ impl Client {
         let mut told_ready = false;
         let mut told_leaving = false;
         let mut drain_at = None;
+        let mut silent_at = Instant::now() + WELCOME;
         loop {
             // Ready: a full list applied, the sockets bound (they are before this starts), and reporting connected once.
             let ready = self.state.link.has_plan() && *reporting.borrow_and_update();
@@ -149,6 +155,7 @@ impl Client {
                             None => Err(Status::unavailable("the control plane ended the stream")),
                         };
                     };
+                    silent_at = Instant::now() + SILENCE;
                     match push.kind {
                         Some(Said::Welcome(welcome)) => epoch = self.welcome(welcome, told_lost)?,
                         Some(Said::ListChunk(chunk)) => {
@@ -173,6 +180,9 @@ impl Client {
                 }
                 () = async { match drain_at { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
                     return Ok(End::Drained);
+                }
+                () = sleep_until(silent_at) => {
+                    return Err(Status::deadline_exceeded("the control plane has fallen silent"));
                 }
                 () = shutdown.cancelled(), if !told_leaving => {
                     told_leaving = true;
@@ -227,6 +237,13 @@ impl Client {
                 "a list of {} resources came with {}",
                 end.count,
                 list.len()
+            )));
+        }
+        let running = self.state.plan.load().revision();
+        if epoch == self.epoch && end.revision < running {
+            return Err(Status::failed_precondition(format!(
+                "a list of revision {} came while {running} runs",
+                end.revision
             )));
         }
         let answer = self

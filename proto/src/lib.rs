@@ -7,6 +7,8 @@
 //! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
 
 pub mod serde_forms;
+#[cfg(feature = "grpc")]
+pub mod shared_config;
 
 /// The messages, and with feature `grpc` the services.
 #[allow(

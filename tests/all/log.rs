@@ -54,6 +54,23 @@ async fn truncated_database_is_refused() {
     }
 }
 
+// Risk 4: tables that this program doesn't know are not guessed at.
+#[tokio::test]
+async fn log_of_another_version_is_refused_and_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(TestClock::default());
+    let log = EmbeddedLog::open(dir.path(), clock.clone(), options()).expect("opens");
+    log.close().await;
+    let db = rusqlite::Connection::open(dir.path().join("events.db")).expect("opens");
+    for (version, advice) in [(1, "to begin anew"), (99, "use a newer program")] {
+        db.pragma_update(None, "user_version", version)
+            .expect("set");
+        let opened = EmbeddedLog::open(dir.path(), clock.clone(), options());
+        let error = opened.err().expect("is refused").to_string();
+        assert!(error.contains(advice), "{version}: {error}");
+    }
+}
+
 // Risk 5: what doesn't fit the queue is refused at once, and all that was taken is kept.
 #[tokio::test]
 async fn full_queue_refuses_the_new() {

@@ -134,6 +134,7 @@ pub async fn run(open: Open<'_>, clock: &TestClock) {
     work::deleted_webhook_drops_what_is_unsettled(open).await;
     work::delay_and_extension_are_kept_to(open).await;
     work::passed_deadline_is_an_answer(open).await;
+    work::repeats_outlive_their_events(open, clock).await;
 }
 
 // Risks 6, 7 and 8.

@@ -6,7 +6,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-type Headers = Vec<(String, String)>;
+/// Names and values, in order.
+pub type Headers = Vec<(String, String)>;
 
 fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     // An HMAC takes a key of any length.

@@ -100,6 +100,9 @@ pub(crate) enum Command {
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(Tail),
+    /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
@@ -154,6 +157,13 @@ pub(crate) struct Get {
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: Format,
+    /// Refusals: instead of what was turned away, recent examples of what was genuine and not kept: not registered, wanted by no
+    /// webhook, or a repeat; with each webhook's clause
+    #[arg(long)]
+    pub(crate) not_kept: bool,
+    /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -165,6 +175,12 @@ pub(crate) struct Delete {
     pub(crate) resource: Resource,
     /// Its whole name, as in acme/shop-prod/order-paid
     pub(crate) name: String,
+    /// Group or webhook: first take nothing more, and wait until its subscribers have taken what waits
+    #[arg(long, conflicts_with = "discard")]
+    pub(crate) drain: bool,
+    /// Group or webhook: drop what waits. Without either, nothing is deleted while deliveries wait; on a terminal it asks
+    #[arg(long)]
+    pub(crate) discard: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -219,6 +235,18 @@ pub(crate) struct Tail {
     /// Also a line for each change of a delivery's status
     #[arg(long)]
     pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// Ids of deliveries; or ORG/GROUP/WEBHOOK as far as it goes, with --status
+    #[arg(required = true)]
+    pub(crate) what: Vec<String>,
+    /// All of the scope that are held, dead or dropped
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -326,6 +354,16 @@ pub(crate) enum TailFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Status {
+    Pending,
+    Leased,
+    Delivered,
+    Held,
+    Dead,
+    Dropped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Resource {
     #[value(alias = "org")]
     Orgs,
@@ -401,14 +439,20 @@ Examples:
   hookplane get group acme/shop-prod -o yaml  as a manifest
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
+  hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
   hookplane get deliveries acme/shop-prod -o json
-  hookplane get refusals                      what was turned away, and by which clause";
+  hookplane get deliveries --status dead      what no subscriber could take
+  hookplane get refusals                      what was turned away, and by which clause
+  hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
 const DELETE_EXAMPLES: &str = "\
-Deleting a group deletes its webhooks. An org is deleted once it is empty.
+Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
+dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
+--discard drops them. What was delivered or is dead stays to be read.
 
 Examples:
   hookplane delete webhook acme/shop-prod/order-paid
+  hookplane delete webhook acme/shop-prod/order-paid --drain
   hookplane delete group acme/shop-prod
   hookplane delete org acme";
 
@@ -429,6 +473,12 @@ Examples:
   hookplane tail acme/shop-prod/order-paid -o json --from-start
   hookplane tail acme/shop-prod --from-start --no-follow | wc -l
   hookplane tail --events --changes";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hookplane get deliveries acme/shop-prod --status dead
+  hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
+  hookplane replay acme/shop-prod/order-paid --status dead";
 
 const SEND_EXAMPLES: &str = "\
 The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
@@ -517,10 +567,14 @@ mod tests {
         for line in [
             "hookplane apply -f - --dry-run --no-wait",
             "hookplane get groups acme/shop -o yaml",
+            "hookplane get refusals acme/shop --not-kept",
+            "hookplane get deliveries --status dead",
             "hookplane delete webhook acme/shop/paid",
+            "hookplane delete group acme/shop --discard",
             "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
             "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
             "hookplane send acme/shop push --secret-file s",
+            "hookplane replay acme/shop/paid --status dead",
             "hookplane token create --org acme --role consumer --webhook shop/paid --expires 90d",
             "hookplane token create --org - --role listener --pool default --pool edge",
             "hookplane token list --org acme -o json",

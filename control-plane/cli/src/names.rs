@@ -92,13 +92,17 @@ pub(crate) fn typed(name: &str) -> String {
     format!("{kind} {}", path.join("/"))
 }
 
-/// Whether this is an id of an event or a delivery rather than an org's name: a UUID, with an index where a callback held several.
+/// Whether this is an id of an event or a delivery rather than an org's name: a UUID, with an index where a callback held several, and
+/// the number of the delivery.
 pub(crate) fn is_id(text: &str) -> bool {
-    let uuid = text.split('.').next().unwrap_or_default();
-    uuid.len() == 36
-        && uuid
+    let Some((uuid, numbers)) = text.split_at_checked(36) else {
+        return false;
+    };
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    uuid.bytes().all(is_hex)
+        && numbers
             .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'))
 }
 
 #[cfg(test)]
@@ -152,7 +156,9 @@ mod tests {
 
     #[test]
     fn ids_are_told_from_names() {
-        assert!(is_id("0192f1d2-0000-7000-8000-000000000000.3"));
+        for id in ["", ".3", "-1", ".3-12"] {
+            assert!(is_id(&format!("0192f1d2-0000-7000-8000-000000000000{id}")));
+        }
         assert!(!is_id("acme"));
     }
 }

@@ -61,10 +61,13 @@ impl Door {
     fn admit(&self, path: &str, headers: &http::HeaderMap) -> Result<Admitted, Status> {
         let inner = &*self.0;
         let now = inner.clock.now();
+        let row = methods::of(path);
         let (grant, entered) = inner.identify(headers, now).map_err(|why| {
             if let Some(left_out) = inner.strangers.line(now) {
+                // Not the path itself, which is a stranger's text.
+                let method = row.map_or("unknown", |row| row.method);
                 tracing::warn!(
-                    path,
+                    method,
                     why,
                     left_out,
                     "a call without a valid token was refused"
@@ -72,7 +75,6 @@ impl Door {
             }
             Status::unauthenticated(why)
         })?;
-        let row = methods::of(path);
         let caller = Caller {
             grant,
             method: row.map_or("", |row| row.method),

@@ -185,3 +185,47 @@ impl http_body::Body for Answer {
             .map_or_else(|| SizeHint::with_exact(0), |body| body.size_hint())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http_body::Body as _;
+
+    use super::*;
+    use crate::access::caller::{Target, tests::caller};
+    use crate::access::grant::Grant;
+
+    /// One message.
+    struct One(Option<Bytes>);
+
+    impl http_body::Body for One {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
+        }
+    }
+
+    async fn first(caller: Caller) -> Frame<Bytes> {
+        let body = Body::new(One(Some("an answer".into())));
+        let mut answer = Answer::new(body, caller, None);
+        let frame = poll_fn(|cx| Pin::new(&mut answer).poll_frame(cx)).await;
+        frame.unwrap().unwrap()
+    }
+
+    // Promise 8: what a service forgot fails closed.
+    #[tokio::test]
+    async fn an_answer_whose_scope_nobody_checked_is_withheld() {
+        let forgot = caller(Grant::bootstrap(), None);
+        let trailers = first(forgot).await.into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "13");
+        let checked = caller(Grant::bootstrap(), None);
+        checked.check(Target::Org("acme")).unwrap();
+        assert!(first(checked).await.is_data());
+    }
+}

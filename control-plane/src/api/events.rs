@@ -208,7 +208,12 @@ impl v1::event_service_server::EventService for EventApi {
             return Err(Problem::field("parent", "a refusal has no webhook").into());
         }
         let limit = page_size(request.page_size);
-        let refusals = self.context.fleet.refusals();
+        let fleet = &self.context.fleet;
+        let refusals = if request.not_kept {
+            fleet.not_kept()
+        } else {
+            fleet.refusals()
+        };
         let refusals = match scope.record(&self.context, &request.parent).await? {
             Some(record) => {
                 let metadata = record.group.metadata.as_ref();

@@ -22,6 +22,7 @@ pub mod scope;
 pub(crate) mod status;
 mod tail;
 mod tokens;
+mod waiting;
 mod webhooks;
 
 pub use connectors::ConnectorApi;

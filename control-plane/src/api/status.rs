@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     Denied(String),
     /// Not in this state; the message says what to do first.
     Refused(String),
+    /// Deliveries wait: drain or discard.
+    Waiting(String),
     /// The store.
     Store(StoreError),
     /// The event log.
@@ -53,7 +55,7 @@ impl Problem {
                 "metadata.name",
                 format!("`{name}` exists already"),
             )]),
-            Self::Refused(message) | Self::Denied(message) => {
+            Self::Refused(message) | Self::Denied(message) | Self::Waiting(message) => {
                 Ok(vec![FieldError::new("metadata", message)])
             }
             Self::Store(StoreError::TooLarge(message)) => {
@@ -142,6 +144,9 @@ impl From<Problem> for Status {
             Problem::Denied(message) => with_reason(Code::PermissionDenied, message, "TOKEN"),
             Problem::Refused(message) => {
                 with_reason(Code::FailedPrecondition, message, "PRECONDITION")
+            }
+            Problem::Waiting(message) => {
+                with_reason(Code::FailedPrecondition, message, "DELIVERIES_WAIT")
             }
             Problem::Store(error) => of_store(error),
             Problem::Log(error) => {

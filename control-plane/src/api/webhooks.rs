@@ -9,10 +9,12 @@ use super::desk::{
 };
 use super::page::page;
 use super::status::Problem;
-use super::{groups, guard, names};
+use super::{groups, guard, names, waiting};
 use crate::access::{Caller, Target, opened};
+use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
 use crate::tidy;
 
@@ -297,12 +299,24 @@ impl WebhookApi {
                 "the template goes with its group: delete the group instead".to_owned(),
             ));
         }
+        if !request.discard_pending {
+            let selection = Selection {
+                webhook_uid: Some(metadata.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(&self.context, &request.name, selection).await?;
+        }
+        let (group, _) = groups::find(&desk, &metadata.org, &metadata.group).await?;
+        let of = group.metadata.unwrap_or_default().uid;
+        let mut writes = vec![
+            Write::Delete(key.clone()),
+            tidy::note(&metadata.uid, "its webhook was deleted"),
+        ];
+        let uids = vec![metadata.uid];
+        writes.extend(tombstone::of_webhooks(&of, uids, desk.context.clock.now()));
         desk.commit(Transaction {
-            checks: vec![(key.clone(), Precondition::At(revision))],
-            writes: vec![
-                Write::Delete(key),
-                tidy::note(&metadata.uid, "its webhook was deleted"),
-            ],
+            checks: vec![(key, Precondition::At(revision))],
+            writes,
         })
         .await?;
         tidy::drop_noted(&self.context).await;

@@ -15,6 +15,7 @@ pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
     refusals: Refusals,
+    not_kept: Refusals,
     counts: Counts,
 }
 
@@ -31,6 +32,8 @@ struct Listener {
     software_version: String,
     ready: bool,
     revision: u64,
+    /// Of what it runs at that revision.
+    digest: u64,
     /// What it refused, by uid.
     problems: BTreeMap<String, v1::ConfigError>,
     connected: Timestamp,
@@ -55,6 +58,7 @@ impl Fleet {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
             refusals: Refusals::new(),
+            not_kept: Refusals::not_kept(),
             counts: Counts::default(),
         }
     }
@@ -81,6 +85,7 @@ impl Fleet {
                     software_version: hello.software_version.clone(),
                     ready: false,
                     revision: 0,
+                    digest: 0,
                     problems: BTreeMap::new(),
                     connected: now,
                 },
@@ -119,8 +124,14 @@ impl Fleet {
     }
 
     /// An org's own, or all of them, in order of pool and name. Those that serve many orgs are the operator's, and what they say of one org is
-    /// no other's to read.
-    pub fn listeners(&self, org: Option<&str>, store_revision: u64) -> Vec<v1::Listener> {
+    /// no other's to read. One whose digest is what its pool is `offered` now runs what the store has, whatever was written there since that is
+    /// none of its business.
+    pub fn listeners(
+        &self,
+        org: Option<&str>,
+        store_revision: u64,
+        offered: impl Fn(&ListenerScope) -> u64,
+    ) -> Vec<v1::Listener> {
         let mut all: Vec<v1::Listener> = self
             .lock()
             .listeners
@@ -132,7 +143,11 @@ impl Fleet {
                 pool: l.scope.pool.to_string(),
                 software_version: l.software_version.clone(),
                 ready: l.ready,
-                revision: l.revision,
+                revision: if l.revision > 0 && l.digest == offered(&l.scope) {
+                    l.revision.max(store_revision)
+                } else {
+                    l.revision
+                },
                 store_revision,
                 problems: l.problems.values().cloned().collect(),
                 connect_time: Some(crate::time::to_wire(l.connected)),
@@ -145,6 +160,11 @@ impl Fleet {
     /// What listeners turned away lately.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// Examples of what was genuine and not kept lately.
+    pub fn not_kept(&self) -> &Refusals {
+        &self.not_kept
     }
 
     /// What listeners counted.
@@ -170,13 +190,18 @@ impl Connected {
     }
 
     /// It runs `revision`, except what it refused. `pushed`: what it was sent; none means everything it has.
-    pub fn applied(&self, revision: u64, pushed: Option<&[String]>, refused: Vec<v1::ConfigError>) {
+    pub fn applied(
+        &self,
+        (revision, digest): (u64, u64),
+        pushed: Option<&[Arc<str>]>,
+        refused: Vec<v1::ConfigError>,
+    ) {
         self.update(|l| {
-            l.revision = revision;
+            (l.revision, l.digest) = (revision, digest);
             match pushed {
                 None => l.problems.clear(),
                 Some(uids) => uids.iter().for_each(|uid| {
-                    l.problems.remove(uid);
+                    l.problems.remove(&**uid);
                 }),
             }
             l.problems
@@ -217,7 +242,7 @@ mod tests {
         let fleet = Arc::new(Fleet::new());
         assert!(!fleet.live("acme", "default", "g", 1).applied);
         let a = connect(&fleet, "a", "default");
-        a.applied(5, None, vec![]);
+        a.applied((5, 0), None, vec![]);
         assert!(
             !fleet.live("acme", "default", "g", 5).applied,
             "not ready yet"
@@ -251,12 +276,12 @@ mod tests {
             revision: 6,
             reason: "no".to_owned(),
         };
-        a.applied(6, None, vec![refused]);
+        a.applied((6, 0), None, vec![refused]);
         assert_eq!(fleet.live("acme", "default", "g", 6).problems, ["a: no"]);
-        a.applied(7, Some(&["h".to_owned()]), vec![]);
+        a.applied((7, 0), Some(&["h".into()]), vec![]);
         assert!(!fleet.live("acme", "default", "g", 6).applied);
         assert!(fleet.live("acme", "default", "h", 7).applied);
-        a.applied(8, Some(&["g".to_owned()]), vec![]);
+        a.applied((8, 0), Some(&["g".into()]), vec![]);
         assert!(fleet.live("acme", "default", "g", 8).applied);
     }
 
@@ -266,10 +291,10 @@ mod tests {
         let old = connect(&fleet, "a", "default");
         old.ready(true);
         let new = connect(&fleet, "a", "default");
-        assert_eq!(fleet.listeners(None, 0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
         drop(old);
-        assert_eq!(fleet.listeners(None, 0).len(), 1);
+        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
         drop(new);
-        assert!(fleet.listeners(None, 0).is_empty());
+        assert!(fleet.listeners(None, 0, |_| 0).is_empty());
     }
 }

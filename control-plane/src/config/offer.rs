@@ -1,82 +1,106 @@
-//! What a pool has been offered of one group, so that the next offer is only the difference.
+//! What the pools have been offered of one group, so that the next offer is only the difference.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use hookplane_proto::v1;
-
+use super::encoded::Encoded;
 use super::pool::Pool;
+use super::scope::ListenerScope;
 
 /// All pools, and from when on the history of one made now is whole.
-pub(super) struct Pools<'a> {
-    pub(super) pools: &'a mut HashMap<String, Pool>,
-    pub(super) horizon: u64,
+pub(super) struct Pools {
+    by_scope: HashMap<ListenerScope, Pool>,
+    horizon: u64,
 }
 
-/// What a pool was offered of one group.
+impl Pools {
+    pub(super) fn new(horizon: u64) -> Self {
+        Self {
+            by_scope: HashMap::new(),
+            horizon,
+        }
+    }
+
+    /// None: nothing was ever offered there.
+    pub(super) fn get(&self, scope: &ListenerScope) -> Option<&Pool> {
+        self.by_scope.get(scope)
+    }
+
+    pub(super) fn at(&mut self, scope: &ListenerScope) -> &mut Pool {
+        self.by_scope
+            .entry(scope.clone())
+            .or_insert_with(|| Pool::new(self.horizon))
+    }
+
+    pub(super) fn horizon(&self) -> u64 {
+        self.horizon
+    }
+}
+
+/// What was offered of one group, and to whom.
 #[derive(Default)]
 pub(super) struct Offer {
-    pool: String,
-    resources: BTreeMap<String, u64>,
-    pin: Option<String>,
+    /// The pool's listeners of all orgs, and those of the group's own.
+    pub(super) scopes: Vec<ListenerScope>,
+    pub(super) resources: BTreeMap<Arc<str>, u64>,
+    pub(super) pin: Option<Arc<str>>,
 }
 
 impl Offer {
-    /// The group is no longer the pool's.
-    pub(super) fn withdraw(&self, pools: &mut HashMap<String, Pool>, at: u64) {
-        let Some(pool) = pools.get_mut(&self.pool) else {
-            return;
-        };
-        for uid in self.resources.keys() {
-            pool.remove(uid, at);
-        }
-        if let Some(pin) = &self.pin {
-            pool.unpin(pin, at);
+    /// The group is no longer theirs.
+    pub(super) fn withdraw(&self, pools: &mut Pools, at: u64) {
+        for scope in &self.scopes {
+            let pool = pools.at(scope);
+            for uid in self.resources.keys() {
+                pool.remove(uid, at);
+            }
+            if let Some(pin) = &self.pin {
+                pool.unpin(pin, at);
+            }
         }
     }
 
     /// Offers what the group is now, in place of what was offered before.
     pub(super) fn replace(
         &mut self,
-        pools: Pools<'_>,
-        pool_name: String,
-        resources: Vec<Arc<v1::ConfigResource>>,
-        connector: Option<Arc<v1::ConfigResource>>,
+        pools: &mut Pools,
+        scopes: Vec<ListenerScope>,
+        resources: Vec<Arc<Encoded>>,
+        connector: Arc<Encoded>,
         at: u64,
     ) {
-        if self.pool != pool_name {
-            self.withdraw(pools.pools, at);
+        if self.scopes != scopes {
+            self.withdraw(pools, at);
             *self = Offer {
-                pool: pool_name.clone(),
+                scopes,
                 ..Offer::default()
             };
         }
-        let horizon = pools.horizon;
-        let pool = pools
-            .pools
-            .entry(pool_name)
-            .or_insert_with(|| Pool::new(horizon));
         // The new connector before the old one goes, so that one used by both is not removed in between.
-        let pin = connector.as_ref().map(|c| c.uid.clone());
-        if pin != self.pin {
-            if let Some(connector) = connector {
-                pool.pin(connector, at);
+        if self.pin.as_deref() != Some(&*connector.uid) {
+            let old = self.pin.replace(connector.uid.clone());
+            for scope in &self.scopes {
+                let pool = pools.at(scope);
+                pool.pin(connector.clone(), at);
+                if let Some(old) = &old {
+                    pool.unpin(old, at);
+                }
             }
-            if let Some(old) = self.pin.take() {
-                pool.unpin(&old, at);
-            }
-            self.pin = pin;
         }
         let mut gone = std::mem::take(&mut self.resources);
         for resource in resources {
             if gone.remove(&resource.uid) != Some(resource.revision) {
-                pool.put(resource.clone(), at);
+                for scope in &self.scopes {
+                    pools.at(scope).put(resource.clone(), at);
+                }
             }
             self.resources
                 .insert(resource.uid.clone(), resource.revision);
         }
         for uid in gone.into_keys() {
-            pool.remove(&uid, at);
+            for scope in &self.scopes {
+                pools.at(scope).remove(&uid, at);
+            }
         }
     }
 }

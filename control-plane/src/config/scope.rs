@@ -15,6 +15,14 @@ pub(crate) fn pool_of(group: &v1::WebhookGroup) -> &str {
     }
 }
 
+/// The listeners that a group is for: those of all orgs in its pool, and its own org's there.
+pub(crate) fn scopes_of(org: &str, pool: &str) -> Vec<ListenerScope> {
+    vec![
+        ListenerScope::new(None, pool),
+        ListenerScope::new(Some(org), pool),
+    ]
+}
+
 /// What a listener may be given and may speak for. Told from its credential and its hello, never from what it reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerScope {

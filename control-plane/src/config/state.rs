@@ -1,19 +1,22 @@
 //! Everything the view knows, and what one batch of changes does to it.
 //!
-//! A batch costs the groups it touches: each is compiled again (its unchanged webhooks are not), and what its pool is offered is
-//! compared with what it was offered before.
+//! A batch costs the groups it touches: each is compiled again (its unchanged webhooks are not), and what its pools are offered is
+//! compared with what they were offered before. Each version of a resource is encoded once, here.
+
+mod build;
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::config_resource::Body;
-use hookplane_rules::{Connector, FieldError, Group, Webhook};
+use hookplane_rules::{Connector, FieldError, Webhook};
 use prost::Message;
 
+use super::encoded::{Encoded, Encoder};
 use super::offer::{Offer, Pools};
-use super::pool::Pool;
-use super::scope::pool_of;
+use super::tombstone::{self, Tombstone, pin_of};
 use super::view::GroupRecord;
 use super::watch::Batch;
 use crate::access::Tokens;
@@ -22,9 +25,10 @@ use crate::seal::SealKey;
 
 pub(crate) struct State {
     seal: Arc<SealKey>,
+    encoder: Encoder,
     pub(crate) revision: u64,
-    /// From when on pools' histories are whole.
-    horizon: u64,
+    /// Empty until the store has one.
+    pub(crate) epoch: Arc<str>,
     pins: HashMap<String, Pin>,
     /// By uid.
     groups: HashMap<String, GroupState>,
@@ -32,13 +36,13 @@ pub(crate) struct State {
     uids: HashMap<String, String>,
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
-    pub(crate) pools: HashMap<String, Pool>,
+    pub(super) pools: Pools,
     /// Apart, so that who calls is told without waiting for what is compiled here.
     pub(crate) tokens: Arc<Tokens>,
 }
 
 struct Pin {
-    resource: Arc<v1::ConfigResource>,
+    encoded: Arc<Encoded>,
     compiled: Option<Arc<Connector>>,
 }
 
@@ -46,8 +50,8 @@ struct GroupState {
     /// Of the last write of the group itself.
     written: u64,
     stored: Arc<v1::WebhookGroup>,
-    /// Opened, as listeners get it. None when it can't be opened.
-    opened: Option<Arc<v1::ConfigResource>>,
+    /// Its secrets opened, as listeners get it. None when they can't be.
+    encoded: Option<Arc<Encoded>>,
     /// Of the group, its webhooks, and removals among them.
     revision: u64,
     record: Option<GroupRecord>,
@@ -55,25 +59,49 @@ struct GroupState {
 }
 
 struct WebhookState {
-    resource: Arc<v1::ConfigResource>,
+    uid: String,
+    revision: u64,
     stored: Arc<v1::Webhook>,
+    /// With the uid of the group that it names. None until that group is known.
+    encoded: Option<(String, Arc<Encoded>)>,
     /// The last version that compiled, and what it was compiled from: the webhook's revision and its group's.
     compiled: Option<(u64, u64, Arc<Webhook>)>,
 }
 
 impl State {
-    pub(crate) fn new(seal: Arc<SealKey>) -> Self {
-        Self {
+    /// From a first, whole list.
+    pub(crate) fn begin(seal: Arc<SealKey>, encoder: Encoder, list: Batch) -> Self {
+        let mut horizon = None;
+        let mut tombstones = Vec::new();
+        for (key, value) in &list.keys {
+            let Some((revision, value)) = value else {
+                continue;
+            };
+            if key == keys::HORIZON {
+                horizon = tombstone::parse_horizon(value);
+            } else if key.starts_with(keys::TOMBSTONES)
+                && let Some(tombstone) = decoded::<Tombstone>(key, value.clone())
+            {
+                tombstones.push((*revision, tombstone));
+            }
+        }
+        // Without a horizon nothing is known of what was before.
+        let horizon = horizon.unwrap_or(list.revision);
+        let mut state = Self {
             seal,
+            encoder,
             revision: 0,
-            horizon: 0,
+            epoch: "".into(),
             pins: HashMap::new(),
             groups: HashMap::new(),
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
-            pools: HashMap::new(),
+            pools: Pools::new(horizon),
             tokens: Arc::default(),
-        }
+        };
+        state.apply(list);
+        state.remember(&tombstones);
+        state
     }
 
     pub(crate) fn record(&self, uid: &str) -> Option<GroupRecord> {
@@ -86,16 +114,16 @@ impl State {
 
     pub(crate) fn apply(&mut self, batch: Batch) {
         let at = batch.revision;
-        if self.revision == 0 {
-            self.horizon = at;
-        }
         self.tokens
             .apply(batch.keys.iter().map(|(key, value)| (key, value)));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let (mut groups, mut webhooks) = (Vec::new(), Vec::new());
-        // Connectors first, then groups, then webhooks: each needs what comes before it.
+        // Connectors first, then groups, then webhooks: each needs what comes before it. Tombstones are for those who start later:
+        // what they tell is in the batch itself.
         for (key, value) in batch.keys {
-            if key.starts_with(keys::PINS) {
+            if key == keys::EPOCH {
+                self.set_epoch(value);
+            } else if key.starts_with(keys::PINS) {
                 self.set_pin(&key, value, &mut touched);
             } else if key.starts_with(keys::GROUPS) {
                 groups.push((key, value));
@@ -115,6 +143,13 @@ impl State {
         self.revision = at;
     }
 
+    fn set_epoch(&mut self, value: Option<(u64, bytes::Bytes)>) {
+        // One that is gone is a fault of somebody's; the one that streams were told stays.
+        if let Some((_, value)) = value {
+            self.epoch = String::from_utf8_lossy(&value).into();
+        }
+    }
+
     fn set_pin(
         &mut self,
         key: &str,
@@ -132,7 +167,7 @@ impl State {
         let compiled = Connector::compile(&connector)
             .map_err(|errors| not_compiled(key, revision, &errors))
             .ok();
-        let resource = Arc::new(v1::ConfigResource {
+        let encoded = self.encoder.encode(&v1::ConfigResource {
             uid: digest.clone(),
             revision,
             group_uid: String::new(),
@@ -144,7 +179,7 @@ impl State {
                 touched.insert(uid.clone());
             }
         }
-        self.pins.insert(digest, Pin { resource, compiled });
+        self.pins.insert(digest, Pin { encoded, compiled });
     }
 
     fn set_group(
@@ -172,8 +207,8 @@ impl State {
         if let Some(old) = old.filter(|old| *old != uid) {
             self.drop_group(&old, at);
         }
-        let opened = match self.seal.open_group(&group) {
-            Ok(opened) => Some(Arc::new(v1::ConfigResource {
+        let encoded = match self.seal.open_group(&group) {
+            Ok(opened) => Some(self.encoder.encode(&v1::ConfigResource {
                 uid: uid.clone(),
                 revision,
                 group_uid: uid.clone(),
@@ -192,7 +227,7 @@ impl State {
                 group.written = revision;
                 group.revision = group.revision.max(revision);
                 group.stored = stored;
-                group.opened = opened;
+                group.encoded = encoded;
             }
             None => {
                 self.groups.insert(
@@ -200,7 +235,7 @@ impl State {
                     GroupState {
                         written: revision,
                         stored,
-                        opened,
+                        encoded,
                         revision,
                         record: None,
                         offered: Offer::default(),
@@ -234,19 +269,15 @@ impl State {
                 let compiled = self
                     .webhooks
                     .remove(&key)
-                    .filter(|old| old.resource.uid == own)
+                    .filter(|old| old.uid == own)
                     .and_then(|old| old.compiled);
-                let resource = Arc::new(v1::ConfigResource {
-                    uid: own,
-                    revision,
-                    group_uid: uid.clone().unwrap_or_default(),
-                    body: Some(Body::Webhook(webhook.clone())),
-                });
                 self.webhooks.insert(
                     key,
                     WebhookState {
-                        resource,
+                        uid: own,
+                        revision,
                         stored: Arc::new(webhook),
+                        encoded: None,
                         compiled,
                     },
                 );
@@ -266,115 +297,6 @@ impl State {
         };
         group.offered.withdraw(&mut self.pools, at);
     }
-
-    /// Compiles a group anew and offers what changed.
-    fn rebuild(&mut self, uid: &str, at: u64) {
-        let Some(mut group) = self.groups.remove(uid) else {
-            return;
-        };
-        let Some(opened) = group.opened.clone() else {
-            self.groups.insert(uid.to_owned(), group);
-            return;
-        };
-        let prefix = webhooks_of(&group.stored);
-        let digest = pin_of(&group.stored).to_owned();
-        let pin = self.pins.get(&digest);
-        if pin.is_none() {
-            tracing::error!(
-                group = uid,
-                connector = digest,
-                "a group's connector is not stored; its last version stays"
-            );
-            self.groups.insert(uid.to_owned(), group);
-            return;
-        }
-        let connector = pin.and_then(|p| p.compiled.clone());
-        let connector_resource = pin.map(|p| p.resource.clone());
-
-        let mut offered = vec![opened.clone()];
-        let mut stored = Vec::new();
-        let mut compiled = Vec::new();
-        let Some(Body::Group(opened_group)) = &opened.body else {
-            self.groups.insert(uid.to_owned(), group);
-            return;
-        };
-        for (key, webhook) in self.webhooks.range_mut(prefix.clone()..) {
-            if !key.starts_with(&prefix) {
-                break;
-            }
-            if webhook.resource.group_uid != uid {
-                let mut resource = (*webhook.resource).clone();
-                resource.group_uid = uid.to_owned();
-                webhook.resource = Arc::new(resource);
-            }
-            offered.push(webhook.resource.clone());
-            stored.push(webhook.stored.clone());
-            if let Some(connector) = &connector {
-                webhook.compile(key, opened_group, group.written, connector);
-            }
-            compiled.extend(webhook.compiled.as_ref().map(|(_, _, c)| c.clone()));
-        }
-        if let Some(connector) = connector {
-            match Group::compile(opened_group, connector, compiled) {
-                Ok(compiled) => {
-                    group.record = Some(GroupRecord {
-                        group: group.stored.clone(),
-                        revision: group.revision,
-                        compiled,
-                        webhooks: Arc::new(stored),
-                    });
-                }
-                Err(errors) => not_compiled(uid, group.written, &errors),
-            }
-        }
-        let pool = pool_of(&group.stored).to_owned();
-        let pools = Pools {
-            pools: &mut self.pools,
-            horizon: self.horizon,
-        };
-        group
-            .offered
-            .replace(pools, pool, offered, connector_resource, at);
-        self.groups.insert(uid.to_owned(), group);
-    }
-}
-
-impl WebhookState {
-    /// Unless this very version is compiled already. What doesn't compile keeps its last version.
-    fn compile(
-        &mut self,
-        key: &str,
-        group: &v1::WebhookGroup,
-        written: u64,
-        connector: &Connector,
-    ) {
-        let revision = self.resource.revision;
-        if self
-            .compiled
-            .as_ref()
-            .is_some_and(|(own, of, _)| (*own, *of) == (revision, written))
-        {
-            return;
-        }
-        match Webhook::compile(&self.stored, group, connector) {
-            Ok(compiled) => self.compiled = Some((revision, written, compiled)),
-            Err(errors) => not_compiled(key, revision, &errors),
-        }
-    }
-}
-
-fn pin_of(group: &v1::WebhookGroup) -> &str {
-    group
-        .status
-        .as_ref()
-        .map(|s| s.connector_version.as_str())
-        .unwrap_or_default()
-}
-
-/// What the keys of a group's webhooks begin with.
-fn webhooks_of(group: &v1::WebhookGroup) -> String {
-    let metadata = group.metadata.clone().unwrap_or_default();
-    keys::webhook(&metadata.org, &metadata.name, "")
 }
 
 /// `v1/webhooks/ORG/GROUP/WEBHOOK` → `v1/groups/ORG/GROUP`
@@ -402,3 +324,6 @@ fn not_compiled(key: &str, revision: u64, errors: &[FieldError]) {
         "a stored resource doesn't compile; its last version stays"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,49 @@
 //!
 //! What piles up while a push is unanswered is coalesced to the newest of each resource. A listener that doesn't answer a push in time is
 //! disconnected; it goes on with what it has and comes back. A digest that differs forces one full list; a second difference alarms and
-//! backs off.
+//! backs off. A stream that has come to a random age is told to drain, so that listeners spread over the replicas there are by then. Full
+//! lists go to a few listeners at a time; the others wait, or are told to come back.
 
+mod hello;
 mod push;
 mod session;
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_proto::shared_config::StreamConfigResponse;
+use hookplane_proto::shared_config::config_service_server::ConfigService;
 use hookplane_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::access::opened;
 use crate::context::Context;
 
+/// For a push to be drained and answered.
+const ANSWER: Duration = Duration::from_secs(30);
+/// A stream's life, at random. Long beside what coming back costs, short beside a day.
+const AGE: RangeInclusive<Duration> = Duration::from_secs(30 * 60)..=Duration::from_secs(60 * 60);
+/// Full lists on their way at a time. Each holds a few chunks of 1 MiB in memory.
+const LISTS_AT_ONCE: usize = 16;
+/// For a place among those.
+const ADMITTED: Duration = Duration::from_secs(10);
+
 /// The service.
 pub struct ConfigApi {
     context: Context,
-    answer_within: Duration,
+    pace: Pace,
+}
+
+/// How long things may take, and how many at a time.
+#[derive(Clone)]
+struct Pace {
+    answer: Duration,
+    age: RangeInclusive<Duration>,
+    lists: Arc<Semaphore>,
+    admitted: Duration,
 }
 
 impl ConfigApi {
@@ -28,20 +52,38 @@ impl ConfigApi {
     pub fn new(context: Context) -> Self {
         Self {
             context,
-            answer_within: session::PUSH,
+            pace: Pace {
+                answer: ANSWER,
+                age: AGE,
+                lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
+                admitted: ADMITTED,
+            },
         }
     }
 
     /// How long a listener has for each push, to drain and answer it.
     pub fn answer_within(mut self, duration: Duration) -> Self {
-        self.answer_within = duration;
+        self.pace.answer = duration;
+        self
+    }
+
+    /// Between which ages a stream is told to drain.
+    pub fn drain_at_age(mut self, age: RangeInclusive<Duration>) -> Self {
+        self.pace.age = age;
+        self
+    }
+
+    /// How many full lists may be on their way at a time, and how long one may wait for its turn.
+    pub fn lists_at_once(mut self, lists: usize, admitted: Duration) -> Self {
+        self.pace.lists = Arc::new(Semaphore::new(lists));
+        self.pace.admitted = admitted;
         self
     }
 }
 
 #[tonic::async_trait]
-impl v1::config_service_server::ConfigService for ConfigApi {
-    type StreamConfigStream = ReceiverStream<Result<v1::StreamConfigResponse, Status>>;
+impl ConfigService for ConfigApi {
+    type StreamConfigStream = ReceiverStream<Result<StreamConfigResponse, Status>>;
 
     async fn stream_config(
         &self,
@@ -50,10 +92,10 @@ impl v1::config_service_server::ConfigService for ConfigApi {
         // Small: what is behind the push in flight is not worth buffering.
         let (out, responses) = mpsc::channel(4);
         let context = self.context.clone();
-        let within = self.answer_within;
+        let pace = self.pace.clone();
         let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = session::run(&context, &caller, said, &out, within).await {
+            if let Err(status) = session::run(&context, &caller, said, &out, pace).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's config stream ended"
@@ -70,8 +112,10 @@ impl v1::config_service_server::ConfigService for ConfigApi {
         request: Request<v1::ListListenersRequest>,
     ) -> Result<Response<v1::ListListenersResponse>, Status> {
         let org = opened(request)?.0.narrow(None)?;
-        let revision = self.context.view.revision();
-        let listeners = self.context.fleet.listeners(org.as_deref(), revision);
+        let view = &self.context.view;
+        let fleet = &self.context.fleet;
+        let listeners =
+            fleet.listeners(org.as_deref(), view.revision(), |scope| view.digest(scope));
         Ok(Response::new(v1::ListListenersResponse { listeners }))
     }
 }

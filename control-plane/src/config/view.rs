@@ -2,17 +2,22 @@
 //!
 //! Reads are a short lock and a few shared pointers. It is never empty in between and never goes backwards.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Group;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::pool::{Delta, Pool, Snapshot};
+use super::encoded::Encoder;
+use super::pool::{Delta, Snapshot};
 use super::state::State;
-use super::watch::{Follower, Timing};
+use super::watch::{Batch, Follower, Timing};
+use super::{ListenerScope, canary, epoch, pool::Pool};
 use crate::access::Tokens;
 use crate::keys;
 use crate::seal::SealKey;
@@ -21,11 +26,20 @@ use crate::store::{Store, StoreError};
 /// The store in memory.
 pub struct View {
     state: RwLock<State>,
-    epoch: RwLock<String>,
+    encoder: Encoder,
+    seal: Arc<SealKey>,
     revision: watch::Sender<u64>,
+    /// Milliseconds; [`UNKNOWN`] before the first canary.
+    lag: AtomicU64,
+    /// When a listener last had another epoch begun.
+    renewed: Mutex<Option<Instant>>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
+
+const UNKNOWN: u64 = u64::MAX;
+/// Another epoch costs every listener a full list, so what a listener says has one begun this often at most.
+const RENEWALS: Duration = Duration::from_secs(60);
 
 /// One group as the view has it.
 #[derive(Clone)]
@@ -40,6 +54,16 @@ pub struct GroupRecord {
     pub webhooks: Arc<Vec<Arc<v1::Webhook>>>,
 }
 
+/// What a stream may send, all of it of one moment.
+pub(crate) enum Offered {
+    /// What changed.
+    Delta(Delta),
+    /// Everything.
+    List(Snapshot),
+    /// Nothing: the stream is of another epoch.
+    OtherEpoch,
+}
+
 impl View {
     /// Lists the store, then follows it until `shutdown`. The view is whole when this returns.
     pub async fn start(
@@ -47,34 +71,56 @@ impl View {
         seal: Arc<SealKey>,
         shutdown: CancellationToken,
     ) -> Result<Arc<Self>, StoreError> {
-        let epoch = store.epoch().await?;
-        let mut follower = Follower::new(store, keys::ROOT, Timing::default());
-        let first = follower.list().await?;
-        let mut state = State::new(seal);
-        if let Some(batch) = first {
-            state.apply(batch);
-        }
+        let timing = (Timing::default(), canary::Timing::default());
+        Self::start_with(store, seal, shutdown, timing).await
+    }
+
+    pub(crate) async fn start_with(
+        store: Arc<dyn Store>,
+        seal: Arc<SealKey>,
+        shutdown: CancellationToken,
+        timing: (Timing, canary::Timing),
+    ) -> Result<Arc<Self>, StoreError> {
+        epoch::ensure(&*store).await?;
+        let (prompt, prompts) = mpsc::channel(1);
+        let mut follower = Follower::new(store.clone(), keys::ROOT, timing.0, prompts);
+        let Some(list) = follower.list().await? else {
+            // Only a list older than an earlier one is none.
+            return Err(StoreError::Unavailable(
+                "the store listed nothing".to_owned(),
+            ));
+        };
+        let encoder = Encoder::default();
+        let state = State::begin(seal.clone(), encoder.clone(), list);
         let view = Arc::new(Self {
             revision: watch::Sender::new(state.revision),
             state: RwLock::new(state),
-            epoch: RwLock::new(epoch),
+            encoder,
+            seal,
+            lag: AtomicU64::new(UNKNOWN),
+            renewed: Mutex::new(None),
             shutdown: shutdown.clone(),
             tasks: TaskTracker::new(),
         });
         let of_watch = view.clone();
-        view.tasks.spawn(follower.follow(
-            move |batch| {
-                let revision = batch.revision;
-                of_watch
-                    .state
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .apply(batch);
-                of_watch.revision.send_replace(revision);
-            },
-            shutdown,
-        ));
+        let apply = move |batch| of_watch.apply(batch);
+        view.tasks.spawn(follower.follow(apply, shutdown.clone()));
+        view.tasks
+            .spawn(canary::run(store, view.clone(), prompt, timing.1, shutdown));
         Ok(view)
+    }
+
+    fn apply(&self, batch: Batch) {
+        let revision = batch.revision;
+        if batch.anew {
+            // Built aside: until it is whole the last one is read.
+            let state = State::begin(self.seal.clone(), self.encoder.clone(), batch);
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        } else {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.apply(batch);
+        }
+        self.revision.send_replace(revision);
     }
 
     /// A group by its uid.
@@ -103,18 +149,41 @@ impl View {
     }
 
     /// Waits until the view has come to `revision`, so that a caller reads its own write. False after `deadline`.
-    pub async fn reached(&self, revision: u64, deadline: tokio::time::Instant) -> bool {
+    pub async fn reached(&self, revision: u64, deadline: Instant) -> bool {
         let mut revisions = self.revision.subscribe();
         let reached = revisions.wait_for(|now| *now >= revision);
         matches!(tokio::time::timeout_at(deadline, reached).await, Ok(Ok(_)))
     }
 
-    /// The id that this view's revisions are of.
-    pub fn epoch(&self) -> String {
-        self.epoch
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The id that this view's revisions are of. Empty while the store has none.
+    pub fn epoch(&self) -> Arc<str> {
+        self.read(|state| state.epoch.clone())
+    }
+
+    /// How long the watch took to bring what was written here last. None before the first measurement.
+    pub fn lag(&self) -> Option<Duration> {
+        let lag = self.lag.load(Ordering::Relaxed);
+        (lag != UNKNOWN).then(|| Duration::from_millis(lag))
+    }
+
+    /// True once in a while.
+    pub(super) fn may_renew(&self) -> bool {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = renewed.is_none_or(|at| at.elapsed() >= RENEWALS);
+        if may {
+            *renewed = Some(Instant::now());
+        }
+        may
+    }
+
+    pub(super) fn set_lag(&self, lag: Duration) {
+        let millis = u64::try_from(lag.as_millis()).unwrap_or(UNKNOWN - 1);
+        self.lag.store(millis, Ordering::Relaxed);
+    }
+
+    /// How many resource versions were encoded. One change of one resource is one, however many listeners it goes to.
+    pub fn encodings(&self) -> u64 {
+        self.encoder.made()
     }
 
     /// Ends with the server: streams drain.
@@ -127,38 +196,44 @@ impl View {
         &self.tasks
     }
 
-    /// Revisions no longer compare with those handed out before: the store was rolled back under its listeners.
-    pub(crate) fn begin_epoch(&self) -> Result<(), getrandom::Error> {
-        let random = getrandom::u64()?;
-        let mut epoch = self.epoch.write().unwrap_or_else(PoisonError::into_inner);
-        let base = epoch.split('+').next().unwrap_or_default().to_owned();
-        *epoch = format!("{base}+{random:016x}");
-        Ok(())
-    }
-
-    pub(crate) fn changed_after(&self, pool: &str, revision: u64) -> bool {
+    /// The place in a pool's history of a listener that was there at `revision`. None when it needs a full list.
+    pub(crate) fn place(&self, scope: &ListenerScope, epoch: &str, revision: u64) -> Option<u64> {
         self.read(|state| {
-            state
-                .pools
-                .get(pool)
-                .is_some_and(|pool| pool.changed_after(revision))
+            if *state.epoch != *epoch {
+                return None;
+            }
+            match state.pools.get(scope) {
+                Some(pool) => pool.cursor_at(revision),
+                None => Pool::new(state.pools.horizon()).cursor_at(revision),
+            }
         })
     }
 
-    pub(crate) fn snapshot(&self, pool: &str) -> Snapshot {
-        self.read(|state| match state.pools.get(pool) {
-            Some(pool) => pool.snapshot(state.revision),
-            None => Pool::new(0).snapshot(state.revision),
+    pub(crate) fn changed_after(&self, scope: &ListenerScope, cursor: u64) -> bool {
+        self.read(|state| {
+            let pool = state.pools.get(scope);
+            pool.is_some_and(|pool| pool.cursor() > cursor)
         })
     }
 
-    /// None when a full list is needed.
-    pub(crate) fn delta(&self, pool: &str, from: u64) -> Option<Delta> {
-        self.read(|state| match state.pools.get(pool) {
-            Some(pool) => pool.delta(from, state.revision),
-            // Nothing is known of such a pool, nor what a listener of it may have had.
-            None => None,
+    /// What a stream of `epoch` sends next. Everything when `since` is none or too long ago.
+    pub(crate) fn offer(&self, scope: &ListenerScope, epoch: &str, since: Option<u64>) -> Offered {
+        self.read(|state| {
+            if *state.epoch != *epoch {
+                return Offered::OtherEpoch;
+            }
+            let none = Pool::new(state.pools.horizon());
+            let pool = state.pools.get(scope).unwrap_or(&none);
+            match since.and_then(|cursor| pool.delta(cursor, state.revision)) {
+                Some(delta) => Offered::Delta(delta),
+                None => Offered::List(pool.snapshot(state.revision)),
+            }
         })
+    }
+
+    /// Of everything that these listeners are offered now.
+    pub(crate) fn digest(&self, scope: &ListenerScope) -> u64 {
+        self.read(|state| state.pools.get(scope).map_or(0, Pool::digest))
     }
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {

@@ -5,18 +5,20 @@
 //!      ▲                                                             │
 //!      ├── Compacted: list again and compare, never clear ◀──────────┤
 //!      ├── audit, now and then: list again and compare ◀─────────────┤
+//!      ├── prompted by the canary: watch again, list again, or forget everything and list ◀──┤
 //!      └── (position kept) error or end: watch again after a jittered pause
 //! ```
 //!
 //! Guarantees: the position advances only with what was brought, never with a time-out; a revision that is not above the position is
-//! not applied again; what a watch lost in silence is found by the next audit.
+//! not applied again; what a watch lost in silence is found by the next audit; no call of the store is waited for without end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,8 @@ pub(crate) struct Timing {
     pub(crate) pause_max: Duration,
     /// Between audits.
     pub(crate) audit: Duration,
+    /// For the store's answer to a page of a list, or to a watch's beginning.
+    pub(crate) answer: Duration,
 }
 
 impl Default for Timing {
@@ -42,6 +46,7 @@ impl Default for Timing {
             pause: Duration::from_millis(100),
             pause_max: Duration::from_secs(30),
             audit: Duration::from_secs(300),
+            answer: Duration::from_secs(10),
         }
     }
 }
@@ -53,6 +58,19 @@ pub(crate) struct Batch {
     pub(crate) revision: Revision,
     /// Keys with their value and its revision; none for a key that is gone.
     pub(crate) keys: Vec<(String, Option<(Revision, Bytes)>)>,
+    /// True when it is everything there is, and in place of all that was known.
+    pub(crate) anew: bool,
+}
+
+/// What the canary found, and what is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    /// The watch is silent: another one, from where this one is.
+    WatchAgain,
+    /// Another one was silent too.
+    ListAgain,
+    /// The store was rolled back: what is known of it is of another epoch.
+    Forget,
 }
 
 /// Follows one prefix of a store.
@@ -63,23 +81,35 @@ pub(crate) struct Follower {
     /// Every key there is, with its revision: what a list is compared with.
     known: HashMap<String, Revision>,
     position: Revision,
+    prompts: mpsc::Receiver<Prompt>,
+    /// Until a list has come, it is in place of all that was known.
+    anew: bool,
 }
 
 /// Why a watch was left.
 enum Left {
     Ended(String),
+    /// Without a pause.
+    WatchAgain,
     ListAgain(&'static str),
     Shutdown,
 }
 
 impl Follower {
-    pub(crate) fn new(store: Arc<dyn Store>, prefix: &'static str, timing: Timing) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        prefix: &'static str,
+        timing: Timing,
+        prompts: mpsc::Receiver<Prompt>,
+    ) -> Self {
         Self {
             store,
             prefix,
             timing,
             known: HashMap::new(),
             position: 0,
+            prompts,
+            anew: true,
         }
     }
 
@@ -89,10 +119,10 @@ impl Follower {
         let mut after: Option<String> = None;
         let mut entries = Vec::new();
         loop {
-            let page = self
-                .store
-                .list(self.prefix, after.as_deref(), PAGE, at)
-                .await?;
+            let page = self.store.list(self.prefix, after.as_deref(), PAGE, at);
+            let page = timeout(self.timing.answer, page)
+                .await
+                .map_err(|_| unanswered())??;
             at = at.or(Some(page.revision));
             let full = page.entries.len() >= PAGE;
             after = page.entries.last().map(|e| e.key.clone());
@@ -117,7 +147,11 @@ impl Follower {
         }
         keys.extend(gone.into_keys().map(|key| (key, None)));
         self.position = revision;
-        Ok(Some(Batch { revision, keys }))
+        Ok(Some(Batch {
+            revision,
+            keys,
+            anew: std::mem::take(&mut self.anew),
+        }))
     }
 
     /// Goes on until `shutdown`, handing every batch to `apply`.
@@ -145,11 +179,12 @@ impl Follower {
             };
             match left {
                 Left::Shutdown => return,
+                Left::WatchAgain => {}
                 Left::ListAgain(why) => {
                     tracing::debug!(why, position = self.position, "listing the store again");
                     list_first = true;
-                    // A store that compacts in a loop must not make this one spin.
-                    if self.position == before && why == COMPACTED {
+                    // A store that compacts in a loop, or a watch that is always out of order, must not make this one spin.
+                    if self.position == before {
                         tokio::time::sleep(jittered(self.timing.pause)).await;
                     }
                 }
@@ -174,7 +209,11 @@ impl Follower {
         apply: &mut (impl FnMut(Batch) + Send),
         shutdown: &CancellationToken,
     ) -> Left {
-        let mut changes: Changes = match self.store.watch(self.prefix, self.position).await {
+        let begun = timeout(
+            self.timing.answer,
+            self.store.watch(self.prefix, self.position),
+        );
+        let mut changes: Changes = match begun.await.unwrap_or_else(|_| Err(unanswered())) {
             Ok(changes) => changes,
             Err(StoreError::Compacted { .. }) => return Left::ListAgain(COMPACTED),
             Err(error) => return Left::Ended(error.to_string()),
@@ -184,14 +223,21 @@ impl Follower {
             let next = tokio::select! {
                 () = shutdown.cancelled() => return Left::Shutdown,
                 () = tokio::time::sleep_until(audit) => return Left::ListAgain("audit"),
+                Some(prompt) = self.prompts.recv() => return self.prompted(prompt),
                 next = changes.next() => next,
             };
             match next {
-                Some(Ok(change)) => {
-                    if let Some(batch) = self.take(change) {
-                        apply(batch);
+                Some(Ok(change)) if change.revision <= self.position => {
+                    if self.is_news(&change) {
+                        return Left::ListAgain("the watch is out of order");
                     }
+                    tracing::warn!(
+                        revision = change.revision,
+                        position = self.position,
+                        "the store's watch brought what it brought before; ignored"
+                    );
                 }
+                Some(Ok(change)) => apply(self.take(change)),
                 Some(Err(StoreError::Compacted { .. })) => return Left::ListAgain(COMPACTED),
                 Some(Err(error)) => return Left::Ended(error.to_string()),
                 None => return Left::Ended("the watch ended".to_owned()),
@@ -199,16 +245,32 @@ impl Follower {
         }
     }
 
-    /// The only place besides a list that moves the position.
-    fn take(&mut self, change: Change) -> Option<Batch> {
-        if change.revision <= self.position {
-            tracing::warn!(
-                revision = change.revision,
-                position = self.position,
-                "the store's watch brought what it brought before; ignored"
-            );
-            return None;
+    fn prompted(&mut self, prompt: Prompt) -> Left {
+        match prompt {
+            Prompt::WatchAgain => Left::WatchAgain,
+            Prompt::ListAgain => Left::ListAgain("the watch is silent"),
+            Prompt::Forget => {
+                self.known.clear();
+                self.position = 0;
+                self.anew = true;
+                Left::ListAgain("the store was rolled back")
+            }
         }
+    }
+
+    /// Whether a change that comes too late was not known by then: one that overtook it moved the position past it.
+    fn is_news(&self, change: &Change) -> bool {
+        change.keys.iter().any(|(key, value)| {
+            let known = self.known.get(key).copied();
+            match value {
+                Some(_) => known.is_none_or(|known| known < change.revision),
+                None => known.is_some_and(|known| known < change.revision),
+            }
+        })
+    }
+
+    /// The only place besides a list that moves the position.
+    fn take(&mut self, change: Change) -> Batch {
         self.position = change.revision;
         let keys = change
             .keys
@@ -224,14 +286,19 @@ impl Follower {
                 }
             })
             .collect();
-        Some(Batch {
+        Batch {
             revision: change.revision,
             keys,
-        })
+            anew: false,
+        }
     }
 }
 
 const COMPACTED: &str = "compacted";
+
+fn unanswered() -> StoreError {
+    StoreError::Unavailable("the store did not answer in time".to_owned())
+}
 
 /// Anything from nothing to `longest`, so that many that failed together don't come back together.
 fn jittered(longest: Duration) -> Duration {

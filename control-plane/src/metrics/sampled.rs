@@ -33,6 +33,8 @@ pub(super) struct Sampled {
     leases: Gauge,
     listeners: Family<[(&'static str, String); 2], Gauge>,
     revision: Gauge,
+    encodings: Counter,
+    lag: Gauge<f64, AtomicU64>,
 }
 
 impl Sampled {
@@ -47,6 +49,8 @@ impl Sampled {
             leases: Gauge::default(),
             listeners: Family::default(),
             revision: Gauge::default(),
+            encodings: Counter::default(),
+            lag: Gauge::default(),
         };
         registry.register(
             "log_commits",
@@ -90,6 +94,17 @@ impl Sampled {
             "Of the configuration that this replica has seen",
             sampled.revision.clone(),
         );
+        registry.register(
+            "config_encodings",
+            "Versions of resources that were encoded for listeners",
+            sampled.encodings.clone(),
+        );
+        registry.register_with_unit(
+            "store_lag",
+            "From a write of this replica to its own watch bringing it",
+            Unit::Seconds,
+            sampled.lag.clone(),
+        );
         for (name, _) in crate::log::Stats::default().outcomes() {
             sampled.outcome(name);
         }
@@ -97,7 +112,7 @@ impl Sampled {
     }
 
     fn outcome(&self, name: &'static str) -> Counter {
-        self.outcomes.get_or_create(&[("outcome", name)]).clone()
+        self.outcomes.get_or_create_owned(&[("outcome", name)])
     }
 
     pub(super) fn take(&self, log: &dyn DeliveryLog, fleet: &Fleet, view: &View) {
@@ -119,12 +134,16 @@ impl Sampled {
                 .set((of == receipt).into());
         }
         self.revision.set(whole(view.revision()));
+        raise(&self.encodings, view.encodings());
+        if let Some(lag) = view.lag() {
+            self.lag.set(lag.as_secs_f64());
+        }
         self.take_listeners(fleet);
     }
 
     fn take_listeners(&self, fleet: &Fleet) {
         let mut pools: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for listener in fleet.listeners(None, 0) {
+        for listener in fleet.listeners(None, 0, |_| 0) {
             let (connected, ready) = pools.entry(listener.pool).or_default();
             *connected += 1;
             *ready += i64::from(listener.ready);

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::{AnswerKind, EventFlag};
+use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
-use super::identity;
+use super::{identity, not_kept};
 use crate::config::ListenerScope;
 use crate::context::Context;
 use crate::log::{Appended, NewCallback, NewDelivery, NewEvent};
@@ -64,9 +65,20 @@ pub(super) async fn answer(
     if record.revision > callback.plan_revision {
         record.compiled.rematch(&mut callback);
     }
-    if !record.compiled.keeps(&callback) {
-        return answered(AnswerKind::NotKept, "no webhook of the group wants it");
+    if let Outcome::NotKept { clause, reason } = record.compiled.outcome(&callback) {
+        let counted = v1::GroupCounters {
+            group_uid: callback.group_uid.clone(),
+            not_registered: u64::from(clause == "not-registered"),
+            not_matched: u64::from(clause != "not-registered"),
+            ..Default::default()
+        };
+        let exists = |uid: &str| context.view.group(uid).is_some();
+        context.fleet.counts().add(counted, exists);
+        let example = not_kept::example(&callback, clause, reason.clone());
+        not_kept::remember(context, &record, example);
+        return answered(AnswerKind::NotKept, reason);
     }
+    let repeat = Repeat::of(&callback);
     let new = build(
         &context.mac_key,
         &record.group,
@@ -95,7 +107,10 @@ pub(super) async fn answer(
             AnswerKind::Kept,
             event_ids.into_iter().next().unwrap_or(first),
         ),
-        Ok(Appended::Duplicate { of }) => (AnswerKind::Duplicate, of),
+        Ok(Appended::Duplicate { of }) => {
+            not_kept::remember(context, &record, repeat.example(&of));
+            (AnswerKind::Duplicate, of)
+        }
         Ok(Appended::Replay { of }) => {
             return answered(
                 AnswerKind::ReplayRefused,
@@ -109,6 +124,39 @@ pub(super) async fn answer(
         event_id,
         reason: String::new(),
         receipt: context.log.receipt().into(),
+    }
+}
+
+/// What an operator is shown of a callback that turns out to be a repeat: by then its events are the log's.
+struct Repeat {
+    time: Option<prost_types::Timestamp>,
+    event_type: String,
+    delivery_id: String,
+    body_bytes: u64,
+}
+
+impl Repeat {
+    fn of(callback: &v1::ReportedCallback) -> Self {
+        let event = callback.events.first();
+        Self {
+            time: callback.receive_time,
+            event_type: event.map(|e| e.r#type.clone()).unwrap_or_default(),
+            delivery_id: event.map(|e| e.delivery_id.clone()).unwrap_or_default(),
+            body_bytes: callback.body.len() as u64,
+        }
+    }
+
+    fn example(self, of: &str) -> v1::Refusal {
+        v1::Refusal {
+            time: self.time,
+            status: 200,
+            clause: "duplicate".to_owned(),
+            reason: format!("a repeat of event {of}, which is kept"),
+            event_type: self.event_type,
+            delivery_id: self.delivery_id,
+            body_bytes: self.body_bytes,
+            ..Default::default()
+        }
     }
 }
 
@@ -144,6 +192,11 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
     if head > MAX_HEAD_BYTES {
         return Err(format!(
             "headers and query are larger than {MAX_HEAD_BYTES} bytes"
+        ));
+    }
+    if callback.undecodable_reason.len() > MAX_TEXT_BYTES {
+        return Err(format!(
+            "undecodable_reason is larger than {MAX_TEXT_BYTES} bytes"
         ));
     }
     let mut indexes = BTreeSet::new();
@@ -260,6 +313,7 @@ fn build(
             method: callback.method.clone(),
             verdicts,
             json_form_field: reported.json_form_field.clone(),
+            undecodable_reason: callback.undecodable_reason.clone(),
         };
         let new = NewEvent {
             event,

@@ -7,6 +7,7 @@
 mod append;
 mod counts;
 pub mod identity;
+mod not_kept;
 mod refusals;
 mod service;
 

@@ -1,4 +1,5 @@
-//! What listeners turned away lately, for operators: a bounded ring in memory, not a log. Never a body, never a credential.
+//! What listeners turned away lately, and what was genuine and not kept, for operators: bounded rings in memory, not a log. Never a body,
+//! never a credential.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -6,17 +7,24 @@ use std::sync::{Mutex, PoisonError};
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 
-/// Remembered in all.
+/// Refusals remembered in all.
 const MAX: usize = 10_000;
 /// Remembered of one group, or of the requests that led to none: a flood on one URL doesn't wash the others out.
 const MAX_PER_GROUP: usize = 1_000;
+/// The same of what was not kept. Examples: it is counted in full.
+const MAX_NOT_KEPT: usize = 5_000;
+const MAX_NOT_KEPT_PER_GROUP: usize = 50;
 /// Of one text, in characters.
 const TEXT_CHARS: usize = 512;
 /// Header names of one refusal.
 const HEADER_NAMES: usize = 100;
+/// Webhooks whose clause one of what was not kept shows.
+pub(super) const VERDICTS: usize = 50;
 
-/// The ring.
+/// A ring.
 pub struct Refusals {
+    max: usize,
+    max_per_group: usize,
     ring: Mutex<Ring>,
 }
 
@@ -48,11 +56,11 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, group_uid: &str, refusal: v1::Refusal) {
-        if self.of_group.get(group_uid).map_or(0, VecDeque::len) >= MAX_PER_GROUP {
+    fn push(&mut self, group_uid: &str, refusal: v1::Refusal, max: usize, max_per_group: usize) {
+        if self.of_group.get(group_uid).map_or(0, VecDeque::len) >= max_per_group {
             self.forget_oldest_of(group_uid);
         }
-        if self.all.len() >= MAX
+        if self.all.len() >= max
             && let Some((_, oldest)) = self.all.first_key_value()
         {
             // The oldest of all is the oldest of its group.
@@ -79,9 +87,20 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// An empty one.
+    /// For what was turned away.
     pub fn new() -> Self {
+        Self::bounded(MAX, MAX_PER_GROUP)
+    }
+
+    /// For what was not kept.
+    pub fn not_kept() -> Self {
+        Self::bounded(MAX_NOT_KEPT, MAX_NOT_KEPT_PER_GROUP)
+    }
+
+    fn bounded(max: usize, max_per_group: usize) -> Self {
         Self {
+            max,
+            max_per_group,
             ring: Mutex::default(),
         }
     }
@@ -96,15 +115,21 @@ impl Refusals {
             &mut refusal.method,
             &mut refusal.listener,
             &mut refusal.remote_address,
+            &mut refusal.event_type,
+            &mut refusal.delivery_id,
         ] {
             cut(text);
         }
         refusal.header_names.truncate(HEADER_NAMES);
         refusal.header_names.iter_mut().for_each(cut);
+        refusal.verdicts.truncate(VERDICTS);
+        for verdict in &mut refusal.verdicts {
+            cut(&mut verdict.reason);
+        }
         self.ring
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(group_uid, refusal);
+            .push(group_uid, refusal, self.max, self.max_per_group);
     }
 
     /// Of one group, newest first.
@@ -215,6 +240,15 @@ mod tests {
         let refusals = Refusals::new();
         refusals.push("before", refusal("acme", "g", "of the one before"));
         assert!(refusals.of_group("after", 10).is_empty());
+    }
+
+    #[test]
+    fn of_what_was_not_kept_a_group_has_fewer() {
+        let ring = Refusals::not_kept();
+        for _ in 0..MAX_PER_GROUP {
+            ring.push("g", refusal("acme", "g", "event not registered: `x`"));
+        }
+        assert_eq!(ring.of_group("g", usize::MAX).len(), MAX_NOT_KEPT_PER_GROUP);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::append;
+use super::{append, not_kept};
 use crate::access::{Caller, opened};
 use crate::config::ListenerScope;
 use crate::context::Context;
@@ -204,21 +204,28 @@ fn remember(
     listener: &str,
     refusals: v1::ReportRefusals,
 ) {
+    // Promise 8: a listener speaks for the groups of its scope. A name used again is another group, so the uid tells.
+    let of = |refusal: &v1::Refusal| {
+        context
+            .view
+            .group(&refusal.group_uid)
+            .filter(|record| scope.covers(&record.group))
+    };
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
-        if refusal.org.is_empty() && refusal.group.is_empty() {
+        if refusal.group_uid.is_empty() {
+            (refusal.org, refusal.group) = Default::default();
             context.fleet.refusals().push("", refusal);
-            continue;
+        } else if let Some(record) = of(&refusal) {
+            let metadata = record.group.metadata.clone().unwrap_or_default();
+            (refusal.org, refusal.group) = (metadata.org, metadata.name);
+            context.fleet.refusals().push(&metadata.uid, refusal);
         }
-        // Promise 8: a listener speaks for the groups of its scope.
-        let record = context
-            .view
-            .group_named(&refusal.org, &refusal.group)
-            .filter(|record| scope.covers(&record.group));
-        if let Some(record) = record {
-            let metadata = record.group.metadata.as_ref();
-            let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
-            context.fleet.refusals().push(uid, refusal);
+    }
+    for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {
+        example.listener = listener.to_owned();
+        if let Some(record) = of(&example) {
+            not_kept::remember(context, &record, example);
         }
     }
 }

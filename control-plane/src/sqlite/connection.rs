@@ -27,6 +27,8 @@ pub(crate) fn open_connection(path: &Path) -> Result<Connection, Fault> {
 /// A connection never checkpoints by itself: SQLite doesn't report what goes wrong then, and a swallowed sync error is a lost commit.
 pub(crate) fn prepare(connection: &Connection, sync: bool) -> Result<(), Fault> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a statement with `LIMIT ?` is planned anew each time it is run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     let synchronous = if sync { "FULL" } else { "OFF" };
     connection.execute_batch(&format!(

@@ -1,7 +1,7 @@
 //! Where configuration lives: a small key-value store with one revision line, preconditions, and a watch.
 //!
-//! Every write gives the whole store a new revision. Revisions only grow within an epoch; the epoch is a random id made with the store,
-//! so that a copied or restored store is told from the one before it.
+//! Every write gives the whole store a new revision. Revisions only grow, unless the store is put back to an older copy; what tells one line of
+//! revisions from another is a key like any other (`config::epoch`).
 //!
 //! A backend promises: a transaction is atomic and durable before [`Store::commit`] returns; a watch brings every change after its
 //! revision, in order, once, and all changes of one revision together.
@@ -119,9 +119,6 @@ pub enum StoreError {
 /// The seam. See the module for what a backend promises.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The store's random id.
-    async fn epoch(&self) -> Result<String, StoreError>;
-
     /// One key.
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
 

@@ -21,6 +21,8 @@ pub struct Matched {
     /// Made already where a filter reads it.
     cleaned: Option<Cleaned>,
     flags: Vec<EventFlag>,
+    /// Empty when the body can be decoded.
+    undecodable: String,
     events: Vec<v1::ReportedEvent>,
     secret: Option<Arc<str>>,
     group_uid: String,
@@ -63,6 +65,12 @@ impl Matched {
         &self.outcome
     }
 
+    /// The event that says most about why it isn't kept: the first that is registered, else the first.
+    pub fn example(&self) -> Option<&v1::ReportedEvent> {
+        let registered = self.events.iter().find(|event| event.registered);
+        registered.or(self.events.first())
+    }
+
     /// The name of the secret that proved it genuine, if one did.
     pub fn secret_name(&self) -> Option<&str> {
         self.secret.as_deref()
@@ -99,6 +107,7 @@ impl Matched {
             events: self.events,
             flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
             budget_milliseconds: 0,
+            undecodable_reason: self.undecodable,
         }
     }
 }
@@ -171,6 +180,10 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
         credentials: Arc::clone(&group.credentials),
         cleaned,
         flags,
+        undecodable: match payload {
+            Payload::Opaque(why) => why,
+            _ => String::new(),
+        },
         events,
         secret,
         group_uid: group.uid.clone(),
@@ -290,7 +303,7 @@ pub(crate) fn is_kept(events: &[v1::ReportedEvent], capture_unmatched: bool) -> 
     })
 }
 
-fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
+pub(crate) fn outcome(events: &[v1::ReportedEvent], capture_unmatched: bool) -> Outcome {
     if is_kept(events, capture_unmatched) {
         return Outcome::Keep;
     }

@@ -37,7 +37,7 @@ impl Collector for Histogram {
         let bounds = BOUNDS_US
             .into_iter()
             .map(|us| us as f64 / 1e6)
-            .chain([f64::MAX]);
+            .chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds
             .zip(self.buckets.iter().map(|bucket| bucket.load(Relaxed)))
             .collect();

@@ -186,12 +186,12 @@ async fn counters_go_up_and_the_last_ones_before_the_end() -> Result<(), Failure
     let mut stream = opened(&mut control_plane).await?;
     let mut watch = running.state.link.watch_reporting();
     soon(watch.wait_for(|connected| *connected)).await??;
-    running.state.refusals.count("g1", Count::Refused);
+    running.state.refusals.not_kept("g1", Count::NotMatched);
     running.stop.cancel();
     let Some(v1::report_request::Kind::Counters(sent)) = stream.next().await?.kind else {
         return Err("not the counters".into());
     };
-    assert_eq!(sent.groups[0].refused, 1);
+    assert_eq!(sent.groups[0].not_matched, 1);
     assert!(soon(stream.next_or_end()).await?.is_none());
     drop(stream);
     soon(running.task).await??;

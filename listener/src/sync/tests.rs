@@ -127,6 +127,58 @@ async fn a_clock_that_is_off_by_more_than_30_s_is_noticed_and_so_is_its_mending(
     Ok(())
 }
 
+// Risk 20: a stream whose connection answers pings and that brings nothing.
+#[tokio::test]
+async fn a_stream_that_has_fallen_silent_is_left() -> Result<(), Failure> {
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let mut stream = control_plane.config().await?;
+    hello(&mut stream).await?;
+    stream.welcome("epoch-1", false).await?;
+    until(|| !running.state.link.is_down()).await?;
+    // The server goes on answering HTTP/2 pings; nothing else comes.
+    let mut next = control_plane.config().await?;
+    hello(&mut next).await?;
+    assert!(running.state.link.is_down());
+    Ok(())
+}
+
+// Risk 25: older state is never taken for newer.
+#[tokio::test]
+async fn an_older_list_of_the_same_epoch_ends_the_stream_and_one_of_another_is_taken()
+-> Result<(), Failure> {
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let list = |nonce, revision| {
+        Push::ListChunk(v1::ConfigListChunk {
+            resources: Vec::new(),
+            end: Some(v1::ConfigListEnd {
+                nonce,
+                revision,
+                count: 0,
+                digest: 0,
+            }),
+        })
+    };
+    let mut stream = control_plane.config().await?;
+    hello(&mut stream).await?;
+    stream.welcome("epoch-1", false).await?;
+    stream.push(list(1, 9)).await?;
+    until(|| running.state.plan.load().revision() == 9).await?;
+    stream.push(list(2, 8)).await?;
+    let mut stream = control_plane.config().await?;
+    let said = hello(&mut stream).await?;
+    assert_eq!(
+        (&*said.epoch, said.revision),
+        ("epoch-1", 9),
+        "it has what it had"
+    );
+    stream.welcome("epoch-2", false).await?;
+    stream.push(list(1, 3)).await?;
+    until(|| running.state.plan.load().revision() == 3).await?;
+    Ok(())
+}
+
 // Risk 29: the control plane spreads listeners by draining.
 #[tokio::test]
 async fn a_drained_stream_is_opened_anew() -> Result<(), Failure> {

@@ -322,6 +322,7 @@ async fn a_group_with_more_webhooks_than_one_transaction_takes_is_deleted_whole(
     let request = v1::DeleteWebhookGroupRequest {
         name: "orgs/acme/groups/code".to_owned(),
         etag: "1".to_owned(),
+        discard_pending: true,
     };
     let stale = rig.groups().delete_webhook_group(request.clone()).await;
     assert_eq!(stale.unwrap_err().code(), Code::Aborted);

@@ -51,10 +51,6 @@ impl Held {
 
 #[async_trait::async_trait]
 impl Store for Held {
-    async fn epoch(&self) -> Result<String, StoreError> {
-        self.inner.epoch().await
-    }
-
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         self.inner.get(key).await
     }
@@ -127,6 +123,7 @@ async fn a_webhook_saved_while_its_group_is_deleted_goes_with_it() {
     let request = v1::DeleteWebhookGroupRequest {
         name: "orgs/acme/groups/code".to_owned(),
         etag: String::new(),
+        discard_pending: true,
     };
     let deletion = tokio::spawn(async move { groups.delete_webhook_group(request).await });
     held.arrived().await;
@@ -242,6 +239,7 @@ async fn a_definition_that_no_group_pins_is_removed_at_the_next_start() {
     let request = v1::DeleteWebhookGroupRequest {
         name: "orgs/acme/groups/orders".to_owned(),
         etag: String::new(),
+        discard_pending: true,
     };
     rig.groups().delete_webhook_group(request).await.unwrap();
     let (folder, store) = rig.stop_and_keep().await;

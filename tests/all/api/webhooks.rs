@@ -137,6 +137,7 @@ async fn an_update_needs_the_newest_etag_and_changes_what_its_mask_names() {
     let delete = |name: &str, etag: &str| v1::DeleteWebhookRequest {
         name: name.to_owned(),
         etag: etag.to_owned(),
+        discard_pending: true,
     };
     let stale = delete(PUSHES, &old.metadata.unwrap().etag);
     let stale = rig.webhooks().delete_webhook(stale).await;
@@ -162,6 +163,7 @@ async fn the_template_is_never_active_and_never_deleted_alone() {
     let request = v1::DeleteWebhookRequest {
         name: TEMPLATE.to_owned(),
         etag: String::new(),
+        discard_pending: true,
     };
     let deleted = rig.webhooks().delete_webhook(request).await;
     assert_eq!(deleted.unwrap_err().code(), Code::FailedPrecondition);

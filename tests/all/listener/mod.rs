@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod outage;
+mod poison;
 mod rig;
 mod table;

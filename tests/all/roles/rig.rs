@@ -225,6 +225,7 @@ impl Rig {
         let refusal = v1::Refusal {
             org: org.to_owned(),
             group: "code".to_owned(),
+            group_uid: callback.group_uid.clone(),
             time: callback.receive_time,
             reason: format!("turned away from {org}"),
             ..Default::default()
@@ -236,6 +237,7 @@ impl Rig {
             }),
             Kind::Refusals(v1::ReportRefusals {
                 refusals: vec![refusal],
+                not_kept: Vec::new(),
             }),
             Kind::Batch(v1::ReportBatch {
                 batch_id: 1,
@@ -332,6 +334,7 @@ impl Rig {
         let request = v1::DeleteWebhookRequest {
             name: format!("orgs/{org}/groups/code/webhooks/pushes"),
             etag: String::new(),
+            discard_pending: true,
         };
         let mut webhooks = WebhookServiceClient::new(self.wire(BOOTSTRAP));
         webhooks.delete_webhook(request).await?;
@@ -343,6 +346,7 @@ impl Rig {
         let request = v1::DeleteWebhookGroupRequest {
             name: format!("orgs/{org}/groups/code"),
             etag: String::new(),
+            discard_pending: true,
         };
         let mut groups = WebhookGroupServiceClient::new(self.wire(BOOTSTRAP));
         groups.delete_webhook_group(request).await?;

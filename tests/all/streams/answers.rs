@@ -133,6 +133,7 @@ async fn a_callback_goes_all_the_way() -> Result<(), Failure> {
             .list_refusals(v1::ListRefusalsRequest {
                 parent: "orgs/acme/groups/code".to_owned(),
                 page_size: 0,
+                not_kept: false,
             })
             .await?
             .into_inner()

@@ -3,11 +3,18 @@
 
 mod answers;
 mod config;
+mod consumers;
 mod identity;
 mod large;
+mod many;
+mod metrics;
+mod model;
 mod plain;
+mod property;
+mod replica;
 mod report;
 mod resume;
 mod rig;
+mod rollback;
 mod subscribe;
 mod tail;

@@ -330,13 +330,17 @@ async fn what_listeners_count_adds_up_in_the_groups_status() -> Result<(), Failu
 #[tokio::test]
 async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> Result<(), Failure> {
     let rig = Rig::start().await?;
-    rig.group("code", |_| {}).await?;
-    rig.group("other", |spec| spec.pool = "b".to_owned())
+    let code = uid(&rig.group("code", |_| {}).await?.metadata);
+    let other = rig
+        .group("other", |spec| spec.pool = "b".to_owned())
         .await?;
+    let other = uid(&other.metadata);
     let stream = Reporting::connect(&rig, "").await?;
-    let refusal = |org: &str, group: &str| v1::Refusal {
-        org: org.to_owned(),
-        group: group.to_owned(),
+    // What a listener calls it counts for nothing: the uid tells.
+    let refusal = |uid: &str| v1::Refusal {
+        org: "acme".to_owned(),
+        group: "other".to_owned(),
+        group_uid: uid.to_owned(),
         status: 401,
         clause: "signature".to_owned(),
         listener: "made up".to_owned(),
@@ -345,11 +349,12 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
     stream
         .say(Kind::Refusals(v1::ReportRefusals {
             refusals: vec![
-                refusal("acme", "other"),
-                refusal("acme", "nowhere"),
-                refusal("", ""),
-                refusal("acme", "code"),
+                refusal(&other),
+                refusal("nowhere"),
+                refusal(""),
+                refusal(&code),
             ],
+            not_kept: vec![refusal(&other), refusal("")],
         }))
         .await?;
     let list = async |parent: &str| -> Result<Vec<v1::Refusal>, Failure> {
@@ -358,6 +363,7 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
             .list_refusals(v1::ListRefusalsRequest {
                 parent: parent.to_owned(),
                 page_size: 0,
+                not_kept: false,
             })
             .await?
             .into_inner()
@@ -375,6 +381,15 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
     assert_eq!(list("orgs/acme").await?.len(), 1);
     assert_eq!(list("").await?.len(), 2);
     assert!(list("orgs/acme/groups/other").await?.is_empty());
+    let not_kept = v1::ListRefusalsRequest {
+        not_kept: true,
+        ..Default::default()
+    };
+    let not_kept = rig.events().list_refusals(not_kept).await?.into_inner();
+    assert!(
+        not_kept.refusals.is_empty(),
+        "of another pool, and of no group"
+    );
     let unknown = list("orgs/acme/groups/nowhere").await;
     assert!(unknown.is_err_and(|error| error.to_string().contains("nowhere")));
     Ok(())

@@ -1,5 +1,6 @@
 //! A control plane with embedded backends, an org with groups and webhooks, and clients that do what a test says.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
-use hookplane_control_plane::store::EmbeddedStore;
+use hookplane_control_plane::store::{EmbeddedStore, Store, Transaction, Write};
 use hookplane_proto::v1;
 use hookplane_rules::{Clock, Timestamp};
 use tokio::net::TcpListener;
@@ -52,6 +53,13 @@ impl Clock for TestClock {
     }
 }
 
+impl TestClock {
+    pub(super) fn advance(&self, time: Duration) {
+        let millis = i64::try_from(time.as_millis()).expect("a short time");
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Bearer(MetadataValue<Ascii>);
 
@@ -67,10 +75,14 @@ pub(super) type Api = InterceptedService<Channel, Bearer>;
 
 /// Clients for a control plane, each on a connection of its own.
 pub(super) fn api(url: &str) -> Api {
+    api_with(url, TOKEN)
+}
+
+pub(super) fn api_with(url: &str, token: &str) -> Api {
     let channel = Endpoint::from_shared(url.to_owned())
         .expect("a URL")
         .connect_lazy();
-    let bearer = format!("Bearer {TOKEN}").parse().expect("a header");
+    let bearer = format!("Bearer {token}").parse().expect("a header");
     InterceptedService::new(channel, Bearer(bearer))
 }
 
@@ -78,9 +90,12 @@ pub(super) fn api(url: &str) -> Api {
 pub(super) struct Rig {
     pub(super) url: String,
     pub(super) log: Arc<EmbeddedLog>,
+    pub(super) store: Arc<EmbeddedStore>,
     pub(super) stop: CancellationToken,
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
-    clock: Arc<TestClock>,
+    /// The control plane's.
+    pub(super) metrics: Arc<hookplane_control_plane::metrics::Metrics>,
+    pub(super) clock: Arc<TestClock>,
     callbacks: Option<TcpListener>,
     /// Kept over a restart, so that nothing changes by one.
     public_url: String,
@@ -103,7 +118,8 @@ impl Rig {
     pub(super) async fn start_with(
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
     ) -> Result<Self, Failure> {
-        let rig = Self::run(Arc::new(tempfile::tempdir()?), wrap, None).await?;
+        let folder = Arc::new(tempfile::tempdir()?);
+        let rig = Self::run(folder, TestClock::new(), wrap, None).await?;
         let org = v1::Org {
             metadata: Some(v1::Metadata {
                 name: "acme".to_owned(),
@@ -129,10 +145,10 @@ impl Rig {
 
     async fn run(
         folder: Arc<tempfile::TempDir>,
+        clock: Arc<TestClock>,
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
         public_url: Option<String>,
     ) -> Result<Self, Failure> {
-        let clock = TestClock::new();
         let options = Options {
             max_attempts: ATTEMPTS,
             first_back_off: Duration::from_millis(1),
@@ -147,23 +163,27 @@ impl Rig {
             Some(public_url) => public_url,
             None => format!("http://{}", callbacks.local_addr()?),
         };
+        let store = EmbeddedStore::open(&folder.path().join("store"))?;
+        let metrics = Arc::default();
         let parts = Parts {
-            store: EmbeddedStore::open(&folder.path().join("store"))?,
+            store: store.clone(),
             log: wrap(log.clone()),
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
             clock: clock.clone(),
             catalogue: Catalogue::built_in()?,
             public_url: public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
-            metrics: Arc::default(),
+            metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
         Ok(Self {
             url,
             log,
+            store,
             stop,
             server,
+            metrics,
             clock,
             callbacks: Some(callbacks),
             public_url,
@@ -171,16 +191,39 @@ impl Rig {
         })
     }
 
+    /// Starts it anew over the data as a crash would leave it: what was under way is not ended.
+    pub(super) async fn crash(self) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        copy(self.folder.path(), folder.path())?;
+        let public_url = Some(self.public_url.clone());
+        let clock = self.clock.clone();
+        Self::run(Arc::new(folder), clock, |log| log, public_url).await
+    }
+
     /// Ends it, and starts it anew over the same data.
-    pub(super) async fn restart(mut self) -> Result<Self, Failure> {
+    pub(super) async fn restart(self) -> Result<Self, Failure> {
+        self.restart_after(|_| Ok(())).await
+    }
+
+    /// The same, with something done to its data in between.
+    pub(super) async fn restart_after(
+        mut self,
+        meanwhile: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         self.stop.cancel();
         soon(&mut self.server).await???;
         let (folder, public_url) = (self.folder.clone(), self.public_url.clone());
+        let clock = self.clock.clone();
+        let store = Arc::downgrade(&self.store);
         drop(self);
+        eventually(async || Ok((store.strong_count() == 0).then_some(()))).await?;
+        meanwhile(folder.path())?;
         // The old server's last tasks let go of the files in a moment.
         eventually(async || {
             let same = Some(public_url.clone());
-            Ok(Self::run(folder.clone(), |log| log, same).await.ok())
+            Ok(Self::run(folder.clone(), clock.clone(), |log| log, same)
+                .await
+                .ok())
         })
         .await
     }
@@ -189,21 +232,32 @@ impl Rig {
         api(&self.url)
     }
 
+    pub(super) fn seal_key(&self) -> PathBuf {
+        self.folder.path().join("seal.key")
+    }
+
     pub(super) fn events(&self) -> EventServiceClient<Api> {
         EventServiceClient::new(self.api()).max_decoding_message_size(MESSAGE_BYTES)
     }
 
     /// A real listener of the pool `default`, ready.
     pub(super) async fn listen(&mut self) -> Result<Listening, Failure> {
+        let url = self.url.clone();
+        self.listen_by(&url).await
+    }
+
+    /// The same, which finds the control plane there.
+    pub(super) async fn listen_by(&mut self, url: &str) -> Result<Listening, Failure> {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
+        let metrics = Arc::default();
         let config = hookplane_listener::Config {
             name: "real".to_owned(),
             pool: "default".to_owned(),
-            control_planes: vec![self.url.clone()],
+            control_planes: vec![url.to_owned()],
             token: TOKEN.into(),
             ca_file: None,
             limits: hookplane_listener::Limits::default(),
-            metrics: Arc::default(),
+            metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());
@@ -220,7 +274,7 @@ impl Rig {
                 .then_some(()))
         })
         .await?;
-        Ok(Listening { stop })
+        Ok(Listening { metrics, stop })
     }
 
     pub(super) async fn listeners(&self) -> Result<Vec<v1::Listener>, Failure> {
@@ -343,11 +397,54 @@ impl Rig {
             .into_inner())
     }
 
+    /// Changes a webhook's spec.
+    pub(super) async fn update_webhook(
+        &self,
+        group: &str,
+        name: &str,
+        set: impl FnOnce(&mut v1::WebhookSpec),
+    ) -> Result<v1::Webhook, Failure> {
+        let mut client = WebhookServiceClient::new(self.api());
+        let name = format!("orgs/acme/groups/{group}/webhooks/{name}");
+        let got = client.get_webhook(v1::GetWebhookRequest { name });
+        let mut webhook = got.await?.into_inner();
+        set(webhook.spec.get_or_insert_default());
+        let request = v1::UpdateWebhookRequest {
+            webhook: Some(webhook),
+            ..Default::default()
+        };
+        Ok(client.update_webhook(request).await?.into_inner())
+    }
+
+    /// Writes a key past everybody.
+    pub(super) async fn put(&self, key: &str, value: &str) -> Result<(), Failure> {
+        let write = Write::Put(key.to_owned(), value.to_owned().into());
+        self.store
+            .commit(Transaction {
+                checks: Vec::new(),
+                writes: vec![write],
+            })
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn delete_group(&self, name: &str) -> Result<(), Failure> {
+        WebhookGroupServiceClient::new(self.api())
+            .delete_webhook_group(v1::DeleteWebhookGroupRequest {
+                name: format!("orgs/acme/groups/{name}"),
+                etag: String::new(),
+                discard_pending: true,
+            })
+            .await?;
+        Ok(())
+    }
+
     pub(super) async fn delete_webhook(&self, group: &str, name: &str) -> Result<(), Failure> {
         WebhookServiceClient::new(self.api())
             .delete_webhook(v1::DeleteWebhookRequest {
                 name: format!("orgs/acme/groups/{group}/webhooks/{name}"),
                 etag: String::new(),
+                discard_pending: true,
             })
             .await?;
         Ok(())
@@ -380,8 +477,23 @@ impl Rig {
     }
 }
 
+fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&to)?;
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 /// A real listener. Ends with this.
 pub(super) struct Listening {
+    pub(super) metrics: Arc<hookplane_listener::Metrics>,
     stop: CancellationToken,
 }
 

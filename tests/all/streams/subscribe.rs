@@ -54,7 +54,7 @@ impl Subscriber {
         self.say(Kind::Ack(v1::Ack { lease_token })).await
     }
 
-    async fn nack(
+    pub(super) async fn nack(
         &self,
         lease: &v1::SubscribeResponse,
         set: impl FnOnce(&mut v1::Nack),
@@ -89,12 +89,12 @@ impl Subscriber {
     }
 }
 
-fn delivery(lease: &v1::SubscribeResponse) -> v1::Delivery {
+pub(super) fn delivery(lease: &v1::SubscribeResponse) -> v1::Delivery {
     lease.delivery.clone().unwrap_or_default()
 }
 
 /// The delivery `code/all` has, once it has that status.
-async fn becomes(rig: &Rig, status: DeliveryStatus) -> Result<v1::Delivery, Failure> {
+pub(super) async fn becomes(rig: &Rig, status: DeliveryStatus) -> Result<v1::Delivery, Failure> {
     eventually(async || {
         Ok(rig
             .deliveries("code/all")
@@ -106,7 +106,7 @@ async fn becomes(rig: &Rig, status: DeliveryStatus) -> Result<v1::Delivery, Fail
 }
 
 /// With the webhook `code/all`, and events for it.
-async fn kept(count: usize) -> Result<Rig, Failure> {
+pub(super) async fn kept(count: usize) -> Result<Rig, Failure> {
     let rig = Rig::start().await?;
     let group = rig.group("code", |_| {}).await?;
     rig.webhook("code", "all", "").await?;

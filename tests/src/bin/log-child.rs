@@ -1,4 +1,4 @@
-//! Appends to the embedded log until it is killed, and says on stdout what was acknowledged.
+//! Appends to the embedded log until it is killed, and says on stdout what was acknowledged. Meanwhile it has what tells repeats put in its table.
 //!
 //! `log-child DIR PREFIX CALLERS BODY_BYTES sync|unsynced`. Lines: `opened`; `K id` kept, `U id` refused for now; `failed` once nothing is
 //! taken any more, then `P kept` or `P refused` for each of a few more tries, and `opened` again after the log was opened anew.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention};
 use hookplane_tests::log_suite::{TestClock, numbered};
 
 /// Appends that are tried on a log that has failed.
@@ -54,6 +54,21 @@ async fn call(log: Arc<EmbeddedLog>, prefix: String, body: usize) {
     }
 }
 
+/// Has what tells repeats written into its table again and again, and nothing deleted, until the log has failed.
+async fn tidy(log: Arc<EmbeddedLog>) {
+    let never = Retention {
+        max_age: Duration::from_secs(u32::MAX.into()),
+        dedup_age: Duration::from_secs(u32::MAX.into()),
+    };
+    loop {
+        match log.retain(never).await {
+            Ok(gone) => assert_eq!(gone, 0),
+            Err(LogError::Unavailable(_)) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -73,14 +88,15 @@ async fn main() {
             Err(error) => return say(&format!("refused {error}")),
         };
         say("opened");
-        let callers: Vec<_> = (0..callers)
+        let mut tasks: Vec<_> = (0..callers)
             .map(|caller| {
                 let prefix = format!("{prefix}.{round}.{caller}");
                 tokio::spawn(call(log.clone(), prefix, body))
             })
             .collect();
-        for caller in callers {
-            caller.await.expect("doesn't panic");
+        tasks.push(tokio::spawn(tidy(log.clone())));
+        for task in tasks {
+            task.await.expect("doesn't panic");
         }
         say("failed");
         for probe in 0..PROBES {

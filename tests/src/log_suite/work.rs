@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Settlement};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention, Settlement};
 use hookplane_proto::v1::{DeliveryStatus, EventFlag};
 
 use super::{Open, TestClock, append, callback, keep, key, lease_one, lease_one_of, numbered};
@@ -238,4 +238,48 @@ pub(super) async fn passed_deadline_is_an_answer(open: Open<'_>) {
         matches!(closed, Err(LogError::Unavailable(_))),
         "{closed:?}"
     );
+}
+
+// Risks 6 and 8: what tells repeats outlives the events, restarts, and, of a later body, the first one's window.
+pub(super) async fn repeats_outlive_their_events(open: Open<'_>, clock: &TestClock) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let retention = Retention {
+        max_age: minutes(10),
+        dedup_age: minutes(60),
+    };
+    assert_eq!(
+        append(&*log, callback("a", Some(1), None, 1)).await,
+        kept(&["a"])
+    );
+    clock.advance(minutes(50));
+    assert_eq!(
+        append(&*log, callback("b", Some(1), None, 2)).await,
+        kept(&["b"])
+    );
+    for _ in 0..2 {
+        let lease = lease_one(&*log, MINUTE).await;
+        let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
+        assert_eq!(settled, Ok(vec![true]));
+    }
+    clock.advance(minutes(15));
+    assert_eq!(log.retain(retention).await, Ok(2));
+    assert!(log.event("b").await.is_err(), "gone");
+    log.close().await;
+    drop(log);
+    let log = open(dir.path());
+    let duplicate = append(&*log, callback("c", Some(1), None, 2)).await;
+    assert_eq!(duplicate, Appended::Duplicate { of: "b".into() });
+    // The first one is as good as unknown by now.
+    assert_eq!(
+        append(&*log, callback("d", Some(1), None, 1)).await,
+        kept(&["d"])
+    );
+    clock.advance(minutes(60));
+    assert_eq!(
+        append(&*log, callback("e", Some(1), None, 2)).await,
+        kept(&["e"])
+    );
+    log.close().await;
 }

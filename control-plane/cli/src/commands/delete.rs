@@ -1,17 +1,31 @@
-//! `delete`.
+//! `delete`, which drops no delivery unasked.
+
+mod drain;
+
+use std::io::IsTerminal as _;
 
 use hookplane_proto::v1;
+use tonic_types::StatusExt as _;
 
 use crate::args::{Delete, Resource};
 use crate::connect::Api;
 use crate::failure::Failure;
 use crate::names::{Name, typed};
-use crate::output;
+use crate::output::{self, note, visible};
+
+/// What to do with deliveries that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Drain,
+    Discard,
+}
 
 /// What is to be deleted.
 pub(crate) struct Request {
     resource: Resource,
     name: String,
+    /// None: not said.
+    waiting: Option<Waiting>,
 }
 
 impl Request {
@@ -31,39 +45,94 @@ impl Request {
                 ));
             }
         };
+        let waiting = match (delete.drain, delete.discard) {
+            (true, _) => Some(Waiting::Drain),
+            (_, true) => Some(Waiting::Discard),
+            _ => None,
+        };
+        if waiting.is_some() && ![Resource::Groups, Resource::Webhooks].contains(&delete.resource) {
+            return Err(Failure::Usage(
+                "only groups and webhooks have deliveries to drain or discard".to_owned(),
+            ));
+        }
         Ok(Self {
             resource: delete.resource,
             name,
+            waiting,
         })
     }
 
-    /// Deletes it.
-    pub(crate) async fn run(self, api: &Api) -> Result<(), Failure> {
-        let (name, etag) = (self.name.clone(), String::new());
-        match self.resource {
-            Resource::Orgs => {
-                api.orgs()
-                    .delete_org(v1::DeleteOrgRequest { name, etag })
-                    .await?
+    /// Deletes it. Asks what to do with deliveries that wait, where there is somebody to ask.
+    pub(crate) async fn run(mut self, api: &Api) -> Result<(), Failure> {
+        if self.waiting == Some(Waiting::Drain) {
+            drain::run(api, self.resource, &self.name).await?;
+        }
+        if let Err(status) = self.delete(api).await {
+            let reason = status.get_details_error_info().map(|info| info.reason);
+            if self.waiting.is_some() || reason.as_deref() != Some("DELIVERIES_WAIT") {
+                return Err(status.into());
             }
-            Resource::Connectors => {
-                api.connectors()
-                    .delete_connector(v1::DeleteConnectorRequest { name, etag })
-                    .await?
+            match ask(status.message())? {
+                Some(Waiting::Drain) => drain::run(api, self.resource, &self.name).await?,
+                Some(Waiting::Discard) => self.waiting = Some(Waiting::Discard),
+                None => {
+                    return Err(Failure::from(status).hint(
+                        "--drain waits until subscribers have taken them, --discard drops them",
+                    ));
+                }
             }
-            Resource::Groups => {
-                api.groups()
-                    .delete_webhook_group(v1::DeleteWebhookGroupRequest { name, etag })
-                    .await?
-            }
-            _ => {
-                api.webhooks()
-                    .delete_webhook(v1::DeleteWebhookRequest { name, etag })
-                    .await?
-            }
-        };
+            self.delete(api).await?;
+        }
         output::line(&format!("deleted {}", typed(&self.name)))
     }
+
+    async fn delete(&self, api: &Api) -> Result<(), tonic::Status> {
+        let (name, etag) = (self.name.clone(), String::new());
+        let discard_pending = self.waiting == Some(Waiting::Discard);
+        match self.resource {
+            Resource::Orgs => {
+                let request = v1::DeleteOrgRequest { name, etag };
+                api.orgs().delete_org(request).await?;
+            }
+            Resource::Connectors => {
+                let request = v1::DeleteConnectorRequest { name, etag };
+                api.connectors().delete_connector(request).await?;
+            }
+            Resource::Groups => {
+                let request = v1::DeleteWebhookGroupRequest {
+                    name,
+                    etag,
+                    discard_pending,
+                };
+                api.groups().delete_webhook_group(request).await?;
+            }
+            _ => {
+                let request = v1::DeleteWebhookRequest {
+                    name,
+                    etag,
+                    discard_pending,
+                };
+                api.webhooks().delete_webhook(request).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// None without a terminal, or when neither is wanted.
+fn ask(message: &str) -> Result<Option<Waiting>, Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    note(&visible(message));
+    note("drain, discard, or keep it? [keep]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(match answer.trim() {
+        "drain" => Some(Waiting::Drain),
+        "discard" => Some(Waiting::Discard),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -75,6 +144,8 @@ mod tests {
         Request::new(&Delete {
             resource,
             name: name.to_owned(),
+            drain: false,
+            discard: false,
             client: Client::default(),
         })
     }

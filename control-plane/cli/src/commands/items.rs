@@ -151,6 +151,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicateOf": event.duplicate_of,
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
+        "undecodable": event.undecodable_reason,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,
@@ -223,8 +224,30 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
     }
 }
 
-/// What was turned away.
+/// What was turned away, or not kept.
 pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
+    let mut spec = json!({
+        "method": refusal.method,
+        "headerNames": refusal.header_names,
+        "bodyBytes": refusal.body_bytes,
+        "remoteAddress": refusal.remote_address,
+        "listener": refusal.listener,
+    });
+    let mut status = json!({
+        "status": refusal.status,
+        "clause": refusal.clause,
+        "reason": refusal.reason,
+    });
+    // Only what was proven genuine has these.
+    if refusal.status < 300 {
+        spec["type"] = refusal.event_type.into();
+        spec["deliveryId"] = refusal.delivery_id.into();
+        status["verdicts"] = refusal
+            .verdicts
+            .iter()
+            .map(|verdict| json!({"webhook": verdict.webhook, "reason": verdict.reason}))
+            .collect();
+    }
     Item {
         api_version: None,
         kind: "Refusal",
@@ -233,18 +256,8 @@ pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
             "group": refusal.group,
             "createTime": time(&refusal.time),
         }),
-        spec: json!({
-            "method": refusal.method,
-            "headerNames": refusal.header_names,
-            "bodyBytes": refusal.body_bytes,
-            "remoteAddress": refusal.remote_address,
-            "listener": refusal.listener,
-        }),
-        status: json!({
-            "status": refusal.status,
-            "clause": refusal.clause,
-            "reason": refusal.reason,
-        }),
+        spec,
+        status,
     }
 }
 

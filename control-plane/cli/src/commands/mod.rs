@@ -8,6 +8,7 @@ mod get;
 pub(crate) mod items;
 mod listen;
 mod plan;
+mod replay;
 mod send;
 mod serve;
 mod tail;
@@ -61,6 +62,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Clone(Clone::Webhook(clone)) => {
             until(shutdown, async {
                 clone::run(&clone, || connect(&top, &clone.client)).await
+            })
+            .await
+        }
+        Command::Replay(replay) => {
+            until(shutdown, async {
+                replay::run(&replay, || connect(&top, &replay.client)).await
             })
             .await
         }

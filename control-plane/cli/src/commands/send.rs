@@ -82,9 +82,10 @@ where
     }
     match event {
         Some(event) => show_deliveries(&api, &group, &event).await,
-        None => output::line(
-            "not kept: no active webhook of the group wants this event, or it is not registered",
-        ),
+        None => output::line(&format!(
+            "not kept: no active webhook of the group wants this event, or it is not registered; `hookplane get refusals {} --not-kept` says why",
+            send.group
+        )),
     }
 }
 
@@ -231,6 +232,7 @@ async fn explain_refusal(api: &Api, group: &Name) {
     let request = v1::ListRefusalsRequest {
         parent: group.group(),
         page_size: 1,
+        not_kept: false,
     };
     match api.events().list_refusals(request).await {
         Ok(answer) => {

@@ -8,6 +8,7 @@ use crate::admission;
 use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, differing, put, snake};
 use crate::api::status::Problem;
 use crate::api::{guard, names, webhooks};
+use crate::config::tombstone;
 use crate::keys;
 use crate::store::{Precondition, Transaction};
 
@@ -157,6 +158,7 @@ pub(in crate::api) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        let old = group.clone();
         group.spec = Some(admitted.spec);
         group.metadata.get_or_insert_default().update_time = Some(desk.now());
         let status = group.status.get_or_insert_default();
@@ -192,6 +194,8 @@ pub(in crate::api) async fn prepare(
             // A webhook that is written meanwhile was checked against the group as it was.
             let unchanged = guard::read(desk, keys::group_guard(&metadata.org, &metadata.name));
             transaction.checks.push(unchanged.await?);
+            let gone = tombstone::of_update(&old, &group, desk.context.clock.now());
+            transaction.writes.extend(gone);
             still_compile(desk, &opened, &connector).await?;
         }
     }

@@ -6,14 +6,17 @@ use super::find;
 use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag};
 use crate::api::status::Problem;
-use crate::api::{guard, names};
+use crate::api::{guard, names, waiting};
+use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::store::{MAX_WRITES, StoreError, Transaction, Write};
 use crate::tidy;
 
-/// Webhooks in one transaction: each is a write and a note of its deliveries, and the group takes two checks and two writes.
-const AT_ONCE: usize = (MAX_WRITES - 4) / 2;
+/// Webhooks in one transaction: each is a write and a note of its deliveries. They share a tombstone; the group takes two checks, two
+/// writes, and its own.
+const AT_ONCE: usize = (MAX_WRITES - 6) / 2;
 /// Somebody wrote in between: read again this often.
 const ATTEMPTS: usize = 5;
 
@@ -28,9 +31,16 @@ pub(super) async fn remove(
     let desk = Desk::new(context, caller);
     let mut attempt = 1;
     loop {
-        let (_, revision) = find(&desk, org, name).await?;
+        let (group, revision) = find(&desk, org, name).await?;
         check_etag(&request.name, &request.etag, revision)?;
-        match attempt_at(&desk, org, name, revision).await {
+        if !request.discard_pending {
+            let selection = Selection {
+                group_uid: group.metadata.as_ref().map(|m| m.uid.clone()),
+                ..Selection::default()
+            };
+            waiting::none(context, &request.name, selection).await?;
+        }
+        match attempt_at(&desk, &group, revision).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
             done => break done?,
         }
@@ -39,7 +49,13 @@ pub(super) async fn remove(
     Ok(())
 }
 
-async fn attempt_at(desk: &Desk<'_>, org: &str, name: &str, revision: u64) -> Result<(), Problem> {
+async fn attempt_at(
+    desk: &Desk<'_>,
+    group: &v1::WebhookGroup,
+    revision: u64,
+) -> Result<(), Problem> {
+    let metadata = group.metadata.clone().unwrap_or_default();
+    let (org, name) = (&*metadata.org, &*metadata.name);
     let (key, guarded) = (keys::group(org, name), keys::group_guard(org, name));
     // Read before the webhooks: one that is written later changes it, and then nothing more is deleted.
     let checks = vec![
@@ -53,13 +69,20 @@ async fn attempt_at(desk: &Desk<'_>, org: &str, name: &str, revision: u64) -> Re
         let rest = left.split_off(left.len().min(AT_ONCE));
         let last = rest.is_empty();
         let mut writes = Vec::new();
+        let mut uids = Vec::new();
         for (key, webhook) in left {
             writes.push(Write::Delete(key));
             let uid = webhook.metadata.unwrap_or_default().uid;
             writes.push(tidy::note(&uid, "its webhook group was deleted"));
+            uids.push(uid);
         }
+        let now = desk.context.clock.now();
         if last {
+            // Its own tombstone stands for the webhooks that go with it.
             writes.extend([Write::Delete(key.clone()), Write::Delete(guarded.clone())]);
+            writes.push(tombstone::of_group(group, now));
+        } else {
+            writes.extend(tombstone::of_webhooks(&metadata.uid, uids, now));
         }
         desk.commit(Transaction {
             checks: checks.clone(),

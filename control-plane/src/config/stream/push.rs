@@ -1,17 +1,15 @@
-//! What one push is made of.
+//! What one push is made of: a small header of the stream's own, and bytes that all streams share.
 
 use std::sync::Arc;
 
+use hookplane_proto::shared_config::{self as shared, Kind};
 use hookplane_proto::v1;
-use hookplane_proto::v1::stream_config_response::Kind;
-use prost::Message;
 
+use crate::config::list::FRAMING_BYTES;
 use crate::config::pool::{Delta, Snapshot};
 
-/// A list's part, at most. 1 MiB less the room for its header and the end.
-const CHUNK_BYTES: usize = 1024 * 1024 - 1024;
 /// A delta, at most: below the 4 MiB that a gRPC peer takes unless told otherwise. Larger is a list.
-pub(super) const DELTA_BYTES: usize = 3 * 1024 * 1024;
+const DELTA_BYTES: usize = 3 * 1024 * 1024;
 
 /// A push that waits for its answer.
 pub(super) struct Push {
@@ -19,89 +17,75 @@ pub(super) struct Push {
     pub(super) to: u64,
     pub(super) digest: u64,
     /// None for a full list.
-    pub(super) uids: Option<Vec<String>>,
+    pub(super) uids: Option<Vec<Arc<str>>>,
 }
 
-/// A whole list, in chunks; the last one says so.
-pub(super) fn list(nonce: u64, snapshot: Snapshot) -> (Push, Vec<Kind>) {
-    let count = snapshot.resources.len() as u64;
-    let mut chunks = vec![v1::ConfigListChunk::default()];
-    let mut bytes = 0;
-    for resource in snapshot.resources {
-        // Its tag and length, besides itself.
-        let size = resource.encoded_len() + 8;
-        if bytes > 0 && bytes + size > CHUNK_BYTES {
-            chunks.push(v1::ConfigListChunk::default());
-            bytes = 0;
-        }
-        bytes += size;
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.resources.push(Arc::unwrap_or_clone(resource));
-        }
-    }
-    if let Some(chunk) = chunks.last_mut() {
-        chunk.end = Some(v1::ConfigListEnd {
-            nonce,
-            revision: snapshot.revision,
-            count,
-            digest: snapshot.digest,
-        });
-    }
+/// A whole list, in chunks; the last one says so. Each is made when the one before it is on its way.
+pub(super) fn list(nonce: u64, snapshot: &Snapshot) -> (Push, impl Iterator<Item = Kind>) {
+    let end = v1::ConfigListEnd {
+        nonce,
+        revision: snapshot.revision,
+        count: snapshot.list.count() as u64,
+        digest: snapshot.digest,
+    };
+    let chunks = snapshot.list.chunks();
+    let last = chunks.len() - 1;
+    let parts = chunks.enumerate().map(move |(i, resources)| {
+        Kind::ListChunk(shared::ListChunk {
+            resources: resources.iter().map(|r| r.bytes.clone()).collect(),
+            end: (i == last).then_some(end),
+        })
+    });
     let push = Push {
         nonce,
         to: snapshot.revision,
         digest: snapshot.digest,
         uids: None,
     };
-    (push, chunks.into_iter().map(Kind::ListChunk).collect())
+    (push, parts)
 }
 
 /// What changed, as one message. None when it is too large for one.
-pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Vec<Kind>)> {
+pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Kind)> {
     let size: usize = delta
         .upserts
         .iter()
-        .map(|r| r.encoded_len() + 8)
-        .chain(delta.removes.iter().map(|uid| uid.len() + 8))
+        .map(|r| r.bytes.len() + FRAMING_BYTES)
+        .chain(delta.removes.iter().map(|uid| uid.len() + FRAMING_BYTES))
         .sum();
     if size > DELTA_BYTES {
         return None;
     }
-    let uids = delta
-        .upserts
-        .iter()
-        .map(|r| r.uid.clone())
-        .chain(delta.removes.iter().cloned())
-        .collect();
+    let upserts = delta.upserts.iter().map(|r| r.uid.clone());
     let push = Push {
         nonce,
         to: delta.to,
         digest: delta.digest,
-        uids: Some(uids),
+        uids: Some(upserts.chain(delta.removes.iter().cloned()).collect()),
     };
-    let message = v1::ConfigDelta {
+    let message = shared::Delta {
         nonce,
         from,
         to: delta.to,
         digest: delta.digest,
-        removes: delta.removes,
-        upserts: delta
-            .upserts
-            .into_iter()
-            .map(Arc::unwrap_or_clone)
-            .collect(),
+        removes: delta.removes.iter().map(|uid| uid.to_string()).collect(),
+        upserts: delta.upserts.iter().map(|r| r.bytes.clone()).collect(),
     };
-    Some((push, vec![Kind::Delta(message)]))
+    Some((push, Kind::Delta(message)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use prost::Message;
 
-    fn resource(uid: usize, bytes: usize) -> Arc<v1::ConfigResource> {
+    use super::*;
+    use crate::config::encoded::{Encoded, Encoder};
+    use crate::config::list::List;
+
+    fn resource(uid: usize, bytes: usize) -> Arc<Encoded> {
         let mut webhook = v1::Webhook::default();
         webhook.spec.get_or_insert_default().label = "x".repeat(bytes);
-        Arc::new(v1::ConfigResource {
+        Encoder::default().encode(&v1::ConfigResource {
             uid: format!("uid-{uid}"),
             revision: 1,
             group_uid: String::new(),
@@ -109,17 +93,26 @@ mod tests {
         })
     }
 
-    // Risk 31: the 4 MiB default message limit.
-    #[test]
-    fn a_list_is_cut_at_one_mebibyte_and_only_its_last_part_ends_it() {
-        let snapshot = Snapshot {
+    fn snapshot(resources: Vec<Arc<Encoded>>) -> Snapshot {
+        Snapshot {
             revision: 9,
             digest: 7,
-            resources: (0..50).map(|i| resource(i, 100_000)).collect(),
-        };
-        let (push, kinds) = list(3, snapshot);
+            cursor: 0,
+            list: Arc::new(List::new(resources)),
+        }
+    }
+
+    // Risk 31: the 4 MiB default message limit.
+    #[test]
+    fn a_list_of_50_000_is_cut_at_one_mebibyte_and_only_its_last_part_ends_it() {
+        let mut resources: Vec<_> = (0..50_000).map(|i| resource(i, 200)).collect();
+        // Some as large as they come.
+        resources.extend((50_000..50_003).map(|i| resource(i, 1_000_000)));
+        let snapshot = snapshot(resources);
+        let (push, kinds) = list(3, &snapshot);
         assert_eq!((push.nonce, push.to, push.digest), (3, 9, 7));
-        assert!(kinds.len() > 4);
+        let kinds: Vec<Kind> = kinds.collect();
+        assert!(kinds.len() > 10);
         let mut count = 0;
         for (i, kind) in kinds.iter().enumerate() {
             let Kind::ListChunk(chunk) = kind else {
@@ -129,17 +122,13 @@ mod tests {
             count += chunk.resources.len();
             assert_eq!(chunk.end.is_some(), i + 1 == kinds.len());
         }
-        assert_eq!(count, 50);
+        assert_eq!(count, 50_003);
     }
 
     #[test]
     fn an_empty_list_still_ends() {
-        let snapshot = Snapshot {
-            revision: 1,
-            digest: 0,
-            resources: vec![],
-        };
-        let (_, kinds) = list(1, snapshot);
+        let snapshot = snapshot(vec![]);
+        let kinds: Vec<Kind> = list(1, &snapshot).1.collect();
         assert!(matches!(&kinds[..], [Kind::ListChunk(c)] if c.end.is_some()));
     }
 
@@ -148,6 +137,7 @@ mod tests {
         let large = Delta {
             to: 2,
             digest: 0,
+            cursor: 0,
             removes: vec![],
             upserts: (0..40).map(|i| resource(i, 100_000)).collect(),
         };

@@ -1,149 +1,135 @@
 //! One listener's stream, from its hello to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_proto::shared_config::{Kind, StreamConfigResponse};
 use hookplane_proto::v1;
 use hookplane_proto::v1::stream_config_request::Kind as Said;
-use hookplane_proto::v1::stream_config_response::Kind;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{SemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
+use super::{Pace, hello};
 use crate::access::Caller;
+use crate::config::view::Offered;
 use crate::config::{Connected, ListenerScope};
 use crate::context::Context;
-use crate::store::StoreError;
 
-/// For the listener's hello.
-const HELLO: Duration = Duration::from_secs(10);
-/// For a push to be drained and answered.
-pub(super) const PUSH: Duration = Duration::from_secs(30);
 /// Between heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// For this view to come to where a listener already is.
-const CATCH_UP: Duration = Duration::from_secs(5);
+/// For a listener that was told to drain to leave by itself.
+const LEAVE: Duration = Duration::from_secs(5);
+/// For one part of a list to be drained: at worst 200 KB/s, so that one that is stuck doesn't hold up those that wait for their lists.
+const CHUNK: Duration = Duration::from_secs(5);
 /// After a second digest that differs, before another full list; doubles.
 const RESYNC: Duration = Duration::from_secs(60);
 /// The longest of those.
 const RESYNC_MAX: Duration = Duration::from_secs(3600);
-/// What a listener may say of itself, in bytes each.
-const NAME_BYTES: usize = 256;
 /// Errors of one nack that are kept.
 const NACK_ERRORS: usize = 1_000;
 /// Of a nack's reason, in characters.
 const REASON_CHARS: usize = 1_024;
 
-type Out = mpsc::Sender<Result<v1::StreamConfigResponse, Status>>;
+type Out = mpsc::Sender<Result<StreamConfigResponse, Status>>;
 
-/// Until the listener leaves, misbehaves, or the server shuts down.
+/// Until the listener leaves, misbehaves, or is told to drain.
 pub(super) async fn run(
     context: &Context,
     caller: &Caller,
     mut said: Streaming<v1::StreamConfigRequest>,
     out: &Out,
-    answer_within: Duration,
+    pace: Pace,
 ) -> Result<(), Status> {
-    let first = tokio::time::timeout(HELLO, said.message())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no hello came"))??;
-    let Some(Said::Hello(hello)) = first.and_then(|r| r.kind) else {
-        return Err(Status::invalid_argument("the first request must be hello"));
-    };
-    for (field, text) in [
-        ("listener", &hello.listener),
-        ("boot", &hello.boot),
-        ("pool", &hello.pool),
-        ("software_version", &hello.software_version),
-    ] {
-        if text.len() > NAME_BYTES {
-            return Err(Status::invalid_argument(format!(
-                "hello.{field} is longer than {NAME_BYTES} bytes"
-            )));
-        }
-    }
+    let hello = hello::read(&mut said).await?;
     let scope = caller.listener_scope(&hello.pool)?;
-    let resume = may_resume(context, &scope, &hello).await?;
+    let start = hello::start(context, &scope, &hello).await?;
+    // Before the welcome: who has to wait for its list may as well try another replica.
+    let admitted = match start.cursor {
+        Some(_) => None,
+        None => Some(admit(&pace).await?),
+    };
     let connected = context.fleet.connect(&hello, &scope, context.clock.now());
+    let drain_at = Instant::now() + at_random(&pace);
     let mut session = Session {
         context,
         out,
-        answer_within,
+        pace: &pace,
         scope,
+        epoch: start.epoch.clone(),
         connected,
         nonce: 0,
-        at: if resume { hello.revision } else { 0 },
-        list_next: !resume,
+        at: hello.revision,
+        cursor: start.cursor,
         in_flight: None,
         differed: 0,
         resync: RESYNC,
         resync_at: None,
+        drain_at,
     };
     session
-        .send(Kind::Welcome(v1::ConfigWelcome {
-            epoch: context.view.epoch(),
-            resume,
-        }))
+        .send(
+            Kind::Welcome(v1::ConfigWelcome {
+                epoch: start.epoch.to_string(),
+                resume: start.cursor.is_some(),
+            }),
+            pace.answer,
+        )
         .await?;
     // Also when nothing changed: its answer brings the digest.
-    session.push().await?;
+    if session.push(admitted).await? == Pushed::OtherEpoch {
+        return session.drain().await;
+    }
     session.serve(&mut said).await
 }
 
-/// Whether deltas can bring this listener up to date. Older state is never sent as newer.
-async fn may_resume(
-    context: &Context,
-    scope: &ListenerScope,
-    hello: &v1::ConfigHello,
-) -> Result<bool, Status> {
-    let view = &context.view;
-    if hello.revision == 0 || hello.epoch != view.epoch() {
-        return Ok(false);
+/// Risk 23: of a herd that comes back a few are served at a time.
+async fn admit(pace: &Pace) -> Result<SemaphorePermit<'_>, Status> {
+    match timeout(pace.admitted, pace.lists.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Status::unavailable(
+            "many listeners need their full lists at the moment; come back",
+        )),
     }
-    // Risk 25: a replica whose watch lags waits, then refuses.
-    if !view
-        .reached(hello.revision, Instant::now() + CATCH_UP)
-        .await
-    {
-        let store = context
-            .store
-            .list(crate::keys::ROOT, None, 1, None)
-            .await
-            .map_err(|error: StoreError| Status::unavailable(error.to_string()))?;
-        if store.revision >= hello.revision {
-            return Err(Status::unavailable(
-                "this replica's view is behind the listener",
-            ));
-        }
-        // Risk 26: the store itself is behind what it once said, so it was rolled back.
-        tracing::error!(
-            listener = hello.listener,
-            listener_revision = hello.revision,
-            store_revision = store.revision,
-            "a listener is ahead of the store: the store was restored from an older copy; a new epoch begins"
-        );
-        view.begin_epoch()
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        return Ok(false);
-    }
-    Ok(view.delta(&scope.pool, hello.revision).is_some())
+}
+
+/// Risks 21 and 29: nothing else ends a stream, and a fleet that came at once should not go at once.
+fn at_random(pace: &Pace) -> Duration {
+    let (least, most) = (*pace.age.start(), *pace.age.end());
+    // Without randomness the longest life is still a life.
+    let share = getrandom::u32().unwrap_or(u32::MAX);
+    least
+        + most
+            .saturating_sub(least)
+            .mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+#[derive(PartialEq, Eq)]
+enum Pushed {
+    Sent,
+    OtherEpoch,
 }
 
 struct Session<'a> {
     context: &'a Context,
     out: &'a Out,
-    answer_within: Duration,
+    pace: &'a Pace,
     scope: ListenerScope,
+    /// Of everything on this stream.
+    epoch: Arc<str>,
     connected: Connected,
     nonce: u64,
     /// The revision that was pushed last.
     at: u64,
-    list_next: bool,
+    /// The place in the pool's history up to which all was pushed. None when a full list is next.
+    cursor: Option<u64>,
     in_flight: Option<(Push, Instant)>,
     /// Digests in a row that were not ours.
     differed: u32,
     resync: Duration,
     resync_at: Option<Instant>,
+    drain_at: Instant,
 }
 
 impl Session<'_> {
@@ -153,30 +139,39 @@ impl Session<'_> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if self.in_flight.is_none() {
-                revisions.borrow_and_update();
-                if self.list_next || view.changed_after(&self.scope.pool, self.at) {
-                    self.push().await?;
+            revisions.borrow_and_update();
+            if *view.epoch() != *self.epoch {
+                return self.drain().await;
+            }
+            if self.in_flight.is_none() && self.is_behind() {
+                let admitted = match self.cursor {
+                    Some(_) => None,
+                    None => Some(admit(self.pace).await?),
+                };
+                if self.push(admitted).await? == Pushed::OtherEpoch {
+                    return self.drain().await;
                 }
             }
             let answer_by = self.in_flight.as_ref().map(|(_, by)| *by);
             tokio::select! {
-                () = view.shutdown().cancelled() => {
-                    return self.send(Kind::Drain(v1::ConfigDrain { after_seconds: 0 })).await;
+                () = view.shutdown().cancelled() => return self.drain().await,
+                () = tokio::time::sleep_until(self.drain_at) => {
+                    self.drain().await?;
+                    return self.see_off(said).await;
                 }
                 request = said.message() => match request? {
                     None => return Ok(()),
                     Some(request) => self.take(request)?,
                 },
-                changed = revisions.changed(), if self.in_flight.is_none() => {
+                changed = revisions.changed() => {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                 }
                 _ = heartbeat.tick() => {
-                    self.send(Kind::Heartbeat(v1::ConfigHeartbeat {
+                    let beat = v1::ConfigHeartbeat {
                         revision: view.revision(),
                         time: Some(crate::time::to_wire(self.context.clock.now())),
-                    }))
-                    .await?;
+                    };
+                    self.send(Kind::Heartbeat(beat), self.pace.answer).await?;
                 }
                 // Risk 18: one slow listener keeps nobody waiting but itself.
                 () = at(answer_by) => {
@@ -184,10 +179,36 @@ impl Session<'_> {
                 }
                 () = at(self.resync_at) => {
                     self.resync_at = None;
-                    self.list_next = true;
+                    self.cursor = None;
                 }
             }
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        let view = &self.context.view;
+        self.cursor
+            .is_none_or(|cursor| view.changed_after(&self.scope, cursor))
+    }
+
+    async fn drain(&self) -> Result<(), Status> {
+        let drain = v1::ConfigDrain { after_seconds: 0 };
+        self.send(Kind::Drain(drain), self.pace.answer).await
+    }
+
+    /// It leaves by itself, and what it still answers counts.
+    async fn see_off(
+        &mut self,
+        said: &mut Streaming<v1::StreamConfigRequest>,
+    ) -> Result<(), Status> {
+        let leaving = async {
+            while let Some(request) = said.message().await? {
+                self.take(request)?;
+            }
+            Ok(())
+        };
+        // One that stays has had its notice.
+        timeout(LEAVE, leaving).await.unwrap_or(Ok(()))
     }
 
     fn take(&mut self, request: v1::StreamConfigRequest) -> Result<(), Status> {
@@ -231,7 +252,7 @@ impl Session<'_> {
             self.differed = 0;
             self.resync = RESYNC;
             self.connected
-                .applied(push.to, push.uids.as_deref(), refused);
+                .applied((push.to, digest), push.uids.as_deref(), refused);
             return Ok(());
         }
         // Risk 17: what was lost on the way shows here.
@@ -242,7 +263,7 @@ impl Session<'_> {
                 revision = push.to,
                 "a listener's digest differs; it gets a full list"
             );
-            self.list_next = true;
+            self.cursor = None;
         } else if self.resync_at.is_none() {
             tracing::error!(
                 pool = %self.scope.pool,
@@ -256,31 +277,49 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends what the listener lacks, as one push.
-    async fn push(&mut self) -> Result<(), Status> {
+    /// Sends what the listener lacks, as one push. A list needs its turn, which ends when it is on its way.
+    async fn push(&mut self, admitted: Option<SemaphorePermit<'_>>) -> Result<Pushed, Status> {
         self.nonce += 1;
         let view = &self.context.view;
-        let changed = if self.list_next {
-            None
-        } else {
-            view.delta(&self.scope.pool, self.at)
-                .and_then(|delta| push::delta(self.nonce, self.at, delta))
+        let snapshot = match view.offer(&self.scope, &self.epoch, self.cursor) {
+            Offered::OtherEpoch => return Ok(Pushed::OtherEpoch),
+            Offered::List(snapshot) => snapshot,
+            Offered::Delta(delta) => {
+                let cursor = delta.cursor;
+                if let Some((push, kind)) = push::delta(self.nonce, self.at, delta) {
+                    self.cursor = Some(cursor);
+                    self.send(kind, self.pace.answer).await?;
+                    self.sent(push);
+                    return Ok(Pushed::Sent);
+                }
+                match view.offer(&self.scope, &self.epoch, None) {
+                    Offered::List(snapshot) => snapshot,
+                    _ => return Ok(Pushed::OtherEpoch),
+                }
+            }
         };
-        let (push, parts) =
-            changed.unwrap_or_else(|| push::list(self.nonce, view.snapshot(&self.scope.pool)));
-        self.list_next = false;
-        self.context.metrics.pushed(push.uids.is_none());
-        self.at = push.to;
+        let _turn = match admitted {
+            Some(turn) => turn,
+            None => admit(self.pace).await?,
+        };
+        self.cursor = Some(snapshot.cursor);
+        let (push, parts) = push::list(self.nonce, &snapshot);
         for part in parts {
-            self.send(part).await?;
+            self.send(part, self.pace.answer.min(CHUNK)).await?;
         }
-        self.in_flight = Some((push, Instant::now() + self.answer_within));
-        Ok(())
+        self.sent(push);
+        Ok(Pushed::Sent)
     }
 
-    async fn send(&self, kind: Kind) -> Result<(), Status> {
-        let response = v1::StreamConfigResponse { kind: Some(kind) };
-        match tokio::time::timeout(self.answer_within, self.out.send(Ok(response))).await {
+    fn sent(&mut self, push: Push) {
+        self.context.metrics.pushed(push.uids.is_none());
+        self.at = push.to;
+        self.in_flight = Some((push, Instant::now() + self.pace.answer));
+    }
+
+    async fn send(&self, kind: Kind, within: Duration) -> Result<(), Status> {
+        let response = StreamConfigResponse { kind: Some(kind) };
+        match timeout(within, self.out.send(Ok(response))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Status::cancelled("the listener is gone")),
             Err(_) => Err(Status::deadline_exceeded("the stream is not drained")),

@@ -40,10 +40,6 @@ impl Scripted {
 
 #[async_trait::async_trait]
 impl Store for Scripted {
-    async fn epoch(&self) -> Result<String, StoreError> {
-        Ok("epoch".to_owned())
-    }
-
     async fn get(&self, _key: &str) -> Result<Option<Entry>, StoreError> {
         Ok(None)
     }
@@ -121,8 +117,10 @@ impl Seen {
             pause: Duration::from_millis(1),
             pause_max: Duration::from_millis(5),
             audit,
+            answer: WAIT,
         };
-        let mut follower = Follower::new(store.clone(), "v1/", timing);
+        let (_prompt, prompts) = mpsc::channel(1);
+        let mut follower = Follower::new(store.clone(), "v1/", timing, prompts);
         let first = follower.list().await.unwrap().unwrap();
         let (send, batches) = mpsc::unbounded_channel();
         send.send(first).unwrap();
@@ -202,6 +200,20 @@ async fn what_comes_twice_or_backwards_is_not_applied_again() {
     assert_eq!(seen.revisions, [5, 6, 7, 8]);
 }
 
+// Risk 14: a store delivers late, so that the position is past it already.
+#[tokio::test]
+async fn what_was_overtaken_is_not_lost() {
+    let store = store();
+    let six = change(6, "v1/overtaken", Some("six"));
+    store.script(vec![change(7, "v1/a", Some("seven")), six]);
+    store.script(vec![]);
+    let mut seen = Seen::start(&store, NEVER).await;
+    store.put(6, "v1/overtaken", "six");
+    store.put(7, "v1/a", "seven");
+    seen.until(|content| content.contains_key("v1/a") && content.contains_key("v1/overtaken"))
+        .await;
+}
+
 // Risk 13: the position advances only on events.
 #[tokio::test]
 async fn a_watch_that_breaks_goes_on_from_the_last_event() {
@@ -255,7 +267,7 @@ async fn what_a_watch_dropped_is_found_by_the_audit() {
 #[tokio::test]
 async fn a_list_from_the_past_is_not_taken() {
     let store = store();
-    let mut follower = Follower::new(store.clone(), "v1/", Timing::default());
+    let mut follower = Follower::new(store.clone(), "v1/", Timing::default(), mpsc::channel(1).1);
     assert!(follower.list().await.unwrap().is_some());
     store.content.lock().unwrap().0 = 4;
     assert_eq!(follower.list().await.unwrap(), None);

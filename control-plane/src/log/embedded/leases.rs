@@ -114,10 +114,12 @@ pub(super) fn lease(
             None,
             "",
         )?;
-        tables
-            .memory
-            .leases
-            .set(delivery, Some(Held { nonce, expires }));
+        let held = Held {
+            nonce,
+            expires,
+            attempts: lease.delivery.attempts,
+        };
+        tables.memory.leases.set(delivery, Some(held));
     }
     Ok(leases)
 }
@@ -131,15 +133,15 @@ pub(super) fn settle(
     let Some((delivery, nonce)) = parse(&tables.memory.token_key, token) else {
         return Ok(false);
     };
-    let Some((status, attempts)) = state(tables, delivery)? else {
-        return Ok(false);
+    let held = tables.memory.leases.get(delivery);
+    let current = held.filter(|held| held.nonce == nonce);
+    let (status, attempts) = match current {
+        Some(held) => (LEASED, held.attempts),
+        None => match state(tables, delivery)? {
+            Some(state) => state,
+            None => return Ok(false),
+        },
     };
-    let current = status == LEASED
-        && tables
-            .memory
-            .leases
-            .get(delivery)
-            .is_some_and(|held| held.nonce == nonce);
     match settlement {
         Settlement::Ack => {
             if ![PENDING, LEASED, HELD].contains(&status) {
@@ -149,7 +151,7 @@ pub(super) fn settle(
             tables.change(delivery, DeliveryStatus::Delivered, attempts, None, "")?;
             tables.memory.counted.acked += 1;
         }
-        _ if !current => return Ok(false),
+        _ if current.is_none() => return Ok(false),
         Settlement::Nack {
             delay,
             reason,
@@ -160,11 +162,12 @@ pub(super) fn settle(
             tables.memory.counted.nacked += 1;
         }
         Settlement::Extend(duration) => {
-            let expires = tables.memory.time.now() + millis(*duration).clamp(1, MAX_DELAY_MS);
-            tables
-                .memory
-                .leases
-                .set(delivery, Some(Held { nonce, expires }));
+            let held = Held {
+                nonce,
+                expires: tables.memory.time.now() + millis(*duration).clamp(1, MAX_DELAY_MS),
+                attempts,
+            };
+            tables.memory.leases.set(delivery, Some(held));
         }
         Settlement::Return => {
             tables.memory.leases.set(delivery, None);
@@ -319,7 +322,7 @@ pub(super) fn drop_some(
         .db
         .prepare_cached(
             "SELECT seq, attempts FROM deliveries WHERE webhook_uid = ?1 AND status = 1
-             UNION ALL SELECT seq, attempts FROM deliveries WHERE webhook_uid = ?1 AND status = 2
+             UNION ALL SELECT seq, attempts FROM deliveries INDEXED BY deliveries_leased WHERE status = 2 AND webhook_uid = ?1
              UNION ALL SELECT seq, attempts FROM deliveries INDEXED BY deliveries_stuck WHERE status >= 4 AND status = 4 AND webhook_uid = ?1
              LIMIT ?2",
         )?

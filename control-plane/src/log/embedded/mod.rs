@@ -8,16 +8,20 @@
 //! - An answer leaves after the commit that holds it was synced. No timer decides what is kept.
 //! - A callback that fails for its own reason doesn't touch the others of its batch. A write that fails (no space, a spent quota): the batch is
 //!   refused and the next one tried. A sync that fails, or anything else: nothing is taken until the log is opened again.
+//! - What tells repeats is decided in the transaction that keeps the event, and durable with it: see [`dedup`].
 //! - One process at a time has the directory open.
 
 mod append;
+mod dedup;
 mod fault;
 mod leases;
+mod list;
 mod queue;
 mod read;
 mod retain;
 mod schema;
 mod tables;
+mod tail;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +31,6 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
-use prost::Message;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
@@ -36,9 +39,11 @@ use super::{
     Stats, TailItem,
 };
 use crate::sqlite;
+use dedup::Recent;
 use fault::Fault;
 use queue::{Bounds, Call, Queue, Waiting};
-use tables::{Leases, Memory, Tables, Time, millis};
+use read::cursor;
+use tables::{Leases, Memory, Tables, Time};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -135,7 +140,7 @@ impl EmbeddedLog {
         };
         let permits = Semaphore::new(options.readers);
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
-        let newest = Cursor(u64::try_from(memory.next_seq - 1).unwrap_or(0));
+        let newest = cursor(memory.next_seq - 1);
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             clock,
@@ -165,7 +170,7 @@ impl EmbeddedLog {
     async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, LogError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
     {
         if self.shared.failing.load(Ordering::Acquire) {
             return Err(LogError::Failed(self.shared.failure().unwrap_or_default()));
@@ -245,6 +250,7 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
     let mut memory = Memory {
         next_seq: last + 1,
         leases: Leases::default(),
+        recent: Recent::load(db)?,
         due: tables::DueTimes::default(),
         time: Time::new(now),
         token_key,
@@ -264,29 +270,6 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
         self.shared.queue.close();
-    }
-}
-
-fn prepared(callback: NewCallback) -> append::Prepared {
-    let event = |new: super::NewEvent| append::PreparedEvent {
-        id: new.event.id.clone(),
-        group: new.event.group.clone(),
-        event_type: new.event.r#type.clone(),
-        received: new.event.receive_time.map_or(0, |at| {
-            at.seconds
-                .saturating_mul(1000)
-                .saturating_add(i64::from(at.nanos / 1_000_000))
-        }),
-        record: new.event.encode_to_vec(),
-        dedup: new.dedup,
-        deliveries: new.deliveries,
-    };
-    append::Prepared {
-        org: callback.org,
-        group_uid: callback.group_uid,
-        refuse_suspected_replays: callback.refuse_suspected_replays,
-        dedup_window: callback.dedup_window,
-        events: callback.events.into_iter().map(event).collect(),
     }
 }
 
@@ -316,13 +299,10 @@ impl DeliveryLog for EmbeddedLog {
         if tokio::time::Instant::now() >= deadline {
             return Err(LogError::Unavailable("its time was up".into()));
         }
-        let callback = prepared(callback);
-        let bytes = callback
-            .events
-            .iter()
-            .map(|event| event.record.len() + 512 * (1 + event.deliveries.len()))
-            .sum();
-        let write = self.write(bytes, move |tables| append::append(tables, &callback));
+        let callback = append::Prepared::new(callback);
+        let write = self.write(callback.bytes(), move |tables| {
+            append::append(tables, &callback)
+        });
         tokio::time::timeout_at(deadline, write)
             .await
             .unwrap_or_else(|_| Err(LogError::Unavailable("the disk was too slow".into())))
@@ -385,7 +365,7 @@ impl DeliveryLog for EmbeddedLog {
     ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
         let selection = selection.clone();
         let rows = self
-            .read(move |db| read::events(db, &selection, before, limit.min(MAX_ROWS)))
+            .read(move |db| list::events(db, &selection, before, limit.min(MAX_ROWS)))
             .await?;
         rows.into_iter()
             .map(|(cursor, event)| Ok((cursor, event.decode()?)))
@@ -400,7 +380,7 @@ impl DeliveryLog for EmbeddedLog {
     ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
         let selection = selection.clone();
         let rows = self
-            .read(move |db| read::deliveries(db, &selection, before, limit.min(MAX_ROWS)))
+            .read(move |db| list::deliveries(db, &selection, before, limit.min(MAX_ROWS)))
             .await?;
         Ok(rows
             .into_iter()
@@ -419,11 +399,11 @@ impl DeliveryLog for EmbeddedLog {
         let newest = *self.shared.newest.borrow();
         let limit = limit.clamp(1, MAX_ROWS);
         let (items, next) = self
-            .read(move |db| read::tail(db, &selection, after, newest, changes, limit))
+            .read(move |db| tail::tail(db, &selection, after, newest, changes, limit))
             .await?;
         let items = items
             .into_iter()
-            .map(read::RawItem::decode)
+            .map(tail::RawItem::decode)
             .collect::<Result<_, _>>()?;
         Ok((items, next))
     }
@@ -463,22 +443,7 @@ impl DeliveryLog for EmbeddedLog {
     }
 
     async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
-        let now = self.shared.clock.now().0;
-        let horizon = now.saturating_sub(millis(retention.max_age));
-        let dedup_horizon = now.saturating_sub(millis(retention.dedup_age));
-        let mut sweep = retain::Sweep::default();
-        while !sweep.done {
-            sweep = self
-                .write(64, move |tables| retain::events(tables, horizon, sweep))
-                .await?;
-        }
-        while self
-            .write(64, move |tables| {
-                retain::rest(tables, horizon, dedup_horizon)
-            })
-            .await?
-        {}
-        Ok(sweep.events)
+        retain::all(self, retention).await
     }
 
     async fn close(&self) {

@@ -15,7 +15,7 @@ use crate::log::LogError;
 
 /// One piece of work for the writer, done within a batch's transaction and answered after its commit.
 pub(super) trait Work: Send {
-    /// Does it. What it has to say is kept until the commit is known.
+    /// Does it. What it has to say is kept until the commit is known. Done again when the transaction had to be begun anew.
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
     /// Says how it ended.
     fn answer(self: Box<Self>, committed: Result<(), LogError>);
@@ -141,6 +141,12 @@ impl Queue {
         Next::Batch(batch)
     }
 
+    /// Pieces that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     /// Refuses everything from now on. What waits is still taken.
     pub(super) fn close(&self) {
         self.state().closed = true;
@@ -150,7 +156,7 @@ impl Queue {
 
 /// A closure as a piece of work.
 pub(super) struct Call<T, F> {
-    work: Option<F>,
+    work: F,
     outcome: Option<T>,
     reply: oneshot::Sender<Result<T, LogError>>,
 }
@@ -158,14 +164,14 @@ pub(super) struct Call<T, F> {
 impl<T, F> Call<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    F: Fn(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
 {
     /// The work, and where its answer comes.
     pub(super) fn new(work: F) -> (Box<Self>, oneshot::Receiver<Result<T, LogError>>) {
         let (reply, answer) = oneshot::channel();
         (
             Box::new(Self {
-                work: Some(work),
+                work,
                 outcome: None,
                 reply,
             }),
@@ -177,12 +183,11 @@ where
 impl<T, F> Work for Call<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    F: Fn(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
 {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
-        if let Some(work) = self.work.take() {
-            self.outcome = Some(work(tables)?);
-        }
+        self.outcome = None;
+        self.outcome = Some((self.work)(tables)?);
         Ok(())
     }
 

@@ -15,13 +15,16 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use crate::sqlite::{self, Database};
 
-/// Of the tables below. A log of a newer version is refused; an older one is brought up when there is one.
-const VERSION: i64 = 1;
+/// Of the tables below. There is no way here from version 1: it was never part of a release. Once one is out, an older log is brought up.
+const VERSION: i64 = 2;
 
 /// Marks the file as ours (`PRAGMA application_id`): the bytes `hkpl`.
 const APPLICATION_ID: i64 = 0x686b_706c;
 
-/// Columns that are filtered on come before the blob: SQLite then doesn't touch the pages the blob overflows to.
+/// What an index costs is paid for each event, so there is one only where a walk up or down the line would pass by too much. Deliveries have
+/// none by org or group: they are found behind their events.
+///
+/// Columns that are filtered on come before the blobs: SQLite then doesn't touch the pages a blob overflows to.
 const TABLES: &str = "
 -- A genuine callback, or one item of it. Rows are never updated: a retained row costs one write in its life.
 CREATE TABLE events (
@@ -32,9 +35,11 @@ CREATE TABLE events (
     group_name   TEXT    NOT NULL,
     type         TEXT    NOT NULL,
     received     INTEGER NOT NULL,
+    kept         INTEGER NOT NULL,
     deliveries   INTEGER NOT NULL,  -- how many were made with it, at seq + 1 and on
     flags        INTEGER NOT NULL,  -- what the append found: bit n is hookplane.v1.EventFlag n
     duplicate_of TEXT,              -- the earlier event, where a flag says so
+    claims       BLOB    NOT NULL,  -- the keys it was the first with, see `dedup`
     checksum     INTEGER NOT NULL,  -- of record, see `checksum`
     record       BLOB    NOT NULL   -- hookplane.v1.Event as it came in
 ) STRICT;
@@ -45,8 +50,6 @@ CREATE INDEX events_by_group ON events (group_uid, seq, type, received);
 CREATE TABLE deliveries (
     seq             INTEGER PRIMARY KEY,
     event_seq       INTEGER NOT NULL,
-    org             TEXT    NOT NULL,
-    group_uid       TEXT    NOT NULL,
     webhook_uid     TEXT    NOT NULL,
     webhook         TEXT    NOT NULL,
     status          INTEGER NOT NULL,  -- hookplane.v1.DeliveryStatus
@@ -57,11 +60,9 @@ CREATE TABLE deliveries (
     reason          TEXT    NOT NULL,
     idempotency_key TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX deliveries_by_org     ON deliveries (org, seq, status);
-CREATE INDEX deliveries_by_group   ON deliveries (group_uid, seq, status);
-CREATE INDEX deliveries_by_webhook ON deliveries (webhook_uid, seq, status);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_uid, seq);
 CREATE INDEX deliveries_pending    ON deliveries (webhook_uid, due, seq) WHERE status = 1;
-CREATE INDEX deliveries_leased     ON deliveries (webhook_uid, seq)      WHERE status = 2;
+CREATE INDEX deliveries_leased     ON deliveries (seq)                   WHERE status = 2;
 -- Held, dead and dropped: what an operator looks for among millions that were delivered.
 CREATE INDEX deliveries_stuck      ON deliveries (status, seq)           WHERE status >= 4;
 
@@ -75,18 +76,13 @@ CREATE TABLE changes (
     at           INTEGER NOT NULL
 ) STRICT;
 
--- What tells repeats. Kinds: 1 a delivery id (with or without the body), 2 a delivery id alone that doesn't decide alone, 3 the signed bytes,
--- 4 another body under a delivery id that decides alone.
+-- What tells repeats: who was the first with a key. The newest rows are missing, see `dedup`.
 CREATE TABLE dedup (
-    group_uid   TEXT    NOT NULL,
-    kind        INTEGER NOT NULL,
-    key         BLOB    NOT NULL,
-    event_id    TEXT    NOT NULL,
-    body_digest BLOB    NOT NULL,
-    seen        INTEGER NOT NULL,
-    PRIMARY KEY (group_uid, kind, key)
+    key      BLOB    PRIMARY KEY,
+    event_id TEXT    NOT NULL,
+    body     BLOB    NOT NULL,  -- what else must be the same
+    seen     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX dedup_by_age ON dedup (seen);
 
 -- Resends that were recognised and not kept. Apart from events, so that counting doesn't write the event again.
 CREATE TABLE duplicates (
@@ -95,6 +91,7 @@ CREATE TABLE duplicates (
 ) STRICT, WITHOUT ROWID;
 
 -- `last_seq`: the highest number known to be taken, for when the rows that had it are gone. `token_key`: what lease tokens are signed with.
+-- `dedup_seq`: the claims of events up to this one are in dedup.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value ANY  NOT NULL
@@ -128,8 +125,12 @@ fn tables(connection: &Connection, version: i64) -> Result<(), sqlite::Fault> {
             "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
         ))?),
         VERSION => Ok(()),
-        newer => Err(sqlite::Fault::Refused(format!(
-            "the log is of version {newer}, and this program knows {VERSION}; use a newer program"
+        1.. if version > VERSION => Err(sqlite::Fault::Refused(format!(
+            "the log is of version {version}, and this program knows {VERSION}; use a newer program"
+        ))),
+        older => Err(sqlite::Fault::Refused(format!(
+            "the log is of version {older}, from before the first release, and is not read any more; have its deliveries taken by the \
+             program that made it, then move events.db, its -wal and -shm, and events.lock away to begin anew"
         ))),
     }
 }
@@ -140,20 +141,32 @@ pub(super) fn prepare(connection: &Connection, sync: bool) -> Result<(), sqlite:
     sqlite::prepare(connection, sync)
 }
 
-/// Tells any single changed run of bytes from what was written: each step is a bijection of the sum so far.
+/// Tells a change from what was written: any within eight bytes for sure, since each step is a bijection of the sum so far, and others but for
+/// one in 2^64. Four sums side by side, so that the processor needn't wait for one multiplication before it begins the next.
 pub(super) fn checksum(bytes: &[u8]) -> i64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut sum = bytes.len() as u64 ^ MULTIPLIER;
-    let mut mix = |word: u64| {
-        sum = (sum ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
-    };
+    const LANES: usize = 4;
+    fn mix(sum: &mut u64, word: u64) {
+        *sum = (*sum ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
+    }
     let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        mix(u64::from_le_bytes(*word));
+    let (rounds, single) = words.as_chunks::<LANES>();
+    let mut lanes = [MULTIPLIER; LANES];
+    for round in rounds {
+        for (lane, word) in lanes.iter_mut().zip(round) {
+            mix(lane, u64::from_le_bytes(*word));
+        }
+    }
+    let mut sum = bytes.len() as u64 ^ MULTIPLIER;
+    for lane in lanes {
+        mix(&mut sum, lane);
+    }
+    for word in single {
+        mix(&mut sum, u64::from_le_bytes(*word));
     }
     let mut last = [0u8; 8];
     last[..rest.len()].copy_from_slice(rest);
-    mix(u64::from_le_bytes(last));
+    mix(&mut sum, u64::from_le_bytes(last));
     sum.cast_signed()
 }
 

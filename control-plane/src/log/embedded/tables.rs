@@ -9,6 +9,7 @@ use hookplane_proto::v1::DeliveryStatus;
 use hookplane_rules::Timestamp;
 
 use super::Options;
+use super::dedup::Recent;
 use super::fault::Fault;
 use crate::log::Stats;
 
@@ -47,11 +48,13 @@ pub(super) fn millis(duration: Duration) -> i64 {
         .min(i64::MAX / 4)
 }
 
-/// A lease that has not ended.
+/// A lease that has not ended. Its delivery is leased then: whatever gives it another status takes the lease away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) nonce: u64,
     pub(super) expires: i64,
+    /// The delivery's, this one included.
+    pub(super) attempts: i64,
 }
 
 /// The leases, in memory only: all are void once the log is opened again.
@@ -151,6 +154,7 @@ impl DueTimes {
 pub(super) struct Memory {
     pub(super) next_seq: i64,
     pub(super) leases: Leases,
+    pub(super) recent: Recent,
     pub(super) due: DueTimes,
     pub(super) time: Time,
     pub(super) token_key: [u8; 32],
@@ -181,10 +185,11 @@ impl Tables<'_> {
         work: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         self.db.prepare_cached("SAVEPOINT piece")?.execute([])?;
-        let mark = self.memory.leases.mark();
+        let (leases, claims) = (self.memory.leases.mark(), self.memory.recent.mark());
         let done = work(self);
         if let Err(fault) = &done {
-            self.memory.leases.back_to(mark);
+            self.memory.leases.back_to(leases);
+            self.memory.recent.back_to(claims);
             if !fault.is_own() {
                 return done;
             }
@@ -227,10 +232,12 @@ impl Memory {
     /// The transaction was committed.
     pub(super) fn committed(&mut self) {
         self.leases.undo.clear();
+        self.recent.committed();
     }
 
     /// The transaction was undone, and so is what it did here.
     pub(super) fn undone(&mut self) {
         self.leases.back_to(0);
+        self.recent.undone();
     }
 }

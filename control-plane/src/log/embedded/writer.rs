@@ -9,11 +9,14 @@ use std::time::Instant;
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use super::queue::{Next, Waiting};
+use super::queue::{Next, Waiting, Work};
 use super::tables::{Memory, Tables};
 use super::{Shared, leases, retain};
 use crate::log::{Cursor, LogError};
 use crate::sqlite;
+
+/// What a piece of work is told.
+type Answer = Result<(), LogError>;
 
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -122,10 +125,30 @@ impl Writer {
     }
 
     /// One transaction: durable when this returns.
-    fn transact(
+    ///
+    /// A savepoint around each piece costs each of them, and a piece that fails for its own reason is rare: then all is undone, and done again
+    /// with savepoints.
+    fn transact(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Vec<Answer>, Fault> {
+        match self.attempt(batch, |tables, work| work.run(tables).map(Ok)) {
+            Err(fault) if fault.is_own() => {
+                self.db.prepare_cached("ROLLBACK")?.execute([])?;
+                self.memory.undone();
+                self.attempt(batch, |tables, work| {
+                    match tables.whole(|tables| work.run(tables)) {
+                        Err(Fault::Own(error)) => Ok(Err(error)),
+                        done => done.map(Ok),
+                    }
+                })
+            }
+            done => done,
+        }
+    }
+
+    fn attempt(
         &mut self,
-        batch: &mut [Box<dyn super::queue::Work>],
-    ) -> Result<Vec<Result<(), LogError>>, Fault> {
+        batch: &mut [Box<dyn Work>],
+        run: impl Fn(&mut Tables<'_>, &mut dyn Work) -> Result<Answer, Fault>,
+    ) -> Result<Vec<Answer>, Fault> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut tables = Tables {
             db: &self.db,
@@ -135,12 +158,10 @@ impl Writer {
         let mut answers = Vec::with_capacity(batch.len());
         leases::expire(&mut tables)?;
         for work in batch {
-            match tables.whole(|tables| work.run(tables)) {
-                Ok(()) => answers.push(Ok(())),
-                Err(Fault::Own(error)) => answers.push(Err(error)),
-                Err(fault) => return Err(fault),
-            }
+            answers.push(run(&mut tables, work.as_mut())?);
         }
+        let newest = self.memory.next_seq - 1;
+        self.memory.recent.write_some(&self.db, newest)?;
         self.db.prepare_cached("COMMIT")?.execute([])?;
         Ok(answers)
     }
@@ -203,5 +224,74 @@ impl Shared {
         tracing::error!(%error, "the event log takes no more writes until it is opened again");
         drop(self.failure.set(error.to_string()));
         self.failing.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use super::*;
+    use crate::log::DeliveryLog;
+    use crate::log::embedded::{EmbeddedLog, Options};
+    use hookplane_rules::{Clock, Timestamp};
+
+    #[derive(Debug)]
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_700_000_000_000)
+        }
+    }
+
+    fn count(tables: &Tables<'_>, id: &str) -> Result<(), Fault> {
+        let insert = "INSERT INTO duplicates (event_id, count) VALUES (?1, 1)";
+        tables.db.execute(insert, [id])?;
+        Ok(())
+    }
+
+    // Risk 6: what fails for its own reason leaves nothing behind, and takes nothing of its batch with it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn piece_that_fails_is_undone_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = EmbeddedLog::open(dir.path(), Arc::new(Still), Options::default());
+        let log = log.expect("opens");
+        let (begin, wait) = mpsc::channel::<()>();
+        let (begun, first_runs) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        // Holds the writer, so that the others wait and share a batch.
+        let first = log.write(0, move |_| {
+            begun.send(()).expect("is waited for");
+            wait.lock().expect("is whole").recv().expect("is told");
+            Ok(())
+        });
+        let go = async {
+            first_runs.recv().expect("is begun");
+            let before = log.write(0, |tables| count(tables, "before"));
+            let fails = log.write(0, |tables| {
+                count(tables, "fails")?;
+                count(tables, "before")
+            });
+            let after = log.write(0, |tables| count(tables, "after"));
+            let last = async {
+                assert_eq!(log.shared.queue.waiting(), 3);
+                begin.send(()).expect("is waited for");
+            };
+            tokio::join!(before, fails, after, last)
+        };
+        let (first, (before, fails, after, ())) = tokio::join!(first, go);
+        assert_eq!((first, before, after), (Ok(()), Ok(()), Ok(())));
+        assert!(matches!(fails, Err(LogError::Unavailable(_))), "{fails:?}");
+        let kept = log.read(|db| {
+            let mut rows = db.prepare("SELECT event_id FROM duplicates ORDER BY event_id")?;
+            let ids = rows.query_map([], |row| row.get::<_, String>(0))?;
+            Ok(ids.collect::<Result<Vec<_>, _>>()?)
+        });
+        assert_eq!(
+            kept.await,
+            Ok(vec!["after".to_owned(), "before".to_owned()])
+        );
+        log.close().await;
     }
 }

@@ -33,8 +33,8 @@ use super::{
 use crate::sqlite::{self, Checkpoints, Fault};
 use versions::CommitError;
 
-/// For how many revisions a watch may lag or a list may take.
-const DEFAULT_KEPT_REVISIONS: u64 = 10_000;
+/// For how many revisions a watch may lag or a list may take. The canary alone writes one every 5 s, so that it is over 2 days of them.
+const DEFAULT_KEPT_REVISIONS: u64 = 50_000;
 
 /// Compaction costs a little; it is done once for this many revisions.
 const COMPACT_EVERY: u64 = 64;
@@ -48,7 +48,6 @@ pub struct EmbeddedStore {
 }
 
 struct Shared {
-    epoch: String,
     kept_revisions: u64,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
@@ -76,11 +75,9 @@ impl EmbeddedStore {
     pub fn open_keeping(dir: &Path, kept_revisions: u64) -> Result<Arc<Self>, StoreError> {
         let (lock, path, writer) = schema::open_writer(dir)?;
         let reader = schema::open_reader(&path)?;
-        let epoch = schema::epoch(&writer)?;
         let revision = versions::revision(&writer)?;
         Ok(Arc::new(Self {
             shared: Arc::new(Shared {
-                epoch,
                 kept_revisions: kept_revisions.max(1),
                 writer: Mutex::new(Writer {
                     db: writer,
@@ -234,10 +231,6 @@ fn check_bounds(transaction: &Transaction) -> Result<(), StoreError> {
 
 #[async_trait::async_trait]
 impl Store for EmbeddedStore {
-    async fn epoch(&self) -> Result<String, StoreError> {
-        Ok(self.shared.epoch.clone())
-    }
-
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let key = key.to_owned();
         self.blocking(move |shared| versions::get(&*held(&shared.reader)?, &key))

@@ -2,7 +2,7 @@
 //!
 //! | table | row |
 //! | --- | --- |
-//! | `meta` | `epoch`: random hex; `revision`: of the newest write; `compacted`: the oldest revision that can be asked for |
+//! | `meta` | `revision`: of the newest write; `compacted`: the oldest revision that can be asked for |
 //! | `versions` | one version of one key; `value` is NULL where it was removed; `seq` orders the keys of one revision |
 
 use std::fs::File;
@@ -26,7 +26,7 @@ const DATABASE: Database = Database {
 };
 pub(super) const MADE: &str = "hookplane config store\n";
 /// Raised when the tables change shape.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE versions (
@@ -56,45 +56,46 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-pub(super) fn epoch(connection: &Connection) -> Result<String, StoreError> {
-    connection
-        .query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| {
-            row.get(0)
-        })
-        .map_err(sql)
-}
-
 fn tables(connection: &Connection, version: i64) -> Result<(), Fault> {
     match version {
         0 => {
-            let mut epoch = [0u8; 16];
-            getrandom::fill(&mut epoch)
-                .map_err(|e| Fault::Refused(format!("no randomness from the system: {e}")))?;
             let transaction =
                 Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute(
-                "INSERT INTO meta VALUES ('epoch', ?1)",
-                [hex::encode(epoch)],
-            )?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             Ok(transaction.commit()?)
         }
-        SCHEMA_VERSION => {
-            let epoch: Option<String> = connection
-                .query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| {
-                    row.get(0)
-                })
-                .optional()?;
-            match epoch {
-                Some(_) => Ok(()),
-                None => Err(Fault::Damaged("the epoch is missing".to_owned())),
-            }
-        }
+        1 => epoch_to_key(connection),
+        SCHEMA_VERSION => Ok(()),
         other => Err(Fault::Refused(format!(
             "the file has schema {other}, this release reads {SCHEMA_VERSION}: use the release that wrote it"
         ))),
     }
+}
+
+/// Schema 1 had the epoch in `meta`. It becomes a key like any other, the same one, so that listeners resume.
+fn epoch_to_key(connection: &Connection) -> Result<(), Fault> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let epoch: Option<String> = transaction
+        .query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let Some(epoch) = epoch else {
+        return Err(Fault::Damaged("the epoch is missing".to_owned()));
+    };
+    transaction.execute(
+        "UPDATE meta SET value = value + 1 WHERE name = 'revision'",
+        [],
+    )?;
+    transaction.execute(
+        "INSERT INTO versions (key, revision, seq, value)
+         SELECT ?1, value, 0, ?2 FROM meta WHERE name = 'revision'",
+        rusqlite::params![crate::keys::EPOCH, epoch.into_bytes()],
+    )?;
+    transaction.execute("DELETE FROM meta WHERE name = 'epoch'", [])?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(transaction.commit()?)
 }
 
 /// What the caller should do about an error of SQLite's.

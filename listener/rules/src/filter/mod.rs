@@ -23,6 +23,7 @@
 mod compile;
 mod source;
 mod value;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use regex::Regex;
 
 use crate::payload::{Payload, decode_form, form_json};
 use value::Budget;
+use why::Decided;
 
 /// What a source can name.
 const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
@@ -60,6 +62,8 @@ pub struct Filter {
 struct Term {
     source: Box<str>,
     expression: IdedExpr,
+    /// Which of its parts decided when it is false.
+    decided: Decided,
 }
 
 /// What a filter sees.
@@ -100,6 +104,7 @@ impl Filter {
                 .into_iter()
                 .zip(expressions)
                 .map(|(source, expression)| Term {
+                    decided: Decided::of(source),
                     source: source.into(),
                     expression,
                 })
@@ -142,42 +147,54 @@ impl Filter {
                     .to_owned(),
             );
         }
-        verdict
+        match verdict {
+            Ok(verdict) => verdict,
+            Err(term) => Verdict::NoMatch(term.false_at(&context)),
+        }
     }
 
-    /// As CEL has it, a false term decides whatever the others say; else the first that can't be told.
-    fn all(&self, context: &Context<'_, '_>) -> Verdict {
+    /// As CEL has it, a false term, which is the error here, decides whatever the others say; else the first that can't be told.
+    fn all(&self, context: &Context<'_, '_>) -> Result<Verdict, &Term> {
         let mut verdict = Verdict::Match;
         for term in &self.terms {
             match term.evaluate(context) {
-                Verdict::NoMatch(reason) if reason.starts_with(FALSE_AT) => {
-                    return Verdict::NoMatch(reason);
-                }
-                other if verdict == Verdict::Match => verdict = other,
-                _ => {}
+                None => return Err(term),
+                Some(other) if verdict == Verdict::Match => verdict = other,
+                Some(_) => {}
             }
         }
-        verdict
+        Ok(verdict)
     }
 }
 
-const FALSE_AT: &str = "false at: ";
-
 impl Term {
-    fn evaluate(&self, context: &Context<'_, '_>) -> Verdict {
+    /// None when it is false.
+    fn evaluate(&self, context: &Context<'_, '_>) -> Option<Verdict> {
         let result = match Value::resolve_val(&self.expression, context) {
             Ok(result) => result,
-            Err(error) => return self.explain(&error, context),
+            Err(error) => return Some(self.explain(&error, context)),
         };
         match result.downcast_ref::<CelBool>().map(|b| *b.inner()) {
-            Some(true) => Verdict::Match,
-            Some(false) => Verdict::NoMatch(format!("{FALSE_AT}{}", self.source)),
-            None => Verdict::Error(format!(
+            Some(true) => Some(Verdict::Match),
+            Some(false) => None,
+            None => Some(Verdict::Error(format!(
                 "`{}` is of type {}; a filter says true or false",
                 self.source,
                 result.get_type().name()
-            )),
+            ))),
         }
+    }
+
+    /// The parts of it that decided. Asked of a term that is false.
+    fn false_at(&self, context: &Context<'_, '_>) -> String {
+        let is_false = |part: &IdedExpr| {
+            Value::resolve_val(part, context)
+                .is_ok_and(|said| said.downcast_ref::<CelBool>().is_some_and(|b| !*b.inner()))
+        };
+        let parts = self
+            .decided
+            .parts(&self.source, &self.expression, &is_false);
+        format!("false at: {}", parts.join(", and at: "))
     }
 
     /// A missing path is no match, everything else can't be told.

@@ -34,20 +34,66 @@ pub(super) fn terms(source: &str) -> Result<Vec<&str>, String> {
         return Err(too_deep());
     }
     // Anything that binds weaker than `&&` makes it one term.
-    if scan.weaker || scan.splits.is_empty() {
+    if scan.ternary || !scan.ors.is_empty() || scan.ands.is_empty() {
         return Ok(vec![source.trim()]);
     }
-    let mut terms = Vec::new();
-    let mut start = 0;
-    for split in scan.splits {
-        terms.push(source[start..split].trim());
-        start = split + 2;
-    }
-    terms.push(source[start..].trim());
+    let terms = cut(source, &scan.ands);
     if terms.iter().any(|term| term.is_empty()) {
         return Err("a term is missing beside `&&`".to_owned());
     }
     Ok(terms)
+}
+
+/// How a term is put together.
+pub(super) enum Shape<'s> {
+    /// `a && b`
+    All(Vec<&'s str>),
+    /// `a || b`
+    Any(Vec<&'s str>),
+    /// Neither, as far as can be told here.
+    One,
+}
+
+/// Brackets around a part don't hide what it is made of. For sources that [`terms`] took.
+pub(super) fn shape(source: &str) -> Shape<'_> {
+    let source = bare(source);
+    match scanned(source) {
+        Some(scan) if scan.ternary => Shape::One,
+        Some(scan) if !scan.ors.is_empty() => Shape::Any(cut(source, &scan.ors)),
+        Some(scan) if !scan.ands.is_empty() => Shape::All(cut(source, &scan.ands)),
+        _ => Shape::One,
+    }
+}
+
+/// Without brackets around all of it.
+pub(super) fn bare(source: &str) -> &str {
+    let mut source = source.trim();
+    while let Some(inside) = source.strip_prefix('(').and_then(|s| s.strip_suffix(')'))
+        && scanned(inside).is_some()
+    {
+        source = inside.trim();
+    }
+    source
+}
+
+/// None where brackets don't pair.
+fn scanned(source: &str) -> Option<Scan> {
+    let mut scan = Scan::default();
+    let mut at = 0;
+    while at < source.len() {
+        at = scan.step(source, at).ok()?;
+    }
+    scan.open.is_empty().then_some(scan)
+}
+
+/// The pieces between operators of two bytes.
+fn cut<'s>(source: &'s str, at: &[usize]) -> Vec<&'s str> {
+    let ends = at.iter().copied().chain([source.len()]);
+    let starts = [0].into_iter().chain(at.iter().map(|at| at + 2));
+    starts
+        .zip(ends)
+        .map(|(start, end)| source[start..end].trim())
+        .collect()
 }
 
 fn too_deep() -> String {
@@ -74,8 +120,10 @@ struct Scan {
     open: Vec<Level>,
     level: Level,
     deepest: usize,
-    splits: Vec<usize>,
-    weaker: bool,
+    /// Where `&&` and `||` are, outside of brackets.
+    ands: Vec<usize>,
+    ors: Vec<usize>,
+    ternary: bool,
 }
 
 impl Scan {
@@ -91,8 +139,8 @@ impl Scan {
             self.level.settle();
             if self.open.is_empty() {
                 match byte {
-                    b'&' => self.splits.push(at),
-                    _ => self.weaker = true,
+                    b'&' => self.ands.push(at),
+                    _ => self.ors.push(at),
                 }
             }
             return Ok(at + 2);
@@ -116,7 +164,7 @@ impl Scan {
             }
             b',' => self.level.settle(),
             b'?' => {
-                self.weaker |= self.open.is_empty();
+                self.ternary |= self.open.is_empty();
                 self.level.chain += 1;
             }
             b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'<' | b'>' | b'=' => {

@@ -102,7 +102,10 @@ fn a_false_filter_names_its_first_false_term() {
         "payload.count == 3 && payload.test && payload.count == 4",
         "false at: payload.test",
     );
-    is_no_match("payload.test || false", "false at: payload.test || false");
+    is_no_match(
+        "payload.test || false",
+        "false at: payload.test, and at: false",
+    );
     // The `&&` is in a string, not between terms.
     is_no_match(
         "payload.name == 'a && b'",
@@ -396,6 +399,34 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
                 .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+#[test]
+fn the_parts_of_a_false_term_that_decided_are_named() {
+    for (source, reason) in [
+        (
+            "(payload.name == 'a && b' && payload.test) || payload.test",
+            "payload.name == 'a && b', and at: payload.test",
+        ),
+        ("(payload.test && payload.name == 'x')", "payload.test"),
+        (
+            "!payload.test && ((payload.name != '' && 1 > 2) || (2 > 3))",
+            "1 > 2, and at: 2 > 3",
+        ),
+        (
+            "(1 > 2 || 2 > 3) || 3 > 4",
+            "1 > 2, and at: 2 > 3, and at: 3 > 4",
+        ),
+        // Of these the text isn't taken apart.
+        (
+            "!(payload.name != '' || payload.test)",
+            "!(payload.name != '' || payload.test)",
+        ),
+        ("payload.test ? true : 1 > 2", "payload.test ? true : 1 > 2"),
+        ("(1 > 2) == (2 > 1)", "(1 > 2) == (2 > 1)"),
+    ] {
+        is_no_match(source, &format!("false at: {reason}"));
+    }
 }
 
 proptest! {

@@ -185,6 +185,11 @@ impl Group {
         crate::matching::is_kept(&callback.events, self.capture_unmatched)
     }
 
+    /// The same with its clause.
+    pub fn outcome(&self, callback: &v1::ReportedCallback) -> crate::Outcome {
+        crate::matching::outcome(&callback.events, self.capture_unmatched)
+    }
+
     /// Signs a catalogue sample as the provider would.
     pub fn sign_sample(
         &self,

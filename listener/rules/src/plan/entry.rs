@@ -94,6 +94,11 @@ impl Entry {
         self.webhooks.insert(uid, webhook);
     }
 
+    /// Their uids.
+    pub(super) fn webhooks(&self) -> impl Iterator<Item = Arc<str>> {
+        self.webhooks.keys().cloned()
+    }
+
     pub(super) fn forget_webhook(&mut self, uid: &str) {
         self.webhooks.remove(uid);
     }

@@ -78,10 +78,10 @@ pub struct Applied {
 pub enum Route<'a> {
     /// To a group that serves.
     Group(&'a Arc<Group>),
-    /// To a group that is disabled.
-    Disabled,
-    /// To a group that didn't compile and has no older version here.
-    Unloadable,
+    /// To a group that is disabled. Its uid.
+    Disabled(&'a str),
+    /// To a group that didn't compile and has no older version here. Its uid.
+    Unloadable(&'a str),
     /// Nowhere.
     Unknown,
 }
@@ -127,8 +127,8 @@ impl Plan {
         }
         match self.groups.get(&token.group).map(|entry| &entry.state) {
             Some(State::Serving(good)) => Route::Group(&good.compiled),
-            Some(State::Disabled) => Route::Disabled,
-            Some(State::Unloadable) => Route::Unloadable,
+            Some(State::Disabled) => Route::Disabled(&token.group),
+            Some(State::Unloadable) => Route::Unloadable(&token.group),
             Some(State::Absent) | None => Route::Unknown,
         }
     }
@@ -196,6 +196,9 @@ struct Change {
 impl Change {
     fn remove(&mut self, uid: &str) {
         let Some(offered) = self.plan.offered.remove(uid) else {
+            if self.plan.groups.contains_key(uid) {
+                self.group_gone(&Arc::from(uid));
+            }
             return;
         };
         let share = digest_of(uid, offered.revision);
@@ -203,9 +206,19 @@ impl Change {
         match offered.kind {
             // Groups that pin it hold it themselves.
             Kind::Connector => drop(self.plan.connectors.remove(uid)),
-            Kind::Group => self.edit(&Arc::from(uid), Entry::forget_group),
+            Kind::Group => self.group_gone(&Arc::from(uid)),
             Kind::Webhook(group) => self.edit(&group, |entry| entry.forget_webhook(uid)),
             Kind::Unknown => {}
+        }
+    }
+
+    /// Its webhooks go with it, named or not: they are nothing without it.
+    fn group_gone(&mut self, group: &Arc<str>) {
+        let entry = self.plan.groups.get(group);
+        let webhooks: Vec<Arc<str>> = entry.map(|e| e.webhooks().collect()).unwrap_or_default();
+        self.edit(group, Entry::forget_group);
+        for uid in webhooks {
+            self.remove(&uid);
         }
     }
 

@@ -142,7 +142,10 @@ fn leads(plan: &Plan, uid: &str) -> String {
         Route::Group(group) => {
             format!("{} {}", group.uid(), group.rate_limit().unwrap_or_default())
         }
-        other => format!("{other:?}"),
+        Route::Disabled(of) | Route::Unloadable(of) if of != uid => panic!("{of} for {uid}"),
+        Route::Disabled(_) => "Disabled".to_owned(),
+        Route::Unloadable(_) => "Unloadable".to_owned(),
+        Route::Unknown => "Unknown".to_owned(),
     }
 }
 
@@ -484,12 +487,17 @@ proptest! {
                         upserts.insert(uid, resource);
                     }
                     None => {
-                        stored.remove(&uid);
-                        upserts.remove(&uid);
-                        removes.insert(uid);
+                        // What is in a group goes with it.
+                        let gone = |r: &ConfigResource| r.uid == uid || r.group_uid == uid;
+                        removes.extend(stored.values().filter(|r| gone(r)).map(|r| r.uid.clone()));
+                        stored.retain(|_, r| !gone(r));
+                        upserts.retain(|_, r| !gone(r));
                     }
                 }
             }
+            // Whoever takes a group away need not name its webhooks.
+            let groups = removes.clone();
+            removes.retain(|uid| uid.starts_with('g') || !groups.contains(&uid.replace('w', "g")[..2]));
             let removes: Vec<String> = removes.into_iter().collect();
             plan = plan.change(&removes, upserts.into_values().collect(), revision).plan;
         }

@@ -111,6 +111,7 @@ pub(crate) async fn refusals(api: &Api) {
         let request = v1::ListRefusalsRequest {
             parent: "orgs/-/groups/-".to_owned(),
             page_size: REFUSALS_SHOWN,
+            not_kept: false,
         };
         match api.events().list_refusals(request).await {
             Ok(answer) => {

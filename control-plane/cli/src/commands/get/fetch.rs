@@ -102,7 +102,11 @@ pub(super) async fn webhooks(api: &Api, name: &Name) -> Result<Vec<v1::Webhook>,
     .await
 }
 
-pub(super) async fn deliveries(api: &Api, name: &Name) -> Result<Vec<v1::Delivery>, Failure> {
+pub(super) async fn deliveries(
+    api: &Api,
+    name: &Name,
+    status: v1::DeliveryStatus,
+) -> Result<Vec<v1::Delivery>, Failure> {
     if name.len() == 4 || names::is_id(name.last()) {
         let name = format!("deliveries/{}", name.last());
         return one(api.events().get_delivery(v1::GetDeliveryRequest { name })).await;
@@ -112,6 +116,7 @@ pub(super) async fn deliveries(api: &Api, name: &Name) -> Result<Vec<v1::Deliver
             parent: name.webhook(),
             page_size: PAGE,
             page_token,
+            status: status.into(),
             ..Default::default()
         };
         let page = api.events().list_deliveries(request).await?.into_inner();
@@ -120,10 +125,34 @@ pub(super) async fn deliveries(api: &Api, name: &Name) -> Result<Vec<v1::Deliver
     .await
 }
 
-pub(super) async fn refusals(api: &Api, name: &Name) -> Result<Vec<v1::Refusal>, Failure> {
+/// What became of one event, for each webhook that it was kept for.
+pub(super) async fn deliveries_of(
+    api: &Api,
+    event: &v1::Event,
+) -> Result<Vec<v1::Delivery>, Failure> {
+    pages(|page_token| async {
+        let request = v1::ListDeliveriesRequest {
+            parent: format!("orgs/{}/groups/{}/webhooks/-", event.org, event.group),
+            page_size: PAGE,
+            page_token,
+            event_id: event.id.clone(),
+            ..Default::default()
+        };
+        let page = api.events().list_deliveries(request).await?.into_inner();
+        Ok((page.deliveries, page.next_page_token))
+    })
+    .await
+}
+
+pub(super) async fn refusals(
+    api: &Api,
+    name: &Name,
+    not_kept: bool,
+) -> Result<Vec<v1::Refusal>, Failure> {
     let request = v1::ListRefusalsRequest {
         parent: name.group(),
         page_size: REFUSALS,
+        not_kept,
     };
     Ok(api
         .events()
@@ -152,6 +181,10 @@ pub(super) async fn listeners(api: &Api, name: &Name) -> Result<Vec<v1::Listener
     Ok(all)
 }
 
+pub(super) fn is_one_event(name: &Name) -> bool {
+    name.len() == 3 || names::is_id(name.last())
+}
+
 pub(crate) async fn tokens(api: &Api, name: &Name) -> Result<Vec<v1::Token>, Failure> {
     if name.len() == 2 {
         let name = format!("{}/tokens/{}", name.org(), name.part(1));
@@ -170,7 +203,7 @@ pub(crate) async fn tokens(api: &Api, name: &Name) -> Result<Vec<v1::Token>, Fai
 }
 
 pub(super) async fn events(api: &Api, name: &Name) -> Result<Vec<v1::Event>, Failure> {
-    if name.len() == 3 || names::is_id(name.last()) {
+    if is_one_event(name) {
         let name = format!("events/{}", name.last());
         one(api.events().get_event(v1::GetEventRequest { name })).await
     } else {

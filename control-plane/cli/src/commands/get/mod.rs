@@ -2,6 +2,7 @@
 
 pub(super) mod fetch;
 mod functions;
+mod why;
 
 use hookplane_proto::v1;
 use serde::Serialize;
@@ -14,8 +15,27 @@ use crate::names::Name;
 use crate::output::table::Table;
 use crate::output::{self, Item};
 
+/// The deliveries of a scope with one status.
+pub(crate) async fn deliveries_of_status(
+    api: &Api,
+    scope: &Name,
+    status: crate::args::Status,
+) -> Result<Vec<v1::Delivery>, Failure> {
+    fetch::deliveries(api, scope, why::status(Some(status))).await
+}
+
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
+    if get.not_kept && get.resource != Resource::Refusals {
+        return Err(Failure::Usage(
+            "--not-kept goes with `get refusals`".to_owned(),
+        ));
+    }
+    if get.status.is_some() && get.resource != Resource::Deliveries {
+        return Err(Failure::Usage(
+            "--status goes with `get deliveries`".to_owned(),
+        ));
+    }
     match get.resource {
         Resource::Destinations => Err(Failure::Usage(
             "destinations are not in this version".to_owned(),
@@ -127,7 +147,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         Resource::Events => events(format, api, &name).await,
         Resource::Deliveries => show(
             format,
-            fetch::deliveries(api, &name).await?,
+            fetch::deliveries(api, &name, why::status(get.status)).await?,
             |delivery| (items::delivery(delivery.clone()), delivery),
             Table::new(&[
                 "ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "EVENT", "REASON",
@@ -144,9 +164,12 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
+        Resource::Refusals if get.not_kept => {
+            why::not_kept(format, fetch::refusals(api, &name, true).await?)
+        }
         Resource::Refusals => show(
             format,
-            fetch::refusals(api, &name).await?,
+            fetch::refusals(api, &name, false).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
             Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
             |(_, refusal)| {
@@ -296,7 +319,7 @@ fn live(status: &serde_json::Value) -> String {
 
 async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
     let events = fetch::events(api, name).await?;
-    let headings = Table::new(&[
+    let mut headings = Table::new(&[
         "ID",
         "GROUP",
         "TYPE",
@@ -305,6 +328,11 @@ async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
         "DUPLICATES",
         "FLAGS",
     ]);
+    let mut verdicts = Vec::new();
+    if let ([event], true) = (events.as_slice(), fetch::is_one_event(name)) {
+        verdicts = why::of(event, fetch::deliveries_of(api, event).await?);
+        headings.after(&why::table(event, &verdicts));
+    }
     show(
         format,
         events,
@@ -313,7 +341,9 @@ async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
             let payload = (format != Format::Table)
                 .then(|| hookplane_rules::payload::to_json(&event))
                 .flatten();
-            (items::event(event.clone(), payload.as_deref()), event)
+            let mut item = items::event(event.clone(), payload.as_deref());
+            why::add(&mut item.status, &verdicts);
+            (item, event)
         },
         headings,
         |(_, event)| {

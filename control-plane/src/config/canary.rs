@@ -1,0 +1,139 @@
+//! The canary: a key inside the watched prefix that is written every few seconds, to see the watch bring it.
+//!
+//! ```text
+//!   write ─▶ store ─▶ watch ─▶ view     brought: the time it took is the watch's lag
+//!     │                                 not brought: the watch starts again from where it is; the second time, list and compare
+//!     └─ a revision that is not new: the store was rolled back under us: another epoch, and everything is read anew
+//! ```
+//!
+//! A watch that is silent and one that is dead look the same; with the canary neither stays unnoticed for long. It changes nothing that a
+//! listener is offered, so it wakes none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::epoch;
+use super::view::View;
+use super::watch::Prompt;
+use crate::keys;
+use crate::store::{Revision, Store, StoreError, Transaction, Write};
+
+/// How often, and for how long it may be under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) every: Duration,
+    pub(crate) within: Duration,
+}
+
+impl Default for Timing {
+    /// Together under 15 s: by then a watch on a dead or isolated member has been left.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(5),
+            within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Until `shutdown`. What it finds it tells the follower.
+pub(super) async fn run(
+    store: Arc<dyn Store>,
+    view: Arc<View>,
+    follower: mpsc::Sender<Prompt>,
+    timing: Timing,
+    shutdown: CancellationToken,
+) {
+    let mut every = tokio::time::interval(timing.every);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is now, when the view has just been read.
+    every.tick().await;
+    let mut missed = 0u32;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        let flown = tokio::select! {
+            () = shutdown.cancelled() => return,
+            flown = fly(&*store, &view, timing.within) => flown,
+        };
+        let prompt = match flown {
+            Flight::Brought(lag) => {
+                missed = 0;
+                view.set_lag(lag);
+                continue;
+            }
+            Flight::NotWritten(error) => {
+                // The store's own trouble, which everybody who writes is told of.
+                tracing::debug!(%error, "the canary could not be written");
+                continue;
+            }
+            Flight::Missing(revision) => {
+                missed = missed.saturating_add(1);
+                view.set_lag(timing.within);
+                tracing::warn!(
+                    revision,
+                    missed,
+                    view = view.revision(),
+                    "the store's watch did not bring what was written; it is started again"
+                );
+                if missed == 1 {
+                    Prompt::WatchAgain
+                } else {
+                    Prompt::ListAgain
+                }
+            }
+            Flight::RolledBack(revision) => {
+                tracing::error!(
+                    revision,
+                    view = view.revision(),
+                    "the store is behind what it said before: it was restored from an older copy; another epoch begins"
+                );
+                if let Err(error) = epoch::renew(&*store, &view.epoch()).await {
+                    tracing::warn!(%error, "another epoch could not be begun yet; it is tried again");
+                    continue;
+                }
+                Prompt::Forget
+            }
+        };
+        // One that is waiting to be taken does the same.
+        let _ = follower.try_send(prompt);
+    }
+}
+
+enum Flight {
+    Brought(Duration),
+    Missing(Revision),
+    RolledBack(Revision),
+    NotWritten(StoreError),
+}
+
+async fn fly(store: &dyn Store, view: &View, within: Duration) -> Flight {
+    let before = view.revision();
+    let write = Write::Put(keys::CANARY.to_owned(), bytes::Bytes::from_static(b"1"));
+    let transaction = Transaction {
+        checks: Vec::new(),
+        writes: vec![write],
+    };
+    let revision = match timeout(within, store.commit(transaction)).await {
+        Ok(Ok(revision)) => revision,
+        Ok(Err(error)) => return Flight::NotWritten(error),
+        Err(_) => return Flight::NotWritten(StoreError::Unavailable("no answer".to_owned())),
+    };
+    let written = Instant::now();
+    if revision <= before {
+        return Flight::RolledBack(revision);
+    }
+    if view.reached(revision, written + within).await {
+        Flight::Brought(written.elapsed())
+    } else {
+        Flight::Missing(revision)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! One more replica of a [`Rig`]'s control plane, as far as config streams go: a view and a service of its own over the same store, or over a
+//! worse one.
+
+use std::sync::Arc;
+
+use hookplane_control_plane::access::Door;
+use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::config::stream::ConfigApi;
+use hookplane_control_plane::config::{Fleet, View};
+use hookplane_control_plane::context::Context;
+use hookplane_control_plane::seal::SealKey;
+use hookplane_control_plane::store::Store;
+use hookplane_proto::shared_config::config_service_server::ConfigServiceServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::rig::{Rig, TOKEN};
+use crate::fake_control_plane::Failure;
+
+/// Ends with this.
+pub(super) struct Replica {
+    pub(super) url: String,
+    pub(super) view: Arc<View>,
+    pub(super) fleet: Arc<Fleet>,
+    end: CancellationToken,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Replica {
+    pub(super) async fn start(
+        rig: &Rig,
+        store: Arc<dyn Store>,
+        set: impl FnOnce(ConfigApi) -> ConfigApi,
+    ) -> Result<Self, Failure> {
+        let end = CancellationToken::new();
+        let seal = Arc::new(SealKey::load_or_create(&rig.seal_key())?);
+        let context = Context {
+            store: store.clone(),
+            log: rig.log.clone(),
+            seal: seal.clone(),
+            mac_key: Arc::new([7; 32]),
+            clock: rig.clock.clone(),
+            catalogue: Arc::new(Catalogue::built_in()?),
+            view: View::start(store, seal, end.clone()).await?,
+            fleet: Arc::new(Fleet::new()),
+            public_url: "http://localhost".into(),
+            metrics: Arc::default(),
+        };
+        let (view, fleet) = (context.view.clone(), context.fleet.clone());
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", socket.local_addr()?);
+        let door = Door::new(Some(TOKEN), view.tokens(), context.clock.clone());
+        let service = ConfigServiceServer::new(set(ConfigApi::new(context)));
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .layer(door)
+                .add_service(service)
+                .serve_with_incoming_shutdown(
+                    TcpListenerStream::new(socket),
+                    end.clone().cancelled_owned(),
+                ),
+        );
+        Ok(Self {
+            url,
+            view,
+            fleet,
+            end,
+        })
+    }
+}
