@@ -1,5 +1,6 @@
 //! A JSON text: validated once, then read in place.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,13 +40,14 @@ impl Json {
 
     /// The raw text of the value at a pointer's unescaped tokens; a token that is digits indexes an array.
     pub fn at(&self, pointer: &[String]) -> Option<&str> {
-        let text = self.text();
         let (Some(members), Some((first, rest))) = (&self.members, pointer.split_first()) else {
-            return scan::at(text, pointer);
+            return scan::at(self.text(), pointer);
         };
-        let mut members = members.iter();
-        let member = members.find(|member| scan::is_key(&text[member.key.clone()], first))?;
-        scan::at(&text[member.value.clone()], rest)
+        // Of the whole text only what is looked at is checked again.
+        let part = |range: &Range<usize>| std::str::from_utf8(self.text.get(range.clone())?).ok();
+        let is_first =
+            |member: &&Member| part(&member.key).is_some_and(|key| scan::is_key(key, first));
+        scan::at(part(&members.iter().find(is_first)?.value)?, rest)
     }
 
     /// The value at a pointer as text: a string's content, a number or boolean as written. None for null, arrays, objects and what is missing.
