@@ -380,10 +380,6 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are matched, and a box would be an allocation for each"
-)]
 enum Decided {
     Handshake(Reply),
     /// Told before its body was decoded.
