@@ -154,6 +154,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     http1
         // The watch below does this, for HTTP/2 and the preface as well.
         .header_read_timeout(None)
+        // Answers are a few hundred bytes: one buffer costs less to write than several.
+        .writev(false)
         .max_buf_size(limits.max_head_bytes.max(MIN_HEAD_BYTES));
     if limits.max_headers != HEADERS_ON_STACK {
         http1.max_headers(limits.max_headers);
@@ -234,9 +236,11 @@ impl Talk<'_> {
     async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let (remote, pulse) = (self.remote, &self.pulse);
         let head_timeout = self.state.limits.head_timeout;
+        // Cloning the token itself takes a lock.
+        let soon = Arc::new(self.leaving.soon.clone());
         let service = service_fn(|request| {
             let beat = Beat::new(pulse);
-            let (state, soon) = (self.state.clone(), self.leaving.soon.clone());
+            let (state, soon) = (self.state.clone(), soon.clone());
             async move {
                 let http1 = request.version() <= Version::HTTP_11;
                 let mut response = handle::callback(&state, remote, request).await;

@@ -3,8 +3,11 @@
 //! A body that came in one frame stays the frame's bytes. A slow client is charged for what it has sent, not for what it announced.
 //! What is refused unread is drained where the connection ends, see `accept`.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -89,11 +92,18 @@ where
     let mut rest: Option<BytesMut> = None;
     let mut total: u64 = 0;
     while !body.is_end_stream() {
-        let frame = match tokio::time::timeout_at(deadline, body.frame()).await {
-            Err(_) => return Err(BodyError::Timeout),
-            Ok(None) => break,
-            Ok(Some(Err(_))) => return Err(BodyError::Broken),
-            Ok(Some(Ok(frame))) => frame,
+        // Most bodies are there with their heads, and need no timer.
+        let there = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
+        let frame = match there {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => tokio::time::timeout_at(deadline, body.frame())
+                .await
+                .map_err(|_| BodyError::Timeout)?,
+        };
+        let frame = match frame {
+            None => break,
+            Some(Err(_)) => return Err(BodyError::Broken),
+            Some(Ok(frame)) => frame,
         };
         // Trailers are nobody's business here.
         let Ok(data) = frame.into_data() else {
@@ -124,8 +134,7 @@ where
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
+    use std::task::Context;
     use std::time::Duration;
 
     use hyper::body::Frame;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use hookplane_rules::{
     Callback, Group, Head, Matched, Outcome, Proven, Refusal, RefusalKind, Reply, Route, Timestamp,
+    Verified,
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -175,9 +176,27 @@ async fn process(
         headers: parts.headers,
         body,
     };
-    let decided = decide_somewhere(&group, callback, state.clock.now()).await?;
+    let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES {
+        decide(&group, callback, state.clock.now())
+    } else {
+        Box::pin(decide_aside(&group, callback, state.clock.now())).await?
+    };
     let matched = match decided {
         Ok(Decided::Handshake(reply)) => return Ok((Counted::Handshake, respond::as_is(&reply))),
+        Ok(Decided::Unregistered(verified)) => {
+            if let Some(secret) = verified.secret_name() {
+                state.refusals.secret_used(group.uid(), secret);
+            }
+            // A few go the whole way, to be shown with each webhook's clause; not a large one, behind which others wait.
+            if state.refusals.not_kept(group.uid(), Count::NotRegistered)
+                && facts.body_bytes <= ASIDE_ABOVE_BYTES as u64
+                && let Ok(extracted) = group.extract(verified)
+            {
+                let matched = group.match_events(extracted);
+                show(state, &group, &matched, received, remote, facts);
+            }
+            return Ok(not_kept(&group, Count::NotRegistered));
+        }
         Ok(Decided::Matched(matched)) => matched,
         // Risk 44: our own clock is off, so that what is genuine looks stale.
         Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
@@ -188,33 +207,19 @@ async fn process(
     if let Some(secret) = matched.secret_name() {
         state.refusals.secret_used(group.uid(), secret);
     }
-    if let Outcome::NotKept { clause, reason } = matched.outcome() {
-        let unregistered = clause == "not-registered";
+    if let Outcome::NotKept { clause, .. } = matched.outcome() {
+        let unregistered = *clause == "not-registered";
         // We may not know of a webhook that wants it: the control plane does (risk 45).
         if unregistered || state.is_current(plan_revision) {
-            let (count, counted) = if unregistered {
-                (Count::NotRegistered, Counted::NotRegistered)
+            let count = if unregistered {
+                Count::NotRegistered
             } else {
-                (Count::NotMatched, Counted::NotMatched)
+                Count::NotMatched
             };
             if state.refusals.not_kept(group.uid(), count) {
-                let turned = Turned {
-                    time: received,
-                    group: Some(&group),
-                    group_uid: group.uid(),
-                    status: group.success().status,
-                    clause,
-                    reason: &reason,
-                    method: &facts.method,
-                    header_names: &facts.header_names,
-                    body_bytes: facts.body_bytes,
-                    listener: &state.name,
-                    remote,
-                };
-                state.refusals.example(&turned, matched.example());
+                show(state, &group, &matched, received, remote, facts);
             }
-            let response = respond::success(group.success(), Receipt::NotKept, "");
-            return Ok((counted, response));
+            return Ok(not_kept(&group, count));
         }
     }
     if let Some(rate) = group.rate_limit()
@@ -239,7 +244,8 @@ async fn process(
         .iter()
         .any(|event| event.matches.iter().any(|one| !one.hold.is_empty()));
     let waiting = state.metrics.report();
-    let said = state.reporter.report(report, deadline, share).await;
+    // On the heap, as what is aside is: else each request, kept or not, would be moved about with room for them.
+    let said = Box::pin(state.reporter.report(report, deadline, share)).await;
     drop(waiting);
     if let Ok(Answer::Kept { receipt, .. }) = &said
         && *receipt == Receipt::Duplicate
@@ -251,6 +257,44 @@ async fn process(
         state.metrics.held();
     }
     Ok(answered)
+}
+
+/// Genuine, and left out by the group's own configuration.
+fn not_kept(group: &Group, count: Count) -> (Counted, Response<Body>) {
+    let counted = match count {
+        Count::NotRegistered => Counted::NotRegistered,
+        Count::NotMatched => Counted::NotMatched,
+    };
+    let response = respond::success(group.success(), Receipt::NotKept, "");
+    (counted, response)
+}
+
+/// Shows an operator one that was left out.
+fn show(
+    state: &State,
+    group: &Group,
+    matched: &Matched,
+    received: Timestamp,
+    remote: SocketAddr,
+    facts: &Facts,
+) {
+    let Outcome::NotKept { clause, reason } = matched.outcome() else {
+        return;
+    };
+    let turned = Turned {
+        time: received,
+        group: Some(group),
+        group_uid: group.uid(),
+        status: group.success().status,
+        clause,
+        reason,
+        method: &facts.method,
+        header_names: &facts.header_names,
+        body_bytes: facts.body_bytes,
+        listener: &state.name,
+        remote,
+    };
+    state.refusals.example(&turned, matched.example());
 }
 
 /// What the control plane said, as an answer to the provider.
@@ -341,12 +385,10 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are matched, and a box would be an allocation for each"
-)]
 enum Decided {
     Handshake(Reply),
+    /// Told before its body was decoded.
+    Unregistered(Verified),
     Matched(Matched),
 }
 
@@ -354,21 +396,20 @@ enum Decided {
 fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, Refusal> {
     match group.verify(callback, now)? {
         Proven::Handshake(reply) => Ok(Decided::Handshake(reply)),
-        Proven::Genuine(verified) => Ok(Decided::Matched(
-            group.match_events(group.extract(verified)?),
-        )),
+        Proven::Genuine(mut verified) => Ok(if verified.is_unregistered(group) {
+            Decided::Unregistered(verified)
+        } else {
+            Decided::Matched(group.match_events(group.extract(verified)?))
+        }),
     }
 }
 
 /// Large bodies are decided upon where nobody waits behind them.
-async fn decide_somewhere(
+async fn decide_aside(
     group: &Arc<Group>,
     callback: Callback,
     now: Timestamp,
 ) -> Result<Result<Decided, Refusal>, Box<Turn>> {
-    if callback.body.len() <= ASIDE_ABOVE_BYTES {
-        return Ok(decide(group, callback, now));
-    }
     let aside = group.clone();
     tokio::task::spawn_blocking(move || decide(&aside, callback, now))
         .await

@@ -1,8 +1,9 @@
 //! What was turned away, for operators: a bounded ring of recent refusals, and counters per group. What was genuine and not kept is counted
 //! too, and of each group a few a second go up as examples.
 //!
-//! Never a body, a credential, a header's value or a path: a path holds a token. What doesn't fit the ring is counted only, so that a
-//! flood of forgeries costs less than real work. Both go up in aggregate over the report stream, about once a second.
+//! Never a body, a credential, a header's value or a path: a path holds a token. Of a flood a sample is shown, a group's share of it small
+//! enough to leave the others theirs; the rest is counted only, so that a forgery costs less than real work. Both go up in aggregate over the
+//! report stream, about once a second.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,6 +17,10 @@ use tokio::sync::Notify;
 
 /// Kept between two reports.
 const MAX_WAITING: usize = 256;
+/// Shown of one second; as much as waits at most, so that what is shown is also sent.
+const MAX_SHOWN: usize = MAX_WAITING;
+/// Of those for one group, and as many for all that is of no group.
+const MAX_SHOWN_OF_GROUP: usize = 64;
 /// As many are sent at once instead of at the next second.
 const SEND_AT: usize = 64;
 const MAX_HEADER_NAMES: usize = 64;
@@ -46,8 +51,39 @@ pub(crate) struct Turned<'a> {
 #[derive(Default)]
 struct Inner {
     waiting: Vec<v1::Refusal>,
+    shown: Shown,
     examples: Vec<v1::Refusal>,
     counters: HashMap<String, v1::GroupCounters>,
+}
+
+/// How many refusals of the current second are shown, by group uid.
+#[derive(Default)]
+struct Shown {
+    second: i64,
+    total: usize,
+    by_group: HashMap<String, usize>,
+}
+
+impl Shown {
+    /// True when one more of this group's is to be shown, which counts it.
+    fn take_place(&mut self, second: i64, group_uid: &str) -> bool {
+        // Not only later: a clock that is set back starts a second as well.
+        if self.second != second {
+            self.second = second;
+            self.total = 0;
+            self.by_group.clear();
+        }
+        if self.total >= MAX_SHOWN {
+            return false;
+        }
+        match self.by_group.get_mut(group_uid) {
+            Some(count) if *count >= MAX_SHOWN_OF_GROUP => return false,
+            Some(count) => *count += 1,
+            None => drop(self.by_group.insert(group_uid.to_owned(), 1)),
+        }
+        self.total += 1;
+        true
+    }
 }
 
 /// See the module.
@@ -70,11 +106,8 @@ impl Refusals {
     }
 
     pub(crate) fn turned_away(&self, turned: &Turned<'_>) {
-        if !turned.group_uid.is_empty() {
-            counters_of(&mut self.lock(), turned.group_uid).refused += 1;
-        }
-        // Looked at first, so that nothing is built for a full ring.
-        if self.lock().waiting.len() >= MAX_WAITING {
+        // Looked at first, so that nothing is built for what isn't shown.
+        if !self.is_shown(turned) {
             return;
         }
         self.push(described(turned));
@@ -96,6 +129,16 @@ impl Refusals {
                 .collect();
         }
         self.lock().examples.push(example);
+    }
+
+    /// Counts it, and says whether it is to be shown as well.
+    fn is_shown(&self, turned: &Turned<'_>) -> bool {
+        let uid = turned.group_uid;
+        let mut inner = self.lock();
+        if !uid.is_empty() {
+            counters_of(&mut inner, uid).refused += 1;
+        }
+        inner.waiting.len() < MAX_WAITING && inner.shown.take_place(turned.time.seconds(), uid)
     }
 
     fn push(&self, refusal: v1::Refusal) {
@@ -144,18 +187,25 @@ impl Refusals {
 
     /// What to send.
     pub(crate) fn take(&self) -> Vec<Kind> {
-        let inner = std::mem::take(&mut *self.lock());
+        let (waiting, examples, counters) = {
+            let mut inner = self.lock();
+            (
+                std::mem::take(&mut inner.waiting),
+                std::mem::take(&mut inner.examples),
+                std::mem::take(&mut inner.counters),
+            )
+        };
         let mut messages = Vec::new();
-        if !inner.waiting.is_empty() || !inner.examples.is_empty() {
+        if !waiting.is_empty() || !examples.is_empty() {
             messages.push(Kind::Refusals(v1::ReportRefusals {
-                refusals: inner.waiting,
-                not_kept: inner.examples,
+                refusals: waiting,
+                not_kept: examples,
                 sequence: 0,
             }));
         }
-        if !inner.counters.is_empty() {
+        if !counters.is_empty() {
             messages.push(Kind::Counters(v1::ReportCounters {
-                groups: inner.counters.into_values().collect(),
+                groups: counters.into_values().collect(),
                 sequence: 0,
             }));
         }
@@ -274,8 +324,43 @@ mod tests {
         let [Kind::Refusals(sent)] = &messages[..] else {
             panic!("one message, was {}", messages.len());
         };
-        assert_eq!(sent.refusals.len(), MAX_WAITING);
+        assert_eq!(sent.refusals.len(), MAX_SHOWN_OF_GROUP);
         assert_eq!(sent.refusals[0].header_names.len(), MAX_HEADER_NAMES);
+    }
+
+    // A flood must not be work for the control plane, nor hide what another group's caller did wrong.
+    #[test]
+    fn of_each_second_a_sample_is_shown_and_each_group_has_its_share() {
+        let mut shown = Shown::default();
+        let mut count = |second, uid: &str| {
+            (0..10_000)
+                .filter(|_| shown.take_place(second, uid))
+                .count()
+        };
+        assert_eq!(count(1, "flooded"), MAX_SHOWN_OF_GROUP);
+        assert_eq!(count(1, ""), MAX_SHOWN_OF_GROUP);
+        assert!(count(1, "other") > 0);
+        for n in 0..1000 {
+            count(1, &format!("group-{n}"));
+        }
+        assert_eq!(
+            (shown.total, shown.by_group.len()),
+            (MAX_SHOWN, MAX_SHOWN / MAX_SHOWN_OF_GROUP)
+        );
+        // The next second has places again, and so has one that an adjusted clock goes back to.
+        assert!(shown.take_place(2, "flooded"));
+        assert!(shown.take_place(1, "flooded"));
+    }
+
+    #[test]
+    fn what_is_taken_goes_on_counting_against_its_second() {
+        let refusals = Refusals::default();
+        for _ in 0..MAX_SHOWN_OF_GROUP {
+            refusals.turned_away(&turned(&[], &Method::POST));
+        }
+        assert_eq!(refusals.take().len(), 1);
+        refusals.turned_away(&turned(&[], &Method::POST));
+        assert!(refusals.take().is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod api;
 mod attacks;
+mod bench;
 mod clients;
 mod connectors;
 mod etcd;

@@ -1,6 +1,7 @@
 //! What the integration tests share: the built binary as a child, a client that can misbehave, signers that know nothing of our code, and
 //! for each seam the suite that every backend of it has to pass.
 
+pub mod bench;
 pub mod campaign;
 pub mod http;
 pub mod log_suite;

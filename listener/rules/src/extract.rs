@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use hookplane_proto::v1::{EventFlag, PayloadFormat};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::connector::{Batch, Coverage, Value};
-use crate::payload::{Json, Payload};
+use crate::payload::{self, Json, Payload};
 use crate::request::{Around, Request, media_type, single};
 use crate::{Group, Refusal, RefusalKind, Verified};
 
@@ -102,6 +103,40 @@ pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Re
         payload,
         verified,
     })
+}
+
+/// See [`Verified::is_unregistered`].
+pub(crate) fn is_unregistered(group: &Group, verified: &mut Verified) -> bool {
+    // Events of a batch have types of their own, and another account's callback is refused, not left out.
+    if group.function.protocol.batch.is_some() || group.external_id.is_some() {
+        return false;
+    }
+    let coverage = verified.shared_coverage();
+    let request = verified.request_mut();
+    let callback = &request.callback;
+    let text = |name| single(&callback.headers, name);
+    let (content_type, encoding) = (text(&CONTENT_TYPE), text(&CONTENT_ENCODING));
+    if callback.body.is_empty() {
+        return false;
+    }
+    let Some(json) = payload::if_valid(content_type, encoding, &callback.body) else {
+        return false;
+    };
+    let types = &group.function.protocol.extraction.event_type;
+    let mut is_left_out = |payload| {
+        request.suppose(payload, |request| {
+            let read = first(
+                types,
+                request,
+                Around::default(),
+                &coverage,
+                &Shared::default(),
+            );
+            let event_type = read.map(|(text, _)| text).unwrap_or_default();
+            !group.registers(&event_type)
+        }) == Some(true)
+    };
+    is_left_out(Payload::Json(json)) && is_left_out(Payload::Opaque(String::new()))
 }
 
 fn is_bodiless(request: &Request) -> bool {
@@ -251,220 +286,4 @@ fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::*;
-
-    const PROTOCOL: &str = r#"
-schemes: [{name: token, token: {location: "header:X-Token"}}]
-extract:
-  eventType: [{join: ["item:/type", "item:/action"], separator: .}, {from: "header:X-Type"}]
-  deliveryId: [{from: "item:/id"}]
-  externalId: [{from: "item:/account"}]
-  jsonFormField: payload
-batch: {items: "json:", maxItems: 3}
-"#;
-
-    const HMAC: &str = r#"
-schemes: [{name: one, hmac: {hash: sha256, content: "{body}", signature: "header:X-Sig", encoding: hex, key: {decode: raw}}}]
-extract:
-  eventType: [{join: ["header:X-Type", "json:/action"], separator: .}]
-  deliveryId: [{from: "header:X-Id"}]
-  externalId: [{from: "json:/account"}]
-"#;
-
-    fn read(group: &Group, headers: &[(&str, &str)], body: &str) -> Result<Extracted, Refusal> {
-        let mut all = vec![("x-token", SECRET)];
-        all.extend_from_slice(headers);
-        if !headers.iter().any(|(name, _)| *name == "content-type") {
-            all.push(("content-type", "application/json"));
-        }
-        group.extract(genuine(group, callback(&all, body.to_owned())))
-    }
-
-    // What one callback can cost is bounded, and past the bound it is kept whole and flagged, not lost.
-    #[test]
-    fn a_batch_for_more_webhooks_than_one_append_can_serve_is_kept_whole() {
-        let protocol = PROTOCOL.replace("maxItems: 3", "maxItems: 10000");
-        let body = format!("[{}]", vec![r#"{"type":"a"}"#; 1_000].join(","));
-        let events_for = |webhooks: usize| {
-            let webhooks: Vec<_> = (0..webhooks)
-                .map(|number| webhook(&format!("w{number}"), &["*"], ""))
-                .collect();
-            let group = group_of(&protocol, &webhooks, |_| {});
-            let extracted = read(&group, &[], &body).unwrap();
-            let flagged = extracted.flags == [EventFlag::Undecodable];
-            (extracted.events().len(), flagged)
-        };
-        assert_eq!(events_for(MAX_VERDICTS / 1_000), (1_000, false));
-        assert_eq!(events_for(MAX_VERDICTS / 1_000 + 1), (1, true));
-    }
-
-    #[test]
-    fn a_batch_is_split_into_slices_of_the_body() {
-        let group = group(PROTOCOL);
-        let body = r#"[{"type": "a", "id": 1, "price": 12.50}, {"type": "b", "action": "c"}]"#;
-        let extracted = read(&group, &[], body).unwrap();
-        assert!(extracted.in_batch);
-        assert!(extracted.flags.is_empty());
-        let [one, two] = extracted.events() else {
-            panic!("not two events")
-        };
-        assert_eq!(
-            (one.event_type.as_str(), one.delivery_id.as_str()),
-            ("a", "1")
-        );
-        assert_eq!(one.item, r#"{"type": "a", "id": 1, "price": 12.50}"#);
-        assert_eq!(
-            (two.event_type.as_str(), two.delivery_id.as_str()),
-            ("b.c", "")
-        );
-        // Without copying: the item's bytes lie within the body's.
-        let whole = extracted.verified.request().callback.body.as_ptr_range();
-        assert!(whole.contains(&one.item.as_ptr()));
-    }
-
-    #[test]
-    fn a_body_without_an_array_is_one_event() {
-        let group = group(PROTOCOL);
-        for body in [r#"{"type": "a"}"#, "[]"] {
-            let extracted = read(&group, &[], body).unwrap();
-            assert!(!extracted.in_batch);
-            assert_eq!(extracted.events().len(), 1);
-            assert!(extracted.events()[0].item.is_empty());
-        }
-    }
-
-    #[test]
-    fn too_many_items_are_kept_as_one_undecodable_body() {
-        let extracted = read(&group(PROTOCOL), &[("x-type", "many")], "[1, 2, 3, 4]").unwrap();
-        assert_eq!(extracted.flags, [EventFlag::Undecodable]);
-        assert_eq!(extracted.events()[0].format, PayloadFormat::Opaque);
-        assert_eq!(extracted.events()[0].event_type, "many");
-    }
-
-    // Risk 41: two parsers disagree.
-    #[test]
-    fn what_parsers_read_differently_is_undecodable_and_kept() {
-        let group = group(PROTOCOL);
-        for body in [
-            r#"{"type": "a", "type": "b"}"#,
-            r#"{"type": "a"} x"#,
-            "not json",
-            "",
-        ] {
-            let extracted = read(&group, &[("x-type", "told")], body).unwrap();
-            assert_eq!(extracted.flags, [EventFlag::Undecodable], "{body}");
-            assert_eq!(extracted.events()[0].format, PayloadFormat::Opaque);
-            assert_eq!(extracted.events()[0].event_type, "told");
-        }
-    }
-
-    #[test]
-    fn json_in_a_form_field_is_read_as_json() {
-        let form = ("content-type", "application/x-www-form-urlencoded");
-        let extracted = read(
-            &group(PROTOCOL),
-            &[form],
-            "payload=%7B%22type%22%3A%22a%22%7D&x=1",
-        )
-        .unwrap();
-        assert_eq!(extracted.events()[0].event_type, "a");
-        assert_eq!(extracted.events()[0].format, PayloadFormat::FormJson);
-    }
-
-    #[test]
-    fn another_account_or_none_is_refused_and_one_of_a_batch_refuses_it_all() {
-        let group = group_with(PROTOCOL, |spec| spec.external_id = "acc-1".to_owned()).unwrap();
-        read(&group, &[], r#"[{"account": "acc-1"}]"#).unwrap();
-        for body in [
-            r#"{"account": "acc-2"}"#,
-            r#"{"type": "a"}"#,
-            r#"[{"account": "acc-1"}, {"account": "acc-2"}]"#,
-            "not json",
-        ] {
-            let refused = read(&group, &[], body).unwrap_err();
-            assert_eq!(refused.kind, RefusalKind::ExternalId, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_value_that_is_too_long_or_there_twice_counts_as_missing() {
-        let group = group(PROTOCOL);
-        let long = "x".repeat(MAX_VALUE_BYTES + 1);
-        let extracted = read(
-            &group,
-            &[],
-            &format!(r#"{{"type": "{long}", "id": "{long}"}}"#),
-        )
-        .unwrap();
-        assert_eq!(extracted.events()[0].event_type, "");
-        assert_eq!(extracted.events()[0].delivery_id, "");
-        let extracted = read(&group, &[("x-type", "a"), ("x-type", "b")], "{}").unwrap();
-        assert_eq!(extracted.events()[0].event_type, "");
-    }
-
-    #[test]
-    fn what_the_signature_does_not_cover_is_named() {
-        use hmac::{Hmac, KeyInit, Mac};
-        let group = group(HMAC);
-        let body = r#"{"action": "opened", "account": "acc-1"}"#;
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        mac.update(body.as_bytes());
-        let signature = hex::encode(mac.finalize().into_bytes());
-        let headers = [
-            ("x-sig", signature.as_str()),
-            ("x-type", "issue"),
-            ("x-id", "1"),
-            ("content-type", "application/json"),
-        ];
-        let extracted = group
-            .extract(genuine(&group, callback(&headers, body)))
-            .unwrap();
-        assert_eq!(extracted.events()[0].event_type, "issue.opened");
-        assert_eq!(
-            extracted.events()[0].unsigned_values,
-            ["type", "delivery_id"]
-        );
-        let token = read(
-            &crate::testing::group(PROTOCOL),
-            &[],
-            r#"{"type": "a", "id": "1", "account": "x"}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            token.events()[0].unsigned_values,
-            ["type", "delivery_id", "external_id"]
-        );
-    }
-
-    // Ten thousand items, each with a value that stands once, at the end of a large body: scanned anew for each it would take minutes.
-    #[test]
-    fn what_all_items_share_is_read_once() {
-        let protocol = r#"
-maxBodyBytes: 26214400
-schemes: [{name: token, token: {location: "header:X-Token"}}]
-extract:
-  eventType: [{from: "item:/type"}]
-  externalId: [{from: "json:/account", when: {present: "json:/account"}}]
-batch: {items: "json:/items", maxItems: 10000}
-"#;
-        let item = format!(r#"{{"type":"made","pad":"{}"}}"#, "x".repeat(500));
-        let body = format!(
-            r#"{{"items":[{}],"account":"acc-1"}}"#,
-            vec![item; 10_000].join(",")
-        );
-        let group = group(protocol);
-        let started = std::time::Instant::now();
-        let callback = callback(&[("x-token", SECRET)], body);
-        let extracted = group.extract(genuine(&group, callback)).unwrap();
-        assert_eq!(extracted.events.len(), 10_000);
-        assert!(
-            extracted
-                .events
-                .iter()
-                .all(|event| event.external_id == "acc-1")
-        );
-        assert!(started.elapsed() < std::time::Duration::from_secs(20));
-    }
-}
+mod tests;

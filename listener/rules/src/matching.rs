@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
 
-use crate::filter::{FilterInput, Verdict};
-use crate::group::TEST_HEADER;
+use crate::filter::{Filter, FilterInput, Verdict};
+use crate::group::{Credentials, TEST_HEADER};
 use crate::payload::{self, Json, Payload};
 use crate::request::single;
 use crate::{Callback, Extracted, Group, Timestamp, Webhook};
@@ -17,8 +17,9 @@ use crate::{Callback, Extracted, Group, Timestamp, Webhook};
 #[derive(Debug)]
 pub struct Matched {
     callback: Callback,
-    headers: BTreeMap<String, String>,
-    query: String,
+    credentials: Arc<Credentials>,
+    /// Made already where a filter reads it.
+    cleaned: Option<Cleaned>,
     flags: Vec<EventFlag>,
     /// Empty when the body can be decoded.
     undecodable: String,
@@ -26,6 +27,22 @@ pub struct Matched {
     secret: Option<Arc<str>>,
     group_uid: String,
     outcome: Outcome,
+}
+
+/// What is handed on of a request's head.
+#[derive(Debug, Default)]
+struct Cleaned {
+    headers: BTreeMap<String, String>,
+    query: String,
+}
+
+impl Cleaned {
+    fn of(callback: &mut Callback, credentials: &Credentials) -> Self {
+        Self {
+            headers: credentials.clean_headers(&callback.headers),
+            query: credentials.clean_query(std::mem::take(&mut callback.query)),
+        }
+    }
 }
 
 /// What is to be done with it.
@@ -44,8 +61,8 @@ pub enum Outcome {
 
 impl Matched {
     /// What the group's configuration says.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome.clone()
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 
     /// The event that says most about why it isn't kept: the first that is registered, else the first.
@@ -61,11 +78,15 @@ impl Matched {
 
     /// The wire message, without copying the body. Credentials are taken out of the headers.
     pub fn into_report(
-        self,
+        mut self,
         request_id: [u8; 16],
         plan_revision: u64,
         received: Timestamp,
     ) -> v1::ReportedCallback {
+        let cleaned = match self.cleaned.take() {
+            Some(cleaned) => cleaned,
+            None => Cleaned::of(&mut self.callback, &self.credentials),
+        };
         let headers = &self.callback.headers;
         let text = |name: &http::HeaderName| single(headers, name).unwrap_or_default().to_owned();
         v1::ReportedCallback {
@@ -79,9 +100,9 @@ impl Matched {
             }),
             method: self.callback.method.as_str().to_owned(),
             content_type: text(&http::header::CONTENT_TYPE),
-            query: self.query,
+            query: cleaned.query,
             test_mark: text(&http::HeaderName::from_static(TEST_HEADER)),
-            headers: self.headers,
+            headers: cleaned.headers,
             body: self.callback.body,
             events: self.events,
             flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
@@ -107,13 +128,16 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
     } = extracted;
     let secret = verified.secret().cloned();
     let mut callback = verified.into_callback();
-    let headers = group.credentials.clean_headers(&callback.headers);
-    let query = group
-        .credentials
-        .clean_query(std::mem::take(&mut callback.query));
+    // Most filters look at the payload alone, and most of what isn't kept ends here.
+    let mut filters = group.webhooks.iter().filter_map(|one| one.filter.as_ref());
+    let cleaned = filters
+        .any(Filter::reads_head)
+        .then(|| Cleaned::of(&mut callback, &group.credentials));
+    let nothing = Cleaned::default();
+    let head = cleaned.as_ref().unwrap_or(&nothing);
     let seen = Seen {
-        headers: &headers,
-        query: &query,
+        headers: &head.headers,
+        query: &head.query,
     };
     let extraction = &group.function.protocol.extraction;
     let events: Vec<v1::ReportedEvent> = (0..)
@@ -153,8 +177,8 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
     Matched {
         outcome: outcome(&events, group.capture_unmatched),
         callback,
-        headers,
-        query,
+        credentials: Arc::clone(&group.credentials),
+        cleaned,
         flags,
         undecodable: match payload {
             Payload::Opaque(why) => why,
@@ -349,7 +373,7 @@ batch: {items: "json:"}
             &group,
             r#"{"type": "orders.paid", "id": "1", "total": 12.50}"#,
         );
-        assert_eq!(matched.outcome(), Outcome::Keep);
+        assert_eq!(matched.outcome(), &Outcome::Keep);
         assert_eq!(matched.secret_name(), Some("secret-1"));
         let report = report(matched);
         let verdicts: Vec<_> = report.events[0]

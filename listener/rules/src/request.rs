@@ -97,6 +97,21 @@ impl Request {
         })
     }
 
+    /// What there is to see if the body were decoded to this. None where it has been decoded: then there is nothing to suppose.
+    pub(crate) fn suppose<T>(
+        &mut self,
+        payload: Payload,
+        look: impl FnOnce(&Self) -> T,
+    ) -> Option<T> {
+        if self.payload.get().is_some() {
+            return None;
+        }
+        self.payload = OnceCell::from(payload);
+        let seen = look(self);
+        self.payload = OnceCell::new();
+        Some(seen)
+    }
+
     fn query(&self, name: &str) -> Result<Cow<'_, str>, Missing> {
         let mut values = form_urlencoded::parse(self.callback.query.as_bytes())
             .filter(|(key, _)| key == name)

@@ -3,14 +3,19 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How long what a caller still sends is read and dropped.
 const LINGER: Duration = Duration::from_secs(1);
+/// What HTTP/2 begins with: nobody asks for so little but who wants to know the version.
+const PREFACE_BYTES: usize = 24;
+/// As much as hyper's first buffer takes.
+const READ_AHEAD_BYTES: usize = 8192;
 
 /// Says that no more is coming, then reads until the caller says the same.
 pub(super) async fn linger(mut stream: TcpStream) {
@@ -40,6 +45,10 @@ pub(super) struct Lent {
     /// None only while being dropped.
     stream: Option<TcpStream>,
     back: Back,
+    /// Read already, and not yet asked for.
+    ahead: Bytes,
+    /// The caller has said that no more is coming: nothing to wait for when the connection ends.
+    ended: bool,
 }
 
 impl Lent {
@@ -47,6 +56,8 @@ impl Lent {
         Self {
             stream: Some(stream),
             back: back.clone(),
+            ahead: Bytes::new(),
+            ended: false,
         }
     }
 
@@ -60,7 +71,9 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        if !self.ended {
+            *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        }
     }
 }
 
@@ -70,7 +83,31 @@ impl AsyncRead for Lent {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+        let this = self.get_mut();
+        if !this.ahead.is_empty() {
+            let length = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if buf.remaining() > PREFACE_BYTES {
+            let before = buf.filled().len();
+            ready!(Pin::new(stream).poll_read(cx, buf))?;
+            this.ended = buf.filled().len() == before;
+            return Poll::Ready(Ok(()));
+        }
+        // Only enough to tell the version is wanted. All of a small callback is there, and one read is half of two.
+        let mut room = [0; READ_AHEAD_BYTES];
+        let mut room = ReadBuf::new(&mut room);
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        let length = room.filled().len().min(buf.remaining());
+        let (wanted, ahead) = room.filled().split_at(length);
+        this.ended = wanted.is_empty();
+        buf.put_slice(wanted);
+        this.ahead = Bytes::copy_from_slice(ahead);
+        Poll::Ready(Ok(()))
     }
 }
 

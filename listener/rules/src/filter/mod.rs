@@ -119,6 +119,13 @@ impl Filter {
         })
     }
 
+    /// True when it looks at headers or the query, which have to be rid of credentials first.
+    pub(crate) fn reads_head(&self) -> bool {
+        self.variables
+            .iter()
+            .any(|name| matches!(*name, "headers" | "query"))
+    }
+
     /// Runs it.
     pub fn evaluate(&self, input: FilterInput<'_>) -> Verdict {
         let texts = match Texts::of(&input, &self.variables) {

@@ -108,7 +108,7 @@ pub(super) fn compile(
             json_form_field: function.protocol.extraction.json_form_field.clone(),
             max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
         }),
-        credentials,
+        credentials: Arc::new(credentials),
         max_body_bytes,
         rate_limit: (spec.rate_limit_per_second > 0).then_some(spec.rate_limit_per_second),
         function: function.clone(),

@@ -45,7 +45,7 @@ pub struct Group {
     pub(crate) urls: Vec<String>,
     pub(crate) callback_url: String,
     pub(crate) decoding: Arc<Decoding>,
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: Arc<Credentials>,
     max_body_bytes: u64,
     rate_limit: Option<u32>,
 }

@@ -66,27 +66,67 @@ fn by_content_type(
     body: Bytes,
     json_form_field: Option<&str>,
 ) -> Result<Payload, String> {
-    let Some(content_type) = content_type else {
-        return Json::validate(body)
+    let is_told = content_type.is_some();
+    match Rule::of(content_type)? {
+        Rule::Form => form(&body, json_form_field),
+        Rule::Json => Json::validate(body)
             .map(Payload::Json)
-            .map_err(|reason| format!("no content type, and it isn't JSON: {reason}"));
-    };
-    let (media_type, charset) = split(content_type);
-    if let Some(charset) = charset.filter(|name| !matches!(name.as_str(), "utf-8" | "utf8")) {
-        return Err(format!("charset `{charset}`; only utf-8 is decoded"));
-    }
-    match media_type.as_str() {
-        "application/x-www-form-urlencoded" => form(&body, json_form_field),
-        "application/json" | "text/json" => json(body),
-        other if other.contains('/') && other.ends_with("+json") => json(body),
-        other => Err(format!("content type `{other}` is not decoded")),
+            .map_err(|reason| match is_told {
+                true => format!("not valid JSON: {reason}"),
+                false => format!("no content type, and it isn't JSON: {reason}"),
+            }),
     }
 }
 
-fn json(body: Bytes) -> Result<Payload, String> {
-    Json::validate(body)
-        .map(Payload::Json)
-        .map_err(|reason| format!("not valid JSON: {reason}"))
+/// A body as the JSON that it is if it is valid. None where the rule is another one, or the body is compressed.
+pub(crate) fn if_valid(
+    content_type: Option<&str>,
+    content_encoding: Option<&str>,
+    body: &Bytes,
+) -> Option<Json> {
+    let is_plain = content_encoding.is_none_or(|name| name.trim().eq_ignore_ascii_case("identity"));
+    let is_json = is_plain && matches!(Rule::of(content_type), Ok(Rule::Json));
+    is_json.then(|| Json::unvalidated(body.clone()))
+}
+
+enum Rule {
+    Json,
+    Form,
+}
+
+impl Rule {
+    /// What isn't told is taken for JSON.
+    fn of(content_type: Option<&str>) -> Result<Self, String> {
+        let Some(content_type) = content_type else {
+            return Ok(Self::Json);
+        };
+        let (media_type, charset) = split(content_type);
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+        if let Some(charset) = charset
+            && !["utf-8", "utf8"]
+                .iter()
+                .any(|name| charset.eq_ignore_ascii_case(name))
+        {
+            let charset = charset.to_ascii_lowercase();
+            return Err(format!("charset `{charset}`; only utf-8 is decoded"));
+        }
+        if is("application/json") || is("text/json") || has_json_suffix(media_type) {
+            return Ok(Self::Json);
+        }
+        if is("application/x-www-form-urlencoded") {
+            return Ok(Self::Form);
+        }
+        let media_type = media_type.to_ascii_lowercase();
+        Err(format!("content type `{media_type}` is not decoded"))
+    }
+}
+
+fn has_json_suffix(media_type: &str) -> bool {
+    const SUFFIX: &[u8] = b"+json";
+    let bytes = media_type.as_bytes();
+    media_type.contains('/')
+        && bytes.len() >= SUFFIX.len()
+        && bytes[bytes.len() - SUFFIX.len()..].eq_ignore_ascii_case(SUFFIX)
 }
 
 fn form(body: &[u8], json_form_field: Option<&str>) -> Result<Payload, String> {
@@ -112,15 +152,15 @@ fn form(body: &[u8], json_form_field: Option<&str>) -> Result<Payload, String> {
     Ok(Payload::FormJson(fields, json))
 }
 
-/// The media type in lower case, and its charset in lower case without quotes.
-fn split(content_type: &str) -> (String, Option<String>) {
+/// The media type, and its charset without quotes.
+fn split(content_type: &str) -> (&str, Option<&str>) {
     let mut parts = content_type.split(';');
-    let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type = parts.next().unwrap_or_default().trim();
     let charset = parts.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim()
             .eq_ignore_ascii_case("charset")
-            .then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+            .then(|| value.trim().trim_matches('"'))
     });
     (media_type, charset)
 }

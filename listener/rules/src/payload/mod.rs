@@ -14,9 +14,11 @@ mod decode;
 mod form;
 mod json;
 mod scan;
+mod validate;
 
 use std::collections::BTreeMap;
 
+pub(crate) use decode::if_valid;
 pub use decode::{decode, to_json};
 pub use form::decode_form;
 pub(crate) use form::form_json;

@@ -4,6 +4,14 @@
 //! always the text of one value, with or without whitespace around it.
 
 use std::borrow::Cow;
+use std::ops::Range;
+
+/// A key, quoted as written, and its value in a text.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) key: Range<usize>,
+    pub(super) value: Range<usize>,
+}
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +61,7 @@ pub(crate) fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-fn is_key(raw_key: &str, key: &str) -> bool {
+pub(super) fn is_key(raw_key: &str, key: &str) -> bool {
     let content = raw_key
         .get(1..raw_key.len().saturating_sub(1))
         .unwrap_or_default();
@@ -163,14 +171,41 @@ impl<'a> Cursor<'a> {
 
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    loop {
+        at = end_of_plain(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            // No valid string holds one.
+            Some(_) => at += 1,
+            None => return bytes.len(),
         }
     }
-    bytes.len()
+}
+
+/// The place of the first quote, backslash or control character from `at` on; the end where there is none.
+pub(super) fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = special(u64::from_le_bytes(*eight));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let length = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+    length.map_or(bytes.len(), |length| at + length)
+}
+
+/// The high bit of each of eight bytes that is a quote, a backslash or a control character. Exact up to the first one, which is all that is
+/// asked for: a byte's subtraction borrows from the next one only where it has set its bit itself.
+fn special(eight: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let is_below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let is = |byte: u8| is_below(eight ^ (ONES * u64::from(byte)), 1);
+    (is(b'"') | is(b'\\') | is_below(eight, 0x20)) & (ONES << 7)
 }
 
 fn end_of_container(bytes: &[u8], start: usize) -> usize {

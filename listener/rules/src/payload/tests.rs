@@ -122,7 +122,7 @@ fn an_object_of_very_many_keys_is_no_quadratic_cost() {
     assert!(start.elapsed() < std::time::Duration::from_secs(10));
     let twice = format!("{{{},{}}}", keys.join(","), keys[7]);
     assert!(validate(twice).unwrap_err().contains("twice"));
-    for count in 30..36 {
+    for count in 120..136 {
         let some = keys[..count].join(",");
         assert!(validate(format!("{{{some}}}")).is_ok(), "{count}");
         assert!(
@@ -182,6 +182,26 @@ fn an_escaped_key_is_not_its_own_text() {
     let json = validate(r#"{"\\": 1, "\\\\": 2}"#).unwrap();
     assert_eq!(json.scalar_at(&pointer(&["\\"])).as_deref(), Some("1"));
     assert_eq!(json.scalar_at(&pointer(&["\\\\"])).as_deref(), Some("2"));
+}
+
+#[test]
+fn an_object_of_more_members_than_are_noted_reads_the_same() {
+    for count in [1, 63, 64, 65, 200] {
+        let members: Vec<String> = (0..count)
+            .map(|n| format!(r#""k{n}": {{"deep": [{n}]}}"#))
+            .collect();
+        let json = validate(format!("{{ {} }}", members.join(" , "))).unwrap();
+        for n in 0..count {
+            let at = pointer(&[&format!("k{n}"), "deep", "0"]);
+            assert_eq!(json.scalar_at(&at), Some(n.to_string()), "{n} of {count}");
+        }
+        assert_eq!(json.at(&pointer(&["k"])), None);
+        assert_eq!(json.at(&[]), Some(json.text()));
+    }
+    // Members of an object inside are none of the outermost one.
+    let json = validate(r#"[{"a": 1}]"#).unwrap();
+    assert_eq!(json.at(&pointer(&["a"])), None);
+    assert_eq!(json.at(&pointer(&["0", "a"])), Some("1"));
 }
 
 #[test]
@@ -469,6 +489,35 @@ proptest! {
             (Err(reason), Ok(_)) => prop_assert!(reason.contains("twice"), "{text:?}: {reason}"),
             _ => {}
         }
+    }
+
+    // Risk 41: a key that is there twice is found wherever it is and however alike the keys are.
+    #[test]
+    fn a_key_that_is_there_twice_is_found(
+        keys in prop::collection::btree_set("[ab]{0,12}|a{8}[a-c]{0,3}b{8}", 1..200),
+        first: prop::sample::Index,
+        second: prop::sample::Index,
+    ) {
+        let mut members: Vec<String> = keys.iter().map(|key| format!("\"{key}\":[]")).collect();
+        let once = format!("{{{}}}", members.join(","));
+        prop_assert!(validate(&once).is_ok(), "{once}");
+        let again = members[first.index(members.len())].clone();
+        members.insert(second.index(members.len() + 1), again);
+        let reason = validate(format!("{{{}}}", members.join(","))).unwrap_err();
+        prop_assert!(reason.contains("twice"), "{reason}");
+    }
+
+    #[test]
+    fn the_end_of_a_plain_run_is_where_a_look_at_each_byte_finds_it(
+        bytes in prop::collection::vec(
+            prop_oneof![8 => any::<u8>(), 1 => prop::sample::select(vec![b'"', b'\\', 0, 0x1f, 0x20, 0x7f, 0x80, 0xa2, 0xff])],
+            0..64,
+        ),
+        from in 0..70_usize,
+    ) {
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let expected = (from..bytes.len()).find(|at| is_special(&bytes[*at]));
+        prop_assert_eq!(scan::end_of_plain(&bytes, from).min(bytes.len()), expected.unwrap_or(bytes.len()));
     }
 
     #[test]

@@ -57,6 +57,22 @@ impl Verified {
         &self.request
     }
 
+    /// True when no event of it is registered, whatever its body decodes to, so that nobody need decode it.
+    ///
+    /// A body that goes by as JSON is valid or undecodable. Read as if it were valid, before anybody knows, it gives the event type that it
+    /// has if it is; without it there is the one that the headers give. If the group registers neither, it doesn't matter which is true.
+    pub fn is_unregistered(&mut self, group: &Group) -> bool {
+        crate::extract::is_unregistered(group, self)
+    }
+
+    pub(crate) fn shared_coverage(&self) -> Arc<Coverage> {
+        Arc::clone(&self.coverage)
+    }
+
+    pub(crate) fn request_mut(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
     pub(crate) fn into_callback(self) -> Callback {
         self.request.callback
     }
@@ -64,6 +80,11 @@ impl Verified {
     /// What its signature covers.
     pub(crate) fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// The name of the secret that proved it genuine, if one did.
+    pub fn secret_name(&self) -> Option<&str> {
+        self.secret.as_deref()
     }
 
     /// The secret that proved it genuine, if one did.
@@ -78,10 +99,10 @@ impl Verified {
 }
 
 /// What a scheme made of a request.
-struct Accepted {
+struct Accepted<'a> {
     secret: Option<Arc<str>>,
     /// The key it was made with, to answer a handshake with.
-    key: Option<Key>,
+    key: Option<&'a Key>,
     coverage: Arc<Coverage>,
     unsigned: bool,
 }
@@ -99,8 +120,7 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
     }
     let accepted = accept(group, &request, now)?;
     if let Some(shake) = asked(false) {
-        return handshake::answer(shake, &request, accepted.key.as_ref(), group)
-            .map(Proven::Handshake);
+        return handshake::answer(shake, &request, accepted.key, group).map(Proven::Handshake);
     }
     Ok(Proven::Genuine(Verified {
         request,
@@ -110,7 +130,7 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
     }))
 }
 
-fn unsigned() -> Accepted {
+fn unsigned() -> Accepted<'static> {
     Accepted {
         secret: None,
         key: None,
@@ -123,7 +143,11 @@ fn signature_refusal(reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Signature, reason)
 }
 
-fn accept(group: &Group, request: &Request, now: Timestamp) -> Result<Accepted, Refusal> {
+fn accept<'a>(
+    group: &'a Group,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Accepted<'a>, Refusal> {
     let schemes = &group.function.protocol.schemes;
     let chosen = schemes.iter().zip(&group.keyed).find(|(scheme, _)| {
         scheme
@@ -199,11 +223,15 @@ fn carried(scheme: &Scheme, request: &Request) -> Option<String> {
     }
 }
 
-fn accepted(key: Option<&Key>, scheme: &Scheme, keyed: &KeyedScheme) -> Result<Accepted, Refusal> {
+fn accepted<'a>(
+    key: Option<&'a Key>,
+    scheme: &Scheme,
+    keyed: &KeyedScheme,
+) -> Result<Accepted<'a>, Refusal> {
     match key {
         Some(key) => Ok(Accepted {
             secret: Some(key.name.clone()),
-            key: Some(key.clone()),
+            key: Some(key),
             coverage: scheme.coverage.clone(),
             unsigned: false,
         }),
@@ -222,7 +250,11 @@ fn find<'a>(keys: &'a [Key], sent: &[u8]) -> Option<&'a Key> {
     )
 }
 
-fn basic(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Result<Accepted, Refusal> {
+fn basic<'a>(
+    scheme: &Scheme,
+    keyed: &'a KeyedScheme,
+    request: &Request,
+) -> Result<Accepted<'a>, Refusal> {
     let value = crate::request::header(&request.callback.headers, &http::header::AUTHORIZATION)
         .map_err(|missing| {
             signature_refusal(missing.explain(&crate::location::Location::Header(
@@ -248,14 +280,14 @@ fn basic(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Result<Acce
     accepted(found, scheme, keyed)
 }
 
-fn hashed(
+fn hashed<'a>(
     group: &Group,
     scheme: &Scheme,
     hash: &KeyedHash,
-    keyed: &KeyedScheme,
+    keyed: &'a KeyedScheme,
     request: &Request,
     now: Timestamp,
-) -> Result<Accepted, Refusal> {
+) -> Result<Accepted<'a>, Refusal> {
     let sent = signature::read(hash, request)?;
     let around = Around {
         sig: &sent.fields,
@@ -345,8 +377,10 @@ fn hashed(
     if let Some((time, text)) = &time {
         window::check(time, text, now)?;
     }
-    if let (Proof::Digest(_), Payload::Opaque(why)) = (&scheme.proof, request.payload())
+    // Asked in this order: no other scheme has the body decoded here.
+    if matches!(scheme.proof, Proof::Digest(_))
         && !callback.body.is_empty()
+        && let Payload::Opaque(why) = request.payload()
     {
         // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
         // read: what is added begins with bytes that no JSON and no form holds.

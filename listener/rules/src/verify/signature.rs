@@ -18,14 +18,15 @@ pub(super) struct Sent {
 
 /// Reads it, or says for an operator what is wrong with it.
 pub(super) fn read(keyed: &KeyedHash, request: &Request) -> Result<Sent, Refusal> {
-    let place = keyed.signature.describe();
+    // Only for those who are refused.
+    let place = || keyed.signature.describe();
     let value = request
         .read(&keyed.signature, Around::default())
         .map_err(|missing| refuse(&missing, missing.explain(&keyed.signature)))?;
     let value = value.strip_prefix(keyed.prefix.as_str()).ok_or_else(|| {
         Refusal::new(
             RefusalKind::Signature,
-            format!("{place} does not begin with `{}`", keyed.prefix),
+            format!("{} does not begin with `{}`", place(), keyed.prefix),
         )
     })?;
     let mut sent = Sent::default();
@@ -42,7 +43,7 @@ pub(super) fn read(keyed: &KeyedHash, request: &Request) -> Result<Sent, Refusal
             key,
             signature_key,
         } => {
-            for piece in bounded(value, pair, &place)? {
+            for piece in bounded(value, pair, place)? {
                 let Some((name, value)) = piece.trim().split_once(key.as_str()) else {
                     continue;
                 };
@@ -58,7 +59,7 @@ pub(super) fn read(keyed: &KeyedHash, request: &Request) -> Result<Sent, Refusal
             separator,
             version,
         } => {
-            for piece in bounded(value, item, &place)? {
+            for piece in bounded(value, item, place)? {
                 if let Some((name, value)) = piece.split_once(separator.as_str())
                     && name == version
                 {
@@ -76,7 +77,8 @@ pub(super) fn read(keyed: &KeyedHash, request: &Request) -> Result<Sent, Refusal
         return Err(Refusal::new(
             RefusalKind::Signature,
             format!(
-                "{place} holds no signature{which} that is {} of {} bytes",
+                "{} holds no signature{which} that is {} of {} bytes",
+                place(),
                 keyed.encoding.name(),
                 keyed.hash.output_bytes()
             ),
@@ -107,12 +109,16 @@ pub(crate) fn write(keyed: &KeyedHash, mac: &[u8], fields: &[(String, String)]) 
     format!("{}{value}", keyed.prefix)
 }
 
-fn bounded<'a>(value: &'a str, separator: &'a str, place: &str) -> Result<Vec<&'a str>, Refusal> {
+fn bounded<'a>(
+    value: &'a str,
+    separator: &'a str,
+    place: impl Fn() -> String,
+) -> Result<Vec<&'a str>, Refusal> {
     let pieces: Vec<&str> = value.split(separator).take(MAX_PIECES + 1).collect();
     if pieces.len() > MAX_PIECES {
         return Err(Refusal::new(
             RefusalKind::Signature,
-            format!("{place} has more than {MAX_PIECES} pieces"),
+            format!("{} has more than {MAX_PIECES} pieces", place()),
         ));
     }
     Ok(pieces)

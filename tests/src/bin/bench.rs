@@ -1,0 +1,90 @@
+//! What a callback costs, as ratios to hyper with nothing but the HMAC. See `hookplane_tests::bench`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hookplane_tests::bench::{Case, Failure, Load, Options, run, serve};
+
+const HELP: &str = "\
+Measures the CPU time per request of listener and control plane against hyper with nothing but the HMAC, in one run.
+Build it with --release; it takes about two minutes, two cores, and a GiB of temporary disk.
+
+  --seconds S        of one window (0.5)
+  --rounds N         windows of each case; their median counts (5)
+  --bytes N,…        sizes of bodies (256,1024,7168,25600); open and cold take the one next to 7168
+  --connections N    at a time (32)
+  --rate N           callbacks a second of the open loop (2000)
+  --loads NAME,…     of closed, open, cold (all)
+  --cases NAME,…     of hyper, refused, unregistered, filtered, kept (all), beside the yardstick hyper+hmac
+  -o json            figures for programs
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let ended = match arguments.split_first() {
+        Some((first, rest)) if first == "--serve" => serve(rest),
+        _ => bench(&arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "a command says why it failed")]
+            {
+                eprintln!("bench: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command: this is what it is for")]
+fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let mut options = Options {
+        length: Duration::from_millis(500),
+        rounds: 5,
+        bytes: vec![256, 1024, 7168, 25_600],
+        connections: 32,
+        rate: 2000,
+        loads: Load::ALL.to_vec(),
+        cases: Case::ALL.to_vec(),
+    };
+    let mut as_json = false;
+    let mut arguments = arguments.iter();
+    while let Some(name) = arguments.next() {
+        if name == "--help" || name == "-h" {
+            print!("{HELP}");
+            return Ok(());
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{name} takes a value; --help has all"))?;
+        let wrong = || format!("{name} {value}: no such value; --help has all");
+        match name.as_str() {
+            "--seconds" => options.length = Duration::try_from_secs_f64(value.parse()?)?,
+            "--rounds" => options.rounds = value.parse()?,
+            "--bytes" => {
+                options.bytes = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+            }
+            "--connections" => options.connections = value.parse()?,
+            "--rate" => options.rate = value.parse()?,
+            "--loads" => options.loads = named(value, &Load::ALL, Load::name).ok_or_else(wrong)?,
+            "--cases" => options.cases = named(value, &Case::ALL, Case::name).ok_or_else(wrong)?,
+            "-o" if value == "json" => as_json = true,
+            _ => return Err(wrong().into()),
+        }
+    }
+    options.check()?;
+    let report = run(options)?;
+    if as_json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+/// Those of `all` that a list names; None when one isn't there.
+fn named<T: Copy>(list: &str, all: &[T], name: fn(T) -> &'static str) -> Option<Vec<T>> {
+    let find = |wanted: &str| all.iter().copied().find(|one| name(*one) == wanted);
+    list.split(',').map(find).collect()
+}
