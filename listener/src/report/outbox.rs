@@ -49,7 +49,7 @@ struct Held {
     failures: u32,
 }
 
-/// Where [`Outbox::to_another`] put one.
+/// Where [`Outbox::move_on`] put one.
 enum Placed {
     Queued,
     /// No stream takes it.
@@ -334,7 +334,7 @@ impl Outbox {
             self.postpone(key, now);
             return None;
         }
-        match self.to_another(key, not) {
+        match self.move_on(key, not) {
             Placed::Nowhere if self.is_flying(key) => {
                 self.postpone(key, now);
                 None
@@ -349,7 +349,7 @@ impl Outbox {
     }
 
     /// Puts it where it isn't yet.
-    fn to_another(&mut self, key: Key, not: Option<StreamId>) -> Placed {
+    fn move_on(&mut self, key: Key, not: Option<StreamId>) -> Placed {
         let Some(held) = self.held.get_mut(&key) else {
             return Placed::Queued;
         };
@@ -377,7 +377,7 @@ impl Outbox {
     }
 
     fn place(&mut self, key: Key, now: Instant) {
-        match self.to_another(key, None) {
+        match self.move_on(key, None) {
             Placed::Queued => {}
             // On every stream there is: until one of them answers, or another one comes.
             Placed::Nowhere if self.is_flying(key) => {
