@@ -17,7 +17,7 @@ use super::batch;
 use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant};
 use super::news::{self, Noted};
 use crate::access::{Caller, opened};
-use crate::config::ListenerScope;
+use crate::config::{ListenerScope, View};
 use crate::context::Context;
 
 /// For a listener's hello.
@@ -156,7 +156,7 @@ impl Stream<'_> {
     ) -> Result<(), Status> {
         let view = &self.shared.context.view;
         let mut revisions = view.revisions();
-        let mut drain_at = Instant::now() + self.shared.context.age_of_a_stream();
+        let of_age = Instant::now() + self.shared.context.age_of_a_stream();
         let mut end_at = None;
         self.tell_plan().await?;
         loop {
@@ -164,8 +164,7 @@ impl Stream<'_> {
                 told(answered);
             }
             tokio::select! {
-                () = view.shutdown().cancelled(), if end_at.is_none() => drain_at = Instant::now(),
-                () = tokio::time::sleep_until(drain_at), if end_at.is_none() => {
+                () = leaving(view, of_age), if end_at.is_none() => {
                     // Risk 21: told, then ended; never the other way round.
                     let after_seconds = DRAIN.as_secs() as u32;
                     send(self.out, Kind::Drain(v1::ReportDrain { after_seconds })).await?;
@@ -277,6 +276,14 @@ async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+/// At shutdown, or when the stream has come of age.
+async fn leaving(view: &View, of_age: Instant) {
+    tokio::select! {
+        () = view.shutdown().cancelled() => {}
+        () = tokio::time::sleep_until(of_age) => {}
     }
 }
 

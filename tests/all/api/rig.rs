@@ -197,8 +197,9 @@ impl Rig {
     pub(super) async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         let listing = self.store.list("", None, 10_000, None).await.unwrap();
         let entries = listing.entries.into_iter();
-        // Made by the server itself when it starts.
-        let entries = entries.filter(|e| e.key != keys::INSTALLATION);
+        // Made by the server itself, when it starts and while it runs.
+        let own = [keys::INSTALLATION, keys::EPOCH, keys::HORIZON, keys::CANARY];
+        let entries = entries.filter(|e| !own.contains(&&*e.key));
         entries.map(|e| (e.key, e.value.to_vec())).collect()
     }
 }
