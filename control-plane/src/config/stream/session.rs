@@ -30,6 +30,8 @@ const RESYNC: Duration = Duration::from_secs(60);
 const RESYNC_MAX: Duration = Duration::from_secs(3600);
 /// Errors of one nack that are kept.
 const NACK_ERRORS: usize = 1_000;
+/// Of a nack's uid, in bytes: ours are shorter.
+const UID_BYTES: usize = 128;
 /// Of a nack's reason, in characters.
 const REASON_CHARS: usize = 1_024;
 
@@ -324,6 +326,7 @@ impl Session<'_> {
 }
 
 fn bounded(mut errors: Vec<v1::ConfigError>) -> Vec<v1::ConfigError> {
+    errors.retain(|error| error.uid.len() <= UID_BYTES);
     errors.truncate(NACK_ERRORS);
     for error in &mut errors {
         if let Some((end, _)) = error.reason.char_indices().nth(REASON_CHARS) {
