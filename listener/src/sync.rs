@@ -159,7 +159,6 @@ impl Client {
                             None => Err(Status::unavailable("the control plane ended the stream")),
                         };
                     };
-                    silent_at = Instant::now() + SILENCE;
                     self.state.link.heard();
                     match push.kind {
                         Some(Said::Welcome(welcome)) => epoch = self.welcome(welcome, told_lost)?,
@@ -178,6 +177,8 @@ impl Client {
                         // From a newer control plane.
                         None => {}
                     }
+                    // From here: while a large list was compiled, nobody listened.
+                    silent_at = Instant::now() + SILENCE;
                 }
                 changed = reporting.changed(), if !told_ready => {
                     // The sender lives in our own state.
@@ -350,8 +351,10 @@ impl Client {
 }
 
 async fn send(out: &mpsc::Sender<v1::StreamConfigRequest>, kind: Kind) -> Result<(), Status> {
-    out.send(v1::StreamConfigRequest { kind: Some(kind) })
+    let sent = out.send(v1::StreamConfigRequest { kind: Some(kind) });
+    timeout(SILENCE, sent)
         .await
+        .map_err(|_| Status::deadline_exceeded("the control plane doesn't read our answers"))?
         .map_err(|_| Status::unavailable("the stream was closed"))
 }
 

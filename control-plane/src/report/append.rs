@@ -53,13 +53,12 @@ pub(super) async fn answer(
         Ok(id) => id,
         Err(reason) => return refused(reason),
     };
-    // Risk 45: matched by a plan that this replica hasn't seen; what it knows is too old to decide with.
-    if context.view.revision() < callback.plan_revision
-        && !context.view.reached(callback.plan_revision, deadline).await
-    {
+    // Risk 45: the listener knows of a change that this replica hasn't seen; what it has is too old to decide with.
+    let known = callback.plan_revision.max(callback.known_revision);
+    if context.view.revision() < known && !context.view.reached(known, deadline).await {
         return answered(
             AnswerKind::RetryLater,
-            "this replica's view is behind the listener's plan",
+            "this replica's view is behind what the listener knows",
         );
     }
     let Some(record) = context.view.group(&callback.group_uid) else {

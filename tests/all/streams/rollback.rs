@@ -21,9 +21,9 @@ use super::rig::{Rig, api, revision, uid};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A store that one replica hears nothing from while it is frozen, although its reads are answered.
-struct Frozen {
-    inner: Arc<EmbeddedStore>,
-    frozen: Arc<AtomicBool>,
+pub(super) struct Frozen {
+    pub(super) inner: Arc<EmbeddedStore>,
+    pub(super) frozen: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]

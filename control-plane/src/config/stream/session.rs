@@ -82,6 +82,8 @@ pub(super) async fn run(
             pace.answer,
         )
         .await?;
+    // Risk 44: before the first plan, so that nothing is judged by a clock that nobody has compared.
+    session.beat().await?;
     // Also when nothing changed: its answer brings the digest.
     if session.push(admitted).await? == Pushed::OtherEpoch {
         return session.drain().await;
@@ -132,7 +134,7 @@ impl Session<'_> {
     async fn serve(&mut self, said: &mut Streaming<v1::StreamConfigRequest>) -> Result<(), Status> {
         let view = self.context.view.clone();
         let mut revisions = view.revisions();
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             revisions.borrow_and_update();
@@ -162,13 +164,7 @@ impl Session<'_> {
                 changed = revisions.changed() => {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                 }
-                _ = heartbeat.tick() => {
-                    let beat = v1::ConfigHeartbeat {
-                        revision: view.revision(),
-                        time: Some(crate::time::to_wire(self.context.clock.now())),
-                    };
-                    self.send(Kind::Heartbeat(beat), self.pace.answer).await?;
-                }
+                _ = heartbeat.tick() => self.beat().await?,
                 // Risk 18: one slow listener keeps nobody waiting but itself.
                 () = at(answer_by) => {
                     return Err(Status::deadline_exceeded("a push was not answered"));
@@ -179,6 +175,14 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    async fn beat(&self) -> Result<(), Status> {
+        let beat = v1::ConfigHeartbeat {
+            revision: self.context.view.revision(),
+            time: Some(crate::time::to_wire(self.context.clock.now())),
+        };
+        self.send(Kind::Heartbeat(beat), self.pace.answer).await
     }
 
     fn is_behind(&self) -> bool {
