@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod config;
 pub mod context;
 pub mod dispatch;
+mod due;
 mod incoming;
 pub mod installation;
 pub mod keys;

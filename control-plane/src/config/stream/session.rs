@@ -163,10 +163,10 @@ impl Session<'_> {
                     self.send(Kind::Heartbeat(beat), self.pace.answer).await?;
                 }
                 // Risk 18: one slow listener keeps nobody waiting but itself.
-                () = at(answer_by) => {
+                () = crate::due::at(answer_by) => {
                     return Err(Status::deadline_exceeded("a push was not answered"));
                 }
-                () = at(self.resync_at) => {
+                () = crate::due::at(self.resync_at) => {
                     self.resync_at = None;
                     self.cursor = None;
                 }
@@ -324,12 +324,4 @@ fn bounded(mut errors: Vec<v1::ConfigError>) -> Vec<v1::ConfigError> {
         }
     }
     errors
-}
-
-/// Never, without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
