@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::desk::random;
 use super::scope::Scope;
 use super::status::Problem;
 use super::tail;
@@ -238,11 +239,7 @@ impl v1::event_service_server::EventService for EventApi {
             .record(&self.context, &request.name)
             .await?
             .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            Problem::Internal(format!("no randomness from the system: {error}"))
-        })?;
-        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let uuid = uuid::Builder::from_random_bytes(random()?).into_uuid();
         let sample = record
             .compiled
             .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())

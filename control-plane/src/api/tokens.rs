@@ -175,7 +175,8 @@ impl TokenApi {
             metadata: Some(desk.fresh(&org, "", &bearer.id)?),
             spec: Some(spec.clone()),
             status: Some(v1::TokenStatus {
-                expire_time: (lifetime > 0).then(|| super::desk::timestamp(expires)),
+                expire_time: (lifetime > 0)
+                    .then(|| crate::time::to_wire(hookplane_rules::Timestamp(expires))),
                 last_use_time: None,
             }),
         };

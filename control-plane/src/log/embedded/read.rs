@@ -1,12 +1,14 @@
 //! Rows as they are read, and single ones by their id. Lists are in `list`, the tail is in `tail`.
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::schema::checksum;
 use crate::log::{Cursor, LogError};
+use crate::time::to_wire;
 
 /// What [`RawDelivery::read`] reads, of `deliveries d JOIN events e`.
 pub(super) const DELIVERY_COLUMNS: &str = "d.seq, d.event_seq, e.id, e.org, e.group_name, d.webhook, d.webhook_uid, d.status, d.attempts, d.reason, \
@@ -69,17 +71,10 @@ impl RawDelivery {
             attempts: u32::try_from(self.attempts).unwrap_or(0),
             reason: self.reason,
             idempotency_key: self.idempotency_key,
-            create_time: Some(stamp(self.created)),
-            update_time: Some(stamp(self.updated)),
+            create_time: Some(to_wire(Timestamp(self.created))),
+            update_time: Some(to_wire(Timestamp(self.updated))),
             event_type: self.event_type,
         }
-    }
-}
-
-fn stamp(millis: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: millis.div_euclid(1000),
-        nanos: i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap_or(0),
     }
 }
 
