@@ -111,7 +111,7 @@ impl Inner {
         headers: &http::HeaderMap,
         now: Timestamp,
     ) -> Result<(Arc<Grant>, Option<Entered>), &'static str> {
-        const WRONG: &str = "the token is not valid here (unknown, expired or revoked): check HOOKPLANE_TOKEN, or the data directory that it was read from";
+        const WRONG: &str = "the token is not valid here: unknown, expired or revoked";
         let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
         let value = values.next().ok_or(
             "no token: send `authorization: Bearer TOKEN`, as --token or HOOKPLANE_TOKEN does",

@@ -31,7 +31,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
     /// What callback URLs begin with: where providers reach the listeners
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(crate) public_url: String,
     /// Serve an address that is not loopback without TLS: whoever is on the way can read tokens and secrets
     #[arg(long)]
@@ -47,7 +47,8 @@ pub(crate) struct Listen {
         long,
         value_name = "URL[,URL…]",
         value_delimiter = ',',
-        required = true
+        required = true,
+        value_parser = url
     )]
     pub(crate) control_plane: Vec<String>,
     /// Address that takes callbacks; port 0 picks a free one
@@ -102,5 +103,16 @@ impl Common {
             cert: self.tls_cert.clone()?,
             key: self.tls_key.clone()?,
         })
+    }
+}
+
+/// What can't be reached as it stands would be found out by the first callback only.
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.trim_start_matches('/').is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as https://HOST:PORT or http://HOST:PORT".to_owned()),
     }
 }

@@ -66,6 +66,8 @@ fn wrong_usage_ends_with_2() {
         "hookplane token create --org acme --role owner",
         "hookplane token create --org acme --role consumer --webhook a/b --pool c",
         "hookplane serve",
+        "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --public-url hooks.example.com",
+        "hookplane listen --listen 127.0.0.1:0 --control-plane http://a,b:8081",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

@@ -71,6 +71,14 @@ fn request(create: &CreateToken) -> Result<v1::CreateTokenRequest, Failure> {
         ALL => String::new(),
         org => Name::exact(org, 1, "ORG, or `-` for the whole installation")?.org(),
     };
+    let lacks = match create.role {
+        Role::Consumer if create.webhooks.is_empty() => "a consumer's names webhooks: --webhook",
+        Role::Listener if create.pools.is_empty() => "a listener's names pools: --pool default",
+        _ => "",
+    };
+    if !lacks.is_empty() {
+        return Err(Failure::Usage(format!("a token of {lacks}")));
+    }
     let webhooks = create
         .webhooks
         .iter()
