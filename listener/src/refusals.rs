@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use hookplane_proto::ready_report::Kind;
+use hookplane_proto::encoded_report::Kind;
 use hookplane_proto::v1;
 use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookplane_proto::shared_config::{self as shared, Kind};
+use hookplane_proto::encoded_config::{self as encoded, Kind};
 use hookplane_proto::v1;
 
 use crate::config::list::FRAMING_BYTES;
@@ -31,7 +31,7 @@ pub(super) fn list(nonce: u64, snapshot: &Snapshot) -> (Push, impl Iterator<Item
     let chunks = snapshot.list.chunks();
     let last = chunks.len() - 1;
     let parts = chunks.enumerate().map(move |(i, resources)| {
-        Kind::ListChunk(shared::ListChunk {
+        Kind::ListChunk(encoded::ListChunk {
             resources: resources.iter().map(|r| r.bytes.clone()).collect(),
             end: (i == last).then_some(end),
         })
@@ -63,7 +63,7 @@ pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Kind)>
         digest: delta.digest,
         uids: Some(upserts.chain(delta.removes.iter().cloned()).collect()),
     };
-    let message = shared::Delta {
+    let message = encoded::Delta {
         nonce,
         from,
         to: delta.to,

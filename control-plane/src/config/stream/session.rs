@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_proto::shared_config::{Kind, StreamConfigResponse};
+use hookplane_proto::encoded_config::{Kind, StreamConfigResponse};
 use hookplane_proto::v1;
 use hookplane_proto::v1::stream_config_request::Kind as Said;
 use tokio::sync::{SemaphorePermit, mpsc};
