@@ -28,4 +28,3 @@ pub mod server;
 mod sqlite;
 pub mod store;
 mod tidy;
-mod time;

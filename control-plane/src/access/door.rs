@@ -255,7 +255,7 @@ mod tests {
             let mut viewer = stored("acme", &bearer.id, "org-1", spec);
             viewer.secret_sha256 = bearer.hash().to_vec().into();
             viewer.token.get_or_insert_default().status = Some(v1::TokenStatus {
-                expire_time: Some(crate::time::to_wire(Timestamp(1_000))),
+                expire_time: Some(hookplane_rules::time::to_wire(Timestamp(1_000))),
                 last_use_time: None,
             });
             let rig = Self {

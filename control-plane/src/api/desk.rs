@@ -232,7 +232,7 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn now(&self) -> prost_types::Timestamp {
-        crate::time::to_wire(self.context.clock.now())
+        hookplane_rules::time::to_wire(self.context.clock.now())
     }
 }
 

@@ -49,7 +49,10 @@ impl EventApi {
     /// A delivery that the caller may see.
     async fn delivery(&self, caller: &Caller, id: &str) -> Result<v1::Delivery, Problem> {
         let delivery = self.context.log.delivery(id).await?;
-        let made = delivery.create_time.as_ref().map(crate::time::from_wire);
+        let made = delivery
+            .create_time
+            .as_ref()
+            .map(hookplane_rules::time::from_wire);
         if caller.sees(&delivery.org, made.unwrap_or_default()) {
             Ok(delivery)
         } else {
@@ -106,7 +109,10 @@ impl v1::event_service_server::EventService for EventApi {
         let (caller, v1::GetEventRequest { name }) = opened(request)?;
         let id = id_of("name", "events/", &name)?;
         let event = self.context.log.event(id).await.map_err(Problem::from)?;
-        let received = event.receive_time.as_ref().map(crate::time::from_wire);
+        let received = event
+            .receive_time
+            .as_ref()
+            .map(hookplane_rules::time::from_wire);
         if !caller.sees(&event.org, received.unwrap_or_default()) {
             return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
         }

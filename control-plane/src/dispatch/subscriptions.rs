@@ -295,6 +295,6 @@ fn response(lease: Lease) -> v1::SubscribeResponse {
         event: Some(lease.event),
         delivery: Some(lease.delivery),
         lease_token: lease.token,
-        lease_expire_time: Some(crate::time::to_wire(lease.expires)),
+        lease_expire_time: Some(hookplane_rules::time::to_wire(lease.expires)),
     }
 }

@@ -2,6 +2,7 @@
 
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
+use hookplane_rules::time::to_wire;
 
 use super::{find, present};
 use crate::access::{Caller, Target};
@@ -11,7 +12,6 @@ use crate::api::status::Problem;
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction};
-use crate::time::to_wire;
 
 /// Old URLs taken at once.
 const MAX_RETIRING: usize = 8;

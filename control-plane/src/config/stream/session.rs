@@ -158,7 +158,7 @@ impl Session<'_> {
                 _ = heartbeat.tick() => {
                     let beat = v1::ConfigHeartbeat {
                         revision: view.revision(),
-                        time: Some(crate::time::to_wire(self.context.clock.now())),
+                        time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
                     };
                     self.send(Kind::Heartbeat(beat), self.pace.answer).await?;
                 }

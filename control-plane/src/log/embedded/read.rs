@@ -2,13 +2,13 @@
 
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
+use hookplane_rules::time::to_wire;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::schema::checksum;
 use crate::log::{Cursor, LogError};
-use crate::time::to_wire;
 
 /// What [`RawDelivery::read`] reads, of `deliveries d JOIN events e`.
 pub(super) const DELIVERY_COLUMNS: &str = "d.seq, d.event_seq, e.id, e.org, e.group_name, d.webhook, d.webhook_uid, d.status, d.attempts, d.reason, \
