@@ -43,13 +43,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     config.compile_fds(descriptors)?;
     if grpc {
-        shared_config_service();
+        encoded_config_service();
     }
     Ok(())
 }
 
-/// `ConfigService` once more, for the server alone, with responses whose resources are bytes: see `src/shared_config.rs`.
-fn shared_config_service() {
+/// `ConfigService` once more, for the server alone, with responses whose resources are bytes: see `src/encoded_config.rs`.
+fn encoded_config_service() {
     let method = |name: &str, route: &str| {
         manual::Method::builder()
             .name(name)
@@ -62,7 +62,7 @@ fn shared_config_service() {
         .method(
             method("stream_config", "StreamConfig")
                 .input_type("crate::v1::StreamConfigRequest")
-                .output_type("crate::shared_config::StreamConfigResponse")
+                .output_type("crate::encoded_config::StreamConfigResponse")
                 .client_streaming()
                 .server_streaming()
                 .build(),

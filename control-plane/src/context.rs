@@ -45,8 +45,6 @@ impl Context {
     /// once should not go at once.
     pub(crate) fn age_of_a_stream(&self) -> Duration {
         let Range { start, end } = self.stream_age;
-        // Without randomness the longest life is still a life.
-        let share = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-        start + end.saturating_sub(start).mul_f64(share)
+        start + crate::due::within(end.saturating_sub(start))
     }
 }

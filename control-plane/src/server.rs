@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_proto::shared_config::config_service_server::ConfigServiceServer;
+use hookplane_proto::encoded_config::config_service_server::ConfigServiceServer;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;

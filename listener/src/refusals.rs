@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use hookplane_proto::ready_report::Kind;
+use hookplane_proto::encoded_report::Kind;
 use hookplane_proto::v1;
 use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};
@@ -215,7 +215,7 @@ impl Refusals {
 
 fn described(turned: &Turned<'_>) -> v1::Refusal {
     v1::Refusal {
-        time: Some(wire_time(turned.time)),
+        time: Some(hookplane_rules::time::to_wire(turned.time)),
         org: turned.group.map(|g| g.org().to_owned()).unwrap_or_default(),
         group: turned
             .group
@@ -253,14 +253,6 @@ fn counters_of<'a>(inner: &'a mut Inner, group_uid: &str) -> &'a mut v1::GroupCo
         .counters
         .get_mut(group_uid)
         .expect("inserted above, under the same lock")
-}
-
-pub(crate) fn wire_time(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: time.seconds(),
-        // Below 1,000 by the remainder, so below a second.
-        nanos: (time.0.rem_euclid(1000) * 1_000_000) as i32,
-    }
 }
 
 /// At most `max` bytes, cut between characters.

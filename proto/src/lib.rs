@@ -1,4 +1,5 @@
-//! The wire: `hookplane.v1`, generated from `proto/hookplane/v1`, and nothing else.
+//! The wire: `hookplane.v1`, generated from `proto/hookplane/v1`. The two streams of listeners have a second form for whoever writes them, in
+//! which what is sent more than once is bytes, encoded once: `encoded_config` and `encoded_report`. The bytes on the wire are the same.
 //!
 //! - feature `messages`: the messages, for code that has no business with a network
 //! - feature `grpc`: clients and servers too
@@ -7,10 +8,10 @@
 //! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
 
 #[cfg(feature = "grpc")]
-pub mod ready_report;
-pub mod serde_forms;
+pub mod encoded_config;
 #[cfg(feature = "grpc")]
-pub mod shared_config;
+pub mod encoded_report;
+pub mod serde_forms;
 
 /// The messages, and with feature `grpc` the services.
 #[allow(

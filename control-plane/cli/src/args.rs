@@ -1,5 +1,6 @@
 //! What can be typed. The help is written to be learnt from.
 
+mod examples;
 mod servers;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ pub(crate) use servers::{Common, Listen, Serve};
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
 /// filtered, to the teams that asked.
 #[derive(Debug, Parser)]
-#[command(name = "hookplane", version, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
+#[command(name = "hookplane", version, arg_required_else_help = true, after_help = examples::TOP_EXAMPLES)]
 pub(crate) struct Args {
     /// Address of the API, as in http://127.0.0.1:8081 [default: what `dev` wrote into the data directory]
     #[arg(
@@ -77,42 +78,40 @@ pub(crate) struct Client {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run everything in one process on this machine, and print a line to paste
-    #[command(after_help = DEV_EXAMPLES)]
+    #[command(after_help = examples::DEV_EXAMPLES)]
     Dev(Dev),
     /// Run the control plane: the API, configuration, events
-    #[command(after_help = servers::SERVE_EXAMPLES)]
+    #[command(after_help = examples::SERVE_EXAMPLES)]
     Serve(Serve),
     /// Run a listener: it takes callbacks and reports them to a control plane
-    #[command(after_help = servers::LISTEN_EXAMPLES)]
+    #[command(after_help = examples::LISTEN_EXAMPLES)]
     Listen(Listen),
     /// Create and update what a manifest file says; never delete
-    #[command(after_help = APPLY_EXAMPLES)]
+    #[command(after_help = examples::APPLY_EXAMPLES)]
     Apply(Apply),
     /// Show resources, as a table, JSON, or manifests that can be applied again
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = examples::GET_EXAMPLES)]
     Get(Get),
     /// Delete an org, a connector of an org's own, a group or a webhook
-    #[command(after_help = DELETE_EXAMPLES)]
+    #[command(after_help = examples::DELETE_EXAMPLES)]
     Delete(Delete),
     /// Copy a webhook
     #[command(subcommand)]
     Clone(Clone),
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
-    #[command(after_help = TAIL_EXAMPLES)]
+    #[command(after_help = examples::TAIL_EXAMPLES)]
     Tail(Tail),
     /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had
-    #[command(after_help = REPLAY_EXAMPLES)]
+    #[command(after_help = examples::REPLAY_EXAMPLES)]
     Replay(Replay),
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
-    #[command(after_help = SEND_EXAMPLES)]
+    #[command(after_help = examples::SEND_EXAMPLES)]
     Send(Send),
     /// Make, list and revoke the tokens that let people, teams and listeners in
     #[command(subcommand)]
     Token(Token),
     /// Print a completion script for a shell
-    #[command(
-        after_help = "Examples:\n  hookplane completions bash > ~/.local/share/bash-completion/completions/hookplane\n  hookplane completions fish > ~/.config/fish/completions/hookplane.fish"
-    )]
+    #[command(after_help = examples::COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -188,9 +187,7 @@ pub(crate) struct Delete {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Clone {
     /// Copy the template, or any webhook, within its group
-    #[command(
-        after_help = "Example: a webhook of your own from the group's blank template\n  hookplane clone webhook acme/shop-prod/template order-paid --label 'Order paid' --event orders/paid --active"
-    )]
+    #[command(after_help = examples::CLONE_EXAMPLES)]
     Webhook(CloneWebhook),
 }
 
@@ -267,17 +264,13 @@ pub(crate) struct Send {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
     /// Make a token and print it, alone, on stdout: this once
-    #[command(after_help = TOKEN_CREATE_EXAMPLES)]
+    #[command(after_help = examples::TOKEN_CREATE_EXAMPLES)]
     Create(CreateToken),
     /// Show tokens: what they may do, until when, last used when. Never the tokens themselves
-    #[command(
-        after_help = "Examples:\n  hookplane token list\n  hookplane token list --org acme -o json"
-    )]
+    #[command(after_help = examples::TOKEN_LIST_EXAMPLES)]
     List(ListTokens),
     /// End a token at once: calls are refused, open streams end
-    #[command(
-        after_help = "Example: the id is in `hookplane get tokens`, and the part of the token after hkp_\n  hookplane token revoke 3f9a2c4b5d6e7f8091a2b3c4"
-    )]
+    #[command(after_help = examples::TOKEN_REVOKE_EXAMPLES)]
     Revoke(RevokeToken),
 }
 
@@ -389,202 +382,5 @@ pub(crate) enum Resource {
     Tokens,
 }
 
-const TOP_EXAMPLES: &str = "\
-First steps:
-  hookplane dev                              everything on this machine; prints a line to paste
-  hookplane get connectors                   the providers it knows
-  hookplane get functions github             what a provider posts, and how to set it up
-  hookplane apply -f shop.yaml               groups and webhooks from a manifest
-  hookplane get groups                       their callback URLs, for the provider
-  hookplane send acme/shop-prod orders/paid  a signed sample, as the provider would post it
-  hookplane tail acme/shop-prod              watch deliveries
-  hookplane get refusals acme/shop-prod      what was turned away, and why
-
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
-
-const DEV_EXAMPLES: &str = "\
-Both servers run in this process and speak gRPC over loopback. On a first run it makes a starter: the org `demo`, the group
-`demo/github` and the webhook `demo/github/everything`. A small subscriber in this process takes what is delivered to that
-webhook and prints a line for each; every other webhook waits for a subscriber of yours.
-
-Examples:
-  hookplane dev
-  hookplane dev --data-dir /tmp/hooks --listen 127.0.0.1:0 --api 127.0.0.1:0
-
-Ctrl-C drains; a second one ends at once. RUST_LOG sets what is logged, as in RUST_LOG=debug.";
-
-const APPLY_EXAMPLES: &str = "\
-The whole file is checked first, and nothing is written if anything is wrong. Then the plan is shown and applied in order. A secret
-that is left out keeps the stored one. {env: NAME} and {file: PATH} are read here, never by the server; a relative PATH starts at the
-manifest's folder.
-
-Examples:
-  hookplane apply -f shop.yaml
-  hookplane apply -f shop.yaml --dry-run
-  hookplane get groups acme/shop-prod -o yaml | hookplane apply -f -
-
-A manifest:
-  apiVersion: hookplane.dev/v1
-  kind: WebhookGroup
-  metadata: {org: acme, name: shop-prod}
-  spec:
-    connector: shopify
-    signatureSecrets: [{env: SHOPIFY_SECRET}]
-    registeredEvents: [\"*\"]";
-
-const GET_EXAMPLES: &str = "\
-Examples:
-  hookplane get groups                        all groups you may see, with their callback URLs
-  hookplane get webhooks acme/shop-prod       the webhooks of one group
-  hookplane get group acme/shop-prod -o yaml  as a manifest
-  hookplane get functions github/repository   its events, and the set-up in the provider's product
-  hookplane get events acme/shop-prod         what was kept
-  hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
-  hookplane get deliveries acme/shop-prod -o json
-  hookplane get deliveries --status dead      what no subscriber could take
-  hookplane get refusals                      what was turned away, and by which clause
-  hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
-
-const DELETE_EXAMPLES: &str = "\
-Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
-dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
---discard drops them. What was delivered or is dead stays to be read.
-
-Examples:
-  hookplane delete webhook acme/shop-prod/order-paid
-  hookplane delete webhook acme/shop-prod/order-paid --drain
-  hookplane delete group acme/shop-prod
-  hookplane delete org acme";
-
-const TOKEN_CREATE_EXAMPLES: &str = "\
-The token goes to stdout, what it is goes to stderr. It is not kept, so it can't be shown again: make another and revoke this one.
-
-Examples:
-  hookplane token create --org acme --role editor --expires 90d
-  export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
-  hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
-  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
-
-const TAIL_EXAMPLES: &str = "\
-A line is one delivery: one event for one webhook, printed once, when it is created.
-
-Examples:
-  hookplane tail
-  hookplane tail acme/shop-prod/order-paid -o json --from-start
-  hookplane tail acme/shop-prod --from-start --no-follow | wc -l
-  hookplane tail --events --changes";
-
-const REPLAY_EXAMPLES: &str = "\
-Examples:
-  hookplane get deliveries acme/shop-prod --status dead
-  hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
-  hookplane replay acme/shop-prod/order-paid --status dead";
-
-const SEND_EXAMPLES: &str = "\
-The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
-
-Examples:
-  hookplane send demo/github push
-  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret";
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    fn parse(line: &str) -> Result<Args, clap::Error> {
-        Args::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn connection_flags_stand_before_or_after_the_command() {
-        let before = parse("hookplane --api http://a get orgs").unwrap();
-        assert_eq!(before.api.as_deref(), Some("http://a"));
-        let after = parse("hookplane get orgs --api http://b --token t").unwrap();
-        let Command::Get(get) = after.command else {
-            panic!("get")
-        };
-        assert_eq!(get.client.api.as_deref(), Some("http://b"));
-    }
-
-    #[test]
-    fn dev_binds_where_it_is_told() {
-        let Command::Dev(dev) = parse("hookplane dev").unwrap().command else {
-            panic!("dev")
-        };
-        assert_eq!(
-            (dev.listen.as_str(), dev.api.as_str()),
-            ("127.0.0.1:8080", "127.0.0.1:8081")
-        );
-    }
-
-    #[test]
-    fn singular_and_plural_are_the_same() {
-        for (one, many) in [
-            ("org", "orgs"),
-            ("connector", "connectors"),
-            ("function", "functions"),
-            ("group", "groups"),
-            ("webhook", "webhooks"),
-            ("event", "events"),
-            ("delivery", "deliveries"),
-            ("refusal", "refusals"),
-            ("listener", "listeners"),
-            ("destination", "destinations"),
-            ("token", "tokens"),
-        ] {
-            let of = |word: &str| match parse(&format!("hookplane get {word}")).unwrap().command {
-                Command::Get(get) => get.resource,
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(of(one), of(many));
-        }
-    }
-
-    #[test]
-    fn wrong_usage_ends_with_2() {
-        for line in [
-            "hookplane get nonsense",
-            "hookplane apply",
-            "hookplane frobnicate",
-            "hookplane tail --max x",
-            "hookplane token create --org acme",
-            "hookplane token create --org acme --role owner",
-            "hookplane token create --org acme --role consumer --webhook a/b --pool c",
-            "hookplane serve",
-        ] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-    }
-
-    #[test]
-    fn every_flag_of_the_contract_is_taken() {
-        for line in [
-            "hookplane apply -f - --dry-run --no-wait",
-            "hookplane get groups acme/shop -o yaml",
-            "hookplane get refusals acme/shop --not-kept",
-            "hookplane get deliveries --status dead",
-            "hookplane delete webhook acme/shop/paid",
-            "hookplane delete group acme/shop --discard",
-            "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
-            "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
-            "hookplane send acme/shop push --secret-file s",
-            "hookplane replay acme/shop/paid --status dead",
-            "hookplane token create --org acme --role consumer --webhook shop/paid --expires 90d",
-            "hookplane token create --org - --role listener --pool default --pool edge",
-            "hookplane token list --org acme -o json",
-            "hookplane token revoke 3f9a --org acme",
-            "hookplane completions zsh",
-            "hookplane dev --data-dir d --listen 127.0.0.1:0 --api 127.0.0.1:0",
-            "hookplane serve --api 127.0.0.1:0 --store embedded:d --log embedded:d --seal-key k --bootstrap-token t --public-url https://h",
-            "hookplane listen --control-plane http://a,http://b --listen 127.0.0.1:0 --pool p --token-file t --name n --grace 30",
-        ] {
-            assert!(parse(line).is_ok(), "{line}");
-        }
-    }
-}
+mod tests;

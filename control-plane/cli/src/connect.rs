@@ -208,8 +208,13 @@ impl Target {
                 reason = inner.to_string();
                 source = inner.source();
             }
-            Failure::new(format!("can't reach the API at {}: {reason}", self.url))
-                .hint("is it running? `hookplane dev` starts one here; --api names another")
+            // What rustls says of an answer that is no TLS.
+            let hint = if reason.contains("InvalidContentType") {
+                "it doesn't speak TLS: write http://"
+            } else {
+                "is it running? `hookplane dev` starts one here; --api names another"
+            };
+            Failure::new(format!("can't reach the API at {}: {reason}", self.url)).hint(hint)
         })?;
         Ok(Api {
             channel,

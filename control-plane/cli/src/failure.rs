@@ -90,7 +90,7 @@ impl From<Status> for Failure {
             Code::Unauthenticated => failure.hint(
                 "give the token with --token or HOOKPLANE_TOKEN, or name the data directory of a running `hookplane dev` with --data-dir",
             ),
-            Code::PermissionDenied => failure.hint("this token may not do that"),
+            Code::PermissionDenied => failure.hint("`hookplane token create --role ROLE` makes a token that may; an admin can run it"),
             // One that gives a reason did answer, and says what to do.
             Code::Unavailable if status.get_details_error_info().is_some() => failure,
             Code::Unavailable => failure.hint("is the control plane running? `hookplane dev` starts one here"),

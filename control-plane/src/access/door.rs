@@ -112,7 +112,7 @@ impl Inner {
         headers: &http::HeaderMap,
         now: Timestamp,
     ) -> Result<(Arc<Grant>, Option<Entered>), &'static str> {
-        const WRONG: &str = "the token is not valid here (unknown, expired or revoked): check HOOKPLANE_TOKEN, or the data directory that it was read from";
+        const WRONG: &str = "the token is not valid here: unknown, expired or revoked";
         let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
         let value = values.next().ok_or(
             "no token: send `authorization: Bearer TOKEN`, as --token or HOOKPLANE_TOKEN does",
@@ -259,7 +259,7 @@ mod tests {
             let mut viewer = stored("acme", &bearer.id, "org-1", spec);
             viewer.secret_sha256 = bearer.hash().to_vec().into();
             viewer.token.get_or_insert_default().status = Some(v1::TokenStatus {
-                expire_time: Some(crate::time::to_wire(Timestamp(1_000))),
+                expire_time: Some(hookplane_rules::time::to_wire(Timestamp(1_000))),
                 last_use_time: None,
             });
             let rig = Self {

@@ -90,7 +90,7 @@ impl Record {
             revision,
             grant: Arc::new(grant),
             secret_sha256,
-            expires: expires.as_ref().map(crate::time::from_wire),
+            expires: expires.as_ref().map(hookplane_rules::time::from_wire),
             stored,
         })
     }
@@ -99,7 +99,7 @@ impl Record {
     pub(super) fn last_use(&self) -> Option<Timestamp> {
         let token = self.stored.token.as_ref()?;
         let time = token.status.as_ref()?.last_use_time.as_ref()?;
-        Some(crate::time::from_wire(time))
+        Some(hookplane_rules::time::from_wire(time))
     }
 }
 

@@ -182,7 +182,7 @@ impl Tokens {
                 .get_or_insert_default()
                 .status
                 .get_or_insert_default();
-            status.last_use_time = Some(crate::time::to_wire(Timestamp(used)));
+            status.last_use_time = Some(hookplane_rules::time::to_wire(Timestamp(used)));
             unsaved.push(Unsaved {
                 key: token.record.key.clone(),
                 revision: token.record.revision,
@@ -209,7 +209,7 @@ impl Known {
                 self.orgs.insert(
                     name.to_owned(),
                     Org {
-                        created: created.map_or(Timestamp(0), crate::time::from_wire),
+                        created: created.map_or(Timestamp(0), hookplane_rules::time::from_wire),
                         uid: metadata.uid,
                     },
                 )

@@ -234,7 +234,7 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn now(&self) -> prost_types::Timestamp {
-        timestamp(self.context.clock.now().0)
+        hookplane_rules::time::to_wire(self.context.clock.now())
     }
 }
 
@@ -244,14 +244,6 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
     getrandom::fill(&mut bytes)
         .map_err(|e| Problem::Internal(format!("no randomness from the system: {e}")))?;
     Ok(bytes)
-}
-
-pub(super) fn timestamp(millis: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: millis.div_euclid(1000),
-        // Less than 10^9, so it fits.
-        nanos: (millis.rem_euclid(1000) * 1_000_000) as i32,
-    }
 }
 
 pub(super) fn decode<T: Message + Default>(entry: &Entry) -> Result<T, Problem> {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::desk::random;
 use super::scope::Scope;
 use super::status::Problem;
 use super::tail;
@@ -48,7 +49,10 @@ impl EventApi {
     /// A delivery that the caller may see.
     async fn delivery(&self, caller: &Caller, id: &str) -> Result<v1::Delivery, Problem> {
         let delivery = self.context.log.delivery(id).await?;
-        let made = delivery.create_time.as_ref().map(crate::time::from_wire);
+        let made = delivery
+            .create_time
+            .as_ref()
+            .map(hookplane_rules::time::from_wire);
         if caller.sees(&delivery.org, made.unwrap_or_default()) {
             Ok(delivery)
         } else {
@@ -105,7 +109,10 @@ impl v1::event_service_server::EventService for EventApi {
         let (caller, v1::GetEventRequest { name }) = opened(request)?;
         let id = id_of("name", "events/", &name)?;
         let event = self.context.log.event(id).await.map_err(Problem::from)?;
-        let received = event.receive_time.as_ref().map(crate::time::from_wire);
+        let received = event
+            .receive_time
+            .as_ref()
+            .map(hookplane_rules::time::from_wire);
         if !caller.sees(&event.org, received.unwrap_or_default()) {
             return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
         }
@@ -238,11 +245,7 @@ impl v1::event_service_server::EventService for EventApi {
             .record(&self.context, &request.name)
             .await?
             .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            Problem::Internal(format!("no randomness from the system: {error}"))
-        })?;
-        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let uuid = uuid::Builder::from_random_bytes(random()?).into_uuid();
         let sample = record
             .compiled
             .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())

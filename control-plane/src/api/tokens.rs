@@ -35,7 +35,7 @@ fn present(context: &Context, stored: v1::StoredToken, revision: u64) -> v1::Tok
     let id = token.metadata.as_ref().map_or("", |m| &m.name);
     if let Some(used) = context.view.tokens().last_use(id) {
         let status = token.status.get_or_insert_default();
-        status.last_use_time = Some(crate::time::to_wire(used));
+        status.last_use_time = Some(hookplane_rules::time::to_wire(used));
     }
     token
 }
@@ -175,7 +175,8 @@ impl TokenApi {
             metadata: Some(desk.fresh(&org, "", &bearer.id)?),
             spec: Some(spec.clone()),
             status: Some(v1::TokenStatus {
-                expire_time: (lifetime > 0).then(|| super::desk::timestamp(expires)),
+                expire_time: (lifetime > 0)
+                    .then(|| hookplane_rules::time::to_wire(hookplane_rules::Timestamp(expires))),
                 last_use_time: None,
             }),
         };

@@ -153,7 +153,7 @@ impl Fleet {
                 },
                 store_revision,
                 problems: l.problems.values().cloned().collect(),
-                connect_time: Some(crate::time::to_wire(l.connected)),
+                connect_time: Some(hookplane_rules::time::to_wire(l.connected)),
             })
             .collect();
         all.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));

@@ -12,8 +12,8 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_proto::shared_config::StreamConfigResponse;
-use hookplane_proto::shared_config::config_service_server::ConfigService;
+use hookplane_proto::encoded_config::StreamConfigResponse;
+use hookplane_proto::encoded_config::config_service_server::ConfigService;
 use hookplane_proto::v1;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;

@@ -185,14 +185,14 @@ impl Follower {
                     list_first = true;
                     // A store that compacts in a loop, or a watch that is always out of order, must not make this one spin.
                     if self.position == before {
-                        tokio::time::sleep(jittered(self.timing.pause)).await;
+                        tokio::time::sleep(crate::due::within(self.timing.pause)).await;
                     }
                 }
                 Left::Ended(reason) => {
                     if self.position > before {
                         pause = self.timing.pause;
                     }
-                    let wait = jittered(pause);
+                    let wait = crate::due::within(pause);
                     tracing::warn!(%reason, position = self.position, ?wait, "the store's watch ended; it is started again");
                     tokio::select! {
                         () = shutdown.cancelled() => return,
@@ -298,13 +298,6 @@ const COMPACTED: &str = "compacted";
 
 fn unanswered() -> StoreError {
     StoreError::Unavailable("the store did not answer in time".to_owned())
-}
-
-/// Anything from nothing to `longest`, so that many that failed together don't come back together.
-fn jittered(longest: Duration) -> Duration {
-    // Without randomness the longest pause is still a pause.
-    let share = getrandom::u32().unwrap_or(u32::MAX);
-    longest.mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

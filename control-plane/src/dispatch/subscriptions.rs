@@ -205,7 +205,7 @@ impl Session<'_> {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                     self.still_there()?;
                 }
-                () = at(next_expiry) => {}
+                () = crate::due::at(next_expiry) => {}
             }
         }
     }
@@ -295,14 +295,6 @@ fn response(lease: Lease) -> v1::SubscribeResponse {
         event: Some(lease.event),
         delivery: Some(lease.delivery),
         lease_token: lease.token,
-        lease_expire_time: Some(crate::time::to_wire(lease.expires)),
-    }
-}
-
-/// Never, without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
+        lease_expire_time: Some(hookplane_rules::time::to_wire(lease.expires)),
     }
 }

@@ -152,7 +152,7 @@ impl Refusals {
         limit: usize,
     ) -> Vec<v1::Refusal> {
         let early = |refusal: &v1::Refusal| {
-            let time = refusal.time.as_ref().map(crate::time::from_wire);
+            let time = refusal.time.as_ref().map(hookplane_rules::time::from_wire);
             since.is_some_and(|since| time.unwrap_or_default() < since)
         };
         self.ring

@@ -173,7 +173,7 @@ impl Stream<'_> {
                     send(self.out, Kind::Drain(v1::ReportDrain { after_seconds })).await?;
                     end_at = Some(Instant::now() + DRAIN);
                 }
-                () = at(end_at) => return Ok(()),
+                () = crate::due::at(end_at) => return Ok(()),
                 request = said.message() => match request?.map(|request| request.kind) {
                     Some(kind) => self.take(kind).await?,
                     None => return Ok(()),
@@ -283,14 +283,6 @@ fn bounded(hello: &v1::ReportHello) -> Result<(), Status> {
 fn run_of(scope: &ListenerScope, hello: &v1::ReportHello) -> String {
     let org = scope.org.as_deref().unwrap_or(keys::INSTALLATION_WIDE);
     format!("{org}/{}/{}/{}", scope.pool, hello.listener, hello.boot)
-}
-
-/// Never, without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// At shutdown, or when the stream has come of age.

@@ -35,7 +35,7 @@ mod request;
 mod sample;
 #[cfg(test)]
 mod testing;
-mod time;
+pub mod time;
 mod verify;
 
 pub use callback::{Callback, Head, Reply};

@@ -93,11 +93,7 @@ impl Matched {
             request_id: request_id.to_vec().into(),
             group_uid: self.group_uid,
             plan_revision,
-            receive_time: Some(prost_types::Timestamp {
-                seconds: received.seconds(),
-                // Under a thousand milliseconds: it fits.
-                nanos: (received.0.rem_euclid(1000) * 1_000_000) as i32,
-            }),
+            receive_time: Some(crate::time::to_wire(received)),
             method: self.callback.method.as_str().to_owned(),
             content_type: text(&http::header::CONTENT_TYPE),
             query: cleaned.query,

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookplane_proto::ready_report::{self as ready, Kind};
+use hookplane_proto::encoded_report::{self as encoded, Kind};
 use hookplane_proto::v1;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -38,14 +38,14 @@ const MAX_RETIRING: usize = 4;
 /// A stream on which the control plane has said welcome.
 pub(super) struct Opened {
     pub(super) welcome: v1::ReportWelcome,
-    out: mpsc::Sender<ready::ReportRequest>,
+    out: mpsc::Sender<encoded::ReportRequest>,
     answers: Streaming<v1::ReportResponse>,
 }
 
 struct Live {
     id: StreamId,
     /// None once we have ended our side.
-    out: Option<mpsc::Sender<ready::ReportRequest>>,
+    out: Option<mpsc::Sender<encoded::ReportRequest>>,
     answers: Streaming<v1::ReportResponse>,
     replica: Bytes,
     since: Instant,
@@ -225,7 +225,7 @@ impl Lane {
     }
 
     /// Where to write, to the stream in use.
-    pub(super) fn out(&self) -> Option<&mpsc::Sender<ready::ReportRequest>> {
+    pub(super) fn out(&self) -> Option<&mpsc::Sender<encoded::ReportRequest>> {
         self.live.as_ref().and_then(|live| live.out.as_ref())
     }
 
@@ -253,14 +253,14 @@ impl Lane {
 async fn open(peer: Peer, attempt: usize, hello: v1::ReportHello) -> Result<Opened, Status> {
     // Room for one: the next batch is made when the last one has left, of all that waits by then.
     let (out, requests) = mpsc::channel(1);
-    let hello = ready::ReportRequest {
+    let hello = encoded::ReportRequest {
         kind: Some(Kind::Hello(hello)),
     };
     let closed = |_| Status::unavailable("the stream was closed");
     out.send(hello).await.map_err(closed)?;
     let channel = peer.connect(attempt).await?;
     let requests = peer.request(ReceiverStream::new(requests));
-    let mut answers = ready::report(channel, requests).await?.into_inner();
+    let mut answers = encoded::report(channel, requests).await?.into_inner();
     match answers.message().await?.and_then(|said| said.kind) {
         Some(Said::Welcome(welcome)) => Ok(Opened {
             welcome,

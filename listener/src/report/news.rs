@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use hookplane_proto::ready_report::Kind;
+use hookplane_proto::encoded_report::Kind;
 
 use super::outbox::StreamId;
 use crate::refusals::Refusals;

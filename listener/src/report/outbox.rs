@@ -15,7 +15,7 @@ mod carrier;
 
 use std::collections::{HashMap, VecDeque};
 
-use hookplane_proto::ready_report as ready;
+use hookplane_proto::encoded_report as encoded;
 use hookplane_proto::v1;
 use tokio::time::Instant;
 
@@ -218,7 +218,7 @@ impl Outbox {
     }
 
     /// What is to go on this stream, as much as a batch and the credit take.
-    pub(super) fn next_batch(&mut self, stream: StreamId, now: Instant) -> Option<ready::Batch> {
+    pub(super) fn next_batch(&mut self, stream: StreamId, now: Instant) -> Option<encoded::Batch> {
         let takes_new = self.taker() == Some(stream);
         let carrier = self.carriers.iter_mut().find(|c| c.id == stream)?;
         let room = carrier.room();
@@ -271,7 +271,7 @@ impl Outbox {
         if takes_new {
             self.preferred = self.preferred.or(Some(stream));
         }
-        Some(ready::Batch {
+        Some(encoded::Batch {
             batch_id,
             callbacks,
         })

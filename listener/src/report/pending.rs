@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookplane_proto::ready_report as ready;
+use hookplane_proto::encoded_report as encoded;
 use hookplane_proto::v1;
 use prost::Message;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ const PARTS: u32 = 3;
 
 /// See the module.
 pub(crate) struct Pending {
-    callback: ready::Callback,
+    callback: encoded::Callback,
     deadline: Instant,
     patience: Duration,
     answer: oneshot::Sender<Answer>,
@@ -48,7 +48,7 @@ impl Pending {
                 event.matches = Vec::new();
             }
         }
-        let callback = ready::Callback::new(callback);
+        let callback = encoded::Callback::new(callback);
         let patience = deadline.saturating_duration_since(Instant::now()) / PARTS;
         Self {
             bytes: callback.encoded_len() as u64 + OVERHEAD_BYTES,
@@ -79,7 +79,7 @@ impl Pending {
     }
 
     /// With what is left of its budget. Shares the bytes.
-    pub(super) fn to_send(&self, now: Instant) -> ready::Callback {
+    pub(super) fn to_send(&self, now: Instant) -> encoded::Callback {
         let left = self.deadline.saturating_duration_since(now).as_millis();
         let mut callback = self.callback.clone();
         callback.budget_milliseconds = u32::try_from(left).unwrap_or(u32::MAX).max(1);

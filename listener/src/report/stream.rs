@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hookplane_proto::ready_report::{Kind, ReportRequest};
+use hookplane_proto::encoded_report::{Kind, ReportRequest};
 use hookplane_proto::v1;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep};

@@ -14,7 +14,7 @@ use hookplane_control_plane::installation;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_control_plane::store::Store;
-use hookplane_proto::shared_config::config_service_server::ConfigServiceServer;
+use hookplane_proto::encoded_config::config_service_server::ConfigServiceServer;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;

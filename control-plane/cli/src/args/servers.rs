@@ -31,7 +31,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
     /// What callback URLs begin with: where providers reach the listeners
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(crate) public_url: String,
     /// Serve an address that is not loopback without TLS: whoever is on the way can read tokens and secrets
     #[arg(long)]
@@ -47,7 +47,8 @@ pub(crate) struct Listen {
         long,
         value_name = "URL[,URL…]",
         value_delimiter = ',',
-        required = true
+        required = true,
+        value_parser = url
     )]
     pub(crate) control_plane: Vec<String>,
     /// Address that takes callbacks; port 0 picks a free one
@@ -105,27 +106,13 @@ impl Common {
     }
 }
 
-pub(super) const SERVE_EXAMPLES: &str = "\
-It prints `API on URL` on stderr once it serves. It never starts open: it wants --bootstrap-token, or a stored token that administers
-everything. An address that is not loopback wants TLS. Certificate and key are read again when they change.
-
-Examples:
-  hookplane serve --api 127.0.0.1:8081 --store embedded:data --log embedded:data --seal-key seal.key --bootstrap-token admin.token
-  HOOKPLANE_TOKEN=$(cat admin.token) hookplane --api http://127.0.0.1:8081 get listeners
-  hookplane serve --api 0.0.0.0:8081 --store embedded:data --log embedded:data --seal-key seal.key --bootstrap-token admin.token \\
-    --tls-cert tls.crt --tls-key tls.key --public-url https://hooks.example.com --status 127.0.0.1:9081
-
-SIGTERM or Ctrl-C drains within --grace; a second one ends at once.";
-
-pub(super) const LISTEN_EXAMPLES: &str = "\
-It keeps nothing on disk. It prints `callbacks on URL` on stderr once the address is bound, and serves its last configuration while the
-control plane is away.
-
-Examples:
-  (umask 077; hookplane token create --org - --role listener --pool default --pool edge > listener.token)
-  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
-  hookplane listen --control-plane https://a.internal:8081,https://b.internal:8081 --tls-ca ca.crt --token-file listener.token \\
-    --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --pool edge --status 0.0.0.0:9080
-
-SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
-a load balancer hears it late, and answers all that it took. A second one ends at once.";
+/// What can't be reached as it stands would be found out by the first callback only.
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.trim_start_matches('/').is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as https://HOST:PORT or http://HOST:PORT".to_owned()),
+    }
+}

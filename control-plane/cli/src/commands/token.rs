@@ -71,6 +71,18 @@ fn request(create: &CreateToken) -> Result<v1::CreateTokenRequest, Failure> {
         ALL => String::new(),
         org => Name::exact(org, 1, "ORG, or `-` for the whole installation")?.org(),
     };
+    let lacks = match create.role {
+        Role::Consumer if create.webhooks.is_empty() => {
+            "a consumer's token names webhooks: --webhook GROUP/WEBHOOK"
+        }
+        Role::Listener if create.pools.is_empty() => {
+            "a listener's token names pools: --pool default"
+        }
+        _ => "",
+    };
+    if !lacks.is_empty() {
+        return Err(Failure::Usage(lacks.to_owned()));
+    }
     let webhooks = create
         .webhooks
         .iter()

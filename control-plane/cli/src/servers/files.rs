@@ -73,8 +73,11 @@ pub(crate) struct Token {
 
 /// The token in this file, made when there is none.
 pub(crate) fn token_made_once(path: &Path) -> Result<Token, Failure> {
-    refuse_open(path, 0o077)?;
-    if let Some(text) = read_token(path)? {
+    const ANEW: &str = "remove it to have a new one made";
+    refuse_open(path, 0o077, ANEW)?;
+    let read =
+        read_token(path).map_err(|failure| failure.hint(format!("restore it, or {ANEW}")))?;
+    if let Some(text) = read {
         return Ok(Token { text, made: false });
     }
     let text = random_hex(TOKEN_BYTES)?;
@@ -84,9 +87,12 @@ pub(crate) fn token_made_once(path: &Path) -> Result<Token, Failure> {
 
 /// A token that somebody else keeps in this file. Its group may read it: that is how orchestrators hand out secrets.
 pub(crate) fn given_token(path: &Path) -> Result<String, Failure> {
-    refuse_open(path, 0o037)?;
+    const GIVEN: &str = "have one made: `hookplane token create` prints it";
+    refuse_open(path, 0o037, GIVEN)?;
     let none = || Failure::new(format!("there is no token in {}", path.display()));
-    read_token(path)?.ok_or_else(none)
+    read_token(path)
+        .and_then(|text| text.ok_or_else(none))
+        .map_err(|failure| failure.hint(GIVEN))
 }
 
 /// None when there is no file, or nothing in it.
@@ -96,8 +102,7 @@ fn read_token(path: &Path) -> Result<Option<String>, Failure> {
         Ok(text) if !text.trim().is_empty() => Err(Failure::new(format!(
             "{} holds no token: at least {MIN_TOKEN_CHARS} characters without spaces",
             path.display()
-        ))
-        .hint("restore it, or remove it to have a new one made")),
+        ))),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::new(format!("read {}: {error}", path.display()))),
@@ -145,9 +150,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(|error| Failure::new(format!("write {}: {error}", path.display())))
 }
 
-/// Whoever could read the token may have it already, so the mode isn't mended in silence. `others` are the bits that nobody may have.
+/// Whoever could read the token may have it already, so the mode isn't mended in silence. `others` are the bits that nobody may have,
+/// `anew` is how to come by another one.
 #[cfg(unix)]
-fn refuse_open(path: &Path, others: u32) -> Result<(), Failure> {
+fn refuse_open(path: &Path, others: u32, anew: &str) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = match std::fs::metadata(path) {
         Ok(metadata) => metadata.permissions().mode() & 0o777,
@@ -160,13 +166,13 @@ fn refuse_open(path: &Path, others: u32) -> Result<(), Failure> {
     let path = path.display();
     Err(
         Failure::new(format!("{path} can be read by others (mode {mode:o})")).hint(format!(
-            "remove it to have a new one made, or run `chmod 600 {path}` if nobody else has read it"
+            "{anew}; or run `chmod 600 {path}` if nobody else has read it"
         )),
     )
 }
 
 #[cfg(not(unix))]
-fn refuse_open(_path: &Path, _others: u32) -> Result<(), Failure> {
+fn refuse_open(_path: &Path, _others: u32, _anew: &str) -> Result<(), Failure> {
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod status;
 pub(crate) mod tls;
 
 use std::fmt::Display;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -94,9 +95,11 @@ pub(crate) async fn draining(
 /// Binds, or says what to try.
 pub(crate) async fn bind(address: &str, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(format!("listen on {address}: {error}")).hint(format!(
-            "choose another address with {flag}; port 0 picks a free one"
-        ))
+        let hint = match error.kind() {
+            io::ErrorKind::InvalidInput => format!("{flag} takes ADDRESS:PORT, as in 127.0.0.1:0"),
+            _ => format!("choose another address with {flag}; port 0 picks a free one"),
+        };
+        Failure::new(format!("listen on {address}: {error}")).hint(hint)
     })
 }
 

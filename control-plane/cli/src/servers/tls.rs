@@ -124,8 +124,12 @@ impl Files {
         }
         let private = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|error| format!("read {key}: {error}"))?;
-        CertifiedKey::from_der(chain, private, provider)
-            .map_err(|error| format!("{cert} and {key}: {error}"))
+        CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                format!("{key} is not the key of the first certificate in {cert}")
+            }
+            error => format!("{cert} and {key}: {error}"),
+        })
     }
 }
 

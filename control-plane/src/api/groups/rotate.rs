@@ -1,10 +1,12 @@
 //! Callback URLs: made, replaced, retired.
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
+use hookplane_rules::time::to_wire;
 
 use super::{find, present};
 use crate::access::{Caller, Target};
-use crate::api::desk::{Desk, check_etag, put, random, timestamp};
+use crate::api::desk::{Desk, check_etag, put, random};
 use crate::api::names;
 use crate::api::status::Problem;
 use crate::context::Context;
@@ -46,7 +48,7 @@ pub(super) async fn rotate(
         let expires = now.saturating_add(i64::from(request.overlap_seconds) * 1000);
         status.retiring_urls.push(v1::RetiringUrl {
             url: old,
-            expire_time: Some(timestamp(expires)),
+            expire_time: Some(to_wire(Timestamp(expires))),
         });
     }
     group.metadata.get_or_insert_default().update_time = Some(desk.now());

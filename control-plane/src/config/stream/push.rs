@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hookplane_proto::shared_config::{self as shared, Kind};
+use hookplane_proto::encoded_config::{self as encoded, Kind};
 use hookplane_proto::v1;
 
 use crate::config::list::FRAMING_BYTES;
@@ -37,7 +37,7 @@ pub(super) fn list(
     let chunks = snapshot.list.chunks();
     let last = chunks.len() - 1;
     let parts = chunks.enumerate().map(move |(i, resources)| {
-        Kind::ListChunk(shared::ListChunk {
+        Kind::ListChunk(encoded::ListChunk {
             resources: resources.iter().map(|r| r.bytes.clone()).collect(),
             end: (i == last).then(|| end.clone()),
         })
@@ -69,7 +69,7 @@ pub(super) fn delta(nonce: u64, from: u64, delta: Delta, proof: Bytes) -> Option
         digest: delta.digest,
         uids: Some(upserts.chain(delta.removes.iter().cloned()).collect()),
     };
-    let message = shared::Delta {
+    let message = encoded::Delta {
         nonce,
         from,
         to: delta.to,

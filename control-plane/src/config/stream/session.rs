@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_proto::shared_config::{Kind, StreamConfigResponse};
+use hookplane_proto::encoded_config::{Kind, StreamConfigResponse};
 use hookplane_proto::v1;
 use hookplane_proto::v1::stream_config_request::Kind as Said;
 use tokio::sync::{SemaphorePermit, mpsc};
@@ -166,10 +166,10 @@ impl Session<'_> {
                 }
                 _ = heartbeat.tick() => self.beat().await?,
                 // Risk 18: one slow listener keeps nobody waiting but itself.
-                () = at(answer_by) => {
+                () = crate::due::at(answer_by) => {
                     return Err(Status::deadline_exceeded("a push was not answered"));
                 }
-                () = at(self.resync_at) => {
+                () = crate::due::at(self.resync_at) => {
                     self.resync_at = None;
                     self.cursor = None;
                 }
@@ -180,7 +180,7 @@ impl Session<'_> {
     async fn beat(&self) -> Result<(), Status> {
         let beat = v1::ConfigHeartbeat {
             revision: self.context.view.revision(),
-            time: Some(crate::time::to_wire(self.context.clock.now())),
+            time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
         };
         self.send(Kind::Heartbeat(beat), self.pace.answer).await
     }
@@ -338,12 +338,4 @@ fn bounded(mut errors: Vec<v1::ConfigError>) -> Vec<v1::ConfigError> {
         }
     }
     errors
-}
-
-/// Never, without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,6 +1,8 @@
 //! Rows as they are read, and single ones by their id. Lists are in `list`, the tail is in `tail`.
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
+use hookplane_rules::time::to_wire;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -69,17 +71,10 @@ impl RawDelivery {
             attempts: u32::try_from(self.attempts).unwrap_or(0),
             reason: self.reason,
             idempotency_key: self.idempotency_key,
-            create_time: Some(stamp(self.created)),
-            update_time: Some(stamp(self.updated)),
+            create_time: Some(to_wire(Timestamp(self.created))),
+            update_time: Some(to_wire(Timestamp(self.updated))),
             event_type: self.event_type,
         }
-    }
-}
-
-fn stamp(millis: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: millis.div_euclid(1000),
-        nanos: i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap_or(0),
     }
 }
 

@@ -1,0 +1,142 @@
+//! What stands below each help: how a thing is used, in lines to paste.
+
+pub(super) const TOP_EXAMPLES: &str = "\
+First steps:
+  hookplane dev                              everything on this machine; prints a line to paste
+  hookplane get connectors                   the providers it knows
+  hookplane get functions github             what a provider posts, and how to set it up
+  hookplane apply -f shop.yaml               groups and webhooks from a manifest
+  hookplane get groups                       their callback URLs, for the provider
+  hookplane send acme/shop-prod orders/paid  a signed sample, as the provider would post it
+  hookplane tail acme/shop-prod              watch deliveries
+  hookplane get refusals acme/shop-prod      what was turned away, and why
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
+
+pub(super) const DEV_EXAMPLES: &str = "\
+Both servers run in this process and speak gRPC over loopback. On a first run it makes a starter: the org `demo`, the group
+`demo/github` and the webhook `demo/github/everything`. A small subscriber in this process takes what is delivered to that
+webhook and prints a line for each; every other webhook waits for a subscriber of yours.
+
+Examples:
+  hookplane dev
+  hookplane dev --data-dir /tmp/hooks --listen 127.0.0.1:0 --api 127.0.0.1:0
+
+Ctrl-C drains; a second one ends at once. RUST_LOG sets what is logged, as in RUST_LOG=debug.";
+
+pub(super) const APPLY_EXAMPLES: &str = "\
+The whole file is checked first, and nothing is written if anything is wrong. Then the plan is shown and applied in order. A secret
+that is left out keeps the stored one. {env: NAME} and {file: PATH} are read here, never by the server; a relative PATH starts at the
+manifest's folder.
+
+Examples:
+  hookplane apply -f shop.yaml
+  hookplane apply -f shop.yaml --dry-run
+  hookplane get groups acme/shop-prod -o yaml | hookplane apply -f -
+
+A manifest:
+  apiVersion: hookplane.dev/v1
+  kind: WebhookGroup
+  metadata: {org: acme, name: shop-prod}
+  spec:
+    connector: shopify
+    signatureSecrets: [{env: SHOPIFY_SECRET}]
+    registeredEvents: [\"*\"]";
+
+pub(super) const GET_EXAMPLES: &str = "\
+Examples:
+  hookplane get groups                        all groups you may see, with their callback URLs
+  hookplane get webhooks acme/shop-prod       the webhooks of one group
+  hookplane get group acme/shop-prod -o yaml  as a manifest
+  hookplane get functions github/repository   its events, and the set-up in the provider's product
+  hookplane get events acme/shop-prod         what was kept
+  hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
+  hookplane get deliveries acme/shop-prod -o json
+  hookplane get deliveries --status dead      what no subscriber could take
+  hookplane get refusals                      what was turned away, and by which clause
+  hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
+
+pub(super) const DELETE_EXAMPLES: &str = "\
+Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
+dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
+--discard drops them. What was delivered or is dead stays to be read.
+
+Examples:
+  hookplane delete webhook acme/shop-prod/order-paid
+  hookplane delete webhook acme/shop-prod/order-paid --drain
+  hookplane delete group acme/shop-prod
+  hookplane delete org acme";
+
+pub(super) const TOKEN_CREATE_EXAMPLES: &str = "\
+The token goes to stdout, what it is goes to stderr. It is not kept, so it can't be shown again: make another and revoke this one.
+
+Examples:
+  hookplane token create --org acme --role editor --expires 90d
+  export HOOKPLANE_TOKEN=$(hookplane token create --org acme --role viewer)
+  hookplane token create --org acme --role consumer --webhook shop-prod/order-paid
+  (umask 077; hookplane token create --org - --role listener --pool default > listener.token)";
+
+pub(super) const TAIL_EXAMPLES: &str = "\
+A line is one delivery: one event for one webhook, printed once, when it is created.
+
+Examples:
+  hookplane tail
+  hookplane tail acme/shop-prod/order-paid -o json --from-start
+  hookplane tail acme/shop-prod --from-start --no-follow | wc -l
+  hookplane tail --events --changes";
+
+pub(super) const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hookplane get deliveries acme/shop-prod --status dead
+  hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
+  hookplane replay acme/shop-prod/order-paid --status dead";
+
+pub(super) const SEND_EXAMPLES: &str = "\
+The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
+
+Examples:
+  hookplane send demo/github push
+  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  hookplane completions bash > ~/.local/share/bash-completion/completions/hookplane
+  hookplane completions fish > ~/.config/fish/completions/hookplane.fish";
+
+pub(super) const CLONE_EXAMPLES: &str = "\
+Example: a webhook of your own from the group's blank template
+  hookplane clone webhook acme/shop-prod/template order-paid --label 'Order paid' --event orders/paid --active";
+
+pub(super) const TOKEN_LIST_EXAMPLES: &str = "\
+Examples:
+  hookplane token list
+  hookplane token list --org acme -o json";
+
+pub(super) const TOKEN_REVOKE_EXAMPLES: &str = "\
+Example: the id is in `hookplane get tokens`, and the part of the token after hkp_
+  hookplane token revoke 3f9a2c4b5d6e7f8091a2b3c4";
+
+pub(super) const SERVE_EXAMPLES: &str = "\
+It prints `API on URL` on stderr once it serves. It never starts open: it wants --bootstrap-token, or a stored token that administers
+everything. An address that is not loopback wants TLS. Certificate and key are read again when they change.
+
+Examples:
+  hookplane serve --api 127.0.0.1:8081 --store embedded:data --log embedded:data --seal-key seal.key --bootstrap-token admin.token
+  HOOKPLANE_TOKEN=$(cat admin.token) hookplane --api http://127.0.0.1:8081 get listeners
+  hookplane serve --api 0.0.0.0:8081 --store embedded:data --log embedded:data --seal-key seal.key --bootstrap-token admin.token \\
+    --tls-cert tls.crt --tls-key tls.key --public-url https://hooks.example.com --status 127.0.0.1:9081
+
+SIGTERM or Ctrl-C drains within --grace; a second one ends at once.";
+
+pub(super) const LISTEN_EXAMPLES: &str = "\
+It keeps nothing on disk. It prints `callbacks on URL` on stderr once the address is bound, and serves its last configuration while the
+control plane is away.
+
+Examples:
+  (umask 077; hookplane token create --org - --role listener --pool default --pool edge > listener.token)
+  hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
+  hookplane listen --control-plane https://a.internal:8081,https://b.internal:8081 --tls-ca ca.crt --token-file listener.token \\
+    --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --pool edge --status 0.0.0.0:9080
+
+SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
+a load balancer hears it late, and answers all that it took. A second one ends at once.";
