@@ -7,6 +7,8 @@
 //! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
 
 #[cfg(feature = "grpc")]
+pub mod bounded_report;
+#[cfg(feature = "grpc")]
 pub mod ready_report;
 pub mod serde_forms;
 #[cfg(feature = "grpc")]
