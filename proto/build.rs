@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.compile_fds(descriptors)?;
     if grpc {
         encoded_config_service();
+        bounded_report_service();
     }
     Ok(())
 }
@@ -71,6 +72,28 @@ fn encoded_config_service() {
             method("list_listeners", "ListListeners")
                 .input_type("crate::v1::ListListenersRequest")
                 .output_type("crate::v1::ListListenersResponse")
+                .build(),
+        )
+        .build();
+    manual::Builder::new()
+        .build_client(false)
+        .compile(&[service]);
+}
+
+/// `ReportService` once more, for the server alone, with requests that are bounded before they are decoded: see `src/bounded_report.rs`.
+fn bounded_report_service() {
+    let service = manual::Service::builder()
+        .package("hookplane.v1")
+        .name("ReportService")
+        .method(
+            manual::Method::builder()
+                .name("report")
+                .route_name("Report")
+                .codec_path("crate::bounded_report::Codec")
+                .input_type("crate::v1::ReportRequest")
+                .output_type("crate::v1::ReportResponse")
+                .client_streaming()
+                .server_streaming()
                 .build(),
         )
         .build();

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_proto::bounded_report::report_service_server::ReportServiceServer;
 use hookplane_proto::encoded_config::config_service_server::ConfigServiceServer;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
@@ -18,7 +19,6 @@ use v1::connector_service_server::ConnectorServiceServer;
 use v1::event_service_server::EventServiceServer;
 use v1::manifest_service_server::ManifestServiceServer;
 use v1::org_service_server::OrgServiceServer;
-use v1::report_service_server::ReportServiceServer;
 use v1::subscription_service_server::SubscriptionServiceServer;
 use v1::token_service_server::TokenServiceServer;
 use v1::webhook_group_service_server::WebhookGroupServiceServer;

@@ -8,6 +8,8 @@
 //! the shape a manifest has. See `proto/README.md` for the whole of the API on a page.
 
 #[cfg(feature = "grpc")]
+pub mod bounded_report;
+#[cfg(feature = "grpc")]
 pub mod encoded_config;
 #[cfg(feature = "grpc")]
 pub mod encoded_report;

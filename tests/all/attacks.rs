@@ -1,5 +1,6 @@
 //! Attacks that need the whole product: what is signed is sent again, and what is kept is taken away.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use hookplane_tests::http::post;
@@ -69,4 +70,45 @@ fn signed_json_that_is_called_a_form_is_kept_undecodable() {
     let events = dev.items(&["events"]);
     assert_eq!(events[0]["spec"]["type"], "repository");
     assert_eq!(events[0]["status"]["flags"][0], "undecodable");
+}
+
+/// Opens streams of HTTP/2 and takes each back at once, until the other end has enough.
+fn reset_rapidly(url: &str) {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    };
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(4, 0, 0, b""));
+    for stream in (1..2_000).step_by(2) {
+        // GET http / of :authority x, whole; then CANCEL.
+        sent.extend(frame(1, 5, stream, b"\x82\x86\x84\x01\x01x"));
+        sent.extend(frame(3, 0, stream, &[0, 0, 0, 8]));
+    }
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    // It may be cut off in the middle.
+    let _ = stream.write_all(&sent);
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+// A line for each connection would be a log that outsiders fill.
+#[test]
+fn resets_end_their_connection_and_leave_no_line_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    for url in [dev.listener_url(), dev.api_url()] {
+        for _ in 0..3 {
+            reset_rapidly(&url);
+        }
+    }
+    let printed = dev.printed();
+    assert!(!printed.contains("h2::"), "{printed}");
+    dev.apply(GROUP);
+    let url = dev.callback_url("acme/github");
+    let headers = signers::github("s3cret-s3cret", "push", "one", b"{}");
+    assert_eq!(post(&url, &headers, b"{}").unwrap().status, 200);
 }

@@ -44,7 +44,10 @@ fn main() -> ExitCode {
 
 fn install_telemetry() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,hookplane=info,hookplane_control_plane=info,hookplane_listener=info")
+        // What h2 warns of is what peers do, a line for each connection, and anybody may be a peer.
+        EnvFilter::new(
+            "warn,h2=error,hookplane=info,hookplane_control_plane=info,hookplane_listener=info",
+        )
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookplane_proto::bounded_report::report_service_server::ReportService;
 use hookplane_proto::v1;
 use hookplane_proto::v1::report_request::Kind as Said;
 use hookplane_proto::v1::report_response::Kind;
@@ -67,7 +68,7 @@ impl ReportApi {
 }
 
 #[tonic::async_trait]
-impl v1::report_service_server::ReportService for ReportApi {
+impl ReportService for ReportApi {
     type ReportStream = ReceiverStream<Result<v1::ReportResponse, Status>>;
 
     async fn report(
