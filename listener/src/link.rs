@@ -193,6 +193,28 @@ mod tests {
         link.up();
         assert!(!link.in_doubt(Instant::now() + Duration::from_secs(11)));
     }
+
+    // Risk 27: ready before the first list.
+    #[test]
+    fn ready_takes_a_plan_and_a_report_stream_whichever_comes_first() {
+        for plan_first in [true, false] {
+            let link = Link::new();
+            let ready = link.watch_ready();
+            link.up();
+            if plan_first {
+                link.planned();
+            } else {
+                link.reporting_connected();
+            }
+            assert!(!*ready.borrow(), "plan first: {plan_first}");
+            link.planned();
+            link.reporting_connected();
+            assert!(*ready.borrow());
+            link.down();
+            assert!(*ready.borrow(), "for good");
+        }
+    }
+
     // Risk 45: a plan's "nobody wants it" counts only while the plan is known to be the newest.
     #[test]
     fn a_plan_is_current_while_its_stream_speaks_and_nobody_knows_of_a_newer_one() {

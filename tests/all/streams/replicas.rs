@@ -40,7 +40,7 @@ impl Drop for Replica {
 }
 
 impl Replica {
-    async fn start(rig: &Rig, stream_age: Range<Duration>) -> Result<Self, Failure> {
+    pub(super) async fn start(rig: &Rig, stream_age: Range<Duration>) -> Result<Self, Failure> {
         let log = Gated::over(rig.log.clone());
         let lags = Arc::new(AtomicBool::new(false));
         let store = Arc::new(Frozen {

@@ -1,6 +1,9 @@
 //! The report stream, with listeners that a test scripts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -10,7 +13,8 @@ use v1::report_response::Kind as Said;
 use v1::report_service_client::ReportServiceClient;
 use v1::{AnswerKind, EventFlag};
 
-use super::rig::{Rig, eventually, request_id, revision, uid};
+use super::replicas::Replica;
+use super::rig::{Rig, api, eventually, request_id, revision, uid};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A listener's side of the stream.
@@ -27,6 +31,10 @@ impl Reporting {
     }
 
     async fn connect_as(rig: &Rig, pool: &str, boot: &str) -> Result<Self, Failure> {
+        Self::connect_to(&rig.url, pool, boot).await
+    }
+
+    async fn connect_to(url: &str, pool: &str, boot: &str) -> Result<Self, Failure> {
         let (to, requests) = mpsc::channel(16);
         let hello = v1::ReportHello {
             listener: "scripted".to_owned(),
@@ -38,7 +46,7 @@ impl Reporting {
         };
         soon(to.send(hello)).await??;
         let mut from =
-            soon(ReportServiceClient::new(rig.api()).report(ReceiverStream::new(requests)))
+            soon(ReportServiceClient::new(api(url)).report(ReceiverStream::new(requests)))
                 .await??
                 .into_inner();
         let first = soon(from.message()).await??.and_then(|said| said.kind);
@@ -449,4 +457,45 @@ async fn a_stream_that_does_not_begin_with_hello_is_ended() -> Result<(), Failur
     let status = soon(from.message()).await?.err().ok_or("it was taken")?;
     assert_eq!(status.code(), Code::InvalidArgument);
     Ok(())
+}
+
+/// A control plane that wants a listener to move says so first, takes what comes until it has moved, and answers all of it.
+async fn drains(
+    rig: &Rig,
+    group: &v1::WebhookGroup,
+    replica: &Replica,
+    end: bool,
+) -> Result<(), Failure> {
+    let mut stream = Reporting::connect_to(&replica.proxy.url(), "", "1").await?;
+    if end {
+        replica.stop();
+    }
+    let said = stream.next().await?;
+    assert!(matches!(said, Some(Said::Drain(_))), "{said:?}");
+    let delivery = format!("d-{}", replica.proxy.address.port());
+    let answer = stream.report(callback(group, &delivery, b"{}")).await?;
+    assert_eq!(answer.kind(), AnswerKind::Kept, "{}", answer.reason);
+    let Reporting { to, mut from, .. } = stream;
+    drop(to);
+    while soon(from.message()).await??.is_some() {}
+    assert!(
+        rig.events_of("code")
+            .await?
+            .iter()
+            .any(|e| e.delivery_id == delivery)
+    );
+    Ok(())
+}
+
+// Risk 21: age alone never ends a stream, nor does the server's end: both are said first, and cut nothing.
+#[tokio::test]
+async fn a_report_stream_is_told_to_drain_and_answered_to_its_end() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    let short = Duration::from_millis(1)..Duration::from_millis(2);
+    let of_age = Replica::start(&rig, short).await?;
+    drains(&rig, &group, &of_age, false).await?;
+    let young = Replica::start(&rig, STREAM_AGE).await?;
+    drains(&rig, &group, &young, true).await
 }
