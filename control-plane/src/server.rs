@@ -46,6 +46,8 @@ use crate::tidy;
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// Requests in flight on one connection; streams count as one each.
 const MAX_CONCURRENT_PER_CONNECTION: usize = 256;
+/// A batch of some callbacks comes in one frame, and so in a few reads. HTTP/2's usual 16 KiB are two callbacks, with a read for each.
+const MAX_FRAME_BYTES: u32 = 256 * 1024;
 /// A half-open connection is noticed within the sum of the two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -143,6 +145,7 @@ pub async fn run(
     let routes = routes(context).await?;
     ready.send_replace(true);
     let serving = Server::builder()
+        .max_frame_size(Some(MAX_FRAME_BYTES))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)

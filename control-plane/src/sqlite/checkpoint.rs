@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use super::{Fault, verify};
 
-/// When the write-ahead log is copied into the database: whenever it has grown by 2,000 pages (8 MiB).
+/// When the write-ahead log is copied into the database: whenever it has grown by 2,000 pages (8 MiB; of the event log 16).
 const CHECKPOINT_PAGES: i64 = 2_000;
-/// When readers are made to let go of it, so that it can start anew: 64 MiB.
+/// When readers are made to let go of it, so that it can start anew: 64 MiB, of the event log 128.
 const WAL_LIMIT_PAGES: i64 = 16_000;
 
 /// How far a writer has copied.

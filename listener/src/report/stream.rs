@@ -9,6 +9,7 @@ use std::time::Duration;
 use hookplane_proto::encoded_report::{Kind, ReportRequest};
 use hookplane_proto::v1;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use v1::report_response::Kind as Said;
@@ -72,7 +73,11 @@ impl Client {
             tokio::select! {
                 (lane, event) = poll_fn(|cx| poll(&mut self.lanes, cx)) => self.happened(lane, event),
                 () = room(blocked) => {}
-                Some(pending) = self.reports.recv(), if !full => self.outbox.push(pending),
+                Some(pending) = self.reports.recv(), if !full => {
+                    self.outbox.push(pending);
+                    // Whoever is ready hands in first: what wakes this runs before the others, and a batch would hold one.
+                    yield_now().await;
+                }
                 () = alarm.wait() => self.outbox.tick(Instant::now()),
                 _ = news_due.tick() => self.news.collect(&state.refusals),
                 () = state.refusals.many() => self.news.collect(&state.refusals),

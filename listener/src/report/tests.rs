@@ -131,6 +131,33 @@ async fn words_of_a_newer_control_plane_hold_up_nothing() -> Result<(), Failure>
     Ok(())
 }
 
+// What wakes the client runs before the others that are ready, on their worker: it lets them hand in first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn callbacks_that_are_ready_together_share_a_batch() -> Result<(), Failure> {
+    const CALLBACKS: usize = 16;
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let mut stream = opened(&mut control_plane).await?;
+    // Now the client waits for nothing but them.
+    let before = running.report("before", BUDGET);
+    let batch = stream.batch().await?;
+    stream.answer(&batch, &kept()).await?;
+    assert_eq!(soon(before).await??, Ok(kept_answer()));
+    let hand_in = async move {
+        let names = (0..CALLBACKS).map(|number| number.to_string());
+        let reported: Vec<_> = names.map(|name| running.report(&name, BUDGET)).collect();
+        (running, reported)
+    };
+    let (_running, reported) = soon(tokio::spawn(hand_in)).await??;
+    let batch = stream.batch().await?;
+    assert_eq!(batch.callbacks.len(), CALLBACKS);
+    stream.answer(&batch, &kept()).await?;
+    for reported in reported {
+        assert_eq!(soon(reported).await??, Ok(kept_answer()));
+    }
+    Ok(())
+}
+
 // Risk 9: a frozen dependency. Risk 1: no answer is no promise.
 #[tokio::test]
 async fn a_silent_control_plane_costs_the_budget_and_no_more() -> Result<(), Failure> {

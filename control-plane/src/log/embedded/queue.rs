@@ -88,10 +88,14 @@ impl Queue {
                 state.waiting.len()
             )));
         }
+        // The writer sleeps only while nothing waits, and waking it is a system call, whether it sleeps or not.
+        let may_sleep = state.waiting.is_empty();
         state.bytes += waiting.bytes;
         state.waiting.push_back(waiting);
         drop(state);
-        self.ready.notify_one();
+        if may_sleep {
+            self.ready.notify_one();
+        }
         Ok(())
     }
 
@@ -202,5 +206,49 @@ where
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_pushed_is_slept_through() {
+        const CALLERS: usize = 4;
+        const EACH: usize = 500;
+        let queue = Arc::new(Queue::new(Bounds {
+            queue_pieces: CALLERS * EACH,
+            queue_bytes: CALLERS * EACH,
+            batch_pieces: 7,
+            batch_bytes: 5,
+        }));
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                std::thread::spawn(move || {
+                    for _ in 0..EACH {
+                        let (work, _) = Call::new(|_: &mut Tables<'_>| Ok(()));
+                        queue.push(Waiting { bytes: 1, work }).expect("fits");
+                        std::thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        while taken < CALLERS * EACH {
+            let until = Instant::now() + Duration::from_secs(20);
+            let Next::Batch(batch) = queue.take(Some(until)) else {
+                panic!("nobody closed it");
+            };
+            assert!(Instant::now() < until, "it was not woken");
+            taken += batch.len();
+        }
+        for caller in callers {
+            caller.join().expect("ends well");
+        }
     }
 }

@@ -21,6 +21,10 @@ const VERSION: i64 = 2;
 /// Marks the file as ours (`PRAGMA application_id`): the bytes `hkpl`.
 const APPLICATION_ID: i64 = 0x686b_706c;
 
+/// A row is mostly one body of some KiB, and each page of it is written twice, with two calls each into the log: of SQLite's usual 4 KiB an
+/// event took three. With larger ones than these a commit of one event writes more than it saves. A log keeps the size it was made with.
+const PAGE_BYTES: u32 = 8 * 1024;
+
 /// What an index costs is paid for each event, so there is one only where a walk up or down the line would pass by too much. Deliveries have
 /// none by org or group: they are found behind their events.
 ///
@@ -137,7 +141,9 @@ fn tables(connection: &Connection, version: i64) -> Result<(), sqlite::Fault> {
 
 /// Sets up one connection. The database's own settings come first: they hold for one that is not written yet.
 pub(super) fn prepare(connection: &Connection, sync: bool) -> Result<(), sqlite::Fault> {
-    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"
+    ))?;
     sqlite::prepare(connection, sync)
 }
 
@@ -173,6 +179,16 @@ pub(super) fn checksum(bytes: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_log_has_pages_for_bodies() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (_lock, _, db) = open(dir.path(), false).expect("opens");
+        let bytes: u32 = db
+            .pragma_query_value(None, "page_size", |row| row.get(0))
+            .expect("reads");
+        assert_eq!(bytes, PAGE_BYTES);
+    }
 
     #[test]
     fn every_flipped_bit_changes_the_checksum() {
