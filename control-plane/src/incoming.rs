@@ -5,12 +5,14 @@
 //! ```
 //!
 //! - A permit is taken before a connection is accepted, so what is above the bound waits in the kernel's queue, at no cost here.
+//! - A connection on which nobody has shown a valid token in time is cut, whatever else it says: those that have one find room.
 //! - A handshake never holds up the next accept, and one that isn't done in time is dropped.
 //! - What accepts ends with the stream that this gives.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,17 +20,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 /// Three for each of 4,000 listeners, and some for people.
 const MAX_CONNECTIONS: usize = 16_384;
 /// A handshake takes two round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the handshake to the first call with a valid token. Health checks take none, so theirs live this long.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// After an accept that failed for want of descriptors or memory: time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepted connections that wait for tonic, which takes them at once.
@@ -36,8 +41,17 @@ const QUEUE: usize = 16;
 
 /// Accepts for as long as what it returns lives.
 pub(crate) fn accept(socket: TcpListener, tls: Option<Arc<ServerConfig>>) -> Incoming {
+    accept_with(socket, tls, STRANGER_TIMEOUT)
+}
+
+fn accept_with(
+    socket: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    stranger: Duration,
+) -> Incoming {
     let (send, queue) = mpsc::channel(QUEUE);
-    let accepting = tokio::spawn(accept_all(socket, tls.map(TlsAcceptor::from), send));
+    let tls = tls.map(TlsAcceptor::from);
+    let accepting = tokio::spawn(accept_all(socket, tls, send, stranger));
     Incoming {
         queue,
         _accepting: AbortOnDropHandle::new(accepting),
@@ -58,7 +72,12 @@ impl Stream for Incoming {
     }
 }
 
-async fn accept_all(socket: TcpListener, tls: Option<TlsAcceptor>, queue: mpsc::Sender<Accepted>) {
+async fn accept_all(
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+    queue: mpsc::Sender<Accepted>,
+    stranger: Duration,
+) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut handshakes = JoinSet::new();
     let mut pressed = false;
@@ -95,10 +114,7 @@ async fn accept_all(socket: TcpListener, tls: Option<TlsAcceptor>, queue: mpsc::
         let queue = queue.clone();
         match tls.clone() {
             None => {
-                let accepted = Accepted {
-                    io: Io::Plain(stream),
-                    _permit: permit,
-                };
+                let accepted = Accepted::new(Io::Plain(stream), permit, stranger);
                 if queue.send(accepted).await.is_err() {
                     return;
                 }
@@ -107,10 +123,8 @@ async fn accept_all(socket: TcpListener, tls: Option<TlsAcceptor>, queue: mpsc::
                 handshakes.spawn(async move {
                     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                         Ok(Ok(stream)) => {
-                            let accepted = Accepted {
-                                io: Io::Tls(Box::new(stream)),
-                                _permit: permit,
-                            };
+                            let accepted =
+                                Accepted::new(Io::Tls(Box::new(stream)), permit, stranger);
                             // Closed only when everything ends.
                             let _ = queue.send(accepted).await;
                         }
@@ -127,7 +141,54 @@ async fn accept_all(socket: TcpListener, tls: Option<TlsAcceptor>, queue: mpsc::
 /// A connection that speaks HTTP/2 next.
 pub(crate) struct Accepted {
     io: Io,
+    /// Until somebody is known here.
+    stranger: Option<Pin<Box<Sleep>>>,
+    known: Known,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Whether a connection has brought a call with a valid token. Each of its requests carries this.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<AtomicBool>);
+
+impl Known {
+    /// It has.
+    pub(crate) fn mark(&self) {
+        // Read first: streams of one connection may be on several cores.
+        if !self.0.load(Relaxed) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Accepted {
+    fn new(io: Io, permit: OwnedSemaphorePermit, stranger: Duration) -> Self {
+        Self {
+            io,
+            stranger: Some(Box::pin(tokio::time::sleep(stranger))),
+            known: Known::default(),
+            _permit: permit,
+        }
+    }
+
+    /// Ready when it is to be cut. HTTP/2 reads as long as it lives, so this is asked in time.
+    fn poll_stranger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.known.0.load(Relaxed) {
+            self.stranger = None;
+        }
+        let Some(late) = &mut self.stranger else {
+            return Poll::Pending;
+        };
+        late.as_mut().poll(cx).map(|()| {
+            tracing::debug!("a connection without a valid token is cut");
+            io::ErrorKind::TimedOut.into()
+        })
+    }
 }
 
 enum Io {
@@ -136,13 +197,10 @@ enum Io {
 }
 
 impl Connected for Accepted {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Known;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        match &self.io {
-            Io::Plain(stream) => stream.connect_info(),
-            Io::Tls(stream) => stream.get_ref().0.connect_info(),
-        }
+    fn connect_info(&self) -> Known {
+        self.known.clone()
     }
 }
 
@@ -163,10 +221,13 @@ macro_rules! delegate {
 
 impl AsyncRead for Accepted {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(late) = self.poll_stranger(cx) {
+            return Poll::Ready(Err(late));
+        }
         delegate!(self, io => io.poll_read(cx, buf))
     }
 }
@@ -201,5 +262,35 @@ impl AsyncWrite for Accepted {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         delegate!(self, io => io.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::io::AsyncReadExt;
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    // Without this whoever opens connections and says nothing keeps the listeners out, for as long as he likes.
+    #[tokio::test]
+    async fn a_connection_lasts_only_if_somebody_is_known_on_it() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut incoming = accept_with(socket, None, Duration::from_millis(1));
+        let mut silent = Vec::new();
+        let mut accepted = Vec::new();
+        for _ in 0..2 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+            accepted.push(incoming.next().await.unwrap().unwrap());
+        }
+        let (mut known, mut stranger) = (accepted.remove(0), accepted.remove(0));
+        known.connect_info().mark();
+        let late = stranger.read_u8().await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        // Its time is over as well: it was here first.
+        let read = known.read_u8().now_or_never();
+        assert!(read.is_none(), "it is kept");
     }
 }

@@ -239,6 +239,8 @@ async fn process(
     })?;
     let mut report = matched.into_report(request_id, plan_revision, received);
     report.test_mark = test_mark;
+    // Risk 45: another replica may lag, and would take its own old view for the newest.
+    report.known_revision = state.link.later_than(plan_revision);
     let held = report
         .events
         .iter()

@@ -91,6 +91,12 @@ impl Link {
                 .all(|changed| changed.load(Relaxed) <= revision)
     }
 
+    /// The latest revision that a report stream has told of, if that is after this one; else 0.
+    pub(crate) fn later_than(&self, revision: u64) -> u64 {
+        let told = self.changed.iter().map(|changed| changed.load(Relaxed));
+        told.filter(|told| *told > revision).max().unwrap_or(0)
+    }
+
     pub(crate) fn up(&self) {
         self.heard();
         self.config_connects.fetch_add(1, Relaxed);

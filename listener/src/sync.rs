@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_proto::v1::config_service_client::ConfigServiceClient;
 use hookplane_rules::{Applied, Plan};
@@ -49,6 +50,8 @@ struct Client {
     peer: Peer,
     /// Of the store that the running plan came from. Empty without one.
     epoch: String,
+    /// Of the running plan's revision, as the control plane gave it.
+    proof: Bytes,
     /// Streams tried so far: the next one goes to the next replica.
     attempt: usize,
 }
@@ -71,6 +74,7 @@ pub(crate) async fn run(
         state: state.clone(),
         peer,
         epoch: String::new(),
+        proof: Bytes::new(),
         attempt: 0,
     };
     let mut backoff = Backoff::default();
@@ -155,7 +159,6 @@ impl Client {
                             None => Err(Status::unavailable("the control plane ended the stream")),
                         };
                     };
-                    silent_at = Instant::now() + SILENCE;
                     self.state.link.heard();
                     match push.kind {
                         Some(Said::Welcome(welcome)) => epoch = self.welcome(welcome, told_lost)?,
@@ -174,6 +177,8 @@ impl Client {
                         // From a newer control plane.
                         None => {}
                     }
+                    // From here: while a large list was compiled, nobody listened.
+                    silent_at = Instant::now() + SILENCE;
                 }
                 changed = reporting.changed(), if !told_ready => {
                     // The sender lives in our own state.
@@ -211,6 +216,7 @@ impl Client {
             epoch: self.epoch.clone(),
             revision: if known { plan.revision() } else { 0 },
             digest: if known { plan.digest() } else { 0 },
+            proof: self.proof.clone(),
         }
     }
 
@@ -251,6 +257,7 @@ impl Client {
             .apply(end.nonce, move |plan| plan.replace(list, end.revision))
             .await?;
         epoch.clone_into(&mut self.epoch);
+        self.proof = end.proof;
         self.state.link.planned();
         Ok(answer)
     }
@@ -267,10 +274,13 @@ impl Client {
             )));
         }
         // Whether anything is missing in between shows in the digest, and the control plane sees to that.
-        self.apply(delta.nonce, move |plan| {
-            plan.change(&delta.removes, delta.upserts, delta.to)
-        })
-        .await
+        let answer = self
+            .apply(delta.nonce, move |plan| {
+                plan.change(&delta.removes, delta.upserts, delta.to)
+            })
+            .await?;
+        self.proof = delta.proof;
+        Ok(answer)
     }
 
     /// Compiles aside, so that no request waits behind it and a panic stays there; then swaps one pointer.
@@ -341,8 +351,10 @@ impl Client {
 }
 
 async fn send(out: &mpsc::Sender<v1::StreamConfigRequest>, kind: Kind) -> Result<(), Status> {
-    out.send(v1::StreamConfigRequest { kind: Some(kind) })
+    let sent = out.send(v1::StreamConfigRequest { kind: Some(kind) });
+    timeout(SILENCE, sent)
         .await
+        .map_err(|_| Status::deadline_exceeded("the control plane doesn't read our answers"))?
         .map_err(|_| Status::unavailable("the stream was closed"))
 }
 

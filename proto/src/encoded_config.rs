@@ -67,6 +67,9 @@ pub struct Delta {
     /// Each an encoded `ConfigResource`.
     #[prost(bytes = "bytes", repeated, tag = "6")]
     pub upserts: Vec<Bytes>,
+    /// Of `to`, for the next hello.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub proof: Bytes,
 }
 
 mod server {
@@ -114,11 +117,12 @@ mod tests {
             revision: 9,
             count: 2,
             digest: 3,
+            proof: Bytes::from_static(b"proof"),
         });
         assert_eq!(
             read(Kind::ListChunk(ListChunk {
                 resources: vec![bytes(&one), bytes(&two)],
-                end,
+                end: end.clone(),
             })),
             Some(Read::ListChunk(v1::ConfigListChunk {
                 resources: vec![one.clone(), two.clone()],
@@ -133,6 +137,7 @@ mod tests {
                 digest: 4,
                 removes: vec!["gone".to_owned()],
                 upserts: vec![bytes(&two)],
+                proof: Bytes::from_static(b"proof"),
             })),
             Some(Read::Delta(v1::ConfigDelta {
                 nonce: 2,
@@ -141,6 +146,7 @@ mod tests {
                 digest: 4,
                 removes: vec!["gone".to_owned()],
                 upserts: vec![two],
+                proof: Bytes::from_static(b"proof"),
             }))
         );
         let (welcome, drain) = (

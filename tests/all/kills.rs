@@ -11,6 +11,7 @@ fn nothing_answered_2xx_is_lost_or_kept_twice_when_the_process_is_killed() {
         seed: 7,
         posters: 4,
         apart: false,
+        freeze: false,
     }
     .run(folder.path());
     assert!(outcome.acknowledged > 50, "the load was real: {outcome:?}");
@@ -29,9 +30,29 @@ fn nothing_answered_2xx_is_lost_or_kept_twice_when_either_server_is_killed() {
         seed: 7,
         posters: 4,
         apart: true,
+        freeze: false,
     }
     .run(folder.path());
     assert!(outcome.acknowledged > 50, "the load was real: {outcome:?}");
+    assert!(
+        outcome.lost.is_empty() && outcome.twice.is_empty(),
+        "{outcome:?}"
+    );
+}
+
+// Risk 9, with the real processes: one is frozen, sockets and all. Its callers hear 503 in time, or the other listener's 2xx; nobody hears nothing.
+#[test]
+fn nothing_answered_2xx_is_lost_or_kept_twice_when_either_server_is_frozen() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = Campaign {
+        rounds: 2,
+        seed: 11,
+        posters: 4,
+        apart: true,
+        freeze: true,
+    }
+    .run(folder.path());
+    assert!(outcome.acknowledged > 10, "the load was real: {outcome:?}");
     assert!(
         outcome.lost.is_empty() && outcome.twice.is_empty(),
         "{outcome:?}"

@@ -22,7 +22,7 @@ fn now_milliseconds() -> i64 {
     .unwrap()
 }
 
-fn now_seconds() -> i64 {
+pub(crate) fn now_seconds() -> i64 {
     now_milliseconds() / 1000
 }
 

@@ -6,6 +6,9 @@ use hookplane_tests::http::Connection;
 use hookplane_tests::product::{Listen, Serve, binary};
 use hookplane_tests::signers;
 
+use crate::providers::now_seconds;
+use crate::vectors_live::faketime;
+
 const MANIFEST: &str = r#"
 apiVersion: hookplane.dev/v1
 kind: WebhookGroup
@@ -79,6 +82,56 @@ fn apart_the_two_servers_do_what_they_do_together() {
     assert_eq!(one.wait(), Some(0), "{}", one.printed());
     assert_eq!(two.wait(), Some(0), "{}", two.printed());
     assert_eq!(serve.process().wait(), Some(0));
+}
+
+const STRIPE: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: pay}
+spec:
+  connector: stripe
+  signatureSecrets: [{value: whsec_apart}]
+  registeredEvents: ["*"]
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: pay, name: all}
+spec: {label: All, active: true, events: ["*"]}
+"#;
+
+// Risk 44: our own clock is off, and everything genuine looks stale.
+#[test]
+fn a_listener_whose_clock_is_off_calls_nothing_genuine_forged() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(folder.path(), &[]);
+    let right = Listen::start(&serve, "right", &[]);
+    // 400 s ahead; Stripe's window is 300 s.
+    let environment = [
+        ("LD_PRELOAD", faketime().to_str().unwrap()),
+        ("FAKETIME", "+400s"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let ahead = Listen::start_in(&serve, "ahead", &environment);
+    serve.apply(STRIPE);
+    let url = serve.callback_url("acme/pay");
+    let post = |listen: &Listen, secret: &str, seconds: i64| {
+        let body = br#"{"id":"evt_1","type":"charge.succeeded","object":"event"}"#;
+        let seconds = now_seconds() + seconds;
+        let headers = signers::stripe(secret, seconds, body);
+        let url = listen.url(&url);
+        let mut connection = Connection::open(&url).unwrap();
+        let answer = connection.request("POST", &url, &headers, body);
+        answer.unwrap().status
+    };
+    assert_eq!(post(&right, "whsec_apart", 0), 200);
+    assert_eq!(post(&right, "whsec_apart", -400), 401);
+    assert_eq!(post(&ahead, "whsec_apart", 0), 503);
+    // What it can tell without a clock it goes on telling.
+    assert_eq!(post(&ahead, "another", 0), 401);
+    assert_eq!(post(&ahead, "whsec_apart", 200), 200);
+    assert!(ahead.printed().contains("clock is not the control plane's"));
+    assert_eq!(right.printed().matches("clock").count(), 0);
 }
 
 #[test]

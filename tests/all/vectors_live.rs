@@ -65,7 +65,7 @@ impl Case {
 }
 
 /// The library that sets a process's clock.
-fn faketime() -> PathBuf {
+pub(crate) fn faketime() -> PathBuf {
     std::fs::read_dir("/usr/lib")
         .unwrap()
         .filter_map(|entry| {

@@ -15,6 +15,8 @@ use crate::http::Connection;
 use crate::product::{Cli, Dev, Listen, Serve, eventually};
 use crate::signers;
 
+/// In milliseconds: from what goes by unnoticed to beyond what the streams' pings and GitHub's patience allow. Shorter than a poster waits.
+const FREEZE: std::ops::Range<u64> = 3_000..14_000;
 const SECRET: &str = "campaign";
 
 const MANIFEST: &str = r#"
@@ -43,6 +45,8 @@ pub struct Campaign {
     pub posters: u64,
     /// The two servers as processes of their own.
     pub apart: bool,
+    /// Apart, frozen for a while (SIGSTOP) instead of killed: sockets stay open, and nobody is behind them.
+    pub freeze: bool,
 }
 
 /// What came of it.
@@ -91,6 +95,27 @@ impl Product {
             Self::Together(_) => vec![url],
             Self::Apart(_, listeners) => listeners.iter().map(|one| one.url(&url)).collect(),
         }
+    }
+
+    /// Freezes the next in turn for so long, and waits until it serves again.
+    fn freeze(&mut self, round: u64, time: Duration) {
+        let Self::Apart(serve, [one, two]) = self else {
+            panic!("together there is nobody left who would notice");
+        };
+        let process = match round % 4 {
+            0 => &mut **one,
+            2 => &mut **two,
+            _ => serve.process(),
+        };
+        process.signal("STOP");
+        let start = Instant::now();
+        eventually("it was frozen long enough", || {
+            (start.elapsed() >= time).then_some(())
+        });
+        process.signal("CONT");
+        serve.wait_until_ready();
+        one.wait_until_ready();
+        two.wait_until_ready();
     }
 
     /// SIGKILL for the next in turn, which is ready again when this returns.
@@ -142,7 +167,12 @@ impl Campaign {
                         && acknowledged.lock().expect("no poster panics").len() > before)
                         .then_some(())
                 });
-                product.kill(round);
+                if self.freeze {
+                    let time = FREEZE.start + random.below(FREEZE.end - FREEZE.start);
+                    product.freeze(round, Duration::from_millis(time));
+                } else {
+                    product.kill(round);
+                }
             }
             over.store(true, Ordering::SeqCst);
         });

@@ -124,6 +124,7 @@ pub async fn keep(log: &dyn DeliveryLog, id: &str) {
 /// The whole suite.
 pub async fn run(open: Open<'_>, clock: &TestClock) {
     repeats_are_told(open, clock).await;
+    an_id_of_another_groups_event_changes_nothing_of_it(open).await;
     leases_end_in_every_way(open).await;
     settled_and_aged_goes(open, clock).await;
     reads::selections_and_pages_agree(open).await;
@@ -206,6 +207,24 @@ async fn repeats_are_told(open: Open<'_>, clock: &TestClock) {
     assert_eq!(ids, ["a", "c", "e", "f", "h", "j"]);
     assert_eq!(next, *log.newest().borrow());
     log.close().await;
+}
+
+// Promise 8: ids are minted by listeners, and one that lies may name any event it has heard of.
+async fn an_id_of_another_groups_event_changes_nothing_of_it(open: Open<'_>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    keep(&*log, "a").await;
+    let foreign = |id: &str| {
+        let mut callback = callback(id, Some(9), None, 1);
+        (callback.org, callback.group_uid) = ("other".into(), "another-group".into());
+        callback.events[0].event.org = "other".into();
+        callback
+    };
+    append(&*log, foreign("a")).await;
+    append(&*log, foreign("b")).await;
+    let event = log.event("a").await.expect("kept");
+    assert_eq!(event.duplicates, 0);
+    assert_ne!(event.org, "other");
 }
 
 async fn lease_one(log: &dyn DeliveryLog, duration: Duration) -> Lease {

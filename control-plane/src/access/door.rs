@@ -18,6 +18,7 @@ use super::held::{Answer, Asked, Hold};
 use super::methods::{self, Needs};
 use super::quiet::Quiet;
 use super::tokens::{Entered, Tokens};
+use crate::incoming::Known;
 
 const OPEN_PREFIX: &str = "/grpc.health.v1.Health/";
 
@@ -181,6 +182,9 @@ where
                 return Box::pin(async move { Ok(response) });
             }
         };
+        if let Some(connection) = request.extensions().get::<Known>() {
+            connection.mark();
+        }
         request.extensions_mut().insert(caller.clone());
         let request = match &hold {
             Some(hold) => request.map(|body| Body::new(Asked::new(body, hold))),
@@ -321,6 +325,46 @@ mod tests {
         }
         assert!(rig.ask(READ, &[]).is_err());
         assert!(rig.ask(READ, &["Bearer tok-123", "Bearer x"]).is_err());
+    }
+
+    #[derive(Clone)]
+    struct Anything;
+
+    impl Service<http::Request<Body>> for Anything {
+        type Response = http::Response<Body>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+            std::future::ready(Ok(http::Response::default()))
+        }
+    }
+
+    // What keeps a connection is a valid token, and neither a wrong one nor a health check.
+    #[tokio::test]
+    async fn a_valid_token_alone_makes_its_connection_known() {
+        let rig = Rig::new(None);
+        let health = format!("{OPEN_PREFIX}Check");
+        let (own, wrong) = (rig.bearer.text().to_string(), "wrong".to_owned());
+        for (path, token, known) in [
+            (READ, &wrong, false),
+            (&*health, &own, false),
+            (READ, &own, true),
+        ] {
+            let connection = Known::default();
+            let request = http::Request::builder()
+                .uri(path)
+                .header("authorization", format!("Bearer {token}"))
+                .extension(connection.clone())
+                .body(Body::empty())
+                .unwrap();
+            rig.door.layer(Anything).call(request).await.unwrap();
+            assert_eq!(connection.is_marked(), known, "{path}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, differing, put, stamp};
+use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{guard, names};
+use super::{difference, guard, names};
 use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
@@ -67,7 +67,7 @@ pub(super) async fn prepare(
             )
         }
         Some((connector, revision)) => {
-            let changed = differing(&connector.spec.clone().unwrap_or_default(), &spec)?;
+            let changed = difference::fields(&connector.spec.clone().unwrap_or_default(), &spec)?;
             let action = if changed.is_empty() {
                 v1::ChangeAction::Unchanged
             } else {
@@ -98,6 +98,7 @@ pub(super) async fn prepare(
         revision,
         action,
         changed,
+        definition: Vec::new(),
         secret: v1::SecretChange::Unspecified,
     })
 }

@@ -103,6 +103,7 @@ fn change<T>(name: String, index: i32, prepared: &Prepared<T>) -> v1::PlannedCha
         name,
         action: prepared.action.into(),
         changed_fields: prepared.changed.clone(),
+        definition_changes: prepared.definition.clone(),
         secret: prepared.secret.into(),
         manifest_index: index,
         errors: Vec::new(),

@@ -11,6 +11,7 @@
 
 mod connectors;
 mod desk;
+mod difference;
 pub mod events;
 mod groups;
 mod guard;

@@ -3,10 +3,10 @@
 use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Mode, Prepared, check_etag, decode, differing, put, stamp};
+use super::desk::{Desk, Mode, Prepared, check_etag, decode, put, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{guard, names, tokens};
+use super::{difference, guard, names, tokens};
 use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
@@ -61,7 +61,7 @@ pub(super) async fn prepare(
             )
         }
         Some((org, revision)) => {
-            let changed = differing(&org.spec.clone().unwrap_or_default(), &spec)?;
+            let changed = difference::fields(&org.spec.clone().unwrap_or_default(), &spec)?;
             let action = if changed.is_empty() {
                 v1::ChangeAction::Unchanged
             } else {
@@ -83,6 +83,7 @@ pub(super) async fn prepare(
         revision,
         action,
         changed,
+        definition: Vec::new(),
         secret: v1::SecretChange::Unspecified,
     })
 }

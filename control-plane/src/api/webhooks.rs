@@ -4,12 +4,10 @@ use hookplane_proto::v1;
 use hookplane_rules::{TEMPLATE, Webhook};
 use tonic::{Request, Response, Status};
 
-use super::desk::{
-    Desk, Mode, Prepared, check_etag, compile, decode, differing, put, snake, stamp,
-};
+use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{groups, guard, names, waiting};
+use super::{difference, groups, guard, names, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -108,7 +106,7 @@ pub(super) async fn prepare(
             )
         }
         Some((webhook, revision)) => {
-            let changed = differing(&webhook.spec.clone().unwrap_or_default(), &spec)?;
+            let changed = difference::fields(&webhook.spec.clone().unwrap_or_default(), &spec)?;
             let action = if changed.is_empty() {
                 v1::ChangeAction::Unchanged
             } else {
@@ -147,6 +145,7 @@ pub(super) async fn prepare(
         revision,
         action,
         changed,
+        definition: Vec::new(),
         secret: v1::SecretChange::Unspecified,
     })
 }

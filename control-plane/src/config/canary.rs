@@ -93,7 +93,9 @@ pub(super) async fn run(
                     view = view.revision(),
                     "the store is behind what it said before: it was restored from an older copy; another epoch begins"
                 );
-                if let Err(error) = epoch::renew(&*store, &view.epoch()).await {
+                let old = view.epoch();
+                let renewed = timeout(timing.within, epoch::renew(&*store, &old)).await;
+                if let Err(error) = renewed.unwrap_or_else(|_| Err(unanswered())) {
                     tracing::warn!(%error, "another epoch could not be begun yet; it is tried again");
                     continue;
                 }
@@ -122,7 +124,7 @@ async fn fly(store: &dyn Store, view: &View, within: Duration) -> Flight {
     let revision = match timeout(within, store.commit(transaction)).await {
         Ok(Ok(revision)) => revision,
         Ok(Err(error)) => return Flight::NotWritten(error),
-        Err(_) => return Flight::NotWritten(StoreError::Unavailable("no answer".to_owned())),
+        Err(_) => return Flight::NotWritten(unanswered()),
     };
     let written = Instant::now();
     if revision <= before {
@@ -133,6 +135,10 @@ async fn fly(store: &dyn Store, view: &View, within: Duration) -> Flight {
     } else {
         Flight::Missing(revision)
     }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::Unavailable("no answer".to_owned())
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 use super::ListenerScope;
 use crate::report::{Counts, Refusals};
 
+/// What is known at a time of what one listener refused: it names resources as it likes.
+const MAX_PROBLEMS: usize = 1_000;
+
 /// All connected listeners, and what they turned away.
 pub struct Fleet {
     inner: Mutex<Inner>,
@@ -204,8 +207,11 @@ impl Connected {
                     l.problems.remove(&**uid);
                 }),
             }
-            l.problems
-                .extend(refused.into_iter().map(|e| (e.uid.clone(), e)));
+            for error in refused {
+                if l.problems.len() < MAX_PROBLEMS || l.problems.contains_key(&error.uid) {
+                    l.problems.insert(error.uid.clone(), error);
+                }
+            }
         });
     }
 
@@ -283,6 +289,21 @@ mod tests {
         assert!(fleet.live("acme", "default", "h", 7).applied);
         a.applied((8, 0), Some(&["g".into()]), vec![]);
         assert!(fleet.live("acme", "default", "g", 8).applied);
+    }
+
+    #[test]
+    fn made_up_refusals_take_a_bounded_room() {
+        let fleet = Arc::new(Fleet::new());
+        let a = connect(&fleet, "a", "default");
+        for n in 0..2 * MAX_PROBLEMS {
+            let made_up = v1::ConfigError {
+                uid: n.to_string(),
+                ..Default::default()
+            };
+            a.applied((1, 0), Some(&[]), vec![made_up]);
+        }
+        let problems = &fleet.listeners(None, 0, |_| 0)[0].problems;
+        assert_eq!(problems.len(), MAX_PROBLEMS);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod fleet;
 mod list;
 mod offer;
 mod pool;
+mod proof;
 mod scope;
 mod state;
 pub mod stream;

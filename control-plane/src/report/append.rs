@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -20,8 +21,14 @@ const MAX_EVENTS: usize = 10_000;
 const MAX_BODY_BYTES: usize = 26_214_400;
 /// Headers, names and values together, and the query.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
+/// What all events of a callback have in common, once for each of them: as much as 1,000 events with the largest head take.
+const MAX_COPIED_BYTES: usize = 64 * 1024 * 1024;
+/// Events times webhooks, as the rules have it.
+const MAX_MATCHES: usize = 50_000;
 /// A value read out of a callback.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// A log that doesn't take a callback within this has too much to do. That it takes longer than a listener's last few milliseconds says nothing.
+const PATIENT: Duration = Duration::from_secs(1);
 /// What a listener that names no budget is given.
 const BUDGET: Duration = Duration::from_secs(4);
 /// What any listener is given at most.
@@ -29,10 +36,12 @@ const BUDGET_MAX: Duration = Duration::from_secs(60);
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const DEFAULT_DEDUP_DAYS: u32 = 7;
 
-/// Keeps one callback that a listener of `scope` reported, and says what became of it.
+/// Keeps one callback that a listener of `scope` reported, and says what became of it. `turned_back` is set when the log had time for it and
+/// didn't take it: never by what a listener says.
 pub(super) async fn answer(
     context: &Context,
     scope: &ListenerScope,
+    turned_back: &AtomicBool,
     mut callback: v1::ReportedCallback,
 ) -> v1::CallbackAnswer {
     let budget = match callback.budget_milliseconds {
@@ -44,13 +53,12 @@ pub(super) async fn answer(
         Ok(id) => id,
         Err(reason) => return refused(reason),
     };
-    // Risk 45: matched by a plan that this replica hasn't seen; what it knows is too old to decide with.
-    if context.view.revision() < callback.plan_revision
-        && !context.view.reached(callback.plan_revision, deadline).await
-    {
+    // Risk 45: the listener knows of a change that this replica hasn't seen; what it has is too old to decide with.
+    let known = callback.plan_revision.max(callback.known_revision);
+    if context.view.revision() < known && !context.view.reached(known, deadline).await {
         return answered(
             AnswerKind::RetryLater,
-            "this replica's view is behind the listener's plan",
+            "this replica's view is behind what the listener knows",
         );
     }
     let Some(record) = context.view.group(&callback.group_uid) else {
@@ -98,6 +106,7 @@ pub(super) async fn answer(
         Ok(appended) => appended,
         // Risk 9: every await on a dependency has the request's deadline.
         Err(_) => {
+            turned_back.fetch_or(budget >= PATIENT, Relaxed);
             return answered(
                 AnswerKind::RetryLater,
                 "the event log didn't answer in time",
@@ -119,7 +128,10 @@ pub(super) async fn answer(
                 format!("suspected replay of {of}, and the group refuses those"),
             );
         }
-        Err(error) => return answered(AnswerKind::RetryLater, error.to_string()),
+        Err(error) => {
+            turned_back.fetch_or(budget >= PATIENT, Relaxed);
+            return answered(AnswerKind::RetryLater, error.to_string());
+        }
     };
     v1::CallbackAnswer {
         kind: kind.into(),
@@ -190,10 +202,12 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum::<usize>()
-        + callback.query.len();
+        + callback.query.len()
+        + callback.method.len()
+        + callback.content_type.len();
     if head > MAX_HEAD_BYTES {
         return Err(format!(
-            "headers and query are larger than {MAX_HEAD_BYTES} bytes"
+            "method, headers and query are larger than {MAX_HEAD_BYTES} bytes"
         ));
     }
     if callback.undecodable_reason.len() > MAX_TEXT_BYTES {
@@ -201,12 +215,19 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
             "undecodable_reason is larger than {MAX_TEXT_BYTES} bytes"
         ));
     }
+    let copied = (head + callback.undecodable_reason.len()).saturating_mul(callback.events.len());
+    if copied > MAX_COPIED_BYTES {
+        return Err(format!(
+            "headers, query and undecodable_reason times events are larger than {MAX_COPIED_BYTES} bytes"
+        ));
+    }
     // One event has no other to be told from.
     let mut indexes = BTreeSet::new();
     let several = callback.events.len() > 1;
-    let mut items = 0;
+    let (mut items, mut matches) = (0, 0);
     for event in &callback.events {
         items += event.item.len();
+        matches += event.matches.len();
         for (field, text) in [
             ("type", &event.r#type),
             ("delivery_id", &event.delivery_id),
@@ -223,10 +244,30 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
         if several && !event.in_batch {
             return Err("several events, and one is not in_batch".to_owned());
         }
+        // The whole body would be kept once for each.
+        if several && event.item.is_empty() {
+            return Err("several events, and one has no item".to_owned());
+        }
+        let texts = event.unsigned_values.iter().map(String::len).sum::<usize>();
+        if texts > MAX_TEXT_BYTES {
+            return Err(format!(
+                "unsigned_values are larger than {MAX_TEXT_BYTES} bytes"
+            ));
+        }
+        if event
+            .matches
+            .iter()
+            .any(|of| of.webhook_uid.len() + of.hold.len() + of.reason.len() > MAX_TEXT_BYTES)
+        {
+            return Err(format!("a match is larger than {MAX_TEXT_BYTES} bytes"));
+        }
     }
     // Items are slices of the body, decompressed at most.
     if items > MAX_BODY_BYTES {
         return Err(format!("items are larger than {MAX_BODY_BYTES} bytes"));
+    }
+    if matches > MAX_MATCHES {
+        return Err(format!("matches of all events are more than {MAX_MATCHES}"));
     }
     Ok(id)
 }

@@ -1,5 +1,7 @@
 //! One batch: its callbacks decided and kept at the same time, so that they share a commit; one answer for each, in their order.
 
+use std::sync::atomic::AtomicBool;
+
 use futures_util::future::join_all;
 use hookplane_proto::v1;
 use tokio::time::Instant;
@@ -29,14 +31,15 @@ pub(super) async fn answers(
     batch: v1::ReportBatch,
 ) -> v1::ReportBatchAnswer {
     let began = Instant::now();
+    let turned_back = AtomicBool::new(false);
     let callbacks = batch.callbacks.into_iter();
-    let answers = join_all(callbacks.map(|one| append::answer(context, scope, one))).await;
+    let answers =
+        join_all(callbacks.map(|one| append::answer(context, scope, &turned_back, one))).await;
     for answer in &answers {
         context.metrics.answered(answer.kind());
     }
     context.metrics.batch(began.elapsed());
-    let turned_back = |answer: &v1::CallbackAnswer| answer.kind() == v1::AnswerKind::RetryLater;
-    if answers.iter().any(turned_back) {
+    if turned_back.into_inner() {
         credit.overloaded(Instant::now());
     } else {
         credit.well(Instant::now());

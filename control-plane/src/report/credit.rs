@@ -1,9 +1,12 @@
 //! What may be in flight: a bounded number over all listeners, shared among their streams, less while the event log can't keep up.
 //!
+//! An org's own listeners have an eighth of it at most: whatever they send, there is room for the others.
+//!
 //! A stream is told its part when it opens and whenever that changes; how many callbacks and bytes are here in all is held to the bound in
 //! any case.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -13,6 +16,8 @@ use tokio::time::Instant;
 const ALL_CALLBACKS: u32 = 65_536;
 /// Bytes in flight over all streams, in [`UNIT`]s: 512 MiB.
 const ALL_UNITS: u32 = 512 * 1024;
+/// One org's own listeners may have this part of either: its bytes are then one message of the largest size.
+const ORG_PART: u32 = 8;
 /// A permit's worth of bytes.
 const UNIT: usize = 1024;
 /// Callbacks of one stream: what keeps the log busy while answers are on their way.
@@ -60,17 +65,53 @@ impl State {
 pub(super) struct Credit {
     state: Mutex<State>,
     grant: watch::Sender<Grant>,
+    all: Arc<Room>,
+    /// Of orgs whose own listeners have streams.
+    orgs: Mutex<HashMap<Arc<str>, Weak<Room>>>,
+}
+
+/// What may be here.
+struct Room {
+    most: (u32, u32),
     callbacks: Arc<Semaphore>,
     units: Arc<Semaphore>,
 }
 
+impl Room {
+    fn new(callbacks: u32, units: u32) -> Arc<Self> {
+        Arc::new(Self {
+            most: (callbacks, units),
+            callbacks: Arc::new(Semaphore::new(callbacks as usize)),
+            units: Arc::new(Semaphore::new(units as usize)),
+        })
+    }
+
+    /// Waits. None never happens: nobody closes the semaphores.
+    async fn take(
+        &self,
+        callbacks: u32,
+        units: u32,
+    ) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        // In one order, so that no two wait for each other. One larger than all there is gets all there is.
+        let callbacks = callbacks.clamp(1, self.most.0);
+        let callbacks = self.callbacks.clone().acquire_many_owned(callbacks).await;
+        let units = units.clamp(1, self.most.1);
+        let units = self.units.clone().acquire_many_owned(units).await;
+        Some((callbacks.ok()?, units.ok()?))
+    }
+}
+
 /// A stream that counts. Dropping it gives its part to the others.
-pub(super) struct Member(Arc<Credit>);
+pub(super) struct Member {
+    credit: Arc<Credit>,
+    /// None: an operator's listener, which serves many.
+    org: Option<Arc<Room>>,
+}
 
 /// What a batch takes while it is here.
 pub(super) struct Taken {
-    _callbacks: OwnedSemaphorePermit,
-    _units: OwnedSemaphorePermit,
+    _of_org: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    _of_all: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 impl Credit {
@@ -84,31 +125,33 @@ impl Credit {
         Arc::new(Self {
             grant: watch::Sender::new(state.grant()),
             state: Mutex::new(state),
-            callbacks: Arc::new(Semaphore::new(ALL_CALLBACKS as usize)),
-            units: Arc::new(Semaphore::new(ALL_UNITS as usize)),
+            all: Room::new(ALL_CALLBACKS, ALL_UNITS),
+            orgs: Mutex::default(),
         })
     }
 
-    pub(super) fn join(self: &Arc<Self>) -> (Member, watch::Receiver<Grant>) {
+    /// `org`: of a listener that serves one alone.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        org: Option<&Arc<str>>,
+    ) -> (Member, watch::Receiver<Grant>) {
         self.change(|state| state.streams += 1);
-        (Member(self.clone()), self.grant.subscribe())
+        let member = Member {
+            org: org.map(|org| self.room_of(org)),
+            credit: self.clone(),
+        };
+        (member, self.grant.subscribe())
     }
 
-    /// Waits for room. None never happens: nobody closes the semaphores.
-    pub(super) async fn take(&self, callbacks: usize, bytes: usize) -> Option<Taken> {
-        let callbacks = u32::try_from(callbacks).unwrap_or(u32::MAX);
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        // In one order, so that no two wait for each other. One larger than all there is gets all there is.
-        let callbacks = callbacks.clamp(1, ALL_CALLBACKS);
-        let callbacks = self.callbacks.clone().acquire_many_owned(callbacks).await;
-        let units = self
-            .units
-            .clone()
-            .acquire_many_owned(units.clamp(1, ALL_UNITS));
-        Some(Taken {
-            _callbacks: callbacks.ok()?,
-            _units: units.await.ok()?,
-        })
+    fn room_of(&self, org: &Arc<str>) -> Arc<Room> {
+        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = orgs.get(org).and_then(Weak::upgrade) {
+            return room;
+        }
+        orgs.retain(|_, room| room.strong_count() > 0);
+        let room = Room::new(ALL_CALLBACKS / ORG_PART, ALL_UNITS / ORG_PART);
+        orgs.insert(org.clone(), Arc::downgrade(&room));
+        room
     }
 
     /// Something was turned back.
@@ -158,9 +201,29 @@ impl Credit {
     }
 }
 
+impl Member {
+    /// Waits for room. None never happens, as above.
+    pub(super) async fn take(&self, callbacks: usize, bytes: usize) -> Option<Taken> {
+        let callbacks = u32::try_from(callbacks).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        // Its org's first: what waits for that takes nothing from the others.
+        let Some(org) = &self.org else {
+            return Some(Taken {
+                _of_org: None,
+                _of_all: self.credit.all.take(callbacks, units).await?,
+            });
+        };
+        let (callbacks, units) = (callbacks.min(org.most.0), units.min(org.most.1));
+        Some(Taken {
+            _of_org: Some(org.take(callbacks, units).await?),
+            _of_all: self.credit.all.take(callbacks, units).await?,
+        })
+    }
+}
+
 impl Drop for Member {
     fn drop(&mut self) {
-        self.0
+        self.credit
             .change(|state| state.streams = state.streams.saturating_sub(1));
     }
 }
@@ -172,9 +235,9 @@ mod tests {
     #[test]
     fn all_streams_together_have_a_bounded_number_and_each_its_part() {
         let credit = Credit::new();
-        let (first, told) = credit.join();
+        let (first, told) = credit.join(None);
         assert_eq!(told.borrow().callbacks, CREDIT_CALLBACKS);
-        let more: Vec<_> = (1..64).map(|_| credit.join()).collect();
+        let more: Vec<_> = (1..64).map(|_| credit.join(None)).collect();
         assert_eq!(told.borrow().callbacks, ALL_CALLBACKS / 64);
         assert!(told.borrow().bytes <= CREDIT_BYTES / 8);
         drop(more);
@@ -186,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_turned_back_lowers_it_and_quiet_raises_it_again() {
         let credit = Credit::new();
-        let members: Vec<_> = (0..16).map(|_| credit.join()).collect();
+        let members: Vec<_> = (0..16).map(|_| credit.join(None)).collect();
         let told = || members[0].1.borrow().callbacks;
         let start = Instant::now();
         credit.overloaded(start);
@@ -211,11 +274,41 @@ mod tests {
     #[tokio::test]
     async fn room_is_given_back_and_what_is_larger_than_all_of_it_goes_alone() {
         let credit = Credit::new();
-        let huge = credit.take(usize::MAX, usize::MAX).await;
+        let (member, _told) = credit.join(None);
+        let huge = member.take(usize::MAX, usize::MAX).await;
         assert!(huge.is_some());
-        assert_eq!(credit.callbacks.available_permits(), 0);
+        assert_eq!(credit.all.callbacks.available_permits(), 0);
         drop(huge);
-        assert!(credit.take(1, 1).await.is_some());
-        assert_eq!(credit.units.available_permits(), ALL_UNITS as usize);
+        assert!(member.take(1, 1).await.is_some());
+        assert_eq!(credit.all.units.available_permits(), ALL_UNITS as usize);
+    }
+
+    // Promise 8, against an org's own listener: what it holds here is not the others'.
+    #[tokio::test]
+    async fn one_orgs_listeners_leave_room_for_the_others_whatever_they_send() {
+        let credit = Credit::new();
+        let acme: Arc<str> = "acme".into();
+        let greedy: Vec<_> = (0..4).map(|_| credit.join(Some(&acme)).0).collect();
+        let held = greedy[0].take(usize::MAX, usize::MAX).await;
+        assert!(held.is_some());
+        let most = (ALL_CALLBACKS - ALL_CALLBACKS / ORG_PART) as usize;
+        assert_eq!(credit.all.callbacks.available_permits(), most);
+        let more = tokio::task::unconstrained(greedy[1].take(1, 1));
+        assert!(
+            futures_util::FutureExt::now_or_never(more).is_none(),
+            "another stream of it waits"
+        );
+        let other: Arc<str> = "other".into();
+        for org in [Some(&other), None] {
+            let (member, _told) = credit.join(org);
+            assert!(member.take(1, 1).await.is_some());
+        }
+        drop((held, greedy));
+        credit.join(Some(&other));
+        assert_eq!(
+            credit.orgs.lock().unwrap().len(),
+            1,
+            "who left is forgotten"
+        );
     }
 }

@@ -11,6 +11,7 @@
 //! | `repeat` | group uid, digest of the request's body, query, index in it |
 //! | `idempotency` | delivery key, or event id; webhook uid |
 //! | `test` | group uid, digest of the request's body |
+//! | `plan` | epoch, revision: see `config/proof.rs` |
 
 use hmac::{Hmac, KeyInit, Mac};
 use hookplane_proto::v1;
@@ -129,7 +130,8 @@ pub fn is_test(key: &Key, group_uid: &str, body: &[u8; 32], mark: &str) -> bool 
             .into()
 }
 
-fn mac(key: &Key, tag: &str, fields: &[&[u8]]) -> [u8; 32] {
+/// Over a tag and fields, as above.
+pub(crate) fn mac(key: &Key, tag: &str, fields: &[&[u8]]) -> [u8; 32] {
     let mut mac = key.0.clone();
     for field in std::iter::once(tag.as_bytes()).chain(fields.iter().copied()) {
         mac.update(&(field.len() as u64).to_be_bytes());

@@ -14,11 +14,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::batch;
-use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant};
+use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant, Member};
 use super::news::{self, Noted};
 use crate::access::{Caller, opened};
 use crate::config::{ListenerScope, View};
 use crate::context::Context;
+use crate::keys;
 
 /// For a listener's hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -106,7 +107,7 @@ async fn run(
     };
     bounded(&hello)?;
     let scope = Arc::new(caller.listener_scope(&hello.pool)?);
-    let (_member, mut grants) = shared.credit.join();
+    let (member, mut grants) = shared.credit.join(scope.org.as_ref());
     let Grant { callbacks, bytes } = *grants.borrow_and_update();
     let welcome = v1::ReportWelcome {
         credit_callbacks: callbacks,
@@ -118,9 +119,10 @@ async fn run(
     let mut stream = Stream {
         shared,
         out,
-        run: format!("{}/{}", hello.listener, hello.boot),
+        run: run_of(&scope, &hello),
         hello,
         scope,
+        member,
         callbacks: Arc::new(Semaphore::new(CREDIT_CALLBACKS as usize)),
         bytes: Arc::new(Semaphore::new(CREDIT_BYTES as usize)),
         batches: JoinSet::new(),
@@ -138,9 +140,10 @@ struct Stream<'a> {
     shared: &'a Arc<Shared>,
     out: &'a Out,
     hello: v1::ReportHello,
-    /// The listener and its boot.
+    /// See [`run_of`].
     run: String,
     scope: Arc<ListenerScope>,
+    member: Member,
     /// What a listener sends beyond the largest credit stays in its socket.
     callbacks: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -233,13 +236,18 @@ impl Stream<'_> {
     async fn take_batch(&mut self, batch: v1::ReportBatch) -> Result<(), Status> {
         let gone = || Status::internal("credit is gone");
         let (count, size) = (batch.callbacks.len(), batch::size(&batch));
+        if count > CREDIT_CALLBACKS as usize {
+            return Err(Status::invalid_argument(format!(
+                "a batch of {count} callbacks: at most {CREDIT_CALLBACKS} are taken"
+            )));
+        }
         let callbacks = (count as u32).clamp(1, CREDIT_CALLBACKS);
         let bytes = (size as u32).clamp(1, CREDIT_BYTES);
         // None of them is ever closed.
         let (Ok(callbacks), Ok(bytes), Some(taken)) = (
             self.callbacks.clone().acquire_many_owned(callbacks).await,
             self.bytes.clone().acquire_many_owned(bytes).await,
-            self.shared.credit.take(count, size).await,
+            self.member.take(count, size).await,
         ) else {
             return Err(gone());
         };
@@ -271,6 +279,12 @@ fn bounded(hello: &v1::ReportHello) -> Result<(), Status> {
     Ok(())
 }
 
+/// Names a run of a listener among all that report. With its scope: what one org's listener says of itself can't be taken for another's word.
+fn run_of(scope: &ListenerScope, hello: &v1::ReportHello) -> String {
+    let org = scope.org.as_deref().unwrap_or(keys::INSTALLATION_WIDE);
+    format!("{org}/{}/{}/{}", scope.pool, hello.listener, hello.boot)
+}
+
 /// At shutdown, or when the stream has come of age.
 async fn leaving(view: &View, of_age: Instant) {
     tokio::select! {
@@ -285,5 +299,24 @@ async fn send(out: &Out, kind: Kind) -> Result<(), Status> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Status::cancelled("the listener is gone")),
         Err(_) => Err(Status::deadline_exceeded("answers are not read")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise 8: who numbers its rounds like another's listener would have that one's counts left out.
+    #[test]
+    fn a_run_of_one_orgs_listener_is_no_run_of_anothers() {
+        let hello = v1::ReportHello {
+            listener: "l".to_owned(),
+            boot: "b".to_owned(),
+            ..Default::default()
+        };
+        let run = |org| run_of(&ListenerScope::new(org, "edge"), &hello);
+        assert_eq!(run(Some("acme")), run(Some("acme")));
+        assert_ne!(run(Some("acme")), run(Some("other")));
+        assert_ne!(run(Some("acme")), run(None));
     }
 }

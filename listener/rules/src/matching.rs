@@ -104,6 +104,7 @@ impl Matched {
             flags: self.flags.into_iter().map(|flag| flag as i32).collect(),
             budget_milliseconds: 0,
             undecodable_reason: self.undecodable,
+            known_revision: 0,
         }
     }
 }

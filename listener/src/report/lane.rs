@@ -107,21 +107,21 @@ impl Lane {
             return Poll::Ready(Event::Due);
         }
         for stream in self.live.iter_mut().chain(&mut self.retiring) {
-            let Poll::Ready(said) = Pin::new(&mut stream.answers).poll_next(cx) else {
-                continue;
-            };
-            return Poll::Ready(match said {
-                Some(Ok(response)) => match response.kind {
-                    Some(said) => Event::Said(stream.id, said),
-                    // From a newer control plane.
-                    None => continue,
-                },
-                Some(Err(status)) => Event::Ended(stream.id, status),
-                None => {
-                    let status = Status::unavailable("the control plane ended the stream");
-                    Event::Ended(stream.id, status)
-                }
-            });
+            // Until it is pending, or nobody is woken for what comes next.
+            while let Poll::Ready(said) = Pin::new(&mut stream.answers).poll_next(cx) {
+                return Poll::Ready(match said {
+                    Some(Ok(response)) => match response.kind {
+                        Some(said) => Event::Said(stream.id, said),
+                        // From a newer control plane.
+                        None => continue,
+                    },
+                    Some(Err(status)) => Event::Ended(stream.id, status),
+                    None => {
+                        let status = Status::unavailable("the control plane ended the stream");
+                        Event::Ended(stream.id, status)
+                    }
+                });
+            }
         }
         Poll::Pending
     }

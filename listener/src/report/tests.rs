@@ -115,6 +115,22 @@ async fn many_batches_are_in_flight_and_answers_come_in_any_order() -> Result<()
     Ok(())
 }
 
+// Each would cost a second, until the next look at everything.
+#[tokio::test]
+async fn words_of_a_newer_control_plane_hold_up_nothing() -> Result<(), Failure> {
+    let mut control_plane = FakeControlPlane::start()?;
+    let running = start(&control_plane)?;
+    let mut stream = opened(&mut control_plane).await?;
+    let reported = running.report("a", BUDGET);
+    let batch = stream.batch().await?;
+    for _ in 0..200 {
+        stream.say(v1::ReportResponse { kind: None }).await?;
+    }
+    stream.answer(&batch, &kept()).await?;
+    assert_eq!(soon(reported).await??, Ok(kept_answer()));
+    Ok(())
+}
+
 // Risk 9: a frozen dependency. Risk 1: no answer is no promise.
 #[tokio::test]
 async fn a_silent_control_plane_costs_the_budget_and_no_more() -> Result<(), Failure> {

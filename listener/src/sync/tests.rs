@@ -78,6 +78,7 @@ async fn a_list_that_is_not_whole_or_no_plan_of_ours_ends_the_stream() -> Result
         revision: 7,
         count: 3,
         digest: 0,
+        proof: Bytes::new(),
     };
     let chunk = v1::ConfigListChunk {
         resources: Vec::new(),
@@ -157,6 +158,7 @@ async fn an_older_list_of_the_same_epoch_ends_the_stream_and_one_of_another_is_t
                 revision,
                 count: 0,
                 digest: 0,
+                proof: Bytes::new(),
             }),
         })
     };

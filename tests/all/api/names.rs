@@ -133,6 +133,17 @@ async fn a_group_keeps_the_definition_it_was_saved_with() {
     let (before, after) = (before.status.unwrap(), after.status.unwrap());
     assert!(!before.connector_update_available && after.connector_update_available);
     assert_eq!(before.connector_version, after.connector_version);
+    // The newer one is offered, with what differs.
+    let plan = rig.plan(ERP_GROUP).await.unwrap();
+    assert_eq!(plan[0].changed_fields, ["status.connectorVersion"]);
+    let [line] = &plan[0].definition_changes[..] else {
+        panic!("{:?}", plan[0].definition_changes);
+    };
+    assert!(line.starts_with("functions[0].events["), "{line}");
+    assert!(
+        line.ends_with(r#"].name: "order.paid" -> "order.sent""#),
+        "{line}"
+    );
     let request = v1::DeleteConnectorRequest {
         name: "orgs/acme/connectors/erp".to_owned(),
         etag: String::new(),

@@ -1,5 +1,6 @@
 //! A configuration that no control plane would admit.
 
+use bytes::Bytes;
 use hookplane_listener::Limits;
 use hookplane_proto::v1;
 
@@ -72,6 +73,7 @@ async fn poison_is_refused_alone_and_what_served_goes_on() -> Result<(), Failure
             digest: 0,
             removes: Vec::new(),
             upserts,
+            proof: Bytes::new(),
         }))
         .await?;
     let nack = loop {

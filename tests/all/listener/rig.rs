@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use hookplane_listener::{Config, Limits, RunError};
 use hookplane_proto::v1;
@@ -188,6 +189,7 @@ pub(super) async fn push_list(
         revision: 10,
         count: resources.len() as u64,
         digest: 0,
+        proof: Bytes::new(),
     };
     let end = Some(end);
     config

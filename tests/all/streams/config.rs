@@ -293,6 +293,20 @@ async fn an_answer_to_no_push_ends_the_stream() -> Result<(), Failure> {
     eventually(async || Ok(rig.listeners().await?.is_empty().then_some(()))).await
 }
 
+// Risk 44: the time comes before the first plan, by which callbacks would be judged.
+#[tokio::test]
+async fn a_listener_hears_the_time_before_its_first_list() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let mut listener = Scripted::connect(&rig.url, hello("l1", "")).await?;
+    let first = soon(listener.from.message()).await??;
+    let Some(Push::Heartbeat(beat)) = first.and_then(|said| said.kind) else {
+        return Err("the first word after welcome is not the time".into());
+    };
+    assert!(beat.time.is_some());
+    listener.settle().await?;
+    Ok(())
+}
+
 // Risk 18: a listener that answers nothing is let go, and the others notice nothing.
 #[tokio::test]
 async fn a_listener_that_does_not_answer_is_disconnected() -> Result<(), Failure> {

@@ -21,3 +21,4 @@ mod rig;
 mod rollback;
 mod subscribe;
 mod tail;
+mod unread;

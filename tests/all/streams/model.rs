@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_rules::Plan;
 use tokio::sync::mpsc;
@@ -24,6 +25,8 @@ pub(super) struct Model {
     /// Of the plan. Empty without one.
     pub(super) epoch: String,
     pub(super) plan: Plan,
+    /// Of the plan's revision.
+    pub(super) proof: Bytes,
     /// What it was sent of each resource.
     pub(super) resources: BTreeMap<String, v1::ConfigResource>,
     /// Every epoch it was in, so that an old one doesn't come back.
@@ -91,6 +94,7 @@ impl Model {
             epoch: self.epoch.clone(),
             revision: self.plan.revision(),
             digest: self.plan.digest(),
+            proof: self.proof.clone(),
         };
         let (to, requests) = mpsc::channel(16);
         say(&to, Kind::Hello(hello)).await?;
@@ -137,10 +141,12 @@ impl Model {
                 let list = std::mem::take(&mut self.list);
                 assert_eq!(list.len() as u64, end.count);
                 self.replace(&stream.welcome.epoch, list, end.revision);
+                self.proof = end.proof;
                 (end.nonce, end.digest)
             }
             Some(Push::Delta(delta)) => {
                 self.change(&stream.welcome.epoch, &delta);
+                self.proof = delta.proof;
                 (delta.nonce, delta.digest)
             }
             Some(Push::Drain(_)) => return Ok(Heard::Drain),

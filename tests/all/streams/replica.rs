@@ -10,6 +10,7 @@ use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
 use hookplane_control_plane::context::Context;
+use hookplane_control_plane::installation;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_control_plane::store::Store;
@@ -57,7 +58,7 @@ impl Replica {
             store: store.clone(),
             log: rig.log.clone(),
             seal: seal.clone(),
-            mac_key: Arc::new([7; 32]),
+            mac_key: installation::mac_key(&*store, &seal).await?,
             clock: rig.clock.clone(),
             catalogue: Arc::new(Catalogue::built_in()?),
             view: View::start(store, seal, end.clone()).await?,

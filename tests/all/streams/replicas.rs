@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::gated::Gated;
 use super::plain::signed;
 use super::rig::{Listening, Rig, TOKEN, callback_url, eventually, post};
+use super::rollback::Frozen;
 use crate::fake_control_plane::{Failure, soon};
 use crate::proxy::Proxy;
 
@@ -24,6 +26,7 @@ pub(super) struct Replica {
     pub(super) proxy: Proxy,
     /// Its own way to the log.
     pub(super) log: Arc<Gated>,
+    lags: Arc<AtomicBool>,
     stop: CancellationToken,
     runtime: Option<Runtime>,
 }
@@ -39,11 +42,16 @@ impl Drop for Replica {
 impl Replica {
     async fn start(rig: &Rig, stream_age: Range<Duration>) -> Result<Self, Failure> {
         let log = Gated::over(rig.log.clone());
+        let lags = Arc::new(AtomicBool::new(false));
+        let store = Arc::new(Frozen {
+            inner: rig.store.clone(),
+            frozen: lags.clone(),
+        });
         let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let parts = Parts {
-            store: rig.store.clone(),
+            store,
             log: log.clone(),
             seal: SealKey::load_or_create(&rig.folder.path().join("seal.key"))?,
             clock: rig.clock.clone(),
@@ -70,9 +78,15 @@ impl Replica {
         Ok(Self {
             proxy,
             log,
+            lags,
             stop,
             runtime: Some(runtime),
         })
+    }
+
+    /// From now on it hears nothing of what is configured, and goes on.
+    pub(super) fn lag(&self) {
+        self.lags.store(true, Ordering::Relaxed);
     }
 
     /// Ends as at SIGTERM.

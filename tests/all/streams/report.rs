@@ -252,6 +252,27 @@ async fn a_webhook_made_a_second_ago_misses_nothing() -> Result<(), Failure> {
     Ok(())
 }
 
+// Risk 45: one replica has told of a change that another hasn't seen; that one's "nobody wants it" is of no worth.
+#[tokio::test]
+async fn a_replica_behind_what_the_listener_knows_decides_nothing() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    let mut reported = callback(&group, "d-1", b"{}");
+    reported.plan_revision = revision(&group.metadata);
+    assert_eq!(
+        stream.report(reported.clone()).await?.kind(),
+        AnswerKind::NotKept
+    );
+    reported.known_revision = u64::MAX;
+    reported.budget_milliseconds = 200;
+    assert_eq!(
+        stream.report(reported).await?.kind(),
+        AnswerKind::RetryLater
+    );
+    Ok(())
+}
+
 // Risk 45: and one deleted a second ago gets nothing.
 #[tokio::test]
 async fn a_match_of_a_deleted_webhook_makes_no_delivery() -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use hookplane_control_plane::keys;
 use hookplane_control_plane::store::{
     Changes, EmbeddedStore, Entry, Listing, Revision, Store, StoreError, Transaction,
@@ -20,9 +21,9 @@ use super::rig::{Rig, api, revision, uid};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A store that one replica hears nothing from while it is frozen, although its reads are answered.
-struct Frozen {
-    inner: Arc<EmbeddedStore>,
-    frozen: Arc<AtomicBool>,
+pub(super) struct Frozen {
+    pub(super) inner: Arc<EmbeddedStore>,
+    pub(super) frozen: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]
@@ -95,6 +96,31 @@ async fn a_replica_that_lags_waits_and_then_refuses() -> Result<(), Failure> {
         return Err("it was served an older epoch".into());
     };
     assert_eq!(status.code(), Code::Unavailable, "{status}");
+    Ok(())
+}
+
+// Any listener's token, even one org's, opens a stream: what it claims there must not cost the others their place.
+#[tokio::test]
+async fn a_claim_to_be_ahead_of_the_store_renews_nothing_without_proof() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    rig.group("code", |_| {}).await?;
+    let mut genuine = Model::new("l1", "");
+    let mut stream = genuine.connect(&rig.url).await?;
+    genuine.until(&mut stream, |l| l.lists == 1).await?;
+    let client = ConfigServiceClient::new(api(&rig.url));
+    let mut liar = genuine.clone();
+    // The proof of what it has proves no more than that.
+    for proof in [genuine.proof.clone(), Bytes::new()] {
+        liar.plan = liar.plan.change(&[], Vec::new(), u64::MAX - 1).plan;
+        liar.proof = proof;
+        let Err(status) = liar.connect_with(client.clone()).await? else {
+            return Err("it was believed".into());
+        };
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    }
+    let stream = genuine.connect(&rig.url).await?;
+    assert!(stream.welcome.resume, "another epoch has begun");
+    assert_eq!(stream.welcome.epoch, genuine.epoch);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Kills `hookplane dev`, or with `--apart` a `hookplane serve` and its two `hookplane listen` in turn, with SIGKILL at random moments under
 //! load, again and again, and then compares: every callback whose poster saw 2xx must be there, and none twice.
 //!
-//! `kill-campaign [--rounds 50] [--seed 1] [--posters 8] [--apart]`. The same seed gives the same moments and bodies.
+//! `kill-campaign [--rounds 50] [--seed 1] [--posters 8] [--apart | --freeze]`. The same seed gives the same moments and bodies. `--freeze`: as
+//! `--apart`, but with SIGSTOP for up to 14 s each.
 
 use hookplane_tests::campaign::{Campaign, Outcome};
 
@@ -11,11 +12,16 @@ fn main() {
         seed: 1,
         posters: 8,
         apart: false,
+        freeze: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        if name == "--apart" {
-            campaign.apart = true;
+        match name.as_str() {
+            "--apart" => campaign.apart = true,
+            "--freeze" => (campaign.apart, campaign.freeze) = (true, true),
+            _ => {}
+        }
+        if ["--apart", "--freeze"].contains(&name.as_str()) {
             continue;
         }
         let value: u64 = arguments
@@ -26,7 +32,9 @@ fn main() {
             "--rounds" => campaign.rounds = value,
             "--seed" => campaign.seed = value,
             "--posters" => campaign.posters = value,
-            _ => panic!("unknown {name}; there are --rounds, --seed, --posters and --apart"),
+            _ => panic!(
+                "unknown {name}; there are --rounds, --seed, --posters, --apart and --freeze"
+            ),
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -40,7 +48,7 @@ fn main() {
     #[expect(clippy::print_stdout, reason = "a command: this is what it is for")]
     {
         println!(
-            "seed {}: {} kills, {acknowledged} answered 2xx, {kept} kept, {resent} resent after a kill; {} lost, {} twice",
+            "seed {}: {} blows, {acknowledged} answered 2xx, {kept} kept, {resent} resent; {} lost, {} twice",
             campaign.seed,
             campaign.rounds,
             lost.len(),

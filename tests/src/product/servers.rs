@@ -128,15 +128,26 @@ pub struct Listen {
 impl Listen {
     /// Starts it beside its control plane, and waits until it is ready.
     pub fn start(serve: &Serve, name: &str, more: &[&str]) -> Self {
-        Self::start_with(serve, name, None, more)
+        Self::start_with(serve, name, None, more, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_in(serve: &Serve, name: &str, environment: &[(String, String)]) -> Self {
+        Self::start_with(serve, name, None, &[], environment)
     }
 
     /// The same over TLS, with the certificate of its name.
     pub fn start_tls(serve: &Serve, name: &str, pki: &Pki, more: &[&str]) -> Self {
-        Self::start_with(serve, name, Some(pki), more)
+        Self::start_with(serve, name, Some(pki), more, &[])
     }
 
-    fn start_with(serve: &Serve, name: &str, pki: Option<&Pki>, more: &[&str]) -> Self {
+    fn start_with(
+        serve: &Serve,
+        name: &str,
+        pki: Option<&Pki>,
+        more: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let port = match serve.public_port.swap(0, Ordering::Relaxed) {
             0 => free_port(),
             public => public,
@@ -161,7 +172,7 @@ impl Listen {
             arguments.extend(["--tls-ca".into(), pki.ca_file().into()]);
         }
         arguments.extend(more.iter().map(OsString::from));
-        let process = Process::start(arguments, &[], &serve.folder.join(name));
+        let process = Process::start(arguments, environment, &serve.folder.join(name));
         let mut listen = Self {
             process,
             url: format!("{}://{address}", scheme(pki)),

@@ -8,7 +8,17 @@ use crate::output::visible;
 
 /// The plan, a line for each resource.
 pub(crate) fn render(changes: &[PlannedChange]) -> String {
-    changes.iter().map(|change| line(change) + "\n").collect()
+    changes
+        .iter()
+        .flat_map(|change| std::iter::once(line(change)).chain(definition(change)))
+        .map(|line| line + "\n")
+        .collect()
+}
+
+/// What the connector's newer definition brings.
+fn definition(change: &PlannedChange) -> impl Iterator<Item = String> {
+    let lines = change.definition_changes.iter();
+    lines.map(|line| visible(&format!("           connector: {line}")))
 }
 
 fn line(change: &PlannedChange) -> String {

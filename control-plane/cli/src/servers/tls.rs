@@ -153,14 +153,13 @@ async fn look(
         }
         let read = match now {
             Ok(stamp) if stamp == taken => continue,
-            Ok(stamp) => {
-                taken = stamp;
-                files.read(&provider)
-            }
+            Ok(stamp) => files.read(&provider).map(|key| (stamp, key)),
             Err(error) => Err(error),
         };
         match read {
-            Ok(key) => {
+            // What can't be read now is tried again: it may be us, out of descriptors.
+            Ok((stamp, key)) => {
+                taken = stamp;
                 current.0.store(Arc::new(key));
                 told.clear();
                 tracing::info!(file = %files.cert.display(), "a new certificate is in use");

@@ -5,9 +5,9 @@ use hookplane_rules::{Connector, FieldError, TEMPLATE, Webhook};
 
 use super::rotate::{callback_url, prune};
 use crate::admission;
-use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, differing, put, snake};
+use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, put, snake};
 use crate::api::status::Problem;
-use crate::api::{guard, names, webhooks};
+use crate::api::{difference, guard, names, webhooks};
 use crate::config::tombstone;
 use crate::keys;
 use crate::store::{Precondition, Transaction};
@@ -133,9 +133,10 @@ pub(in crate::api) async fn prepare(
     )?;
     let digest = Connector::version_of(&definition.spec.clone().unwrap_or_default());
     let mut changed = match &old_spec {
-        Some(old) => differing(old, &admitted.spec)?,
+        Some(old) => difference::fields(old, &admitted.spec)?,
         None => Vec::new(),
     };
+    let mut differs = Vec::new();
     if old_spec.is_some() {
         if group
             .status
@@ -143,6 +144,8 @@ pub(in crate::api) async fn prepare(
             .is_some_and(|s| s.connector_version != digest)
         {
             changed.push("status.connectorVersion".to_owned());
+            let pinned = desk.pinned(&group).await?;
+            differs = difference::lines(&pinned.spec, &definition.spec)?;
         }
         let listed = changed
             .iter()
@@ -205,6 +208,7 @@ pub(in crate::api) async fn prepare(
         revision,
         action,
         changed,
+        definition: differs,
         secret: admitted.secret,
     })
 }

@@ -7,9 +7,10 @@ use hookplane_proto::v1::stream_config_request::Kind as Said;
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
-use crate::config::{ListenerScope, View, epoch};
+use crate::config::{ListenerScope, View, epoch, proof};
 use crate::context::Context;
 use crate::keys;
+use crate::report::identity::Key;
 use crate::store::StoreError;
 
 /// For the listener's hello.
@@ -55,13 +56,14 @@ pub(super) async fn read(
 /// ```text
 ///   nothing yet ───────────────────────────────────▶ full list
 ///   another epoch: the store's own word, then ours ─▶ full list | refuse, while our view has not come to that epoch
-///   ahead of us:   wait; the store's own word ──────▶ resume | refuse, while our view lags | another epoch, full lists
+///   ahead of us:   unproven, refuse; wait; the store's own word ──────▶ resume | refuse, while our view lags | another epoch, full lists
 ///   known to us ───────────────────────────────────▶ resume, or a full list where our history doesn't reach
 /// ```
 pub(super) async fn start(
     context: &Context,
     scope: &ListenerScope,
     hello: &v1::ConfigHello,
+    key: &Key,
 ) -> Result<Start, Status> {
     let view = &context.view;
     let full = |view: &View| Start {
@@ -80,6 +82,14 @@ pub(super) async fn start(
         if *hello.epoch != *epoch {
             return Ok(full(view));
         }
+    }
+    // A claim costs everybody full lists, or this call a wait: not without proof that this was said.
+    if hello.revision > view.revision()
+        && !proof::holds(key, &hello.epoch, hello.revision, &hello.proof)
+    {
+        return Err(Status::invalid_argument(
+            "hello.proof did not come with hello.revision; say revision 0 for a full list",
+        ));
     }
     // Risk 25: a replica whose watch lags waits, then refuses.
     if !view.reached(hello.revision, deadline()).await {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hookplane_proto::encoded_config::{self as encoded, Kind};
 use hookplane_proto::v1;
 
@@ -21,19 +22,24 @@ pub(super) struct Push {
 }
 
 /// A whole list, in chunks; the last one says so. Each is made when the one before it is on its way.
-pub(super) fn list(nonce: u64, snapshot: &Snapshot) -> (Push, impl Iterator<Item = Kind>) {
+pub(super) fn list(
+    nonce: u64,
+    snapshot: &Snapshot,
+    proof: Bytes,
+) -> (Push, impl Iterator<Item = Kind>) {
     let end = v1::ConfigListEnd {
         nonce,
         revision: snapshot.revision,
         count: snapshot.list.count() as u64,
         digest: snapshot.digest,
+        proof,
     };
     let chunks = snapshot.list.chunks();
     let last = chunks.len() - 1;
     let parts = chunks.enumerate().map(move |(i, resources)| {
         Kind::ListChunk(encoded::ListChunk {
             resources: resources.iter().map(|r| r.bytes.clone()).collect(),
-            end: (i == last).then_some(end),
+            end: (i == last).then(|| end.clone()),
         })
     });
     let push = Push {
@@ -46,7 +52,7 @@ pub(super) fn list(nonce: u64, snapshot: &Snapshot) -> (Push, impl Iterator<Item
 }
 
 /// What changed, as one message. None when it is too large for one.
-pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Kind)> {
+pub(super) fn delta(nonce: u64, from: u64, delta: Delta, proof: Bytes) -> Option<(Push, Kind)> {
     let size: usize = delta
         .upserts
         .iter()
@@ -70,6 +76,7 @@ pub(super) fn delta(nonce: u64, from: u64, delta: Delta) -> Option<(Push, Kind)>
         digest: delta.digest,
         removes: delta.removes.iter().map(|uid| uid.to_string()).collect(),
         upserts: delta.upserts.iter().map(|r| r.bytes.clone()).collect(),
+        proof,
     };
     Some((push, Kind::Delta(message)))
 }
@@ -109,7 +116,7 @@ mod tests {
         // Some as large as they come.
         resources.extend((50_000..50_003).map(|i| resource(i, 1_000_000)));
         let snapshot = snapshot(resources);
-        let (push, kinds) = list(3, &snapshot);
+        let (push, kinds) = list(3, &snapshot, Bytes::new());
         assert_eq!((push.nonce, push.to, push.digest), (3, 9, 7));
         let kinds: Vec<Kind> = kinds.collect();
         assert!(kinds.len() > 10);
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn an_empty_list_still_ends() {
         let snapshot = snapshot(vec![]);
-        let kinds: Vec<Kind> = list(1, &snapshot).1.collect();
+        let kinds: Vec<Kind> = list(1, &snapshot, Bytes::new()).1.collect();
         assert!(matches!(&kinds[..], [Kind::ListChunk(c)] if c.end.is_some()));
     }
 
@@ -141,6 +148,6 @@ mod tests {
             removes: vec![],
             upserts: (0..40).map(|i| resource(i, 100_000)).collect(),
         };
-        assert!(delta(1, 1, large).is_none());
+        assert!(delta(1, 1, large, Bytes::new()).is_none());
     }
 }

@@ -14,8 +14,9 @@ use super::push::{self, Push};
 use super::{Pace, hello};
 use crate::access::Caller;
 use crate::config::view::Offered;
-use crate::config::{Connected, ListenerScope};
+use crate::config::{Connected, ListenerScope, proof};
 use crate::context::Context;
+use crate::report::identity::Key;
 
 /// Between heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ const RESYNC: Duration = Duration::from_secs(60);
 const RESYNC_MAX: Duration = Duration::from_secs(3600);
 /// Errors of one nack that are kept.
 const NACK_ERRORS: usize = 1_000;
+/// Of a nack's uid, in bytes: ours are shorter.
+const UID_BYTES: usize = 128;
 /// Of a nack's reason, in characters.
 const REASON_CHARS: usize = 1_024;
 
@@ -44,7 +47,8 @@ pub(super) async fn run(
 ) -> Result<(), Status> {
     let hello = hello::read(&mut said).await?;
     let scope = caller.listener_scope(&hello.pool)?;
-    let start = hello::start(context, &scope, &hello).await?;
+    let key = Key::new(&context.mac_key);
+    let start = hello::start(context, &scope, &hello, &key).await?;
     // Before the welcome: who has to wait for its list may as well try another replica.
     let admitted = match start.cursor {
         Some(_) => None,
@@ -57,6 +61,7 @@ pub(super) async fn run(
         out,
         pace: &pace,
         scope,
+        key,
         epoch: start.epoch.clone(),
         connected,
         nonce: 0,
@@ -77,6 +82,8 @@ pub(super) async fn run(
             pace.answer,
         )
         .await?;
+    // Risk 44: before the first plan, so that nothing is judged by a clock that nobody has compared.
+    session.beat().await?;
     // Also when nothing changed: its answer brings the digest.
     if session.push(admitted).await? == Pushed::OtherEpoch {
         return session.drain().await;
@@ -105,6 +112,8 @@ struct Session<'a> {
     out: &'a Out,
     pace: &'a Pace,
     scope: ListenerScope,
+    /// For the proofs of its pushes.
+    key: Key,
     /// Of everything on this stream.
     epoch: Arc<str>,
     connected: Connected,
@@ -125,7 +134,7 @@ impl Session<'_> {
     async fn serve(&mut self, said: &mut Streaming<v1::StreamConfigRequest>) -> Result<(), Status> {
         let view = self.context.view.clone();
         let mut revisions = view.revisions();
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             revisions.borrow_and_update();
@@ -155,13 +164,7 @@ impl Session<'_> {
                 changed = revisions.changed() => {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                 }
-                _ = heartbeat.tick() => {
-                    let beat = v1::ConfigHeartbeat {
-                        revision: view.revision(),
-                        time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
-                    };
-                    self.send(Kind::Heartbeat(beat), self.pace.answer).await?;
-                }
+                _ = heartbeat.tick() => self.beat().await?,
                 // Risk 18: one slow listener keeps nobody waiting but itself.
                 () = crate::due::at(answer_by) => {
                     return Err(Status::deadline_exceeded("a push was not answered"));
@@ -172,6 +175,14 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    async fn beat(&self) -> Result<(), Status> {
+        let beat = v1::ConfigHeartbeat {
+            revision: self.context.view.revision(),
+            time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
+        };
+        self.send(Kind::Heartbeat(beat), self.pace.answer).await
     }
 
     fn is_behind(&self) -> bool {
@@ -275,7 +286,8 @@ impl Session<'_> {
             Offered::List(snapshot) => snapshot,
             Offered::Delta(delta) => {
                 let cursor = delta.cursor;
-                if let Some((push, kind)) = push::delta(self.nonce, self.at, delta) {
+                let proof = proof::of(&self.key, &self.epoch, delta.to);
+                if let Some((push, kind)) = push::delta(self.nonce, self.at, delta, proof) {
                     self.cursor = Some(cursor);
                     self.send(kind, self.pace.answer).await?;
                     self.sent(push);
@@ -292,7 +304,8 @@ impl Session<'_> {
             None => admit(self.pace).await?,
         };
         self.cursor = Some(snapshot.cursor);
-        let (push, parts) = push::list(self.nonce, &snapshot);
+        let proof = proof::of(&self.key, &self.epoch, snapshot.revision);
+        let (push, parts) = push::list(self.nonce, &snapshot, proof);
         for part in parts {
             self.send(part, self.pace.answer.min(CHUNK)).await?;
         }
@@ -317,6 +330,7 @@ impl Session<'_> {
 }
 
 fn bounded(mut errors: Vec<v1::ConfigError>) -> Vec<v1::ConfigError> {
+    errors.retain(|error| error.uid.len() <= UID_BYTES);
     errors.truncate(NACK_ERRORS);
     for error in &mut errors {
         if let Some((end, _)) = error.reason.char_indices().nth(REASON_CHARS) {

@@ -140,7 +140,7 @@ pub(super) fn append(tables: &mut Tables<'_>, callback: &Prepared) -> Result<App
     }
     if !resent {
         for of in &duplicates_of {
-            count_duplicate(tables.db, of)?;
+            count_duplicate(tables.db, &callback.group_uid, of)?;
         }
     }
     match duplicates_of.into_iter().next() {
@@ -149,11 +149,12 @@ pub(super) fn append(tables: &mut Tables<'_>, callback: &Prepared) -> Result<App
     }
 }
 
-fn count_duplicate(db: &Connection, of: &str) -> Result<(), Fault> {
+/// Of the same group, whatever was claimed under that id: listeners mint ids, and one may have been another group's before.
+fn count_duplicate(db: &Connection, group_uid: &str, of: &str) -> Result<(), Fault> {
     db.prepare_cached(
-        "INSERT INTO duplicates (event_id, count) VALUES (?1, 1) ON CONFLICT (event_id) DO UPDATE SET count = count + 1",
+        "INSERT INTO duplicates (event_id, count) SELECT id, 1 FROM events WHERE id = ?1 AND group_uid = ?2 ON CONFLICT (event_id) DO UPDATE SET count = count + 1",
     )?
-    .execute([of])?;
+    .execute([of, group_uid])?;
     Ok(())
 }
 

@@ -147,3 +147,49 @@ fn what_is_malformed_is_refused_with_a_reason() {
     bad.events = (0..=MAX_EVENTS as u32).map(|i| event(i, &[])).collect();
     assert!(checked(&bad).is_err());
 }
+
+// What a listener reports may not grow here: it is checked before anything is copied.
+#[test]
+fn what_would_be_kept_many_times_over_is_refused() {
+    let bounded = |callback: &v1::ReportedCallback| checked(callback).map(|_| ());
+    let two = || callback(vec![event(0, &[]), event(1, &[])]);
+    assert_eq!(bounded(&two()), Ok(()));
+    let mut whole_body_for_each = two();
+    whole_body_for_each.events[1].item.clear();
+    assert!(
+        bounded(&whole_body_for_each)
+            .unwrap_err()
+            .contains("no item")
+    );
+
+    let mut head_for_each = callback((0..10_000).map(|n| event(n, &[])).collect());
+    assert_eq!(bounded(&head_for_each), Ok(()));
+    head_for_each.query = "q".repeat(MAX_COPIED_BYTES / 10_000 + 1);
+    assert!(
+        bounded(&head_for_each)
+            .unwrap_err()
+            .contains("times events")
+    );
+
+    for field in ["content_type", "method"] {
+        let mut head = two();
+        match field {
+            "method" => head.method = "x".repeat(MAX_HEAD_BYTES + 1),
+            _ => head.content_type = "x".repeat(MAX_HEAD_BYTES + 1),
+        }
+        assert!(bounded(&head).is_err(), "{field}");
+    }
+    let mut matches = two();
+    let made_up = event(0, &["made up"]).matches.remove(0);
+    matches.events[0].matches = vec![made_up.clone(); MAX_MATCHES + 1];
+    assert!(bounded(&matches).unwrap_err().contains("matches"));
+    let mut long = two();
+    long.events[0].matches = vec![v1::ReportedMatch {
+        reason: "x".repeat(MAX_TEXT_BYTES),
+        ..made_up
+    }];
+    assert!(bounded(&long).unwrap_err().contains("match is larger"));
+    let mut names = two();
+    names.events[0].unsigned_values = vec!["x".repeat(1_024); 65];
+    assert!(bounded(&names).unwrap_err().contains("unsigned_values"));
+}
