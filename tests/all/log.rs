@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
-use hookplane_tests::log_suite::{self, TestClock};
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::log_suite;
 
 fn options() -> Options {
     Options {

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod campaign;
+pub mod clock;
 pub mod http;
 pub mod log_suite;
 pub mod pki;

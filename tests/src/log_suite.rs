@@ -5,7 +5,6 @@ mod work;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
@@ -13,30 +12,8 @@ use hookplane_control_plane::log::{
     Selection, Settlement,
 };
 use hookplane_proto::v1;
-use hookplane_rules::{Clock, Timestamp};
 
-/// A clock that is turned by hand.
-#[derive(Debug)]
-pub struct TestClock(AtomicI64);
-
-impl Default for TestClock {
-    fn default() -> Self {
-        Self(AtomicI64::new(1_700_000_000_000))
-    }
-}
-
-impl TestClock {
-    /// Lets time pass.
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-}
+use crate::clock::TestClock;
 
 /// Opens the log in a directory, again and again.
 pub type Open<'a> = &'a dyn Fn(&Path) -> Arc<dyn DeliveryLog>;

@@ -291,7 +291,7 @@ async fn a_rotated_url_goes_on_for_the_overlap_and_no_longer() {
     let third = third.unwrap().into_inner().status.unwrap();
     // Without overlap the second is gone at once; the first still has its hour.
     assert_eq!(third.retiring_urls, second.retiring_urls);
-    rig.clock.advance(3601);
+    rig.clock.advance(std::time::Duration::from_secs(3601));
     let fourth = rig.groups().rotate_callback_url(rotate(60, "")).await;
     let fourth = fourth.unwrap().into_inner().status.unwrap();
     assert_eq!(fourth.retiring_urls.len(), 1);

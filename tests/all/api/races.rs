@@ -11,7 +11,8 @@ use hookplane_control_plane::store::{
 };
 use hookplane_proto::v1;
 use hookplane_proto::v1::event_service_client::EventServiceClient;
-use hookplane_tests::log_suite::{TestClock, keep};
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::log_suite::keep;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tonic::Code;

@@ -1,7 +1,6 @@
 //! A server with its clients.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
@@ -16,7 +15,7 @@ use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
 use hookplane_proto::v1::org_service_client::OrgServiceClient;
 use hookplane_proto::v1::webhook_group_service_client::WebhookGroupServiceClient;
 use hookplane_proto::v1::webhook_service_client::WebhookServiceClient;
-use hookplane_rules::{Clock, Timestamp};
+use hookplane_tests::clock::TestClock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,21 +29,6 @@ use tonic_types::StatusExt;
 pub(super) const TOKEN: &str = "a-token-for-tests";
 /// A day in 2026.
 pub(super) const NOW_SECONDS: i64 = 1_780_000_000;
-
-/// Stands still until a test moves it.
-pub(super) struct Still(AtomicI64);
-
-impl Still {
-    pub(super) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct Bearer(Option<&'static str>);
@@ -62,7 +46,7 @@ impl Interceptor for Bearer {
 pub(super) type Wire = InterceptedService<Channel, Bearer>;
 
 pub(super) struct Rig {
-    pub(super) clock: Arc<Still>,
+    pub(super) clock: Arc<TestClock>,
     pub(super) store: Arc<EmbeddedStore>,
     wire: Wire,
     channel: Channel,
@@ -84,7 +68,7 @@ impl Rig {
         store: Arc<EmbeddedStore>,
         front: Arc<dyn Store>,
     ) -> Self {
-        let clock = Arc::new(Still(AtomicI64::new(NOW_SECONDS * 1000)));
+        let clock = Arc::new(TestClock::at(NOW_SECONDS * 1000));
         let options = Options {
             sync: false,
             ..Options::default()

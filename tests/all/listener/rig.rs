@@ -1,14 +1,14 @@
 //! A listener with a few groups, and a control plane that keeps what it is sent.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use hookplane_listener::{Config, Limits, RunError};
 use hookplane_proto::v1;
-use hookplane_rules::{Clock, Connector, Timestamp};
+use hookplane_rules::Connector;
+use hookplane_tests::clock::TestClock;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,20 +33,6 @@ pub(super) const LIMITED_TOKEN: &str = "00000000000000000000000000000003";
 pub(super) const ACCOUNT_TOKEN: &str = "00000000000000000000000000000004";
 /// Its credential is inside the JSON.
 pub(super) const INSIDE_TOKEN: &str = "00000000000000000000000000000005";
-
-pub(super) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(super) fn at(millis: i64) -> Self {
-        Self(AtomicI64::new(millis))
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
 
 pub(super) struct Rig {
     pub(super) control_plane: FakeControlPlane,

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Selection};
-use hookplane_tests::log_suite::{TestClock, numbered, numbered_events};
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::log_suite::{numbered, numbered_events};
 
 /// A test that takes this long has hung.
 pub(super) const PATIENCE: Duration = Duration::from_secs(50);

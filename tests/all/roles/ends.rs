@@ -99,7 +99,7 @@ async fn a_revoked_token_ends_its_streams() -> Result<(), Failure> {
 async fn an_expired_token_ends_its_streams() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     let calls = opened(&rig, 3_600).await?;
-    rig.clock.advance(3_600);
+    rig.clock.advance(std::time::Duration::from_secs(3_600));
     for (method, _, call) in calls {
         assert_eq!(end(call).await, Some(Code::Unauthenticated), "{method}");
     }

@@ -202,7 +202,7 @@ async fn an_org_does_not_see_what_one_of_its_name_left() -> Result<(), Failure> 
     let rig = Rig::start().await?;
     let (event, delivery) = rig.ids("other").await?;
     rig.delete_org("other").await?;
-    rig.clock.advance(60);
+    rig.clock.advance(std::time::Duration::from_secs(60));
     rig.apply(BOOTSTRAP, &all_of("other")).await?;
     let (token, _) = rig.token("other", role(TokenRole::Editor), 0).await?;
     for (what, orgs) in seen(&rig, &token).await? {

@@ -1,7 +1,7 @@
 //! A server with two orgs that are alike: each with a connector, a group, a webhook, an event and its delivery.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::{Buf, BufMut, Bytes};
 use hookplane_control_plane::catalogue::Catalogue;
@@ -11,7 +11,8 @@ use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts, RunError};
 use hookplane_control_plane::store::EmbeddedStore;
 use hookplane_proto::v1;
-use hookplane_rules::{Clock, Timestamp};
+use hookplane_rules::Clock as _;
+use hookplane_tests::clock::TestClock;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,21 +40,6 @@ pub(super) const BOOTSTRAP: &str = "what-the-server-was-started-with";
 /// The pool of both orgs' groups.
 pub(super) const POOL: &str = "edge";
 const NOW: i64 = 1_780_000_000_000;
-
-/// Stands still until a test moves it.
-pub(super) struct Hand(AtomicI64);
-
-impl Hand {
-    pub(super) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
@@ -124,7 +110,7 @@ impl Call {
 }
 
 pub(super) struct Rig {
-    pub(super) clock: Arc<Hand>,
+    pub(super) clock: Arc<TestClock>,
     pub(super) store: Arc<EmbeddedStore>,
     channel: Channel,
     /// Ends with the rig.
@@ -144,7 +130,7 @@ impl Rig {
     }
 
     async fn over(folder: tempfile::TempDir, bootstrap: Option<&str>) -> Result<Self, Failure> {
-        let clock = Arc::new(Hand(AtomicI64::new(NOW)));
+        let clock = Arc::new(TestClock::at(NOW));
         let store = EmbeddedStore::open(&folder.path().join("config"))?;
         let options = Options {
             sync: false,

@@ -460,7 +460,7 @@ async fn no_method_is_done_without_a_token_that_is_valid() -> Result<(), Failure
     let rig = Rig::start().await?;
     let admin = role(TokenRole::Admin);
     let (expired, _) = rig.token("acme", admin.clone(), 10).await?;
-    rig.clock.advance(10);
+    rig.clock.advance(std::time::Duration::from_secs(10));
     let (revoked, id) = rig.token("", admin.clone(), 0).await?;
     rig.revoke(&id).await?;
     let (another, _) = rig.token("", admin.clone(), 0).await?;

@@ -52,7 +52,7 @@ async fn a_token_is_told_once_and_its_secret_is_kept_nowhere() -> Result<(), Fai
     let now = rig.clock.now().seconds();
     assert_eq!(status.expire_time.unwrap_or_default().seconds, now + 3_600);
     assert_eq!(status.last_use_time, None);
-    rig.clock.advance(5);
+    rig.clock.advance(std::time::Duration::from_secs(5));
     rig.orgs(&token)
         .list_orgs(v1::ListOrgsRequest::default())
         .await?;
@@ -76,7 +76,7 @@ async fn a_token_outlives_a_restart_and_the_bootstrap_token_is_the_servers_alone
     rig.token("acme", role(TokenRole::Admin), 0).await?;
     rig.token("", role(TokenRole::Editor), 0).await?;
     rig.token("", role(TokenRole::Admin), 10).await?;
-    rig.clock.advance(10);
+    rig.clock.advance(std::time::Duration::from_secs(10));
     assert!(
         !installation_admin_exists(&*rig.store, rig.clock.now()).await?,
         "of one org, no admin, expired"

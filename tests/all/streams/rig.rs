@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
 use hookplane_control_plane::store::{EmbeddedStore, Store, Transaction, Write};
 use hookplane_proto::v1;
-use hookplane_rules::{Clock, Timestamp};
+use hookplane_tests::clock::TestClock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,28 +37,6 @@ const NOW_MS: i64 = 1_700_000_000_000;
 pub(super) const ATTEMPTS: u32 = 3;
 /// A message with the largest body, and its payload as text.
 pub(super) const MESSAGE_BYTES: usize = 128 * 1024 * 1024;
-
-/// A clock that is turned by hand.
-pub(super) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(NOW_MS)))
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl TestClock {
-    pub(super) fn advance(&self, time: Duration) {
-        let millis = i64::try_from(time.as_millis()).expect("a short time");
-        self.0.fetch_add(millis, Ordering::Relaxed);
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct Bearer(MetadataValue<Ascii>);
@@ -119,7 +97,7 @@ impl Rig {
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
     ) -> Result<Self, Failure> {
         let folder = Arc::new(tempfile::tempdir()?);
-        let rig = Self::run(folder, TestClock::new(), wrap, None).await?;
+        let rig = Self::run(folder, Arc::new(TestClock::at(NOW_MS)), wrap, None).await?;
         let org = v1::Org {
             metadata: Some(v1::Metadata {
                 name: "acme".to_owned(),

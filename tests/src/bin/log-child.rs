@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention};
-use hookplane_tests::log_suite::{TestClock, numbered};
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::log_suite::numbered;
 
 /// Appends that are tried on a log that has failed.
 const PROBES: usize = 50;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, NewCallback, Settlement};
-use hookplane_tests::log_suite::{TestClock, callback};
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::log_suite::callback;
 use sha2::{Digest, Sha256};
 
 const BODY_BYTES: usize = 7 * 1024;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention, Settlement};
 use hookplane_proto::v1::{DeliveryStatus, EventFlag};
 
-use super::{Open, TestClock, append, callback, keep, key, lease_one, lease_one_of, numbered};
+use crate::clock::TestClock;
+
+use super::{Open, append, callback, keep, key, lease_one, lease_one_of, numbered};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// More than any backend is set to in the tests.

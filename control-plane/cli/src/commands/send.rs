@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_proto::v1::DeliveryStatus;
-use hookplane_rules::{Clock as _, Connector, Group};
+use hookplane_rules::time::from_wire;
+use hookplane_rules::{Clock as _, Connector, Group, Timestamp};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -32,8 +33,10 @@ const POST_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long a delivery is waited for.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a refusal is waited for: listeners tell theirs once a second.
+const REFUSAL_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks.
-const DELIVERY_INTERVAL: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 struct Sample {
     method: String,
@@ -54,6 +57,7 @@ where
         None => sign_there(&api, &group, &send.event).await?,
     };
     let url = sample.url.clone();
+    let sent = SystemClock.now();
     let answer = tokio::time::timeout(POST_TIMEOUT, post(sample, api.ca_file.as_deref()))
         .await
         .map_err(|_| {
@@ -74,7 +78,7 @@ where
         event.as_deref().unwrap_or("none"),
     ))?;
     if !answer.status().is_success() {
-        explain_refusal(&api, &group).await;
+        explain_refusal(&api, &group, sent).await;
         return Err(
             Failure::new(format!("the listener answered {}", answer.status()))
                 .hint(format!("`hookplane get refusals {}` says why", send.group)),
@@ -83,7 +87,7 @@ where
     match event {
         Some(event) => show_deliveries(&api, &group, &event).await,
         None => output::line(&format!(
-            "not kept: no active webhook of the group wants this event, or it is not registered; `hookplane get refusals {} --not-kept` says why",
+            "not kept: no active webhook of the group wants this event, or it is not registered; `hookplane get refusals {} --not-kept` says why in a moment",
             send.group
         )),
     }
@@ -227,23 +231,37 @@ async fn post(sample: Sample, ca_file: Option<&Path>) -> Result<Response<Bytes>,
     Ok(Response::from_parts(head, body))
 }
 
-/// The newest refusal of the group, if it can be told.
-async fn explain_refusal(api: &Api, group: &Name) {
-    let request = v1::ListRefusalsRequest {
-        parent: group.group(),
-        page_size: 1,
-        not_kept: false,
-    };
-    match api.events().list_refusals(request).await {
-        Ok(answer) => {
-            for refusal in answer.into_inner().refusals {
-                note(&visible(&format!(
-                    "refused by {}: {}",
-                    refusal.clause, refusal.reason
-                )));
+/// Why the group refused what was sent then, if it is told in time. An older refusal is another callback's.
+async fn explain_refusal(api: &Api, group: &Name, sent: Timestamp) {
+    let deadline = Instant::now() + REFUSAL_DEADLINE;
+    loop {
+        let request = v1::ListRefusalsRequest {
+            parent: group.group(),
+            page_size: 1,
+            not_kept: false,
+        };
+        let refusals = match api.events().list_refusals(request).await {
+            Ok(answer) => answer.into_inner().refusals,
+            Err(status) => {
+                note(&format!("the reason can't be read: {}", status.message()));
+                return;
             }
+        };
+        let is_its = |refusal: &&v1::Refusal| {
+            let time = refusal.time.as_ref().map(from_wire);
+            time.is_some_and(|time| time >= sent)
+        };
+        if let Some(refusal) = refusals.iter().find(is_its) {
+            note(&visible(&format!(
+                "refused by {}: {}",
+                refusal.clause, refusal.reason
+            )));
+            return;
         }
-        Err(status) => note(&format!("the reason can't be read: {}", status.message())),
+        if Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
@@ -271,7 +289,7 @@ async fn show_deliveries(api: &Api, group: &Name, event: &str) -> Result<(), Fai
         if !open || Instant::now() >= deadline {
             break deliveries;
         }
-        tokio::time::sleep(DELIVERY_INTERVAL).await;
+        tokio::time::sleep(INTERVAL).await;
     };
     if deliveries.is_empty() {
         return output::line("no webhook matched it");

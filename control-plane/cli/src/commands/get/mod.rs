@@ -149,9 +149,8 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::deliveries(api, &name, why::status(get.status)).await?,
             |delivery| (items::delivery(delivery.clone()), delivery),
-            Table::new(&[
-                "ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "EVENT", "REASON",
-            ]),
+            // An id begins with its event's.
+            Table::new(&["ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "REASON"]),
             |(_, delivery)| {
                 vec![
                     delivery.id.clone(),
@@ -159,7 +158,6 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                     delivery.event_type.clone(),
                     items::delivery_status(delivery),
                     delivery.attempts.to_string(),
-                    delivery.event_id.clone(),
                     delivery.reason.clone(),
                 ]
             },
