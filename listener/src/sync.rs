@@ -98,10 +98,18 @@ pub(crate) async fn run(
             }
             Err(error) => {
                 if !std::mem::replace(&mut told_lost, true) {
-                    tracing::warn!(
-                        error = error.message(),
-                        "config stream lost; the last good plan stays in use"
-                    );
+                    let error = error.message();
+                    if state.link.has_plan() {
+                        tracing::warn!(
+                            error,
+                            "config stream lost; the last good plan stays in use"
+                        );
+                    } else {
+                        tracing::warn!(
+                            error,
+                            "no configuration yet; callbacks are answered 503 until there is"
+                        );
+                    }
                 }
             }
         }
