@@ -11,6 +11,9 @@ use hookplane_control_plane::log::DeliveryLog;
 
 use appender::{Appender, Dice, Shim, acknowledged, contents, lost, open, resend};
 
+/// In the write-ahead log: a page of 8 KiB and the header before it.
+const FRAME_BYTES: usize = 8 * 1024 + 24;
+
 // Risks 1 and 6: what is acknowledged survives a kill, once; what is called known is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_appender_loses_nothing_it_acknowledged() {
@@ -154,7 +157,7 @@ async fn full_disk_refuses_and_recovers() {
                 for _ in 0..50 {
                     child.wait_for("U ", 9);
                     left = std::fs::metadata(&path).expect("is there").len();
-                    if left == 0 || (left - 32).is_multiple_of(4120) {
+                    if left == 0 || (left - 32).is_multiple_of(FRAME_BYTES as u64) {
                         left = 0;
                         break;
                     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::log_suite::{numbered, numbered_events};
 
+use super::FRAME_BYTES;
 use super::appender::{Dice, PATIENCE, contents, open};
 
 /// What a killed log of `count` events leaves, and how long its write-ahead log was after each.
@@ -86,7 +87,7 @@ async fn flipped_byte_in_the_write_ahead_log_is_damage() {
     // Every byte of the header and of some frames' headers, and some of the pages.
     let mut places: Vec<usize> = (0..32 + 24).collect();
     for end in &lengths[..11] {
-        places.extend(end - 4120..end - 4120 + 24);
+        places.extend(end - FRAME_BYTES..end - FRAME_BYTES + 24);
     }
     places.extend((0..60).map(|_| dice.below(wal.len() as u64) as usize));
     for place in places {
@@ -129,16 +130,16 @@ async fn lost_sector_in_the_write_ahead_log_is_damage() {
 #[tokio::test]
 async fn older_frames_behind_the_end_are_no_damage() {
     let left = tempfile::tempdir().expect("a directory");
-    // Past the 8 MiB after which it begins anew, and a little more.
-    let (mut wal, _) = left_behind(left.path(), 10, 1 << 20).await;
+    // Past the 16 MiB after which it begins anew, and a little more.
+    let (mut wal, _) = left_behind(left.path(), 20, 1 << 20).await;
     let newest = wal[16..24].to_vec();
-    let last = wal.len() - 4120;
+    let last = wal.len() - FRAME_BYTES;
     assert_ne!(
         wal[last + 8..last + 16],
         newest,
         "the last frame is an older one"
     );
-    assert_eq!(reopened(left.path(), &wal).await, Ok(10));
+    assert_eq!(reopened(left.path(), &wal).await, Ok(20));
     wal[last + 100] ^= 1;
-    assert_eq!(reopened(left.path(), &wal).await, Ok(10));
+    assert_eq!(reopened(left.path(), &wal).await, Ok(20));
 }
