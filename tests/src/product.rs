@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use cli::Cli;
@@ -186,10 +187,19 @@ fn spawn(directory: &Path, listen: u16, api: u16, environment: &[(String, String
     Process::start(arguments.into(), environment, directory)
 }
 
-/// A port that was free a moment ago. The same one is needed over restarts, so port 0 won't do.
+/// A free port that stays free until it is used. The same one is needed over restarts, so port 0 won't do. It lies below those that systems hand
+/// out for outgoing connections, one of which would take it sooner or later, and no other caller in this process is given it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes begin apart.
+    let start = std::process::id().wrapping_mul(997);
+    (0..COUNT)
+        .find_map(|_| {
+            let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let port = u16::try_from(FIRST + offset).ok()?;
+            TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+        })
         .expect("loopback has free ports")
-        .port()
 }
