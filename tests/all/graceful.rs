@@ -12,7 +12,7 @@ use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
 use hookplane_tests::http::Connection;
 use hookplane_tests::pki::Pki;
-use hookplane_tests::product::{Listen, Serve, eventually};
+use hookplane_tests::product::{CODE, CODE_SECRET, Listen, Serve, eventually};
 use hookplane_tests::signers;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,20 +20,6 @@ use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 use v1::subscribe_request::Kind;
 
-const MANIFEST: &str = r#"
-apiVersion: hookplane.dev/v1
-kind: WebhookGroup
-metadata: {org: acme, name: code}
-spec:
-  connector: github
-  signatureSecrets: [{value: ending}]
-  registeredEvents: ["*"]
----
-apiVersion: hookplane.dev/v1
-kind: Webhook
-metadata: {org: acme, group: code, name: all}
-spec: {label: All, active: true, events: ["*"]}
-"#;
 const GRACE: [&str; 2] = ["--grace", "5"];
 
 struct Both {
@@ -48,7 +34,7 @@ fn both() -> Both {
     let folder = tempfile::tempdir().unwrap();
     let serve = Serve::start(folder.path(), &GRACE);
     let listen = Listen::start(&serve, "one", &GRACE);
-    serve.apply(MANIFEST);
+    serve.apply(CODE);
     let url = serve.callback_url("acme/code");
     Both {
         listen,
@@ -103,7 +89,7 @@ fn nothing_answered_2xx_is_lost_when_both_end_under_load() {
                         return;
                     }
                     let id = format!("{poster}-{number}");
-                    let headers = signers::github("ending", "push", &id, b"{}");
+                    let headers = signers::github(CODE_SECRET, "push", &id, b"{}");
                     let url = &urls[number % 2];
                     let answer = Connection::open(url)
                         .and_then(|mut c| c.request("POST", url, &headers, b"{}"));
@@ -158,7 +144,7 @@ fn a_listener_that_ends_is_unready_at_once_and_takes_callbacks_a_moment_longer()
     } = both();
     let mut kept_alive = Connection::open(&url).unwrap();
     let post = |id: &str, connection: Option<&mut Connection>| {
-        let headers = signers::github("ending", "push", id, b"{}");
+        let headers = signers::github(CODE_SECRET, "push", id, b"{}");
         let mut fresh;
         let connection = match connection {
             Some(connection) => connection,
@@ -236,7 +222,7 @@ fn stuck_handshakes_keep_neither_server_from_ending() {
     }
     let mut serve = Serve::start_tls(folder.path(), &pki, &GRACE);
     let mut listen = Listen::start_tls(&serve, "one", &pki, &GRACE);
-    serve.apply(MANIFEST);
+    serve.apply(CODE);
     let url = serve.callback_url("acme/code");
     let begun = |url: &str| {
         let mut stream = TcpStream::connect(host(url)).unwrap();
@@ -325,7 +311,7 @@ fn open_streams_dont_keep_a_control_plane_from_ending() {
     });
     // Stalled beneath HTTP/2: connected, and silent.
     let silent = TcpStream::connect(host(serve.api_url())).unwrap();
-    let headers = signers::github("ending", "push", "1", b"{}");
+    let headers = signers::github(CODE_SECRET, "push", "1", b"{}");
     let answer = Connection::open(&url)
         .unwrap()
         .request("POST", &url, &headers, b"{}")
@@ -346,7 +332,7 @@ fn a_second_signal_ends_at_once() {
     let serve = Serve::start(folder.path(), &[]);
     // Longer than the test waits.
     let mut listen = Listen::start(&serve, "one", &["--grace", "3600"]);
-    serve.apply(MANIFEST);
+    serve.apply(CODE);
     let url = serve.callback_url("acme/code");
     let mut half_body = TcpStream::connect(host(&url)).unwrap();
     half_body

@@ -3,31 +3,16 @@
 use std::process::Command;
 
 use hookplane_tests::http::Connection;
-use hookplane_tests::product::{Listen, Serve, binary};
+use hookplane_tests::product::{CODE, CODE_SECRET, Listen, Serve, binary};
 use hookplane_tests::signers;
 
 use crate::providers::now_seconds;
 use crate::vectors_live::faketime;
 
-const MANIFEST: &str = r#"
-apiVersion: hookplane.dev/v1
-kind: WebhookGroup
-metadata: {org: acme, name: code}
-spec:
-  connector: github
-  signatureSecrets: [{value: apart}]
-  registeredEvents: ["*"]
----
-apiVersion: hookplane.dev/v1
-kind: Webhook
-metadata: {org: acme, group: code, name: all}
-spec: {label: All, active: true, events: ["*"]}
-"#;
-
 /// Posts a signed callback, and gives the status.
 fn post(listen: &Listen, callback_url: &str, id: &str) -> u16 {
     let url = listen.url(callback_url);
-    let headers = signers::github("apart", "push", id, b"{}");
+    let headers = signers::github(CODE_SECRET, "push", id, b"{}");
     let answer = Connection::open(&url)
         .unwrap()
         .request("POST", &url, &headers, b"{}");
@@ -53,7 +38,7 @@ fn apart_the_two_servers_do_what_they_do_together() {
     let mut serve = Serve::start(folder.path(), &[]);
     let mut one = Listen::start(&serve, "one", &[]);
     let mut two = Listen::start(&serve, "two", &[]);
-    serve.apply(MANIFEST);
+    serve.apply(CODE);
     let url = serve.callback_url("acme/code");
     assert_eq!(post(&one, &url, "1"), 200);
     assert_eq!(post(&two, &url, "2"), 200);

@@ -9,34 +9,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hookplane_tests::http::{Answer, Connection};
 use hookplane_tests::pki::Pki;
-use hookplane_tests::product::{Listen, Serve, eventually};
+use hookplane_tests::product::{CODE, CODE_SECRET, Listen, Serve, eventually};
 use hookplane_tests::signers;
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection};
 
-const MANIFEST: &str = r#"
-apiVersion: hookplane.dev/v1
-kind: WebhookGroup
-metadata: {org: acme, name: code}
-spec:
-  connector: github
-  signatureSecrets: [{value: sealed}]
-  registeredEvents: ["*"]
----
-apiVersion: hookplane.dev/v1
-kind: Webhook
-metadata: {org: acme, group: code, name: all}
-spec: {label: All, active: true, events: ["*"]}
-"#;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Of the certificates that expire under load. Longer than starting both servers takes.
 const SHORT: Duration = Duration::from_secs(15);
 
 /// Posts a signed callback on a connection of its own.
 fn post(url: &str, client: &Arc<ClientConfig>, id: &str) -> std::io::Result<Answer> {
-    let headers = signers::github("sealed", "push", id, b"{}");
+    let headers = signers::github(CODE_SECRET, "push", id, b"{}");
     Connection::open_tls(url, client)?.request("POST", url, &headers, b"{}")
 }
 
@@ -73,7 +59,7 @@ fn both(good_for: Duration) -> Both {
     pki.issue("one", good_for);
     let serve = Serve::start_tls(folder.path(), &pki, &[]);
     let listen = Listen::start_tls(&serve, "one", &pki, &[]);
-    serve.apply(MANIFEST);
+    serve.apply(CODE);
     let url = serve.callback_url("acme/code");
     Both {
         pki,
@@ -101,7 +87,7 @@ async fn post_over_http2(url: &str, client: Arc<ClientConfig>) -> u16 {
             .unwrap();
     tokio::spawn(connection);
     let mut request = hyper::Request::post(url);
-    for (name, value) in signers::github("sealed", "push", "h2", b"{}") {
+    for (name, value) in signers::github(CODE_SECRET, "push", "h2", b"{}") {
         request = request.header(name, value);
     }
     let request = request.body(Full::new(Bytes::from_static(b"{}"))).unwrap();

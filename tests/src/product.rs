@@ -16,6 +16,25 @@ pub use cli::Cli;
 pub use process::Process;
 pub use servers::{Listen, Serve};
 
+/// A group for GitHub, `acme/code`, and its webhook `all`: what a test needs that is about something else.
+pub const CODE: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: code}
+spec:
+  connector: github
+  signatureSecrets: [{value: code-secret}]
+  registeredEvents: ["*"]
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: code, name: all}
+spec: {label: All, active: true, events: ["*"]}
+"#;
+
+/// Its signature secret.
+pub const CODE_SECRET: &str = "code-secret";
+
 /// How long a test waits for a condition before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
