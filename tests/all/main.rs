@@ -10,6 +10,7 @@ mod attacks;
 mod bench;
 mod clients;
 mod connectors;
+mod engines;
 mod etcd;
 mod fake_control_plane;
 mod first_delivery;

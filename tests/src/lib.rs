@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod campaign;
 pub mod clock;
+pub mod engines;
 pub mod http;
 pub mod log_suite;
 pub mod pki;

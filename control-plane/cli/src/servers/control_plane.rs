@@ -15,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::backends::{self, LogAt, StoreAt};
 use super::clock::SystemClock;
-use super::{Running, backends, files};
+use super::{Running, files};
 use crate::failure::Failure;
 
 /// What it is made of.
@@ -25,10 +26,10 @@ pub(crate) struct ControlPlane {
     pub(crate) socket: TcpListener,
     /// None: without TLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// The embedded store's directory.
-    pub(crate) store: PathBuf,
-    /// The embedded log's directory.
-    pub(crate) log: PathBuf,
+    /// Where configuration is kept.
+    pub(crate) store: StoreAt,
+    /// Where events are kept.
+    pub(crate) log: LogAt,
     /// The file that holds it, or will.
     pub(crate) seal_key: PathBuf,
     /// Administers everything. None: a stored token does.
@@ -46,13 +47,19 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Opens the stores, and serves.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
-        if self.admin_token.is_none() && !self.store.exists() {
+        if let StoreAt::Embedded(dir) = &self.store
+            && self.admin_token.is_none()
+            && !dir.exists()
+        {
             return Err(nobody_administers());
         }
         let clock = Arc::new(SystemClock);
         // Before the store: so a store without its key has lost it.
-        let seal = files::seal_key(&self.seal_key, &self.store)?;
-        let (store, log) = backends::open(&self.store, &self.log, clock.clone()).await?;
+        let seal = match &self.store {
+            StoreAt::Embedded(dir) => files::seal_key(&self.seal_key, dir)?,
+            StoreAt::Etcd(_) => return Err(Failure::new("etcd:// is not built yet")),
+        };
+        let (store, log) = backends::open(self.store, self.log, clock.clone()).await?;
         if self.admin_token.is_none() {
             administered(&*store, clock.now()).await?;
         }

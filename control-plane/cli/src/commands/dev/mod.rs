@@ -17,6 +17,7 @@ use crate::args::Dev;
 use crate::connect::{Api, Target, Top, data_dir};
 use crate::failure::Failure;
 use crate::output;
+use crate::servers::backends::{LogAt, StoreAt};
 use crate::servers::files::{self, DataDir};
 use crate::servers::{ControlPlane, Listener, bind, draining, url};
 
@@ -41,8 +42,8 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let mut server = ControlPlane {
         socket: api,
         tls: None,
-        store: folder.path().to_owned(),
-        log: folder.path().to_owned(),
+        store: StoreAt::Embedded(folder.path().to_owned()),
+        log: LogAt::Embedded(folder.path().to_owned()),
         seal_key: folder.seal_key_file(),
         admin_token: Some(token.clone()),
         public_url: listen_url.clone(),

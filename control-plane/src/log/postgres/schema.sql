@@ -1,0 +1,96 @@
+-- What the log's database looks like. Run once, by whichever replica comes first, in one transaction.
+--
+-- Every table but `meta` begins its key with the group, and no statement joins two groups: the tables can be distributed by `group_uid`.
+--
+-- One line of numbers runs through events, deliveries and changes, as in the embedded log. A row's place on it is its transaction's number
+-- times 2^20, plus its place in the transaction: transactions end in another order than they begin, but once none is open below a number, no
+-- row below it can appear. A reader of the line stops there (`pg_snapshot_xmin`), and so passes nothing by. `meta.line_base` is added, so that
+-- the line goes on after the rows were moved to another server, whose transactions are numbered from the start.
+--
+-- Times are milliseconds since 1970 by this server's clock, `received` by the listener's.
+
+CREATE TABLE meta (
+    name  text  PRIMARY KEY,
+    value bytea NOT NULL
+);
+
+-- A genuine callback, or one item of it. Rows are never updated.
+CREATE TABLE events (
+    group_uid    text   NOT NULL,
+    id           text   NOT NULL,
+    seq          bigint NOT NULL,
+    org          text   NOT NULL,
+    group_name   text   NOT NULL,
+    type         text   NOT NULL,
+    received     bigint NOT NULL,
+    kept         bigint NOT NULL,
+    deliveries   int    NOT NULL,  -- how many were made with it, numbered from 1
+    flags        bigint NOT NULL,  -- what the append found: bit n is hookplane.v1.EventFlag n
+    duplicate_of text,             -- the earlier event, where a flag says so
+    record       bytea  NOT NULL,  -- hookplane.v1.Event as it came in
+    PRIMARY KEY (group_uid, id)
+);
+-- Bodies are JSON for the most part; compressing them costs more than it saves where commits wait.
+ALTER TABLE events ALTER COLUMN record SET STORAGE EXTERNAL;
+CREATE INDEX events_by_id    ON events (id);
+CREATE INDEX events_by_seq   ON events (seq);
+CREATE INDEX events_by_org   ON events (org, seq);
+CREATE INDEX events_by_group ON events (group_uid, seq);
+
+-- One event for one webhook. Its id is the event's, a dash, and `n`.
+CREATE TABLE deliveries (
+    group_uid       text     NOT NULL,
+    event_id        text     NOT NULL,
+    n               int      NOT NULL,
+    seq             bigint   NOT NULL,
+    org             text     NOT NULL,
+    webhook_uid     text     NOT NULL,
+    webhook         text     NOT NULL,
+    status          smallint NOT NULL,  -- hookplane.v1.DeliveryStatus
+    attempts        int      NOT NULL,  -- the running one included
+    due             bigint   NOT NULL,  -- not before this; of a leased one, when the lease runs out
+    lease           bigint   NOT NULL,  -- which lease holds it; 0 for none
+    created         bigint   NOT NULL,
+    updated         bigint   NOT NULL,
+    reason          text     NOT NULL,
+    idempotency_key text     NOT NULL,
+    PRIMARY KEY (group_uid, event_id, n)
+) WITH (fillfactor = 80);  -- room for each row's next version beside it
+CREATE INDEX deliveries_by_seq     ON deliveries (seq);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_uid, seq);
+CREATE INDEX deliveries_pending    ON deliveries (webhook_uid, due, seq) WHERE status = 1;
+CREATE INDEX deliveries_leased     ON deliveries (due)                   WHERE status = 2;
+-- Held, dead and dropped: what an operator looks for among millions that were delivered.
+CREATE INDEX deliveries_stuck      ON deliveries (status, seq)           WHERE status >= 4;
+
+-- Each change of a delivery's status after it was made, for readers of the tail.
+CREATE TABLE changes (
+    group_uid text     NOT NULL,
+    seq       bigint   NOT NULL,
+    event_id  text     NOT NULL,
+    n         int      NOT NULL,
+    status    smallint NOT NULL,
+    attempts  int      NOT NULL,
+    reason    text     NOT NULL,
+    at        bigint   NOT NULL,
+    PRIMARY KEY (group_uid, seq)
+);
+CREATE INDEX changes_by_seq ON changes (seq);
+
+-- What tells repeats: who was the first with a key. Its rows are partitioned by group and never by time, and outlive their events.
+CREATE TABLE dedup (
+    group_uid text   NOT NULL,
+    key       bytea  NOT NULL,
+    event_id  text   NOT NULL,
+    body      bytea  NOT NULL,  -- what else must be the same
+    seen      bigint NOT NULL,
+    PRIMARY KEY (group_uid, key)
+) PARTITION BY HASH (group_uid);
+
+-- Resends that were recognised and not kept.
+CREATE TABLE duplicates (
+    group_uid text   NOT NULL,
+    event_id  text   NOT NULL,
+    count     bigint NOT NULL,
+    PRIMARY KEY (group_uid, event_id)
+);

@@ -1,0 +1,170 @@
+//! An etcd cluster.
+
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{Server, User, folder};
+use crate::http::Connection;
+use crate::product::{eventually, free_port};
+
+/// Members on loopback, each a process with a data directory of its own.
+pub struct Etcd {
+    members: Vec<Member>,
+    folder: TempDir,
+    more: Vec<String>,
+}
+
+struct Member {
+    server: Option<Server>,
+    name: String,
+    client: String,
+    peer: String,
+}
+
+impl Etcd {
+    /// Starts this many members, and waits until they have a leader.
+    pub fn start(members: usize) -> Self {
+        Self::start_with(members, &[])
+    }
+
+    /// The same with more of etcd's flags.
+    pub fn start_with(members: usize, more: &[&str]) -> Self {
+        let members = (0..members)
+            .map(|number| Member {
+                server: None,
+                name: format!("m{number}"),
+                client: format!("http://127.0.0.1:{}", free_port()),
+                peer: format!("http://127.0.0.1:{}", free_port()),
+            })
+            .collect();
+        let mut etcd = Self {
+            members,
+            folder: folder(User::Ours),
+            more: more.iter().map(|flag| (*flag).to_owned()).collect(),
+        };
+        for number in 0..etcd.members.len() {
+            etcd.spawn(number);
+        }
+        for number in 0..etcd.members.len() {
+            etcd.wait_until_healthy(number);
+        }
+        etcd
+    }
+
+    /// The client URLs, in the members' order.
+    pub fn endpoints(&self) -> Vec<String> {
+        let urls = self.members.iter();
+        urls.map(|member| member.client.clone()).collect()
+    }
+
+    /// As `--store` takes it.
+    pub fn store(&self) -> String {
+        let hosts: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| member.client.trim_start_matches("http://"))
+            .collect();
+        format!("etcd://{}", hosts.join(","))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, member: usize) {
+        self.members[member].server = None;
+    }
+
+    /// Starts a member that was killed, with the data it had.
+    pub fn restart(&mut self, member: usize) {
+        self.kill(member);
+        self.spawn(member);
+    }
+
+    /// SIGSTOP: it holds its connections, and says nothing.
+    pub fn freeze(&self, member: usize) {
+        self.signal(member, "STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, member: usize) {
+        self.signal(member, "CONT");
+    }
+
+    /// Which member leads; none while they elect.
+    pub fn leader(&self) -> Option<usize> {
+        (0..self.members.len()).find(|number| {
+            let Some(status) = self.ctl(*number, &["endpoint", "status", "-w", "json"]) else {
+                return false;
+            };
+            let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+            let status = &status[0]["Status"];
+            let own = &status["header"]["member_id"];
+            own.is_u64() && *own == status["leader"]
+        })
+    }
+
+    /// Runs etcdctl against one member; none when it failed.
+    pub fn ctl(&self, member: usize, arguments: &[&str]) -> Option<String> {
+        self.members[member].server.as_ref()?;
+        let done = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.members[member].client])
+            .args(arguments)
+            .output()
+            .expect("etcdctl is installed: tests/run does it");
+        let printed = String::from_utf8(done.stdout).expect("text");
+        done.status.success().then_some(printed)
+    }
+
+    /// Until it says that it has a leader.
+    pub fn wait_until_healthy(&self, member: usize) {
+        eventually("etcd is healthy", || {
+            self.ask(member, "/health")
+                .filter(|health| health.contains("\"true\""))
+        });
+    }
+
+    /// Where the members keep their data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn signal(&self, member: usize, name: &str) {
+        if let Some(server) = &self.members[member].server {
+            server.signal(name);
+        }
+    }
+
+    fn ask(&self, member: usize, path: &str) -> Option<String> {
+        self.members[member].server.as_ref()?;
+        let url = format!("{}{path}", self.members[member].client);
+        let answer = Connection::open(&url).ok()?.request("GET", &url, &[], b"");
+        String::from_utf8(answer.ok()?.body).ok()
+    }
+
+    fn spawn(&mut self, number: usize) {
+        let cluster: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| format!("{}={}", member.name, member.peer))
+            .collect();
+        let member = &self.members[number];
+        let at = |name: &str| self.folder.path().join(name).display().to_string();
+        let mut arguments = Vec::new();
+        for (flag, value) in [
+            ("--name", member.name.clone()),
+            ("--data-dir", at(&member.name)),
+            ("--listen-client-urls", member.client.clone()),
+            ("--advertise-client-urls", member.client.clone()),
+            ("--listen-peer-urls", member.peer.clone()),
+            ("--initial-advertise-peer-urls", member.peer.clone()),
+            ("--initial-cluster", cluster.join(",")),
+        ] {
+            arguments.extend([flag.to_owned(), value]);
+        }
+        arguments.extend(self.more.iter().cloned());
+        let output = self.folder.path().join(format!("{}.log", member.name));
+        let server = Server::start(Path::new("etcd"), &arguments, User::Ours, &output);
+        self.members[number].server = Some(server);
+    }
+}

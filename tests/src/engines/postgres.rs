@@ -1,0 +1,291 @@
+//! A PostgreSQL primary with a synchronous standby, or without one.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Server, User, folder, give, postgres_program, run};
+use crate::product::{eventually, free_port};
+
+const PASSWORD: &str = "a-password-for-tests";
+
+/// One server with its data.
+struct Node {
+    server: Option<Server>,
+    data: PathBuf,
+    port: u16,
+    /// As the primary knows it (`synchronous_standby_names`).
+    name: String,
+}
+
+/// Two servers, or one.
+pub struct Postgres {
+    nodes: Vec<Node>,
+    /// Which node was made or promoted last.
+    primary: usize,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// A primary, and a standby that every commit waits for.
+    pub fn start_pair() -> Self {
+        let mut postgres = Self::start_alone(&["synchronous_standby_names = 'ANY 1 (n0, n1)'"]);
+        postgres.add_standby();
+        postgres
+    }
+
+    /// One server with more lines in its configuration. It has no standby: a hookplane that wants one refuses it.
+    pub fn start_alone(settings: &[&str]) -> Self {
+        let folder = folder(User::Postgres);
+        let data = folder.path().join("n0");
+        let password = folder.path().join("password");
+        std::fs::write(&password, PASSWORD).expect("writes");
+        give(&password, User::Postgres);
+        run(
+            &postgres_program("initdb"),
+            &[
+                "--no-sync",
+                "--username=hookplane",
+                "--auth=scram-sha-256",
+                &format!("--pwfile={}", password.display()),
+                "--encoding=UTF8",
+                "--locale=C",
+                "--pgdata",
+                &data.display().to_string(),
+            ],
+            User::Postgres,
+        );
+        let hba = data.join("pg_hba.conf");
+        let hosts = "host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(&hba, hosts).expect("writes");
+        let mut lines = String::from(
+            "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 200\nshared_buffers = 64MB\nwal_keep_size = 256MB\nwal_log_hints = on\nhot_standby = on\n",
+        );
+        for setting in settings {
+            lines.push_str(setting);
+            lines.push('\n');
+        }
+        std::fs::write(data.join("conf.local"), lines).expect("writes");
+        append(&data.join("postgresql.conf"), "\ninclude 'conf.local'\n");
+        give(&data, User::Postgres);
+        let mut postgres = Self {
+            nodes: vec![Node {
+                server: None,
+                data,
+                port: free_port(),
+                name: "n0".to_owned(),
+            }],
+            primary: 0,
+            folder,
+        };
+        postgres.spawn(0);
+        postgres.wait_until_up(0);
+        postgres
+    }
+
+    /// A copy of the primary that follows it.
+    pub fn add_standby(&mut self) {
+        let number = self.nodes.len();
+        let name = format!("n{number}");
+        self.nodes.push(Node {
+            server: None,
+            data: self.folder.path().join(&name),
+            port: free_port(),
+            name,
+        });
+        self.follow(number);
+    }
+
+    /// As `--log` takes it: both servers, of which the one that takes writes is found.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// The same for another database.
+    pub fn url_of(&self, database: &str) -> String {
+        let hosts: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        format!(
+            "postgres://hookplane:{PASSWORD}@{}/{database}?target_session_attrs=read-write",
+            hosts.join(",")
+        )
+    }
+
+    /// Makes a database, and says its URL: tests that share a server have one each.
+    pub fn database(&self, name: &str) -> String {
+        self.sql("postgres", &format!("CREATE DATABASE \"{name}\""));
+        self.url_of(name)
+    }
+
+    /// Runs SQL on the primary, and says what it printed, without alignment.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.sql_on(self.primary, database, sql)
+    }
+
+    /// The same on a node.
+    pub fn sql_on(&self, node: usize, database: &str, sql: &str) -> String {
+        let url = self.node_url(node, database);
+        let printed = run(
+            Path::new("psql"),
+            &[
+                "-X",
+                "-q",
+                "-At",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                &url,
+                "-c",
+                sql,
+            ],
+            User::Ours,
+        );
+        printed.trim_end().to_owned()
+    }
+
+    /// Where one node is.
+    pub fn node_url(&self, node: usize, database: &str) -> String {
+        let port = self.nodes[node].port;
+        format!("postgres://hookplane:{PASSWORD}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Which node takes writes.
+    pub fn primary(&self) -> usize {
+        self.primary
+    }
+
+    /// Which one follows it.
+    pub fn standby(&self) -> usize {
+        1 - self.primary
+    }
+
+    /// SIGKILL of the postmaster; its children end with it.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].server = None;
+    }
+
+    /// Starts a node that was killed, with the data it had.
+    pub fn restart(&mut self, node: usize) {
+        self.kill(node);
+        self.spawn(node);
+        self.wait_until_up(node);
+    }
+
+    /// SIGSTOP to the postmaster and all its children.
+    pub fn freeze(&self, node: usize) {
+        self.signal_all(node, "STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, node: usize) {
+        self.signal_all(node, "CONT");
+    }
+
+    /// Makes the standby the primary, as an operator or a tool of theirs does once the old one is gone for sure.
+    pub fn promote(&mut self) {
+        let standby = self.standby();
+        self.sql_on(standby, "postgres", "SELECT pg_promote(true, 60)");
+        self.primary = standby;
+    }
+
+    /// The node that doesn't take writes becomes a new copy of the one that does, and follows it.
+    pub fn rejoin(&mut self) {
+        self.follow(self.standby());
+    }
+
+    /// Where a node keeps its data.
+    pub fn data(&self, node: usize) -> &Path {
+        &self.nodes[node].data
+    }
+
+    fn follow(&mut self, number: usize) {
+        self.kill(number);
+        let node = &self.nodes[number];
+        if node.data.exists() {
+            std::fs::remove_dir_all(&node.data).expect("removes");
+        }
+        let from = format!(
+            "{}?application_name={}",
+            self.node_url(self.primary, "postgres"),
+            node.name
+        );
+        run(
+            &postgres_program("pg_basebackup"),
+            &[
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--pgdata",
+                &node.data.display().to_string(),
+                "--dbname",
+                &from,
+            ],
+            User::Postgres,
+        );
+        self.spawn(number);
+        self.wait_until_up(number);
+        let name = self.nodes[number].name.clone();
+        eventually("the standby follows", || {
+            let follows = format!(
+                "SELECT count(*) FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
+            );
+            (self.sql("postgres", &follows) == "1").then_some(())
+        });
+    }
+
+    fn spawn(&mut self, number: usize) {
+        let node = &self.nodes[number];
+        let arguments = [
+            "-D".to_owned(),
+            node.data.display().to_string(),
+            "-p".to_owned(),
+            node.port.to_string(),
+        ];
+        let output = self.folder.path().join(format!("{}.log", node.name));
+        // A kill leaves it; the process it names is gone.
+        let _ = std::fs::remove_file(node.data.join("postmaster.pid"));
+        let server = Server::start(
+            &postgres_program("postgres"),
+            &arguments,
+            User::Postgres,
+            &output,
+        );
+        self.nodes[number].server = Some(server);
+    }
+
+    fn wait_until_up(&self, number: usize) {
+        let url = self.node_url(number, "postgres");
+        eventually("PostgreSQL is up", || {
+            let asked = std::process::Command::new("psql")
+                .args(["-X", "-At", "-d", &url, "-c", "SELECT 1"])
+                .output();
+            asked
+                .is_ok_and(|asked| asked.status.success())
+                .then_some(())
+        });
+    }
+
+    fn signal_all(&self, node: usize, name: &str) {
+        let Some(server) = &self.nodes[node].server else {
+            return;
+        };
+        server.signal(name);
+        let parent = server.id().to_string();
+        // One that has just ended is no failure.
+        let _ = std::process::Command::new("pkill")
+            .args([&format!("-{name}"), "-P", &parent])
+            .status();
+    }
+}
+
+fn append(path: &Path, text: &str) {
+    use std::io::Write as _;
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .expect("writes");
+}
