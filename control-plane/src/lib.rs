@@ -21,6 +21,7 @@ pub mod keys;
 pub mod log;
 pub mod manifest;
 pub mod metrics;
+pub mod outgoing;
 mod moved;
 pub mod report;
 pub mod seal;
