@@ -29,6 +29,7 @@ mod secrets;
 mod servers;
 mod store;
 mod store_damage;
+mod store_faults;
 mod streams;
 mod tls;
 mod vectors;
