@@ -15,13 +15,16 @@ mod connection;
 mod durability;
 mod fault;
 mod leases;
+mod line;
 mod list;
 mod pool;
 mod read;
+mod replay;
 mod retain;
 mod schema;
 mod settle;
 mod tail;
+mod token;
 mod wake;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,7 +148,7 @@ impl PostgresLog {
             tasks.spawn(append::write(shared.clone()));
         }
         tasks.spawn(durability::watch(shared.clone()));
-        wake::start(&shared, &mut tasks);
+        wake::start(&shared, &mut tasks).await?;
         Ok(Arc::new(Self {
             shared,
             tasks: Mutex::new(tasks),
@@ -229,11 +232,11 @@ impl DeliveryLog for PostgresLog {
     }
 
     async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        settle::replay(&self.shared, delivery_ids).await
+        replay::replay(&self.shared, delivery_ids).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
-        settle::drop_deliveries(&self.shared, webhook_uid, reason).await
+        replay::drop_deliveries(&self.shared, webhook_uid, reason).await
     }
 
     async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
