@@ -24,6 +24,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::durability::{self, WEAKER};
 use super::fault::Fault;
 use crate::log::LogError;
 use crate::outgoing::OutgoingTls;
@@ -45,6 +46,7 @@ pub(super) struct Connector {
     tls: Option<OutgoingTls>,
     /// Which host took writes last.
     last: AtomicUsize,
+    durability: Arc<durability::State>,
 }
 
 /// Names the server's side of an event that is not an answer.
@@ -101,7 +103,11 @@ impl Cancel {
 }
 
 impl Connector {
-    pub(super) fn new(url: &str, tls: Option<OutgoingTls>) -> Result<Self, LogError> {
+    pub(super) fn new(
+        url: &str,
+        tls: Option<OutgoingTls>,
+        durability: Arc<durability::State>,
+    ) -> Result<Self, LogError> {
         // Whoever gives certificates to check against has them checked.
         let url = ["verify-full", "verify-ca"]
             .iter()
@@ -138,6 +144,7 @@ impl Connector {
             hosts,
             tls,
             last: AtomicUsize::new(0),
+            durability,
         })
     }
 
@@ -209,14 +216,15 @@ impl Connector {
             ))
             .await
             .map_err(Fault::from)?;
-        let writable = connection
-            .client
-            .query_one("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'", &[])
-            .await
-            .map_err(Fault::from)?;
-        if !writable.get::<_, bool>(0) {
+        let asked = format!(
+            "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', ({WEAKER})"
+        );
+        let asked = connection.client.query_one(&asked, &[]);
+        let row = asked.await.map_err(Fault::from)?;
+        if !row.get::<_, bool>(0) {
             return Err(Fault::unavailable("it takes no writes"));
         }
+        self.durability.saw(row.get(1));
         Ok(connection)
     }
 }

@@ -131,12 +131,17 @@ CREATE INDEX changes_by_seq ON changes (seq);
 -- What tells repeats: who was the first with a key. Its rows are partitioned by group and never by time, and outlive their events.
 CREATE TABLE dedup (
     group_uid text   NOT NULL,
-    key       bytea  NOT NULL,
+    key       bytea  NOT NULL,  -- a byte that says what it tells, and half of the MAC
     event_id  text   NOT NULL,
-    body      bytea  NOT NULL,  -- what else must be the same
+    body      bytea  NOT NULL,  -- what else must be the same; empty for a key of the signed bytes
     seen      bigint NOT NULL,
     PRIMARY KEY (group_uid, key)
 ) PARTITION BY HASH (group_uid);
+DO $$ BEGIN
+    FOR part IN 0..15 LOOP
+        EXECUTE format('CREATE TABLE dedup_%s PARTITION OF dedup FOR VALUES WITH (MODULUS 16, REMAINDER %s)', part, part);
+    END LOOP;
+END $$;
 
 -- Resends that were recognised and not kept.
 CREATE TABLE duplicates (
