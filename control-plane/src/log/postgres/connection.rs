@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_postgres::config::{Host, SslMode};
@@ -53,6 +54,10 @@ pub(super) struct Connector {
 struct Heard {
     warnings: AtomicU64,
     last: Mutex<String>,
+    /// The server's process that this connection speaks with, once it listens.
+    own: AtomicI32,
+    /// Another connection notified this one, or this one ended.
+    told: Notify,
 }
 
 /// A connection that is set up.
@@ -249,6 +254,18 @@ impl Connection {
         last.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From now on what it notifies itself of is not told.
+    pub(super) async fn listens(&self) -> Result<(), Fault> {
+        let row = self.client.query_one("SELECT pg_backend_pid()", &[]).await?;
+        self.heard.own.store(row.try_get(0)?, Ordering::Release);
+        Ok(())
+    }
+
+    /// Until another connection notifies this one, or this one ends. What came before is not forgotten.
+    pub(super) async fn told(&self) {
+        self.heard.told.notified().await;
+    }
+
     pub(super) fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
@@ -276,12 +293,17 @@ where
                     );
                 }
             }
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if notification.process_id() != heard.own.load(Ordering::Acquire) {
+                    heard.told.notify_one();
+                }
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
-                return;
+                break heard.told.notify_one();
             }
-            None => return,
+            None => break heard.told.notify_one(),
         }
     }
 }

@@ -15,15 +15,18 @@ mod connection;
 mod durability;
 mod fault;
 mod leases;
+mod line;
 mod list;
 mod pool;
 mod queue;
 mod read;
+mod replay;
 mod retain;
 mod schema;
 mod settle;
 mod statement;
 mod tail;
+mod token;
 mod wake;
 mod writer;
 
@@ -152,7 +155,7 @@ impl PostgresLog {
             tasks.spawn(writer::run(shared.clone()));
         }
         tasks.spawn(durability::watch(shared.clone()));
-        wake::start(&shared, &mut tasks);
+        wake::start(&shared, &mut tasks).await?;
         Ok(Arc::new(Self {
             shared,
             tasks: Mutex::new(tasks),
@@ -236,11 +239,11 @@ impl DeliveryLog for PostgresLog {
     }
 
     async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        settle::replay(&self.shared, delivery_ids).await
+        replay::replay(&self.shared, delivery_ids).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
-        settle::drop_deliveries(&self.shared, webhook_uid, reason).await
+        replay::drop_deliveries(&self.shared, webhook_uid, reason).await
     }
 
     async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
