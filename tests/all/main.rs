@@ -21,6 +21,7 @@ mod listener;
 mod log;
 mod log_faults;
 mod manifests;
+mod postgres_faults;
 mod properties;
 mod providers;
 mod proxy;
