@@ -30,7 +30,11 @@ pub(crate) struct Serve {
     /// once `token create --org - --role admin` has made a lasting one
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
-    /// What callback URLs begin with: where providers reach the listeners
+    /// Let listeners in that show a certificate signed by one of those in this file (PEM), beside those with a token. Read again when it
+    /// changes. The certificate names its pool by the URI hookplane://listener/ORG_UID/POOL, with - for ORG_UID where it is for every org
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// What callback URLs begin with: where providers reach the listeners. The same for every replica
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(crate) public_url: String,
     /// Serve an address that is not loopback without TLS: whoever is on the way can read tokens and secrets
@@ -63,6 +67,17 @@ pub(crate) struct Listen {
     /// File with its token, read anew for every connection [default: the token in HOOKPLANE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Certificate (PEM) to show the control plane instead of a token, read anew for every connection. See serve --client-ca
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_key",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The private key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
     /// File with the certificates (PEM) that an https:// control plane's is checked against, read anew for every connection
     /// [default: HOOKPLANE_TLS_CA, or the public roots]
     #[arg(long, value_name = "FILE")]

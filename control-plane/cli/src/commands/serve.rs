@@ -15,7 +15,7 @@ use crate::servers::{ControlPlane, Identity, bind, files, status, tls, until, ur
 pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(), Failure> {
     let socket = bind(&serve.api, "--api").await?;
     let address = socket.local_addr()?;
-    let identity = Identity::load(serve.common.tls(), tls::API)?;
+    let identity = Identity::load(serve.common.tls(), serve.client_ca.clone(), tls::API)?;
     if !address.ip().is_loopback() && identity.config().is_none() && !serve.insecure_plaintext {
         return Err(Failure::new(format!(
             "{address} is not loopback, and without TLS whoever is on the way can read tokens and secrets"
@@ -33,6 +33,7 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
     let starting = ControlPlane {
         socket,
         tls: identity.config(),
+        authorities: identity.authorities(),
         store: serve.store,
         log: serve.log,
         seal_key: serve.seal_key,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::access::installation_admin_exists;
+use hookplane_control_plane::access::{Authorities, installation_admin_exists};
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
@@ -26,6 +26,8 @@ pub(crate) struct ControlPlane {
     pub(crate) socket: TcpListener,
     /// None: without TLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Whose certificates let listeners in; None: tokens alone do.
+    pub(crate) authorities: Option<Arc<Authorities>>,
     /// Where configuration is kept.
     pub(crate) store: StoreAt,
     /// Where events are kept.
@@ -77,6 +79,7 @@ impl ControlPlane {
         let serving = Serving {
             socket: self.socket,
             tls: self.tls,
+            authorities: self.authorities,
             ready: self.ready,
             grace: self.grace,
         };

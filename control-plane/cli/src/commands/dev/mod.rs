@@ -42,6 +42,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let mut server = ControlPlane {
         socket: api,
         tls: None,
+        authorities: None,
         store: StoreAt::Embedded(folder.path().to_owned()),
         log: LogAt::Embedded(folder.path().to_owned()),
         seal_key: folder.seal_key_file(),
