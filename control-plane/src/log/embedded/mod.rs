@@ -35,8 +35,8 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Retention, Selection,
+    Settlement, Stats, TailItem,
 };
 use crate::sqlite;
 use dedup::Recent;
@@ -280,6 +280,18 @@ impl DeliveryLog for EmbeddedLog {
             v1::Receipt::Synced
         } else {
             v1::Receipt::Degraded
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        let unsafe_sync =
+            "the log doesn't sync: what is acknowledged can be lost when the machine stops";
+        Durability {
+            receipt: self.receipt(),
+            reasons: (!self.sync)
+                .then(|| unsafe_sync.to_owned())
+                .into_iter()
+                .collect(),
         }
     }
 

@@ -9,10 +9,25 @@
 --
 -- Times are milliseconds since 1970 by this server's clock, `received` by the listener's.
 
+--
+-- The schema is `hookplane`; whoever runs this has it as the first of its search_path.
+
+-- `version` of these tables; `token_key`, hex; `line_base`.
 CREATE TABLE meta (
-    name  text  PRIMARY KEY,
-    value bytea NOT NULL
+    name  text PRIMARY KEY,
+    value text NOT NULL
 );
+INSERT INTO meta (name, value) VALUES ('line_base', '0');
+
+-- The running transaction's first place on the line. It has 2^20 of them.
+CREATE FUNCTION line_place() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (pg_current_xact_id()::text::bigint << 20) + (SELECT value::bigint FROM hookplane.meta WHERE name = 'line_base')
+$$;
+
+-- No row will appear below this one any more.
+CREATE FUNCTION line_end() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20) + (SELECT value::bigint FROM hookplane.meta WHERE name = 'line_base')
+$$;
 
 -- A genuine callback, or one item of it. Rows are never updated.
 CREATE TABLE events (
