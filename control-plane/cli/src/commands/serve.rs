@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Serve;
 use crate::failure::Failure;
 use crate::output::note;
-use crate::servers::{ControlPlane, Identity, bind, files, status, tls, until, url};
+use crate::servers::{ControlPlane, Identity, backends, bind, files, status, tls, until, url};
 
 /// Serves until a signal.
 pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(), Failure> {
+    backends::check(&serve.backends, serve.insecure_plaintext)?;
     let socket = bind(&serve.api, "--api").await?;
     let address = socket.local_addr()?;
     let identity = Identity::load(serve.common.tls(), serve.client_ca.clone(), tls::API)?;
@@ -34,8 +35,7 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
         socket,
         tls: identity.config(),
         authorities: identity.authorities(),
-        store: serve.store,
-        log: serve.log,
+        backends: serve.backends,
         seal_key: serve.seal_key,
         admin_token,
         public_url: serve.public_url,

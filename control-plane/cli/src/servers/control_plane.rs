@@ -15,9 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::backends::{self, LogAt, StoreAt};
+use super::backends::{self, StoreAt};
 use super::clock::SystemClock;
-use super::{Running, files};
+use super::{Running, files, seal_key};
+use crate::args::Backends;
 use crate::failure::Failure;
 
 /// What it is made of.
@@ -28,10 +29,8 @@ pub(crate) struct ControlPlane {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Whose certificates let listeners in; None: tokens alone do.
     pub(crate) authorities: Option<Arc<Authorities>>,
-    /// Where configuration is kept.
-    pub(crate) store: StoreAt,
-    /// Where events are kept.
-    pub(crate) log: LogAt,
+    /// Where configuration and events are kept.
+    pub(crate) backends: Backends,
     /// The file that holds it, or will.
     pub(crate) seal_key: PathBuf,
     /// Administers everything. None: a stored token does.
@@ -49,19 +48,25 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Opens the stores, and serves.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
-        if let StoreAt::Embedded(dir) = &self.store
+        if let StoreAt::Embedded(dir) = &self.backends.store
             && self.admin_token.is_none()
             && !dir.exists()
         {
             return Err(nobody_administers());
         }
         let clock = Arc::new(SystemClock);
-        // Before the store: so a store without its key has lost it.
-        let seal = match &self.store {
-            StoreAt::Embedded(dir) => files::seal_key(&self.seal_key, dir)?,
-            StoreAt::Etcd(_) => return Err(Failure::new("etcd:// is not built yet")),
+        let (seal, store) = match &self.backends.store {
+            StoreAt::Embedded(dir) => {
+                // Before the store: so a store without its key has lost it.
+                let seal = files::seal_key(&self.seal_key, dir)?;
+                (seal, backends::open_store(&self.backends).await?)
+            }
+            StoreAt::Etcd(_) => {
+                let store = backends::open_store(&self.backends).await?;
+                (seal_key::of_replica(&self.seal_key, &*store).await?, store)
+            }
         };
-        let (store, log) = backends::open(self.store, self.log, clock.clone()).await?;
+        let log = backends::open_log(&self.backends, clock.clone()).await?;
         if self.admin_token.is_none() {
             administered(&*store, clock.now()).await?;
         }
