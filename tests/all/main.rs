@@ -24,6 +24,7 @@ mod manifests;
 mod properties;
 mod providers;
 mod proxy;
+mod replicas;
 mod roles;
 mod secrets;
 mod servers;
