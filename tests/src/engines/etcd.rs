@@ -92,14 +92,18 @@ impl Etcd {
         urls.map(|member| member.client.clone()).collect()
     }
 
+    /// The same as `HOST:PORT`.
+    pub fn hosts(&self) -> Vec<String> {
+        let hosts = self.members.iter();
+        hosts
+            .filter_map(|member| member.client.split("://").nth(1))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// As `--store` takes it.
     pub fn store(&self) -> String {
-        let hosts: Vec<_> = self
-            .members
-            .iter()
-            .filter_map(|member| member.client.split("://").nth(1))
-            .collect();
-        format!("etcd://{}", hosts.join(","))
+        format!("etcd://{}", self.hosts().join(","))
     }
 
     /// SIGKILL.
