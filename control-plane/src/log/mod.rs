@@ -6,6 +6,7 @@
 pub mod embedded;
 pub mod postgres;
 mod stats;
+mod stored;
 
 use std::time::Duration;
 

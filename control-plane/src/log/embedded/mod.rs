@@ -38,6 +38,7 @@ use super::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Retention, Selection,
     Settlement, Stats, TailItem,
 };
+use crate::log::stored::parse_delivery_id;
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
@@ -429,7 +430,7 @@ impl DeliveryLog for EmbeddedLog {
         self.write(64 * ids.len(), move |tables| {
             let mut replayed = 0;
             for id in &ids {
-                if let Some((event, ordinal)) = read::parse_delivery_id(id) {
+                if let Some((event, ordinal)) = parse_delivery_id(id) {
                     replayed += u32::from(leases::replay(tables, event, ordinal)?);
                 }
             }

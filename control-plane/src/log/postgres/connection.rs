@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_postgres::config::{Host, SslMode};
@@ -23,6 +24,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::durability::{self, WEAKER};
 use super::fault::Fault;
 use crate::log::LogError;
 use crate::outgoing::OutgoingTls;
@@ -44,6 +46,7 @@ pub(super) struct Connector {
     tls: Option<OutgoingTls>,
     /// Which host took writes last.
     last: AtomicUsize,
+    durability: Arc<durability::State>,
 }
 
 /// Names the server's side of an event that is not an answer.
@@ -51,6 +54,10 @@ pub(super) struct Connector {
 struct Heard {
     warnings: AtomicU64,
     last: Mutex<String>,
+    /// The server's process that this connection speaks with, once it listens.
+    own: AtomicI32,
+    /// Another connection notified this one, or this one ended.
+    told: Notify,
 }
 
 /// A connection that is set up.
@@ -96,7 +103,11 @@ impl Cancel {
 }
 
 impl Connector {
-    pub(super) fn new(url: &str, tls: Option<OutgoingTls>) -> Result<Self, LogError> {
+    pub(super) fn new(
+        url: &str,
+        tls: Option<OutgoingTls>,
+        durability: Arc<durability::State>,
+    ) -> Result<Self, LogError> {
         // Whoever gives certificates to check against has them checked.
         let url = ["verify-full", "verify-ca"]
             .iter()
@@ -133,6 +144,7 @@ impl Connector {
             hosts,
             tls,
             last: AtomicUsize::new(0),
+            durability,
         })
     }
 
@@ -204,14 +216,15 @@ impl Connector {
             ))
             .await
             .map_err(Fault::from)?;
-        let writable = connection
-            .client
-            .query_one("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'", &[])
-            .await
-            .map_err(Fault::from)?;
-        if !writable.get::<_, bool>(0) {
+        let asked = format!(
+            "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', ({WEAKER})"
+        );
+        let asked = connection.client.query_one(&asked, &[]);
+        let row = asked.await.map_err(Fault::from)?;
+        if !row.get::<_, bool>(0) {
             return Err(Fault::unavailable("it takes no writes"));
         }
+        self.durability.saw(row.get(1));
         Ok(connection)
     }
 }
@@ -241,6 +254,18 @@ impl Connection {
         last.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From now on what it notifies itself of is not told.
+    pub(super) async fn listens(&self) -> Result<(), Fault> {
+        let row = self.client.query_one("SELECT pg_backend_pid()", &[]).await?;
+        self.heard.own.store(row.try_get(0)?, Ordering::Release);
+        Ok(())
+    }
+
+    /// Until another connection notifies this one, or this one ends. What came before is not forgotten.
+    pub(super) async fn told(&self) {
+        self.heard.told.notified().await;
+    }
+
     pub(super) fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
@@ -268,12 +293,17 @@ where
                     );
                 }
             }
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if notification.process_id() != heard.own.load(Ordering::Acquire) {
+                    heard.told.notify_one();
+                }
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
-                return;
+                break heard.told.notify_one();
             }
-            None => return,
+            None => break heard.told.notify_one(),
         }
     }
 }

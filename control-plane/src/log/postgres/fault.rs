@@ -35,6 +35,13 @@ impl Fault {
         matches!(&self.code, Some(code) if matches!(&code.code()[..2], "21" | "22" | "23" | "54" | "P0"))
     }
 
+    /// The server is set to lose what it acknowledged, says `append.sql`.
+    pub(super) fn is_weaker_durability(&self) -> bool {
+        self.code
+            .as_ref()
+            .is_some_and(|code| code.code() == "HK001")
+    }
+
     /// The connection may be used again. After these the next one may be another server's.
     pub(super) fn keeps_connection(&self) -> bool {
         match &self.code {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! - An answer leaves after the commit that holds it is on the primary's disk and on a standby's. A commit that PostgreSQL warns about, or whose answer
-//!   didn't come, is not taken for one: see [`append`].
+//!   didn't come, is not taken for one: see [`writer`].
 //! - A server that can't keep that promise is refused, or, where the operator said so, told in every receipt: see [`durability`].
 //! - Everything is bounded in time here: an append by its own deadline, each other call by ten seconds.
 
@@ -15,14 +15,20 @@ mod connection;
 mod durability;
 mod fault;
 mod leases;
+mod line;
 mod list;
 mod pool;
+mod queue;
 mod read;
+mod replay;
 mod retain;
 mod schema;
 mod settle;
+mod statement;
 mod tail;
+mod token;
 mod wake;
+mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,8 +104,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// For all but appends.
     pool: Pool,
-    queue: append::Queue,
-    durability: durability::State,
+    queue: queue::Queue,
+    durability: Arc<durability::State>,
     wake: wake::Wake,
     counted: Mutex<Stats>,
     /// As stored; what lease tokens are signed with.
@@ -126,13 +132,17 @@ impl PostgresLog {
         options: PostgresOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, LogError> {
-        let connector = Arc::new(Connector::new(&options.url, options.tls.clone())?);
+        let durability = Arc::new(durability::State::new(options.accept_weaker_durability));
+        let connector = Connector::new(&options.url, options.tls.clone(), durability.clone())?;
+        let connector = Arc::new(connector);
         let opened = schema::open(&connector, Instant::now() + schema::OPEN_TIME).await?;
-        let durability =
-            durability::State::open(&connector, options.accept_weaker_durability).await?;
+        // The server's settings came with the connection.
+        if let Err(LogError::Unavailable(weaker)) = durability.check() {
+            return Err(LogError::Failed(weaker));
+        }
         let shared = Arc::new(Shared {
             pool: Pool::new(connector, options.connections),
-            queue: append::Queue::new(&options),
+            queue: queue::Queue::new(&options),
             durability,
             wake: wake::Wake::default(),
             counted: Mutex::default(),
@@ -142,10 +152,10 @@ impl PostgresLog {
         });
         let mut tasks = JoinSet::new();
         for _ in 0..shared.options.writers {
-            tasks.spawn(append::write(shared.clone()));
+            tasks.spawn(writer::run(shared.clone()));
         }
         tasks.spawn(durability::watch(shared.clone()));
-        wake::start(&shared, &mut tasks);
+        wake::start(&shared, &mut tasks).await?;
         Ok(Arc::new(Self {
             shared,
             tasks: Mutex::new(tasks),
@@ -229,11 +239,11 @@ impl DeliveryLog for PostgresLog {
     }
 
     async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        settle::replay(&self.shared, delivery_ids).await
+        replay::replay(&self.shared, delivery_ids).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
-        settle::drop_deliveries(&self.shared, webhook_uid, reason).await
+        replay::drop_deliveries(&self.shared, webhook_uid, reason).await
     }
 
     async fn retain(&self, retention: Retention) -> Result<u64, LogError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Connector};
+use super::durability::WEAKER;
 use super::fault::Fault;
 use crate::log::LogError;
 
@@ -15,6 +16,7 @@ pub(super) const OPEN_TIME: Duration = Duration::from_secs(30);
 const VERSION: i64 = 1;
 
 const TABLES: &str = include_str!("schema.sql");
+const APPEND: &str = include_str!("append.sql");
 
 /// Held by whoever makes or changes tables: the bytes `hkpl`.
 const LOCK: i64 = 0x686b_706c;
@@ -52,6 +54,7 @@ async fn make(connection: &Connection) -> Result<Opened, LogError> {
             client
                 .batch_execute(&format!(
                     "CREATE SCHEMA IF NOT EXISTS hookplane; SET LOCAL search_path = hookplane, pg_catalog; {TABLES};
+                     CREATE FUNCTION weaker_durability_v1() RETURNS text LANGUAGE sql STABLE AS $$ {WEAKER} $$; {APPEND}
                      INSERT INTO meta (name, value) VALUES ('version', '{VERSION}')"
                 ))
                 .await
