@@ -21,6 +21,8 @@ mod kills;
 mod listener;
 mod log;
 mod log_faults;
+mod log_plans;
+mod log_replicas;
 mod manifests;
 mod properties;
 mod providers;
