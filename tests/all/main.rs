@@ -24,6 +24,7 @@ mod log_faults;
 mod log_plans;
 mod log_replicas;
 mod manifests;
+mod postgres_faults;
 mod properties;
 mod providers;
 mod proxy;
