@@ -119,7 +119,7 @@ pub(super) async fn lease(
         ended = ended(),
         noted = noted(
             "(SELECT group_uid, event_id, n, status, attempts, reason, updated FROM ended UNION ALL
-              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS both"
+              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS altered"
         ),
     );
     let limits = Limits::of(shared);
