@@ -24,7 +24,6 @@ mod log_faults;
 mod manifests;
 mod properties;
 mod providers;
-mod proxy;
 mod roles;
 mod secrets;
 mod servers;
@@ -35,3 +34,5 @@ mod tls;
 mod vectors;
 mod vectors_live;
 mod why;
+
+use hookplane_tests::proxy;

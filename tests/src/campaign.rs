@@ -4,6 +4,10 @@
 //! Together, `dev` is killed. Apart, a control plane and its two listeners are killed in turn, and what one listener doesn't answer is sent to
 //! the other, as behind a load balancer.
 
+mod random;
+
+pub mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::http::Connection;
 use crate::product::{Cli, Dev, Listen, Serve, eventually};
 use crate::signers;
+use random::Random;
 
 /// In milliseconds: from what goes by unnoticed to beyond what the streams' pings and GitHub's patience allow. Shorter than a poster waits.
 const FREEZE: std::ops::Range<u64> = 3_000..14_000;
@@ -149,10 +154,10 @@ impl Campaign {
         let acknowledged = Mutex::new(BTreeSet::new());
         let resent = AtomicU64::new(0);
         let over = AtomicBool::new(false);
-        let mut random = Random(self.seed);
+        let mut random = Random::new(self.seed);
         std::thread::scope(|scope| {
             for poster in 0..self.posters {
-                let random = Random(self.seed.wrapping_mul(1000).wrapping_add(poster + 1));
+                let random = Random::new(self.seed.wrapping_mul(1000).wrapping_add(poster + 1));
                 let (urls, acknowledged, resent, over) = (&urls, &acknowledged, &resent, &over);
                 scope.spawn(move || post_until(over, urls, poster, random, acknowledged, resent));
             }
@@ -248,18 +253,5 @@ fn post_until(
         }
         resent.fetch_add(u64::from(tries > 0), Ordering::Relaxed);
         acknowledged.lock().expect("no poster panics").insert(id);
-    }
-}
-
-/// xorshift64*: a few lines, the same everywhere, and good enough to choose moments.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.max(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 }
