@@ -1,4 +1,4 @@
-//! A TCP proxy that does what a test says: forwards, freezes as a black hole does, cuts, or leads elsewhere.
+//! A TCP proxy that does what it is told: forwards, freezes as a black hole does, cuts, or leads elsewhere.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct Proxy {
     /// Where it takes connections.
     pub address: SocketAddr,
+    /// Where it led at first.
+    first: SocketAddr,
     /// None: new connections are closed.
     target: watch::Sender<Option<SocketAddr>>,
     /// Connections accepted up to this one forward nothing, and stay open.
@@ -26,7 +28,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// To the server at this URL.
+    /// To the server at this URL, or host and port.
     pub async fn start(url: &str) -> io::Result<Self> {
         Self::to(address_of(url)?).await
     }
@@ -35,6 +37,7 @@ impl Proxy {
     pub async fn to(target: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let address = socket.local_addr()?;
+        let first = target;
         let (target, frozen) = (watch::Sender::new(Some(target)), watch::Sender::new(0));
         let cut = watch::Sender::new(CancellationToken::new());
         let (open, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -58,6 +61,7 @@ impl Proxy {
         });
         Ok(Self {
             address,
+            first,
             target,
             frozen,
             open,
@@ -96,6 +100,11 @@ impl Proxy {
     /// Ends the connections there are. New ones work.
     pub fn cut_open(&self) {
         self.cut.send_replace(CancellationToken::new()).cancel();
+    }
+
+    /// After [`Proxy::cut`] new connections lead where they did at first.
+    pub fn mend(&self) {
+        self.target.send_replace(Some(self.first));
     }
 
     /// Where new connections lead.

@@ -1,0 +1,195 @@
+//! Everything that can be hurt, and when it is whole.
+//!
+//! ```text
+//!   posters ─▶ 3 listeners ═proxies═▶ 2 replicas ═proxies═▶ 3 etcd members
+//!                                         ║═════proxies═══▶ PostgreSQL primary + synchronous standby
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use crate::engines::etcd::Etcd;
+use crate::engines::postgres::Postgres;
+use crate::product::{Backends, Listen, Serve, pause};
+use crate::proxy::Proxy;
+
+pub(super) const REPLICAS: usize = 2;
+pub(super) const LISTENERS: usize = 3;
+const MEMBERS: usize = 3;
+const DATABASE: &str = "campaign";
+
+/// For everything to be whole again after the last blow: a replica's listeners come back within 30 s, the longest wait between attempts, and
+/// may look for a second replica that long.
+const WHOLE_WITHIN: Duration = Duration::from_secs(90);
+
+const GROUP: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: load}
+spec:
+  connector: github
+  signatureSecrets: [{value: campaign}]
+  registeredEvents: ["*"]
+"#;
+
+/// See the module. The fields' order is the one in which they end.
+pub(super) struct Servers {
+    pub(super) listeners: Vec<Listen>,
+    pub(super) replicas: Vec<Serve>,
+    pub(super) links: Links,
+    pub(super) etcd: Etcd,
+    pub(super) postgres: Postgres,
+    token_file: PathBuf,
+    /// Changes of the configuration so far.
+    changes: usize,
+    pub(super) runtime: Runtime,
+}
+
+/// The proxies.
+pub(super) struct Links {
+    /// By listener and replica.
+    pub(super) streams: Vec<Vec<Proxy>>,
+    /// By replica and member.
+    pub(super) etcd: Vec<Vec<Proxy>>,
+    /// By replica and node.
+    pub(super) postgres: Vec<Vec<Proxy>>,
+}
+
+impl Servers {
+    /// Starts all of them, with a group `acme/load` and a webhook that takes everything.
+    pub(super) fn start(folder: &Path) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let etcd = Etcd::start(MEMBERS);
+        let postgres = Postgres::start_pair();
+        postgres.database(DATABASE);
+        let (members, nodes) = (etcd.endpoints(), postgres.endpoints());
+        let to_all = |servers: &[String]| -> Vec<Proxy> {
+            let proxy = |server: &String| runtime.block_on(Proxy::start(server));
+            let proxies = servers.iter().map(proxy);
+            proxies.map(|one| one.expect("a free port")).collect()
+        };
+        let etcd_links: Vec<_> = (0..REPLICAS).map(|_| to_all(&members)).collect();
+        let postgres_links: Vec<_> = (0..REPLICAS).map(|_| to_all(&nodes)).collect();
+        let replicas: Vec<_> = etcd_links
+            .iter()
+            .zip(&postgres_links)
+            .map(|(etcd, nodes)| {
+                let hosts: Vec<_> = etcd.iter().map(|link| link.address.to_string()).collect();
+                let nodes: Vec<_> = nodes.iter().map(|link| link.address.to_string()).collect();
+                let backends = Backends {
+                    store: format!("etcd://{}", hosts.join(",")),
+                    log: Postgres::url_at(&nodes, DATABASE),
+                };
+                Serve::start_at(folder, &backends, &[])
+            })
+            .collect();
+        let apis: Vec<_> = replicas
+            .iter()
+            .map(|one| one.api_url().to_owned())
+            .collect();
+        let streams: Vec<_> = (0..LISTENERS).map(|_| to_all(&apis)).collect();
+        let listeners = streams
+            .iter()
+            .enumerate()
+            .map(|(number, links)| {
+                let urls: Vec<_> = links.iter().map(Proxy::url).collect();
+                Listen::start_through(&replicas[0], &urls, &format!("listener-{number}"))
+            })
+            .collect();
+        let mut servers = Self {
+            listeners,
+            replicas,
+            links: Links {
+                streams,
+                etcd: etcd_links,
+                postgres: postgres_links,
+            },
+            etcd,
+            postgres,
+            token_file: folder.join("admin.token"),
+            changes: 0,
+            runtime,
+        };
+        servers.replicas[0].apply(GROUP);
+        servers.wait_until_whole(|_| {});
+        servers
+    }
+
+    /// The callback URL at each listener.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let url = self.replicas[0].callback_url("acme/load");
+        self.listeners.iter().map(|one| one.url(&url)).collect()
+    }
+
+    /// Where each replica's API is.
+    pub(super) fn apis(&self) -> Vec<String> {
+        let replicas = self.replicas.iter();
+        replicas.map(|one| one.api_url().to_owned()).collect()
+    }
+
+    /// It administers everything.
+    pub(super) fn token(&self) -> String {
+        let token = std::fs::read_to_string(&self.token_file);
+        token.expect("serve made it").trim().to_owned()
+    }
+
+    /// Until every process is up and ready, the standby follows, each listener has streams to each replica, and a change of the configuration,
+    /// made at the replicas in turn, is what each listener runs. Says which listeners are ready.
+    pub(super) fn wait_until_whole(&mut self, ready: impl Fn(usize)) {
+        let until = Instant::now() + WHOLE_WITHIN;
+        for (number, listener) in self.listeners.iter_mut().enumerate() {
+            listener.wait_until_ready();
+            ready(number);
+        }
+        for replica in &mut self.replicas {
+            replica.wait_until_ready();
+        }
+        for member in 0..MEMBERS {
+            self.etcd.wait_until_healthy(member);
+        }
+        wait(until, "the standby follows", || self.postgres.is_in_step());
+        for (number, links) in self.links.streams.iter().enumerate() {
+            let what = format!("listener {number} has a stream to each replica");
+            wait(until, &what, || links.iter().all(|link| link.open() > 0));
+        }
+        self.change(until);
+    }
+
+    fn change(&mut self, until: Instant) {
+        let revisions = |servers: &Self| -> Vec<u64> {
+            let listeners = servers.listeners.iter();
+            listeners.map(|one| revision(&one.metrics())).collect()
+        };
+        let before = revisions(self);
+        self.changes += 1;
+        let replica = &self.replicas[self.changes % self.replicas.len()];
+        let file = replica.manifest_file(&format!(
+            "apiVersion: hookplane.dev/v1\nkind: Webhook\nmetadata: {{org: acme, group: load, name: all}}\n\
+             spec: {{label: Change {}, active: true, events: [\"*\"]}}\n",
+            self.changes
+        ));
+        replica.ok(&["apply", "-f", &file, "--no-wait"]);
+        wait(until, "each listener runs the newest change", || {
+            let now = revisions(self);
+            now.iter().zip(&before).all(|(now, before)| now > before)
+                && now.iter().all(|one| *one == now[0])
+        });
+    }
+}
+
+fn wait(until: Instant, what: &str, condition: impl Fn() -> bool) {
+    while !condition() {
+        assert!(Instant::now() < until, "not whole again: {what}");
+        pause();
+    }
+}
+
+fn revision(metrics: &str) -> u64 {
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("hookplane_listener_plan_revision "))
+        .and_then(|revision| revision.trim().parse().ok())
+        .expect("a listener tells its plan's revision")
+}

@@ -1,0 +1,213 @@
+//! One blow, and the mending that belongs to it: what an operator, or a tool of theirs, does.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::fault::{Blow, Fault, Target};
+use super::load::Load;
+use super::servers::{LISTENERS, REPLICAS, Servers};
+use crate::campaign::random::Random;
+use crate::product::{eventually, pause};
+use crate::proxy::Proxy;
+
+/// Until a load balancer has found out that a listener says nothing.
+const UNHEALTHY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long things last, in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// From a kill to the new start, and from a cut to new connections.
+    pub down: Range<u64>,
+    /// A freeze, or a connection that swallows. What lasts longer than a third of a request's budget has to be noticed.
+    pub silent: Range<u64>,
+}
+
+impl Pace {
+    /// From what goes by unnoticed to beyond what pings and the provider's patience allow.
+    pub const LONG: Self = Self {
+        down: 200..6_000,
+        silent: 1_000..14_000,
+    };
+    /// For the test suite.
+    pub const SHORT: Self = Self {
+        down: 200..600,
+        silent: 2_800..3_200,
+    };
+}
+
+/// Strikes, waits, mends. Not everything is whole yet when this returns. Says whom it was.
+pub(super) fn strike(
+    servers: &mut Servers,
+    load: &Load,
+    fault: Fault,
+    pace: &Pace,
+    random: &mut Random,
+) -> String {
+    let down = Duration::from_millis(random.within(&pace.down));
+    let silent = Duration::from_millis(random.within(&pace.silent));
+    let time = match fault.blow {
+        Blow::Kill | Blow::Cut => down,
+        Blow::Freeze | Blow::Swallow => silent,
+    };
+    let whom = match fault.target {
+        Target::Listener => listener(servers, load, fault.blow, time, random.index(LISTENERS)),
+        Target::Replica => replica(servers, fault.blow, time, random.index(REPLICAS)),
+        Target::EtcdLeader | Target::EtcdFollower => {
+            let leader = eventually("etcd has a leader", || servers.etcd.leader());
+            let member = match fault.target {
+                Target::EtcdLeader => leader,
+                _ => (leader + 1 + random.index(2)) % 3,
+            };
+            etcd(servers, fault.blow, time, member)
+        }
+        Target::Primary => primary(servers, fault.blow, time),
+        Target::Standby => standby(servers, fault.blow, time),
+        Target::Streams => {
+            let listener = random.index(LISTENERS);
+            streams(servers, fault.blow, time, listener, random.index(REPLICAS))
+        }
+        Target::EtcdLink => {
+            let replica = random.index(REPLICAS);
+            links(&servers.links.etcd[replica], fault.blow, time);
+            format!("replica {replica}")
+        }
+        Target::PostgresLink => {
+            let replica = random.index(REPLICAS);
+            links(&servers.links.postgres[replica], fault.blow, time);
+            format!("replica {replica}")
+        }
+    };
+    format!("{} ({whom}) for {} ms", fault.name(), time.as_millis())
+}
+
+fn listener(
+    servers: &mut Servers,
+    load: &Load,
+    blow: Blow,
+    time: Duration,
+    number: usize,
+) -> String {
+    let listener = &mut servers.listeners[number];
+    match blow {
+        Blow::Kill => {
+            listener.kill();
+            load.rotate(number, false);
+            pass(time);
+            listener.restart();
+        }
+        _ => {
+            listener.signal("STOP");
+            pass(UNHEALTHY_AFTER.min(time));
+            load.rotate(number, false);
+            pass(time.saturating_sub(UNHEALTHY_AFTER));
+            listener.signal("CONT");
+        }
+    }
+    format!("listener {number}")
+}
+
+fn replica(servers: &mut Servers, blow: Blow, time: Duration, number: usize) -> String {
+    let process = servers.replicas[number].process();
+    match blow {
+        Blow::Kill => {
+            process.kill();
+            pass(time);
+            process.restart();
+        }
+        Blow::Freeze => {
+            process.signal("STOP");
+            pass(time);
+            process.signal("CONT");
+        }
+        Blow::Cut | Blow::Swallow => {
+            let links = servers.links.streams.iter().map(|links| &links[number]);
+            links_of(links, blow, time);
+        }
+    }
+    format!("replica {number}")
+}
+
+fn etcd(servers: &mut Servers, blow: Blow, time: Duration, member: usize) -> String {
+    if blow == Blow::Kill {
+        servers.etcd.kill(member);
+        pass(time);
+        servers.etcd.restart(member);
+    } else {
+        servers.etcd.freeze(member);
+        pass(time);
+        servers.etcd.thaw(member);
+    }
+    format!("member {member}")
+}
+
+/// What is frozen is fenced before another one is promoted: two primaries would both say "kept".
+fn primary(servers: &mut Servers, blow: Blow, time: Duration) -> String {
+    let node = servers.postgres.primary();
+    if blow == Blow::Kill {
+        servers.postgres.kill(node);
+        pass(time);
+    } else {
+        servers.postgres.freeze(node);
+        pass(time);
+        servers.postgres.kill(node);
+    }
+    servers.postgres.promote();
+    servers.postgres.rejoin();
+    format!("node {node}")
+}
+
+fn standby(servers: &mut Servers, blow: Blow, time: Duration) -> String {
+    let node = servers.postgres.standby();
+    if blow == Blow::Kill {
+        servers.postgres.kill(node);
+        pass(time);
+        servers.postgres.restart(node);
+    } else {
+        servers.postgres.freeze(node);
+        pass(time);
+        servers.postgres.thaw(node);
+    }
+    format!("node {node}")
+}
+
+fn streams(
+    servers: &Servers,
+    blow: Blow,
+    time: Duration,
+    listener: usize,
+    replica: usize,
+) -> String {
+    let links = &servers.links.streams[listener];
+    if blow == Blow::Cut {
+        links.iter().for_each(Proxy::cut_open);
+        format!("listener {listener}")
+    } else {
+        links[replica].freeze_open();
+        pass(time);
+        links[replica].thaw();
+        format!("listener {listener} to replica {replica}")
+    }
+}
+
+fn links(links: &[Proxy], blow: Blow, time: Duration) {
+    links_of(links.iter(), blow, time);
+}
+
+fn links_of<'a>(links: impl Iterator<Item = &'a Proxy> + Clone, blow: Blow, time: Duration) {
+    if blow == Blow::Cut {
+        links.clone().for_each(Proxy::cut);
+        pass(time);
+        links.for_each(Proxy::mend);
+    } else {
+        links.clone().for_each(Proxy::freeze);
+        pass(time);
+        links.for_each(Proxy::thaw);
+    }
+}
+
+fn pass(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        pause();
+    }
+}
