@@ -1,7 +1,7 @@
 //! Kills servers under load, again and again, and then compares: every callback whose poster saw 2xx must be there, and none twice.
 //!
-//! One process (`dev`), a `serve` and its two `listen` (`--apart`, `--freeze`), or a cluster with everything that belongs to it (`--cluster`),
-//! of which any process and any connection is hurt. The same seed gives the same victims, moments and bodies.
+//! One process (`dev`), a `serve` and its three `listen` (`--apart`), or a cluster with everything that belongs to it (`--cluster`), of which
+//! any process and any connection is hurt. The same seed gives the same victims, moments and bodies.
 
 use hookplane_tests::campaign::cluster::{ClusterCampaign, Fault, Pace};
 use hookplane_tests::campaign::{Campaign, Outcome};
@@ -12,12 +12,12 @@ Blows at random moments under load: every callback answered 2xx must be there af
   --rounds N    blows (50)
   --seed N      decides moments and bodies (1)
   --posters N   connections that post at the same time (8)
-  --apart       SIGKILL to a `serve` and its two `listen` in turn, instead of one `dev`
-  --freeze      the same with SIGSTOP, up to 14 s each
-  --cluster     three `listen`, two `serve`, three etcd members, PostgreSQL with a synchronous standby: each is killed and frozen, and what
-                connects them is cut and made to swallow what is sent; PostgreSQL's standby is promoted when its primary is gone
-  --only F,F…   of a cluster: only these faults
-  --short       of a cluster: short freezes and outages, as in the test suite
+  --apart       instead of one `dev`: a `serve` and three `listen`, each killed and frozen, and what connects them cut, or made to swallow
+                what is sent
+  --cluster     the same with two `serve`, three etcd members, and PostgreSQL with a synchronous standby, which is promoted when its primary
+                is gone
+  --only F,F…   only these faults
+  --short       short freezes and outages, as in the test suite
 
 Exit code 1 if anything is lost or kept twice; of a cluster also for an answer that its fault doesn't excuse: what hurts a replica, or a
 listener's streams, excuses nothing but 2xx.
@@ -29,24 +29,18 @@ fn main() {
         rounds: 50,
         seed: 1,
         posters: 8,
-        apart: false,
-        freeze: false,
     };
-    let (mut cluster, mut faults, mut pace) = (false, Fault::all(), Pace::LONG);
+    let (mut many, mut only, mut pace) = (None, None, Pace::LONG);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let mut number = || arguments.next().and_then(|value| value.parse::<u64>().ok());
         let taken = match name.as_str() {
             "--apart" => {
-                campaign.apart = true;
-                Some(())
-            }
-            "--freeze" => {
-                (campaign.apart, campaign.freeze) = (true, true);
+                many = Some(false);
                 Some(())
             }
             "--cluster" => {
-                cluster = true;
+                many = Some(true);
                 Some(())
             }
             "--short" => {
@@ -56,28 +50,28 @@ fn main() {
             "--only" => arguments
                 .next()
                 .and_then(|names| names.split(',').map(Fault::of_name).collect())
-                .map(|only| faults = only),
+                .map(|faults: Vec<Fault>| only = Some(faults)),
             "--rounds" => number().map(|n| campaign.rounds = n),
             "--seed" => number().map(|n| campaign.seed = n),
             "--posters" => number().map(|n| campaign.posters = n),
             _ => None,
         };
         if taken.is_none() {
-            let names: Vec<_> = Fault::all().into_iter().map(Fault::name).collect();
+            let names: Vec<_> = Fault::all(true).into_iter().map(Fault::name).collect();
             eprint(&format!("{HELP}{}", names.join(", ")));
             std::process::exit(if name == "--help" { 0 } else { 2 });
         }
     }
-    let good = if cluster {
-        run_cluster(&ClusterCampaign {
+    let good = match many {
+        None => run(&campaign),
+        Some(is_cluster) => run_many(&ClusterCampaign {
+            is_cluster,
             rounds: campaign.rounds,
             seed: campaign.seed,
             posters: usize::try_from(campaign.posters).expect("few"),
-            faults,
+            faults: only.unwrap_or_else(|| Fault::all(is_cluster)),
             pace,
-        })
-    } else {
-        run(&campaign)
+        }),
     };
     std::process::exit(i32::from(!good));
 }
@@ -104,7 +98,7 @@ fn run(campaign: &Campaign) -> bool {
     lost.is_empty() && twice.is_empty()
 }
 
-fn run_cluster(campaign: &ClusterCampaign) -> bool {
+fn run_many(campaign: &ClusterCampaign) -> bool {
     // Kept unless all is well: the servers' logs are what explains a failure.
     let folder = tempfile::tempdir().expect("a temporary folder").keep();
     eprint(&format!("the servers' logs are in {}", folder.display()));

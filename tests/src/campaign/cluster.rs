@@ -1,5 +1,5 @@
 //! Many machines, played on one: any one process, or what connects two of them, is hurt under load, again and again, and no callback that was
-//! answered 2xx is lost.
+//! answered 2xx is lost. A `serve` with embedded stores and its listeners, or two of them over etcd and PostgreSQL.
 //!
 //! ```text
 //!   steady load ─▶ blow ─▶ mending ─▶ everything whole ─▶ every poster answered again ─┐
@@ -43,6 +43,8 @@ const DELIVERED_WITHIN: Duration = Duration::from_secs(90);
 /// How a campaign goes.
 #[derive(Debug, Clone)]
 pub struct ClusterCampaign {
+    /// Two replicas on etcd and PostgreSQL. Else one, which keeps everything.
+    pub is_cluster: bool,
     /// How many blows.
     pub rounds: u64,
     /// Decides their order, victims, times, and the bodies.
@@ -69,8 +71,8 @@ impl ClusterCampaign {
     pub fn run(&self, folder: &Path, tell: &dyn Fn(&str)) -> Outcome {
         let mut random = Random::new(self.seed);
         let mut schedule = Schedule::new(&self.faults);
-        let mut table = Table::default();
-        let mut servers = Servers::start(folder);
+        let mut table = Table::new(self.is_cluster);
+        let mut servers = Servers::start(folder, self.is_cluster);
         let load = Load::new(servers.urls(), SECRET);
         let subscriber = {
             let _runtime = servers.runtime.enter();

@@ -73,8 +73,8 @@ const LINKS: [Target; 4] = [
 ];
 
 impl Fault {
-    /// Each kind once.
-    pub fn all() -> Vec<Self> {
+    /// Each kind once: of a cluster, or those that need none.
+    pub fn all(is_cluster: bool) -> Vec<Self> {
         let mut all = Vec::new();
         for (blow, targets) in [
             (Blow::Kill, PROCESSES.as_slice()),
@@ -87,7 +87,16 @@ impl Fault {
                 target: *target,
             }));
         }
+        all.retain(|fault| is_cluster || !fault.needs_cluster());
         all
+    }
+
+    /// Whether it is done to what only a cluster has.
+    pub fn needs_cluster(self) -> bool {
+        !matches!(
+            self.target,
+            Target::Listener | Target::Replica | Target::Streams
+        )
     }
 
     /// As it is typed and printed.
@@ -114,11 +123,13 @@ impl Fault {
 
     /// The one of this name.
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|fault| fault.name() == name)
+        Self::all(true)
+            .into_iter()
+            .find(|fault| fault.name() == name)
     }
 
     /// What callers may notice. Where another replica can take over, nothing: a request's budget covers the second try.
-    pub fn allowed(self) -> Allowed {
+    pub fn allowed(self, is_cluster: bool) -> Allowed {
         let (unavailable, silence) = match (self.blow, self.target) {
             (Blow::Kill, Target::Listener) => (false, true),
             (_, Target::Listener) => (true, true),
@@ -130,7 +141,7 @@ impl Fault {
             }
         };
         Allowed {
-            unavailable,
+            unavailable: unavailable || !is_cluster,
             silence,
         }
     }

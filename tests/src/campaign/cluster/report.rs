@@ -58,9 +58,17 @@ pub struct Table {
     pub rows: BTreeMap<Option<Fault>, Row>,
     /// Answers that no caller should have seen.
     pub wrong: Vec<String>,
+    is_cluster: bool,
 }
 
 impl Table {
+    pub(super) fn new(is_cluster: bool) -> Self {
+        Self {
+            is_cluster,
+            ..Self::default()
+        }
+    }
+
     /// Answers of the time before a blow.
     pub(super) fn calm(&mut self, answers: &[Answer], from: Instant) {
         self.rows.entry(None).or_default().add(answers, from);
@@ -79,14 +87,19 @@ impl Table {
         row.rounds += 1;
         row.whole = row.whole.max(whole);
         row.add(answers, from);
-        self.judge(answers, fault.allowed(), name, from);
+        self.judge(answers, fault.allowed(self.is_cluster), name, from);
     }
 
     fn judge(&mut self, answers: &[Answer], allowed: Allowed, when: &str, from: Instant) {
+        // With a synchronous standby nothing less is promised.
+        let promised = if self.is_cluster {
+            "replicated"
+        } else {
+            "synced"
+        };
         for answer in answers {
             let fine = match &answer.said {
-                // With a synchronous standby nothing less is promised.
-                Said::Kept(receipt) => receipt == "replicated" || receipt == "duplicate",
+                Said::Kept(receipt) => receipt == promised || receipt == "duplicate",
                 Said::Status(status) => *status == 503 && allowed.unavailable,
                 Said::Silence(_) => allowed.silence,
             };
@@ -147,7 +160,7 @@ mod tests {
     }
 
     fn wrong(blow: Blow, target: Target, said: Said) -> bool {
-        let mut table = Table::default();
+        let mut table = Table::new(true);
         let fault = (Fault { blow, target }, "it");
         table.round(fault, &[answer(said)], Instant::now(), Duration::ZERO);
         !table.wrong.is_empty()

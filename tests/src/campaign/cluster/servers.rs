@@ -15,8 +15,8 @@ use crate::engines::postgres::Postgres;
 use crate::product::{Backends, Listen, Serve, pause};
 use crate::proxy::Proxy;
 
-pub(super) const REPLICAS: usize = 2;
 pub(super) const LISTENERS: usize = 3;
+const REPLICAS: usize = 2;
 const MEMBERS: usize = 3;
 const DATABASE: &str = "campaign";
 
@@ -39,12 +39,17 @@ pub(super) struct Servers {
     pub(super) listeners: Vec<Listen>,
     pub(super) replicas: Vec<Serve>,
     pub(super) links: Links,
-    pub(super) etcd: Etcd,
-    pub(super) postgres: Postgres,
+    /// None: one replica keeps everything.
+    pub(super) engines: Option<Engines>,
     token_file: PathBuf,
     /// Changes of the configuration so far.
     changes: usize,
     pub(super) runtime: Runtime,
+}
+
+pub(super) struct Engines {
+    pub(super) etcd: Etcd,
+    pub(super) postgres: Postgres,
 }
 
 /// The proxies.
@@ -59,32 +64,28 @@ pub(super) struct Links {
 
 impl Servers {
     /// Starts all of them, with a group `acme/load` and a webhook that takes everything.
-    pub(super) fn start(folder: &Path) -> Self {
+    pub(super) fn start(folder: &Path, is_cluster: bool) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let etcd = Etcd::start(MEMBERS);
-        let postgres = Postgres::start_pair();
-        postgres.database(DATABASE);
-        let (members, nodes) = (etcd.endpoints(), postgres.endpoints());
         let to_all = |servers: &[String]| -> Vec<Proxy> {
             let proxy = |server: &String| runtime.block_on(Proxy::start(server));
             let proxies = servers.iter().map(proxy);
             proxies.map(|one| one.expect("a free port")).collect()
         };
-        let etcd_links: Vec<_> = (0..REPLICAS).map(|_| to_all(&members)).collect();
-        let postgres_links: Vec<_> = (0..REPLICAS).map(|_| to_all(&nodes)).collect();
-        let replicas: Vec<_> = etcd_links
-            .iter()
-            .zip(&postgres_links)
-            .map(|(etcd, nodes)| {
-                let hosts: Vec<_> = etcd.iter().map(|link| link.address.to_string()).collect();
-                let nodes: Vec<_> = nodes.iter().map(|link| link.address.to_string()).collect();
-                let backends = Backends {
-                    store: format!("etcd://{}", hosts.join(",")),
-                    log: Postgres::url_at(&nodes, DATABASE),
-                };
-                Serve::start_at(folder, &backends, &[])
-            })
-            .collect();
+        let engines = is_cluster.then(Engines::start);
+        let (mut etcd_links, mut postgres_links) = (Vec::new(), Vec::new());
+        let replicas = match &engines {
+            None => vec![Serve::start(folder, &[])],
+            Some(engines) => (0..REPLICAS)
+                .map(|_| {
+                    let etcd = to_all(&engines.etcd.endpoints());
+                    let postgres = to_all(&engines.postgres.endpoints());
+                    let serve = Serve::start_at(folder, &backends(&etcd, &postgres), &[]);
+                    etcd_links.push(etcd);
+                    postgres_links.push(postgres);
+                    serve
+                })
+                .collect(),
+        };
         let apis: Vec<_> = replicas
             .iter()
             .map(|one| one.api_url().to_owned())
@@ -106,8 +107,7 @@ impl Servers {
                 etcd: etcd_links,
                 postgres: postgres_links,
             },
-            etcd,
-            postgres,
+            engines,
             token_file: folder.join("admin.token"),
             changes: 0,
             runtime,
@@ -146,10 +146,12 @@ impl Servers {
         for replica in &mut self.replicas {
             replica.wait_until_ready();
         }
-        for member in 0..MEMBERS {
-            self.etcd.wait_until_healthy(member);
+        if let Some(Engines { etcd, postgres }) = &self.engines {
+            for member in 0..MEMBERS {
+                etcd.wait_until_healthy(member);
+            }
+            wait(until, "the standby follows", || postgres.is_in_step());
         }
-        wait(until, "the standby follows", || self.postgres.is_in_step());
         for (number, links) in self.links.streams.iter().enumerate() {
             let what = format!("listener {number} has a stream to each replica");
             wait(until, &what, || links.iter().all(|link| link.open() > 0));
@@ -176,6 +178,27 @@ impl Servers {
             now.iter().zip(&before).all(|(now, before)| now > before)
                 && now.iter().all(|one| *one == now[0])
         });
+    }
+}
+
+impl Engines {
+    fn start() -> Self {
+        let postgres = Postgres::start_pair();
+        postgres.database(DATABASE);
+        Self {
+            etcd: Etcd::start(MEMBERS),
+            postgres,
+        }
+    }
+}
+
+fn backends(etcd: &[Proxy], postgres: &[Proxy]) -> Backends {
+    let hosts = |links: &[Proxy]| -> Vec<String> {
+        links.iter().map(|link| link.address.to_string()).collect()
+    };
+    Backends {
+        store: format!("etcd://{}", hosts(etcd).join(",")),
+        log: Postgres::url_at(&hosts(postgres), DATABASE),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::fault::{Blow, Fault, Target};
 use super::load::Load;
-use super::servers::{LISTENERS, REPLICAS, Servers};
+use super::servers::{Engines, LISTENERS, Servers};
 use crate::campaign::random::Random;
 use crate::product::{eventually, pause};
 use crate::proxy::Proxy;
@@ -49,33 +49,23 @@ pub(super) fn strike(
         Blow::Kill | Blow::Cut => down,
         Blow::Freeze | Blow::Swallow => silent,
     };
+    let number = random.index(servers.replicas.len());
     let whom = match fault.target {
         Target::Listener => listener(servers, load, fault.blow, time, random.index(LISTENERS)),
-        Target::Replica => replica(servers, fault.blow, time, random.index(REPLICAS)),
-        Target::EtcdLeader | Target::EtcdFollower => {
-            let leader = eventually("etcd has a leader", || servers.etcd.leader());
-            let member = match fault.target {
-                Target::EtcdLeader => leader,
-                _ => (leader + 1 + random.index(2)) % 3,
-            };
-            etcd(servers, fault.blow, time, member)
-        }
-        Target::Primary => primary(servers, fault.blow, time),
-        Target::Standby => standby(servers, fault.blow, time),
-        Target::Streams => {
-            let listener = random.index(LISTENERS);
-            streams(servers, fault.blow, time, listener, random.index(REPLICAS))
-        }
+        Target::Replica => replica(servers, fault.blow, time, number),
+        Target::Streams => streams(servers, fault.blow, time, random.index(LISTENERS), number),
         Target::EtcdLink => {
-            let replica = random.index(REPLICAS);
-            links(&servers.links.etcd[replica], fault.blow, time);
-            format!("replica {replica}")
+            links(servers.links.etcd[number].iter(), fault.blow, time);
+            format!("replica {number}")
         }
         Target::PostgresLink => {
-            let replica = random.index(REPLICAS);
-            links(&servers.links.postgres[replica], fault.blow, time);
-            format!("replica {replica}")
+            links(servers.links.postgres[number].iter(), fault.blow, time);
+            format!("replica {number}")
         }
+        Target::EtcdLeader => member(engines(servers), fault.blow, time, 0),
+        Target::EtcdFollower => member(engines(servers), fault.blow, time, 1 + random.index(2)),
+        Target::Primary => primary(engines(servers), fault.blow, time),
+        Target::Standby => standby(engines(servers), fault.blow, time),
     };
     format!("{} ({whom}) for {} ms", fault.name(), time.as_millis())
 }
@@ -120,52 +110,63 @@ fn replica(servers: &mut Servers, blow: Blow, time: Duration, number: usize) -> 
             process.signal("CONT");
         }
         Blow::Cut | Blow::Swallow => {
-            let links = servers.links.streams.iter().map(|links| &links[number]);
-            links_of(links, blow, time);
+            let streams = servers.links.streams.iter();
+            links(streams.map(|links| &links[number]), blow, time);
         }
     }
     format!("replica {number}")
 }
 
-fn etcd(servers: &mut Servers, blow: Blow, time: Duration, member: usize) -> String {
+fn engines(servers: &mut Servers) -> &mut Engines {
+    let engines = servers.engines.as_mut();
+    engines.expect("only a cluster is asked for this fault")
+}
+
+/// The one that is so many after the leader.
+fn member(engines: &mut Engines, blow: Blow, time: Duration, after: usize) -> String {
+    let etcd = &mut engines.etcd;
+    let leader = eventually("etcd has a leader", || etcd.leader());
+    let member = (leader + after) % 3;
     if blow == Blow::Kill {
-        servers.etcd.kill(member);
+        etcd.kill(member);
         pass(time);
-        servers.etcd.restart(member);
+        etcd.restart(member);
     } else {
-        servers.etcd.freeze(member);
+        etcd.freeze(member);
         pass(time);
-        servers.etcd.thaw(member);
+        etcd.thaw(member);
     }
     format!("member {member}")
 }
 
 /// What is frozen is fenced before another one is promoted: two primaries would both say "kept".
-fn primary(servers: &mut Servers, blow: Blow, time: Duration) -> String {
-    let node = servers.postgres.primary();
+fn primary(engines: &mut Engines, blow: Blow, time: Duration) -> String {
+    let postgres = &mut engines.postgres;
+    let node = postgres.primary();
     if blow == Blow::Kill {
-        servers.postgres.kill(node);
+        postgres.kill(node);
         pass(time);
     } else {
-        servers.postgres.freeze(node);
+        postgres.freeze(node);
         pass(time);
-        servers.postgres.kill(node);
+        postgres.kill(node);
     }
-    servers.postgres.promote();
-    servers.postgres.rejoin();
+    postgres.promote();
+    postgres.rejoin();
     format!("node {node}")
 }
 
-fn standby(servers: &mut Servers, blow: Blow, time: Duration) -> String {
-    let node = servers.postgres.standby();
+fn standby(engines: &mut Engines, blow: Blow, time: Duration) -> String {
+    let postgres = &mut engines.postgres;
+    let node = postgres.standby();
     if blow == Blow::Kill {
-        servers.postgres.kill(node);
+        postgres.kill(node);
         pass(time);
-        servers.postgres.restart(node);
+        postgres.restart(node);
     } else {
-        servers.postgres.freeze(node);
+        postgres.freeze(node);
         pass(time);
-        servers.postgres.thaw(node);
+        postgres.thaw(node);
     }
     format!("node {node}")
 }
@@ -189,11 +190,7 @@ fn streams(
     }
 }
 
-fn links(links: &[Proxy], blow: Blow, time: Duration) {
-    links_of(links.iter(), blow, time);
-}
-
-fn links_of<'a>(links: impl Iterator<Item = &'a Proxy> + Clone, blow: Blow, time: Duration) {
+fn links<'a>(links: impl Iterator<Item = &'a Proxy> + Clone, blow: Blow, time: Duration) {
     if blow == Blow::Cut {
         links.clone().for_each(Proxy::cut);
         pass(time);
