@@ -27,7 +27,7 @@ fn run(is_cluster: bool) {
         is_cluster,
         rounds: faults.len() as u64,
         seed: 7,
-        posters: 4,
+        posters: 12,
         faults,
         pace: Pace::SHORT,
     }

@@ -311,6 +311,15 @@ impl Postgres {
     }
 }
 
+/// What is frozen ends as well.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.kill(node);
+        }
+    }
+}
+
 fn append(path: &Path, text: &str) {
     use std::io::Write as _;
     std::fs::OpenOptions::new()

@@ -10,8 +10,8 @@ use crate::http::Connection;
 use crate::product::pause;
 use crate::signers;
 
-/// From one callback of a poster to its next.
-const PACE: Duration = Duration::from_millis(100);
+/// From one callback of a poster to its next. Many slow posters rather than a few fast ones: those that wait for an answer send nothing.
+const PACE: Duration = Duration::from_millis(200);
 /// Before what was not kept is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
 const MAX_PADDING: u64 = 1_000;

@@ -152,9 +152,14 @@ impl Servers {
             }
             wait(until, "the standby follows", || postgres.is_in_step());
         }
+        // One for the configuration, and one to each replica for reports.
+        let streams = 1 + self.replicas.len();
         for (number, links) in self.links.streams.iter().enumerate() {
             let what = format!("listener {number} has a stream to each replica");
-            wait(until, &what, || links.iter().all(|link| link.open() > 0));
+            wait(until, &what, || {
+                let open = || links.iter().map(Proxy::open);
+                open().all(|open| open > 0) && open().sum::<usize>() >= streams
+            });
         }
         self.change(until);
     }

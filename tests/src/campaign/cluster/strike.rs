@@ -55,12 +55,14 @@ pub(super) fn strike(
         Target::Replica => replica(servers, fault.blow, time, number),
         Target::Streams => streams(servers, fault.blow, time, random.index(LISTENERS), number),
         Target::EtcdLink => {
-            links(servers.links.etcd[number].iter(), fault.blow, time);
-            format!("replica {number}")
+            let links = &servers.links.etcd[number];
+            let which = some_links(links, fault.blow, time, random);
+            format!("replica {number} to {which}")
         }
         Target::PostgresLink => {
-            links(servers.links.postgres[number].iter(), fault.blow, time);
-            format!("replica {number}")
+            let links = &servers.links.postgres[number];
+            let which = some_links(links, fault.blow, time, random);
+            format!("replica {number} to {which}")
         }
         Target::EtcdLeader => member(engines(servers), fault.blow, time, 0),
         Target::EtcdFollower => member(engines(servers), fault.blow, time, 1 + random.index(2)),
@@ -187,6 +189,18 @@ fn streams(
         pass(time);
         links[replica].thaw();
         format!("listener {listener} to replica {replica}")
+    }
+}
+
+/// All that a replica has, or one of them: it then finds another member; or the other node, which takes no writes.
+fn some_links(all: &[Proxy], blow: Blow, time: Duration, random: &mut Random) -> String {
+    let one = random.index(all.len());
+    if random.below(2) == 0 {
+        links(all.iter(), blow, time);
+        format!("all {}", all.len())
+    } else {
+        links(all[one..].iter().take(1), blow, time);
+        format!("number {one}")
     }
 }
 
