@@ -1,5 +1,7 @@
 //! Kills, freezes and cuts at random moments, short runs of the campaigns.
 
+use std::cell::RefCell;
+
 use hookplane_tests::campaign::Campaign;
 use hookplane_tests::campaign::cluster::{ClusterCampaign, Fault, Pace};
 
@@ -22,6 +24,7 @@ fn nothing_answered_2xx_is_lost_or_kept_twice_when_the_process_is_killed() {
 
 fn run(is_cluster: bool) {
     let folder = tempfile::tempdir().unwrap();
+    let told = RefCell::new(Vec::new());
     let faults = Fault::all(is_cluster);
     let outcome = ClusterCampaign {
         is_cluster,
@@ -31,12 +34,14 @@ fn run(is_cluster: bool) {
         faults,
         pace: Pace::SHORT,
     }
-    .run(folder.path(), &|line| println!("{line}"));
+    .run(folder.path(), &|line| {
+        told.borrow_mut().push(line.to_owned())
+    });
     let answered = outcome.evidence.answered.len();
     assert!(answered > 50, "the load was real: {answered}");
     let verdict = outcome.evidence.verdict();
-    assert!(verdict.is_good(), "{verdict:?}");
-    assert!(outcome.table.wrong.is_empty(), "{:#?}", outcome.table.wrong);
+    assert!(verdict.is_good(), "{verdict:?} {told:#?}");
+    assert!(outcome.table.wrong.is_empty(), "{told:#?}");
 }
 
 // The same over the network, and risk 9 with the real processes: a listener or the control plane goes, is frozen, sockets and all, or can't be
