@@ -11,7 +11,6 @@ mod bench;
 mod clients;
 mod connectors;
 mod engines;
-mod etcd;
 mod fake_control_plane;
 mod first_delivery;
 mod flow;

@@ -59,14 +59,17 @@ impl Etcd {
         urls.map(|member| member.client.clone()).collect()
     }
 
+    /// The same as `HOST:PORT`.
+    pub fn hosts(&self) -> Vec<String> {
+        let hosts = self.members.iter();
+        hosts
+            .map(|member| member.client.trim_start_matches("http://").to_owned())
+            .collect()
+    }
+
     /// As `--store` takes it.
     pub fn store(&self) -> String {
-        let hosts: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| member.client.trim_start_matches("http://"))
-            .collect();
-        format!("etcd://{}", hosts.join(","))
+        format!("etcd://{}", self.hosts().join(","))
     }
 
     /// SIGKILL.
