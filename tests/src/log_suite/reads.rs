@@ -6,7 +6,7 @@ use hookplane_control_plane::log::{Cursor, DeliveryLog, NewCallback, Selection, 
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_rules::Timestamp;
 
-use super::{Open, append, callback, lease_one_of, prost_types_of};
+use super::{Backend, append, callback, lease_one_of, prost_types_of};
 
 /// An event at a second, for some webhooks; those that begin with `held` get it held.
 fn shaped(
@@ -228,9 +228,9 @@ fn reversed(ids: &str) -> String {
 }
 
 /// Selections, pages and the tail say the same whatever the size of a page. One org never sees another.
-pub(super) async fn selections_and_pages_agree(open: Open<'_>) {
+pub(super) async fn selections_and_pages_agree(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     for new in [
         shaped("e1", "acme", "g1", "order.paid", 1, &["w1"]),
         shaped("e2", "acme", "g1", "order.paid.late", 2, &["w1", "w2"]),
