@@ -24,6 +24,9 @@ listener's streams, excuses nothing but 2xx.
 
 Faults: ";
 
+/// Of a long list.
+const SHOWN: usize = 20;
+
 fn main() {
     let mut campaign = Campaign {
         rounds: 50,
@@ -122,12 +125,20 @@ fn run_many(campaign: &ClusterCampaign) -> bool {
         verdict.twice.len(),
         outcome.table.wrong.len()
     ));
+    for (end, times) in &outcome.ends {
+        eprint(&format!(
+            "the subscriber's stream ended {times} times: {end}"
+        ));
+    }
     for (what, ids) in [
         ("lost", &verdict.lost),
         ("undelivered", &verdict.undelivered),
         ("twice", &verdict.twice),
     ] {
-        ids.iter().for_each(|id| print(&format!("  {what}: {id}")));
+        if !ids.is_empty() {
+            let some: Vec<_> = ids.iter().take(SHOWN).map(String::as_str).collect();
+            print(&format!("  {what}: {}", some.join(" ")));
+        }
     }
     for wrong in &outcome.table.wrong {
         print(&format!("  {wrong}"));

@@ -18,6 +18,7 @@ mod servers;
 mod strike;
 mod subscriber;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub table: Table,
     /// What was answered, kept and delivered.
     pub evidence: Evidence,
+    /// Why the subscriber's streams ended, and how often.
+    pub ends: BTreeMap<String, usize>,
 }
 
 impl ClusterCampaign {
@@ -117,7 +120,11 @@ impl ClusterCampaign {
             }
         });
         let evidence = gather(&servers, &load, &subscriber);
-        Outcome { table, evidence }
+        Outcome {
+            table,
+            evidence,
+            ends: subscriber.ends(),
+        }
     }
 
     /// Until every poster has a 2xx for what it sent after that moment.

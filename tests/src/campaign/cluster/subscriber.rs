@@ -1,7 +1,7 @@
 //! One subscriber: takes deliveries from whichever replica it reaches, acknowledges each, and goes on to the next replica when it is cut off.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -25,9 +25,13 @@ const IN_FLIGHT: u32 = 64;
 /// By delivery id, how often it was handed out.
 type Taken = Arc<Mutex<BTreeMap<String, usize>>>;
 
+/// Why its streams ended, and how often.
+type Ends = Arc<Mutex<BTreeMap<String, usize>>>;
+
 /// Ends with this.
 pub(super) struct Subscriber {
     taken: Taken,
+    ends: Ends,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -35,24 +39,37 @@ impl Subscriber {
     /// Has to be called in a runtime.
     pub(super) fn start(replicas: Vec<String>, token: String, webhook: &'static str) -> Self {
         let taken = Taken::default();
-        let notes = taken.clone();
+        let (notes, ends) = (taken.clone(), Ends::default());
+        let why = ends.clone();
         let task = tokio::spawn(async move {
             for replica in replicas.iter().cycle() {
                 // However it ends, the next one is tried.
-                let _ = take(replica, &token, webhook, &notes).await;
+                let end = match take(replica, &token, webhook, &notes).await {
+                    Ok(()) => "ended".to_owned(),
+                    Err(status) => format!("{:?}: {}", status.code(), status.message()),
+                };
+                *lock(&why).entry(end).or_default() += 1;
                 sleep(AGAIN).await;
             }
         });
         Self {
             taken,
+            ends,
             _task: AbortOnDropHandle::new(task),
         }
     }
 
     pub(super) fn taken(&self) -> BTreeMap<String, usize> {
-        let taken = self.taken.lock();
-        taken.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.taken).clone()
     }
+
+    pub(super) fn ends(&self) -> BTreeMap<String, usize> {
+        lock(&self.ends).clone()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn take(replica: &str, token: &str, webhook: &str, taken: &Taken) -> Result<(), Status> {
@@ -87,11 +104,7 @@ async fn take(replica: &str, token: &str, webhook: &str, taken: &Taken) -> Resul
     while let Some(lease) = leases.message().await? {
         let id = lease.event.map(|event| event.delivery_id);
         let id = id.unwrap_or_default();
-        *taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(id)
-            .or_default() += 1;
+        *lock(taken).entry(id).or_default() += 1;
         let ack = Kind::Ack(v1::Ack {
             lease_token: lease.lease_token,
         });
