@@ -111,13 +111,8 @@ impl RawEvent {
         if checksum(&self.record) != self.checksum {
             return Err(damaged("is not what was written"));
         }
-        stored::event(
-            &self.record,
-            self.flags,
-            self.duplicate_of,
-            self.duplicates,
-        )
-        .map_err(|_| damaged("can't be decoded"))
+        stored::event(&self.record, self.flags, self.duplicate_of, self.duplicates)
+            .map_err(|_| damaged("can't be decoded"))
     }
 }
 

@@ -256,7 +256,10 @@ impl Connection {
 
     /// From now on what it notifies itself of is not told.
     pub(super) async fn listens(&self) -> Result<(), Fault> {
-        let row = self.client.query_one("SELECT pg_backend_pid()", &[]).await?;
+        let row = self
+            .client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .await?;
         self.heard.own.store(row.try_get(0)?, Ordering::Release);
         Ok(())
     }

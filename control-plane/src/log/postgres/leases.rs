@@ -25,8 +25,7 @@ pub(super) const MAX_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
 const EXPIRE_AT_ONCE: i64 = 256;
 
 /// The server's time, once for a whole statement.
-pub(super) const NOW: &str =
-    "now AS MATERIALIZED (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms)";
+pub(super) const NOW: &str = "now AS MATERIALIZED (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms)";
 
 /// For a statement whose loss is a redelivery: its commit doesn't wait for a disk. Left alone while the line has to be begun anew, which is
 /// more than a redelivery. Joined by the statement's end, or it isn't run.
@@ -120,7 +119,7 @@ pub(super) async fn lease(
         ended = ended(),
         noted = noted(
             "(SELECT group_uid, event_id, n, status, attempts, reason, updated FROM ended UNION ALL
-              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS both"
+              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS altered"
         ),
     );
     let limits = Limits::of(shared);

@@ -29,6 +29,8 @@ pub(super) async fn continue_beyond(session: &mut Session<'_>, seen: i64) -> Res
         .await?;
     session.query("SELECT line_anew($1)", &[&seen]).await?;
     session.commit().await?;
-    tracing::info!("PostgreSQL was restarted or restored: the log's numbers go on beyond those that were seen");
+    tracing::info!(
+        "PostgreSQL was restarted or restored: the log's numbers go on beyond those that were seen"
+    );
     Ok(())
 }

@@ -53,7 +53,10 @@ impl Where {
         if let Some(name) = &selection.event_type {
             let own = self.value(name.clone());
             // The character after a dot ends what is below it. By their bytes, whatever the database's own order is.
-            let (from, to) = (self.value(format!("{name}.")), self.value(format!("{name}/")));
+            let (from, to) = (
+                self.value(format!("{name}.")),
+                self.value(format!("{name}/")),
+            );
             self.and_plain(&format!(
                 "(e.type = {own} OR (e.type COLLATE \"C\" >= {from} AND e.type COLLATE \"C\" < {to}))"
             ));
@@ -92,7 +95,11 @@ impl Where {
 }
 
 /// The statement that lists events.
-fn events_statement(selection: &Selection, before: Option<Cursor>, limit: usize) -> (String, Where) {
+fn events_statement(
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> (String, Where) {
     let mut clause = Where::default();
     clause.scope(selection, "e");
     clause.event(selection);

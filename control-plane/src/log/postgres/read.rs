@@ -66,7 +66,8 @@ pub(super) fn event_at(row: &Row, at: usize) -> Result<v1::Event, LogError> {
 
 /// One event. An id that a listener used again in another group means the first one.
 pub(super) async fn event(shared: &Shared, id: &str) -> Result<v1::Event, LogError> {
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = $1 ORDER BY e.seq LIMIT 1");
+    let sql =
+        format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = $1 ORDER BY e.seq LIMIT 1");
     let row = shared.pool.call().await?.query_opt(&sql, &[&id]).await?;
     match row {
         Some(row) => event_at(&row, 0),
@@ -75,10 +76,7 @@ pub(super) async fn event(shared: &Shared, id: &str) -> Result<v1::Event, LogErr
 }
 
 /// One delivery.
-pub(super) async fn delivery(
-    shared: &Shared,
-    id: &str,
-) -> Result<v1::Delivery, LogError> {
+pub(super) async fn delivery(shared: &Shared, id: &str) -> Result<v1::Delivery, LogError> {
     let missing = || LogError::NotFound(format!("delivery {id}"));
     let (event_id, n) = parse_delivery_id(id).ok_or_else(missing)?;
     let n = i32::try_from(n).map_err(|_| missing())?;

@@ -185,7 +185,11 @@ async fn once(
             _ => {}
         }
         let place = usize::try_from(place - 1).ok();
-        changed.extend(place.and_then(|place| said.get(place)).map(|said| said.place));
+        changed.extend(
+            place
+                .and_then(|place| said.get(place))
+                .map(|said| said.place),
+        );
     }
     Ok(changed)
 }

@@ -72,16 +72,12 @@ impl Wake {
 
     /// Also when it has not grown: something may be due.
     fn tell(&self, newest: Cursor) {
-        self.newest
-            .send_modify(|known| *known = newest.max(*known));
+        self.newest.send_modify(|known| *known = newest.max(*known));
     }
 }
 
 /// Sees to it that the line goes on, knows its end, and starts what listens and tells.
-pub(super) async fn start(
-    shared: &Arc<Shared>,
-    tasks: &mut JoinSet<()>,
-) -> Result<(), LogError> {
+pub(super) async fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Result<(), LogError> {
     let mut session = shared.pool.call().await?;
     line::continue_beyond(&mut session, 0).await?;
     let newest = line::whole(&mut session).await?;
@@ -221,7 +217,11 @@ async fn look(connection: &mut Connection, ask: Ask) -> Result<Option<Look>, Fau
         connection.client.query(&statement, &[]).await?;
     }
     let statement = connection.statement(&sql).await?;
-    let Some(row) = connection.client.query_opt(&statement, &[&ask.leased]).await? else {
+    let Some(row) = connection
+        .client
+        .query_opt(&statement, &[&ask.leased])
+        .await?
+    else {
         return Ok(None);
     };
     let now: i64 = row.try_get(2)?;
