@@ -23,6 +23,7 @@ mod log_faults;
 mod manifests;
 mod properties;
 mod providers;
+mod replicas;
 mod roles;
 mod secrets;
 mod servers;

@@ -2,6 +2,7 @@
 
 pub mod backends;
 mod reads;
+pub mod repeats;
 mod work;
 
 use std::path::Path;

@@ -58,6 +58,11 @@ pub(super) async fn present(
     let fleet = &desk.context.fleet;
     status.live = Some(fleet.live(&metadata.org, &spec.pool, &metadata.uid, revision));
     status.counts = Some(desk.context.fleet.counts().of(&metadata.uid));
+    let durability = desk.context.log.durability();
+    status.durability = Some(v1::Durability {
+        receipt: durability.receipt.into(),
+        reasons: durability.reasons,
+    });
     Ok(group)
 }
 
