@@ -36,8 +36,6 @@ use subscriber::Subscriber;
 
 const SECRET: &str = "campaign";
 const WEBHOOK: &str = "orgs/acme/groups/load/webhooks/all";
-/// Steady load before a blow, in milliseconds.
-const CALM: std::ops::Range<u64> = 200..800;
 /// For the subscriber to be handed the rest: leases of the dead come back, and a delivery that several of them held waits between attempts.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(90);
 
@@ -92,7 +90,7 @@ impl ClusterCampaign {
             self.answered_after(&load, 0, Instant::now());
             for round in 0..self.rounds {
                 let (start, from) = (load.answers().len(), Instant::now());
-                let calm = Duration::from_millis(random.within(&CALM));
+                let calm = Duration::from_millis(random.within(&self.pace.calm));
                 while from.elapsed() < calm {
                     pause();
                 }

@@ -16,22 +16,30 @@ const UNHEALTHY_AFTER: Duration = Duration::from_secs(1);
 /// How long things last, in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Pace {
+    /// Steady load before a blow.
+    pub calm: Range<u64>,
     /// From a kill to the new start, and from a cut to new connections.
     pub down: Range<u64>,
-    /// A freeze, or a connection that swallows. What lasts longer than a third of a request's budget has to be noticed.
+    /// A freeze of what no request has a second way around.
+    pub frozen: Range<u64>,
+    /// Silence on the way to a replica. Above a third of a request's budget, 2.7 s here, it has to be noticed.
     pub silent: Range<u64>,
 }
 
 impl Pace {
     /// From what goes by unnoticed to beyond what pings and the provider's patience allow.
     pub const LONG: Self = Self {
+        calm: 200..800,
         down: 200..6_000,
+        frozen: 1_000..14_000,
         silent: 1_000..14_000,
     };
     /// For the test suite.
     pub const SHORT: Self = Self {
-        down: 200..600,
-        silent: 2_800..3_200,
+        calm: 100..300,
+        down: 200..500,
+        frozen: 800..1_200,
+        silent: 2_800..3_000,
     };
 }
 
@@ -44,7 +52,11 @@ pub(super) fn strike(
     random: &mut Random,
 ) -> String {
     let down = Duration::from_millis(random.within(&pace.down));
-    let silent = Duration::from_millis(random.within(&pace.silent));
+    let silent = match fault.target {
+        Target::Replica | Target::Streams | Target::PostgresLink => &pace.silent,
+        _ => &pace.frozen,
+    };
+    let silent = Duration::from_millis(random.within(silent));
     let time = match fault.blow {
         Blow::Kill | Blow::Cut => down,
         Blow::Freeze | Blow::Swallow => silent,
