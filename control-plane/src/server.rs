@@ -203,7 +203,15 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
     if groups > 0 {
         tracing::info!(groups, %public_url, "callback URLs follow the new public URL; providers need them");
     }
-    let view = View::start(Arc::clone(&parts.store), Arc::clone(&seal), shutdown).await?;
+    let view = View::start(
+        Arc::clone(&parts.store),
+        Arc::clone(&seal),
+        shutdown.clone(),
+    )
+    .await?;
+    let fleet = Arc::new(Fleet::new());
+    let store = Arc::clone(&parts.store);
+    fleet.join(store, view.tasks(), shutdown).await?;
     Ok(Context {
         store: parts.store,
         log: parts.log,
@@ -212,7 +220,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         clock: parts.clock,
         catalogue: Arc::new(parts.catalogue),
         view,
-        fleet: Arc::new(Fleet::new()),
+        fleet,
         public_url,
         stream_age: parts.stream_age,
         metrics: parts.metrics,

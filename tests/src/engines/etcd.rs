@@ -24,16 +24,20 @@ struct Member {
     /// Where its health is asked, always in plain text.
     health: String,
     peer: String,
+    /// Where the others find it.
+    advertised: String,
 }
 
 impl Member {
     fn new(number: usize, client: String, health: String) -> Self {
+        let peer = format!("http://127.0.0.1:{}", free_port());
         Self {
             server: None,
             name: format!("m{number}"),
             client,
             health,
-            peer: format!("http://127.0.0.1:{}", free_port()),
+            advertised: peer.clone(),
+            peer,
         }
     }
 }
@@ -46,10 +50,21 @@ impl Etcd {
 
     /// The same with more of etcd's flags.
     pub fn start_with(members: usize, more: &[&str]) -> Self {
+        Self::start_behind(members, more, |_, peer| peer.to_owned())
+    }
+
+    /// The same, with members that find each other where `advertise` says, for one by its number and the URL it listens on.
+    pub fn start_behind(
+        members: usize,
+        more: &[&str],
+        mut advertise: impl FnMut(usize, &str) -> String,
+    ) -> Self {
         let members = (0..members)
             .map(|number| {
                 let client = format!("http://127.0.0.1:{}", free_port());
-                Member::new(number, client.clone(), client)
+                let mut member = Member::new(number, client.clone(), client);
+                member.advertised = advertise(number, &member.peer);
+                member
             })
             .collect();
         Self::start_all(members, more)
@@ -183,7 +198,7 @@ impl Etcd {
         let cluster: Vec<_> = self
             .members
             .iter()
-            .map(|member| format!("{}={}", member.name, member.peer))
+            .map(|member| format!("{}={}", member.name, member.advertised))
             .collect();
         let member = &self.members[number];
         let at = |name: &str| self.folder.path().join(name).display().to_string();
@@ -194,7 +209,7 @@ impl Etcd {
             ("--listen-client-urls", member.client.clone()),
             ("--advertise-client-urls", member.client.clone()),
             ("--listen-peer-urls", member.peer.clone()),
-            ("--initial-advertise-peer-urls", member.peer.clone()),
+            ("--initial-advertise-peer-urls", member.advertised.clone()),
             ("--initial-cluster", cluster.join(",")),
         ] {
             arguments.extend([flag.to_owned(), value]);

@@ -30,7 +30,8 @@ use super::{Changes, Entry, Listing, Revision, Store, StoreError, Transaction, b
 use crate::sqlite::{self, Checkpoints, Fault};
 use versions::CommitError;
 
-/// For how many revisions a watch may lag or a list may take. The canary alone writes one every 5 s, so that it is over 2 days of them.
+/// For how many revisions a watch may lag or a list may take. The canary writes one every 5 s and the fleet one every 10 s, so that it is
+/// nearly 2 days of them.
 const DEFAULT_KEPT_REVISIONS: u64 = 50_000;
 
 /// Compaction costs a little; it is done once for this many revisions.

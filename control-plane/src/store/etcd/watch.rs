@@ -152,13 +152,14 @@ impl Following {
             return Err(cancelled(self.parts.position, &response));
         }
         for event in response.events() {
-            let kv = event.kv().ok_or_else(|| {
-                Fault::Elsewhere("etcd sent an event without its key".to_owned())
-            })?;
+            let kv = event
+                .kv()
+                .ok_or_else(|| Fault::Elsewhere("etcd sent an event without its key".to_owned()))?;
             let key = seam_key(&self.prefix, kv.key()).map_err(Fault::Refused)?;
             // A key that was removed has no versions.
             let value = (kv.version() > 0).then(|| Bytes::copy_from_slice(kv.value()));
-            self.parts.add(kv.mod_revision().unsigned_abs(), key, value)?;
+            self.parts
+                .add(kv.mod_revision().unsigned_abs(), key, value)?;
         }
         if !self.parts.response_ends() {
             self.requests.request_progress().await?;
@@ -177,12 +178,7 @@ impl Parts {
         }
     }
 
-    fn add(
-        &mut self,
-        revision: Revision,
-        key: String,
-        value: Option<Bytes>,
-    ) -> Result<(), Fault> {
+    fn add(&mut self, revision: Revision, key: String, value: Option<Bytes>) -> Result<(), Fault> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + EVENT_BYTES;
         match &mut self.open {
             Some(open) if open.revision == revision => {
