@@ -252,6 +252,25 @@ impl Postgres {
         &self.nodes[node].data
     }
 
+    /// On-CPU time of both servers' processes that run now.
+    pub fn cpu(&self) -> std::time::Duration {
+        let servers = self.nodes.iter().filter_map(|node| node.server.as_ref());
+        let mut ticks = 0;
+        for server in servers {
+            let parent = server.id().to_string();
+            for process in std::fs::read_dir("/proc").expect("Linux").flatten() {
+                let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+                let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+                if fields.get(1) == Some(&parent.as_str()) {
+                    let of = |field: usize| fields[field].parse::<u64>().unwrap_or(0);
+                    ticks += of(11) + of(12);
+                }
+            }
+        }
+        // Linux shows hundredths of a second.
+        std::time::Duration::from_millis(ticks * 10)
+    }
+
     fn follow(&mut self, number: usize) {
         self.kill(number);
         let node = &self.nodes[number];

@@ -29,8 +29,10 @@ use super::fault::Fault;
 use crate::log::LogError;
 use crate::outgoing::OutgoingTls;
 
-/// One host gets so long.
+/// One host gets so long at first, and then twice as long each time.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// Before all are tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What a statement may take: below the shortest time within which a provider wants its answer.
 const STATEMENT_TIME_MS: u32 = 10_000;
 /// What it may wait for a row that another one holds (risk 43).
@@ -148,13 +150,35 @@ impl Connector {
         })
     }
 
-    /// Connects to the host that takes writes.
+    /// Connects to the host that takes writes, and waits for one to do so as long as that may still happen.
     pub(super) async fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
+        let mut patience = CONNECT_TIME;
+        loop {
+            let fault = match self.connect_to_any(deadline, patience).await {
+                Ok(connection) => return Ok(connection),
+                Err(fault) => fault,
+            };
+            // A user that is refused is refused again; a server that starts or takes over needs a moment.
+            if fault.code.is_some() || Instant::now() + PAUSE >= deadline {
+                return Err(fault);
+            }
+            tokio::time::sleep(PAUSE).await;
+            patience *= 2;
+        }
+    }
+
+    /// Tries each host once.
+    async fn connect_to_any(
+        &self,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<Connection, Fault> {
         let first = self.last.load(Ordering::Relaxed);
         let mut faults = Vec::new();
+        let mut code = None;
         for number in 0..self.hosts.len() {
             let number = (first + number) % self.hosts.len();
-            let until = deadline.min(Instant::now() + CONNECT_TIME);
+            let until = deadline.min(Instant::now() + patience);
             let fault = match tokio::time::timeout_at(until, self.open(&self.hosts[number])).await {
                 Ok(Ok(connection)) => {
                     self.last.store(number, Ordering::Relaxed);
@@ -164,11 +188,14 @@ impl Connector {
                 Err(_) => Fault::unavailable("it doesn't answer"),
             };
             faults.push(format!("{}: {}", named(&self.hosts[number]), fault.message));
+            if !fault.is_of_the_server() {
+                code = code.or(fault.code);
+            }
         }
-        Err(Fault::unavailable(format!(
-            "no PostgreSQL server takes writes ({})",
-            faults.join("; ")
-        )))
+        Err(Fault {
+            code,
+            message: format!("no PostgreSQL server takes writes ({})", faults.join("; ")),
+        })
     }
 
     async fn open(&self, host: &Config) -> Result<Connection, Fault> {

@@ -101,7 +101,6 @@ const MAX_ROWS: usize = 1_000;
 /// What all parts of the log share.
 struct Shared {
     options: PostgresOptions,
-    clock: Arc<dyn Clock>,
     /// For all but appends.
     pool: Pool,
     queue: queue::Queue,
@@ -127,7 +126,8 @@ pub struct PostgresLog {
 }
 
 impl PostgresLog {
-    /// Opens the log: makes the tables or brings them up, and checks what the server promises.
+    /// Opens the log: makes the tables or brings them up, and checks what the server promises. All times in it are the server's; `clock` is only
+    /// compared with that.
     pub async fn open(
         options: PostgresOptions,
         clock: Arc<dyn Clock>,
@@ -136,6 +136,7 @@ impl PostgresLog {
         let connector = Connector::new(&options.url, options.tls.clone(), durability.clone())?;
         let connector = Arc::new(connector);
         let opened = schema::open(&connector, Instant::now() + schema::OPEN_TIME).await?;
+        opened.compare_clocks(clock.now());
         // The server's settings came with the connection.
         if let Err(LogError::Unavailable(weaker)) = durability.check() {
             return Err(LogError::Failed(weaker));
@@ -147,7 +148,6 @@ impl PostgresLog {
             wake: wake::Wake::default(),
             counted: Mutex::default(),
             token_key: opened.token_key,
-            clock,
             options,
         });
         let mut tasks = JoinSet::new();
