@@ -30,7 +30,7 @@ fn run(is_cluster: bool) {
         is_cluster,
         rounds: faults.len() as u64,
         seed: 7,
-        posters: 12,
+        posters: 24,
         faults,
         pace: Pace::SHORT,
     }

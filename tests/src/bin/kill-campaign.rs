@@ -11,7 +11,7 @@ Blows at random moments under load: every callback answered 2xx must be there af
 
   --rounds N    blows (50)
   --seed N      decides moments and bodies (1)
-  --posters N   connections that post at the same time (16)
+  --posters N   connections that post at the same time (32); apart and in a cluster each sends twice a second
   --apart       instead of one `dev`: a `serve` and three `listen`, each killed and frozen, and what connects them cut, or made to swallow
                 what is sent
   --cluster     the same with two `serve`, three etcd members, and PostgreSQL with a synchronous standby, which is promoted when its primary
@@ -31,7 +31,7 @@ fn main() {
     let mut campaign = Campaign {
         rounds: 50,
         seed: 1,
-        posters: 16,
+        posters: 32,
     };
     let (mut many, mut only, mut pace) = (None, None, Pace::LONG);
     let mut arguments = std::env::args().skip(1);

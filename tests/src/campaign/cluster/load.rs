@@ -10,8 +10,9 @@ use crate::http::Connection;
 use crate::product::pause;
 use crate::signers;
 
-/// From one callback of a poster to its next. Many slow posters rather than a few fast ones: those that wait for an answer send nothing.
-const PACE: Duration = Duration::from_millis(200);
+/// From one callback of a poster to its next, in milliseconds. Many slow posters rather than a few fast ones: those that wait for an answer send
+/// nothing, and providers don't wait for each other.
+const PACE: u64 = 500;
 /// Before what was not kept is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
 const MAX_PADDING: u64 = 1_000;
@@ -101,7 +102,8 @@ impl Load {
     pub(super) fn post(&self, poster: usize, mut random: Random) {
         let mut connections: Vec<_> = self.urls.iter().map(|_| None).collect();
         let mut target = poster;
-        let mut due = Instant::now();
+        // Not all at once.
+        let mut due = Instant::now() + Duration::from_millis(random.below(PACE));
         for number in 0.. {
             let id = format!("{poster}-{number}");
             let padding = random.below(MAX_PADDING);
@@ -131,7 +133,7 @@ impl Load {
                 due = Instant::now() + AGAIN;
             }
             // One that was late doesn't catch up: the load is steady.
-            due = (due + PACE).max(Instant::now());
+            due = (due + Duration::from_millis(PACE)).max(Instant::now());
         }
     }
 
