@@ -26,7 +26,6 @@ mod manifests;
 mod postgres_faults;
 mod properties;
 mod providers;
-mod proxy;
 mod replicas;
 mod roles;
 mod secrets;
@@ -39,3 +38,5 @@ mod tls;
 mod vectors;
 mod vectors_live;
 mod why;
+
+use hookplane_tests::proxy;
