@@ -20,10 +20,13 @@
 //! | `v1/tombstones/webhooks/WEBHOOK_UID` | webhooks, this one first, were deleted from a group that stays |
 //! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
 //! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
+//! | `fleet/REPLICA/…` | what each running control plane says of its listeners, gone with it. See `config::fleet::record` |
+//!
+//! `fleet/` is beside `v1/`, not in it: what is said there is no configuration, and costs neither its watch nor a listener anything.
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
-/// Every key of ours begins with this.
+/// Every key of the configuration begins with this.
 pub const ROOT: &str = "v1/";
 /// The installation's MAC key.
 pub const INSTALLATION: &str = "v1/installation";
@@ -59,6 +62,14 @@ pub const CANARY: &str = "v1/canary";
 pub const TOMBSTONES: &str = "v1/tombstones/";
 /// From when on tombstones are whole.
 pub const HORIZON: &str = "v1/horizon";
+
+/// What replicas say of their listeners.
+pub const FLEET: &str = "fleet/";
+
+/// Something that a replica says.
+pub fn of_replica(id: &str, what: &str) -> String {
+    format!("{FLEET}{id}/{what}")
+}
 
 /// A group left a pool.
 pub fn tombstone_of_group(pool: &str, group_uid: &str) -> String {

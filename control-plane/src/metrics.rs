@@ -3,6 +3,9 @@
 //! What is counted on a callback's way is a relaxed addition to a counter that was looked up beforehand. What is known elsewhere already
 //! (the fleet, the view, the event log) is read when a scrape asks for it.
 //!
+//! Each replica is scraped by itself and counts what went through it: sums over replicas are the scraper's to make. What an operator asks of
+//! the API is of all of them.
+//!
 //! Labels are outcomes and pools: fixed lists, or few and named by the operator. Never an org, a group, a path or what an outsider sends:
 //! what one group refused or left out is counted in `get group`.
 //!
@@ -18,7 +21,7 @@
 //! | `hookplane_control_plane_deliveries_total` | `outcome` | attempts and ends: `acked`, `nacked`, `expired`, `returned`, `held`, `dead`, `dropped` |
 //! | `hookplane_control_plane_leases` | | deliveries that subscribers hold |
 //! | `hookplane_control_plane_subscribers` | | open `Subscribe` streams |
-//! | `hookplane_control_plane_listeners` | `pool`, `state` | listeners `connected`, and of those `ready` |
+//! | `hookplane_control_plane_listeners` | `pool`, `state` | listeners `connected` to this replica, and of those `ready` |
 //! | `hookplane_control_plane_config_pushes_total` | `kind` | sent to listeners: `list` (everything) or `delta` |
 //! | `hookplane_control_plane_config_nacks_total` | | pushes with a resource that a listener refused |
 //! | `hookplane_control_plane_store_revision` | | of the configuration that this replica has seen |

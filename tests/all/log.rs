@@ -1,4 +1,4 @@
-//! The suite of the log's seam, over the embedded log.
+//! The suite of the log's seam, over both backends, and what only the embedded one can do wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite;
+use hookplane_tests::log_suite::backends::{InDirectory, InPostgres};
 
 fn options() -> Options {
     Options {
@@ -17,11 +18,25 @@ fn options() -> Options {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_log_keeps_the_promises_of_the_seam() {
-    let clock = Arc::new(TestClock::default());
-    let open = |dir: &std::path::Path| -> Arc<dyn DeliveryLog> {
-        EmbeddedLog::open(dir, clock.clone(), options()).expect("opens")
+    log_suite::run(&InDirectory::new(options())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_log_keeps_the_promises_of_the_seam() {
+    log_suite::run(&InPostgres::shared()).await;
+}
+
+// Risks 6 and 7: where the rules are written twice, they are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_logs_tell_the_same_repeats() {
+    let unsynced = Options {
+        sync: false,
+        ..options()
     };
-    log_suite::run(&open, &clock).await;
+    let (embedded, postgres) = (InDirectory::new(unsynced), InPostgres::shared());
+    for seed in [1, 2] {
+        log_suite::repeats::are_told_alike(&embedded, &postgres, seed).await;
+    }
 }
 
 // Risk 4: a lost database is not taken for a new one.

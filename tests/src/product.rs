@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use cli::Cli;
 pub use process::Process;
-pub use servers::{Listen, Serve};
+pub use servers::{Backends, Listen, Serve};
 
 /// A group for GitHub, `acme/code`, and its webhook `all`: what a test needs that is about something else.
 pub const CODE: &str = r#"

@@ -10,6 +10,7 @@ use super::status::Problem;
 use crate::access::Caller;
 use crate::config::GroupRecord;
 use crate::context::Context;
+use crate::keys;
 use crate::log::Selection;
 
 /// For the view to come to what the caller wrote last.
@@ -86,7 +87,7 @@ impl Scope {
         };
         let Some(group) = &self.group else {
             // A name mistyped is not an org without events.
-            return match context.store.get(&crate::keys::org(org)).await? {
+            return match context.store.get(&keys::org(org)).await? {
                 Some(_) => Ok(None),
                 None => Err(Problem::NotFound(super::names::org(org))),
             };
@@ -103,11 +104,19 @@ impl Scope {
         if let Some(record) = find() {
             return Ok(Some(record));
         }
-        let now = context.store.list(crate::keys::ROOT, None, 1, None).await?;
-        context
-            .view
-            .reached(now.revision, Instant::now() + READ_OWN_WRITE)
-            .await;
+        // What the store has of it decides how far the view has to come: its own revision grows with what is not in the view, too.
+        let group_key = keys::group(org, group);
+        let webhook_key = self
+            .webhook
+            .as_ref()
+            .map(|webhook| keys::webhook(org, group, webhook));
+        for key in std::iter::once(group_key).chain(webhook_key) {
+            let Some(entry) = context.store.get(&key).await? else {
+                return Err(Problem::NotFound(path.to_owned()));
+            };
+            let deadline = Instant::now() + READ_OWN_WRITE;
+            context.view.reached(entry.revision, deadline).await;
+        }
         find()
             .map(Some)
             .ok_or_else(|| Problem::NotFound(path.to_owned()))

@@ -8,11 +8,14 @@
 //!
 //! A watch that is silent and one that is dead look the same; with the canary neither stays unnoticed for long. It changes nothing that a
 //! listener is offered, so it wakes none.
+//!
+//! It also flies after each list. What was listed may be of a later revision than any that the other replicas' watches brought, since not
+//! all writes are configuration; with the canary they come past it, so that a listener from here waits nowhere.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -39,23 +42,30 @@ impl Default for Timing {
     }
 }
 
-/// Until `shutdown`. What it finds it tells the follower.
+/// The follower of the same view.
+pub(super) struct Follower {
+    /// What is found is told here.
+    pub(super) prompt: mpsc::Sender<Prompt>,
+    pub(super) listed: Arc<Notify>,
+}
+
+/// Until `shutdown`.
 pub(super) async fn run(
     store: Arc<dyn Store>,
     view: Arc<View>,
-    follower: mpsc::Sender<Prompt>,
+    follower: Follower,
     timing: Timing,
     shutdown: CancellationToken,
 ) {
     let mut every = tokio::time::interval(timing.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is now, when the view has just been read.
-    every.tick().await;
+    // The first tick is now, after the first list.
     let mut missed = 0u32;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = every.tick() => {}
+            () = follower.listed.notified() => every.reset(),
         }
         let flown = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -103,7 +113,7 @@ pub(super) async fn run(
             }
         };
         // One that is waiting to be taken does the same.
-        let _ = follower.try_send(prompt);
+        let _ = follower.prompt.try_send(prompt);
     }
 }
 

@@ -1,17 +1,70 @@
-//! The listeners that are connected, and what each of them runs.
+//! The listeners that are connected, and what each of them runs: here, and at every other replica.
+//!
+//! ```text
+//!   config streams ─▶ own listeners ─┬─▶ live, listeners ◀── others ◀── watch of `fleet/`
+//!                                    └─▶ publish ─▶ `fleet/REPLICA/…` in the store ─────▲
+//! ```
+//!
+//! Guarantees, with however many replicas: `live` is true only with at least one ready listener in the pool and all of them on the
+//! resource, each replica's word included; one that is silent and has listeners there is in doubt, and in doubt it is not live. Every
+//! replica answers the same, a moment later. A dead replica's part is gone [`Timing::dead`] after its last word; what a listener of its
+//! says elsewhere counts from [`Timing::silent`] on.
+//!
+//! A replica that can't reach the store is not heard of, and so are its listeners: to the others they are as those that lost their streams.
 
-use std::collections::BTreeMap;
+mod others;
+mod publish;
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::ListenerScope;
+use super::scope::scopes_of;
+use super::watch::{Follower, Timing as Following};
+use crate::keys;
 use crate::report::{Counts, Refusals};
+use crate::store::{Store, StoreError};
+use others::{Others, Word};
+use publish::Publisher;
+use record::{Record, Runs, Summary};
 
 /// What is known at a time of what one listener refused: it names resources as it likes.
 const MAX_PROBLEMS: usize = 1_000;
+
+/// How replicas know that the others live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// Between two beats, while there are others.
+    pub(crate) beat: Duration,
+    /// The same while there are none.
+    pub(crate) beat_alone: Duration,
+    /// After the last beat of another replica what it said is in doubt.
+    pub(crate) silent: Duration,
+    /// After its last beat its part is removed. Longer than a listener stays with a replica that doesn't answer its pings, which is under 10 s.
+    pub(crate) dead: Duration,
+    /// For a write to be made, and for the watch to bring it.
+    pub(crate) answer: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_secs(2),
+            beat_alone: Duration::from_secs(10),
+            silent: Duration::from_secs(5),
+            dead: Duration::from_secs(15),
+            answer: Duration::from_secs(4),
+        }
+    }
+}
 
 /// All connected listeners, and what they turned away.
 pub struct Fleet {
@@ -25,18 +78,22 @@ pub struct Fleet {
 #[derive(Default)]
 struct Inner {
     next: u64,
+    /// This replica's.
     listeners: BTreeMap<u64, Listener>,
+    /// Slots below the highest one that are free.
+    free: BTreeSet<usize>,
+    others: Others,
 }
 
 struct Listener {
+    /// Its place among those that are written together: kept as long as it is connected, so that one that leaves moves no other.
+    slot: usize,
     name: String,
     boot: String,
     scope: ListenerScope,
     software_version: String,
     ready: bool,
-    revision: u64,
-    /// Of what it runs at that revision.
-    digest: u64,
+    runs: Runs,
     /// What it refused, by uid.
     problems: BTreeMap<String, v1::ConfigError>,
     connected: Timestamp,
@@ -55,7 +112,7 @@ impl Default for Fleet {
 }
 
 impl Fleet {
-    /// An empty fleet.
+    /// An empty fleet of one replica, until it is [joined](Self::join) to others.
     pub fn new() -> Self {
         Self {
             inner: Mutex::default(),
@@ -63,6 +120,45 @@ impl Fleet {
             refusals: Refusals::new(),
             not_kept: Refusals::not_kept(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Shares it with all replicas over that store, until `shutdown`; then this one's part is taken out. What the others have said by now
+    /// is known when this returns.
+    pub async fn join(
+        self: &Arc<Self>,
+        store: Arc<dyn Store>,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.join_with(store, tasks, shutdown, Timing::default())
+            .await
+    }
+
+    pub(crate) async fn join_with(
+        self: &Arc<Self>,
+        store: Arc<dyn Store>,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+        timing: Timing,
+    ) -> Result<(), StoreError> {
+        let (prompt, prompts) = mpsc::channel(1);
+        let mut follower = Follower::new(store.clone(), keys::FLEET, Following::default(), prompts);
+        let publisher = Publisher::new(store, self.clone(), timing, prompt)?;
+        self.lock().others = Others::new(publisher.id().to_owned(), timing.silent);
+        if let Some(list) = follower.list().await? {
+            self.heard(list);
+        }
+        let fleet = self.clone();
+        let apply = move |batch| fleet.heard(batch);
+        tasks.spawn(follower.follow(apply, shutdown.clone()));
+        tasks.spawn(publisher.run(shutdown));
+        Ok(())
+    }
+
+    fn heard(&self, batch: super::watch::Batch) {
+        if self.lock().others.apply(batch) {
+            self.changed.send_modify(|n| *n += 1);
         }
     }
 
@@ -74,26 +170,29 @@ impl Fleet {
         now: Timestamp,
     ) -> Connected {
         let id = self.change(|inner| {
-            inner.listeners.retain(|_, l| {
-                let same = l.boot == hello.boot && l.name == hello.listener && l.scope == *scope;
-                !same || hello.boot.is_empty()
-            });
-            inner.next += 1;
-            inner.listeners.insert(
-                inner.next,
-                Listener {
-                    name: hello.listener.clone(),
-                    boot: hello.boot.clone(),
-                    scope: scope.clone(),
-                    software_version: hello.software_version.clone(),
-                    ready: false,
-                    revision: 0,
-                    digest: 0,
-                    problems: BTreeMap::new(),
-                    connected: now,
-                },
-            );
-            inner.next
+            let same = |l: &Listener| {
+                l.boot == hello.boot && l.name == hello.listener && l.scope == *scope
+            };
+            if !hello.boot.is_empty() {
+                let gone: Vec<u64> = inner
+                    .listeners
+                    .iter()
+                    .filter(|(_, l)| same(l))
+                    .map(|(id, _)| *id)
+                    .collect();
+                gone.into_iter().for_each(|id| inner.remove(id));
+            }
+            inner.insert(Listener {
+                slot: 0,
+                name: hello.listener.clone(),
+                boot: hello.boot.clone(),
+                scope: scope.clone(),
+                software_version: hello.software_version.clone(),
+                ready: false,
+                runs: Runs::default(),
+                problems: BTreeMap::new(),
+                connected: now,
+            })
         });
         Connected {
             fleet: self.clone(),
@@ -103,22 +202,30 @@ impl Fleet {
 
     /// Whether every ready listener that serves this org in this pool runs this resource at this revision or a later one.
     pub fn live(&self, org: &str, pool: &str, uid: &str, revision: u64) -> v1::Live {
+        let pool = ListenerScope::new(None, pool).pool;
         let inner = self.lock();
-        let mut live = v1::Live::default();
-        let mut behind = false;
-        for listener in inner.listeners.values() {
-            if !listener.scope.serves(org, pool) || !listener.ready {
-                continue;
-            }
-            live.connected += 1;
-            behind |= listener.revision < revision;
-            if let Some(problem) = listener.problems.get(uid) {
-                live.problems
-                    .push(format!("{}: {}", listener.name, problem.reason));
+        let mut tally = Tally::new(uid, revision);
+        for scope in scopes_of(org, &pool) {
+            let own = inner.listeners.values().filter(|l| l.scope == scope);
+            tally.add(&Summary::of(&scope, own));
+        }
+        let here = |record: &Record| inner.has(record);
+        for (replica, word) in inner.others.words(org, &pool, here) {
+            match word {
+                Word::Good(summary) => tally.add(summary),
+                Word::Doubtful(summary) => {
+                    tally.add(summary);
+                    let listeners = summary.connected;
+                    tally.doubt(format!(
+                        "the control plane's replica {replica} is silent, and has {listeners} listeners here"
+                    ));
+                }
+                Word::Unknown => tally.doubt(format!(
+                    "the control plane's replica {replica} has not told of its listeners"
+                )),
             }
         }
-        live.applied = live.connected > 0 && !behind && live.problems.is_empty();
-        live
+        tally.live()
     }
 
     /// Told of every change, so that a caller can wait for what it applied to be live.
@@ -128,36 +235,72 @@ impl Fleet {
 
     /// An org's own, or all of them, in order of pool and name. Those that serve many orgs are the operator's, and what they say of one org is
     /// no other's to read. One whose digest is what its pool is `offered` now runs what the store has, whatever was written there since that is
-    /// none of its business.
+    /// none of its business. A run of a listener that several replicas name is shown once, as its newest stream.
     pub fn listeners(
         &self,
         org: Option<&str>,
         store_revision: u64,
         offered: impl Fn(&ListenerScope) -> u64,
     ) -> Vec<v1::Listener> {
-        let mut all: Vec<v1::Listener> = self
-            .lock()
+        let shown = |record: Record, scope: &ListenerScope, runs: Runs| v1::Listener {
+            revision: if runs.revision > 0 && runs.digest == offered(scope) {
+                runs.revision.max(store_revision)
+            } else {
+                runs.revision
+            },
+            name: record.name,
+            boot: record.boot,
+            pool: record.pool,
+            software_version: record.software_version,
+            ready: record.ready,
+            store_revision,
+            problems: record.problems,
+            connect_time: Some(hookplane_rules::time::to_wire(Timestamp(
+                record.connected_ms,
+            ))),
+        };
+        let inner = self.lock();
+        let own = inner
             .listeners
             .values()
-            .filter(|l| org.is_none() || l.scope.org.as_deref() == org)
-            .map(|l| v1::Listener {
-                name: l.name.clone(),
-                boot: l.boot.clone(),
-                pool: l.scope.pool.to_string(),
-                software_version: l.software_version.clone(),
-                ready: l.ready,
-                revision: if l.revision > 0 && l.digest == offered(&l.scope) {
-                    l.revision.max(store_revision)
-                } else {
-                    l.revision
-                },
-                store_revision,
-                problems: l.problems.values().cloned().collect(),
-                connect_time: Some(hookplane_rules::time::to_wire(l.connected)),
-            })
+            .map(|l| (Record::of(l, None), l.runs));
+        let others = inner
+            .others
+            .listeners()
+            .map(|(record, runs)| (record.clone(), runs));
+        let mut all: Vec<(ListenerScope, Record, Runs)> = own
+            .chain(others)
+            .map(|(record, runs)| (record.scope(), record, runs))
+            .filter(|(scope, ..)| org.is_none() || scope.org.as_deref() == org)
             .collect();
-        all.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
-        all
+        drop(inner);
+        all.sort_by(|(a_scope, a, _), (b_scope, b, _)| {
+            (&a.pool, &a.name, &a_scope.org, &a.boot, -a.connected_ms).cmp(&(
+                &b.pool,
+                &b.name,
+                &b_scope.org,
+                &b.boot,
+                -b.connected_ms,
+            ))
+        });
+        all.dedup_by(|(later_scope, later, _), (scope, first, _)| {
+            let same = later.name == first.name && later.boot == first.boot;
+            same && later_scope == scope && !first.boot.is_empty()
+        });
+        all.into_iter()
+            .map(|(scope, record, runs)| shown(record, &scope, runs))
+            .collect()
+    }
+
+    /// How many are connected to this replica, and how many of those are ready, by pool.
+    pub fn own_pools(&self) -> BTreeMap<Arc<str>, (u32, u32)> {
+        let mut pools: BTreeMap<Arc<str>, (u32, u32)> = BTreeMap::new();
+        for listener in self.lock().listeners.values() {
+            let (connected, ready) = pools.entry(listener.scope.pool.clone()).or_default();
+            *connected += 1;
+            *ready += u32::from(listener.ready);
+        }
+        pools
     }
 
     /// What listeners turned away lately.
@@ -200,7 +343,7 @@ impl Connected {
         refused: Vec<v1::ConfigError>,
     ) {
         self.update(|l| {
-            (l.revision, l.digest) = (revision, digest);
+            l.runs = Runs { revision, digest };
             match pushed {
                 None => l.problems.clear(),
                 Some(uids) => uids.iter().for_each(|uid| {
@@ -226,96 +369,91 @@ impl Connected {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.fleet.change(|inner| inner.listeners.remove(&self.id));
+        self.fleet.change(|inner| inner.remove(self.id));
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, mut listener: Listener) -> u64 {
+        listener.slot = self.free.pop_first().unwrap_or(self.listeners.len());
+        self.next += 1;
+        self.listeners.insert(self.next, listener);
+        self.next
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(gone) = self.listeners.remove(&id) {
+            self.free.insert(gone.slot);
+            // Those at the end are no longer below the highest.
+            while self
+                .free
+                .last()
+                .is_some_and(|last| *last >= self.listeners.len() + self.free.len() - 1)
+            {
+                self.free.pop_last();
+            }
+        }
+    }
+
+    fn has(&self, record: &Record) -> bool {
+        self.listeners
+            .values()
+            .any(|l| l.boot == record.boot && l.name == record.name && l.scope == record.scope())
+    }
+}
+
+/// What several replicas say of one resource, added up.
+struct Tally<'a> {
+    uid: &'a str,
+    revision: u64,
+    live: v1::Live,
+    behind: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn new(uid: &'a str, revision: u64) -> Self {
+        Self {
+            uid,
+            revision,
+            live: v1::Live::default(),
+            behind: false,
+        }
+    }
+
+    fn add(&mut self, summary: &Summary) {
+        if summary.ready == 0 {
+            return;
+        }
+        self.live.connected = self.live.connected.saturating_add(summary.ready);
+        self.behind |= summary.lowest < self.revision;
+        for problem in &summary.problems {
+            if problem.uid == self.uid {
+                let more = match problem.others {
+                    0 => String::new(),
+                    others => format!(" and {others} more"),
+                };
+                let text = format!("{}{more}: {}", problem.listener, problem.reason);
+                self.live.problems.push(text);
+            }
+        }
+        if summary.more {
+            self.doubt(
+                "listeners refused more resources than can be told apart here; `get listeners` shows what"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn doubt(&mut self, why: String) {
+        self.live.problems.push(why);
+    }
+
+    fn live(mut self) -> v1::Live {
+        self.live.applied =
+            self.live.connected > 0 && !self.behind && self.live.problems.is_empty();
+        self.live
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connect(fleet: &Arc<Fleet>, name: &str, pool: &str) -> Connected {
-        let hello = v1::ConfigHello {
-            listener: name.to_owned(),
-            boot: name.to_owned(),
-            ..Default::default()
-        };
-        fleet.connect(&hello, &ListenerScope::new(None, pool), Timestamp(0))
-    }
-
-    #[test]
-    fn live_needs_a_ready_listener_and_all_ready_ones_at_the_revision() {
-        let fleet = Arc::new(Fleet::new());
-        assert!(!fleet.live("acme", "default", "g", 1).applied);
-        let a = connect(&fleet, "a", "default");
-        a.applied((5, 0), None, vec![]);
-        assert!(
-            !fleet.live("acme", "default", "g", 5).applied,
-            "not ready yet"
-        );
-        a.ready(true);
-        assert!(fleet.live("acme", "default", "g", 5).applied);
-        let b = connect(&fleet, "b", "default");
-        assert!(
-            fleet.live("acme", "default", "g", 5).applied,
-            "b doesn't serve yet"
-        );
-        b.ready(true);
-        let live = fleet.live("acme", "default", "g", 5);
-        assert!(!live.applied);
-        assert_eq!(live.connected, 2);
-        drop(b);
-        assert!(fleet.live("acme", "default", "g", 5).applied);
-        assert!(
-            !fleet.live("acme", "other", "g", 5).applied,
-            "another pool's listener"
-        );
-    }
-
-    #[test]
-    fn a_refused_resource_is_not_live_until_a_later_push_of_it_is_taken() {
-        let fleet = Arc::new(Fleet::new());
-        let a = connect(&fleet, "a", "default");
-        a.ready(true);
-        let refused = v1::ConfigError {
-            uid: "g".to_owned(),
-            revision: 6,
-            reason: "no".to_owned(),
-        };
-        a.applied((6, 0), None, vec![refused]);
-        assert_eq!(fleet.live("acme", "default", "g", 6).problems, ["a: no"]);
-        a.applied((7, 0), Some(&["h".into()]), vec![]);
-        assert!(!fleet.live("acme", "default", "g", 6).applied);
-        assert!(fleet.live("acme", "default", "h", 7).applied);
-        a.applied((8, 0), Some(&["g".into()]), vec![]);
-        assert!(fleet.live("acme", "default", "g", 8).applied);
-    }
-
-    #[test]
-    fn made_up_refusals_take_a_bounded_room() {
-        let fleet = Arc::new(Fleet::new());
-        let a = connect(&fleet, "a", "default");
-        for n in 0..2 * MAX_PROBLEMS {
-            let made_up = v1::ConfigError {
-                uid: n.to_string(),
-                ..Default::default()
-            };
-            a.applied((1, 0), Some(&[]), vec![made_up]);
-        }
-        let problems = &fleet.listeners(None, 0, |_| 0)[0].problems;
-        assert_eq!(problems.len(), MAX_PROBLEMS);
-    }
-
-    #[test]
-    fn the_same_run_on_a_new_stream_replaces_its_old_one() {
-        let fleet = Arc::new(Fleet::new());
-        let old = connect(&fleet, "a", "default");
-        old.ready(true);
-        let new = connect(&fleet, "a", "default");
-        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
-        drop(old);
-        assert_eq!(fleet.listeners(None, 0, |_| 0).len(), 1);
-        drop(new);
-        assert!(fleet.listeners(None, 0, |_| 0).is_empty());
-    }
-}
+mod tests;

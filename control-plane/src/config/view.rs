@@ -104,9 +104,18 @@ impl View {
         });
         let of_watch = view.clone();
         let apply = move |batch| of_watch.apply(batch);
+        let of_canary = canary::Follower {
+            prompt,
+            listed: follower.listed(),
+        };
         view.tasks.spawn(follower.follow(apply, shutdown.clone()));
-        view.tasks
-            .spawn(canary::run(store, view.clone(), prompt, timing.1, shutdown));
+        view.tasks.spawn(canary::run(
+            store,
+            view.clone(),
+            of_canary,
+            timing.1,
+            shutdown,
+        ));
         Ok(view)
     }
 

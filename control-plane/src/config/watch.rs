@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +84,7 @@ pub(crate) struct Follower {
     prompts: mpsc::Receiver<Prompt>,
     /// Until a list has come, it is in place of all that was known.
     anew: bool,
+    listed: Arc<Notify>,
 }
 
 /// Why a watch was left.
@@ -110,7 +111,13 @@ impl Follower {
             position: 0,
             prompts,
             anew: true,
+            listed: Arc::default(),
         }
+    }
+
+    /// Told of every list but the first: it may be of a later revision than any that a watch of this prefix brought elsewhere.
+    pub(crate) fn listed(&self) -> Arc<Notify> {
+        self.listed.clone()
     }
 
     /// Lists everything, and says what differs from what is known. None when the list is older than what is known.
@@ -169,6 +176,7 @@ impl Follower {
                     Ok(Some(batch)) => {
                         list_first = false;
                         apply(batch);
+                        self.listed.notify_one();
                         continue;
                     }
                     Ok(None) => Left::Ended("the store listed an older revision".to_owned()),

@@ -1,6 +1,5 @@
 //! What is known elsewhere, read when a scrape asks.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use hookplane_proto::v1::Receipt;
@@ -142,18 +141,12 @@ impl Sampled {
     }
 
     fn take_listeners(&self, fleet: &Fleet) {
-        let mut pools: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for listener in fleet.listeners(None, 0, |_| 0) {
-            let (connected, ready) = pools.entry(listener.pool).or_default();
-            *connected += 1;
-            *ready += i64::from(listener.ready);
-        }
         // A pool that is gone is gone here too.
         self.listeners.clear();
-        for (pool, (connected, ready)) in pools.into_iter().take(MAX_POOLS) {
+        for (pool, (connected, ready)) in fleet.own_pools().into_iter().take(MAX_POOLS) {
             for (state, count) in [("connected", connected), ("ready", ready)] {
-                let labels = [("pool", pool.clone()), ("state", state.to_owned())];
-                self.listeners.get_or_create(&labels).set(count);
+                let labels = [("pool", pool.to_string()), ("state", state.to_owned())];
+                self.listeners.get_or_create(&labels).set(count.into());
             }
         }
     }

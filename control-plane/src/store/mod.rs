@@ -4,9 +4,12 @@
 //! revisions from another is a key like any other (`config::epoch`).
 //!
 //! A backend promises: a transaction is atomic and durable before [`Store::commit`] returns; a watch brings every change after its
-//! revision, in order, once, and all changes of one revision together.
+//! revision, in order, once, and all changes of one revision together. It bounds every call itself: past that the answer is
+//! [`StoreError::Unavailable`], which for a commit says nothing about whether it was made.
 
+mod bounds;
 mod embedded;
+pub mod etcd;
 
 pub use embedded::EmbeddedStore;
 
@@ -58,8 +61,9 @@ pub struct Transaction {
     pub writes: Vec<Write>,
 }
 
-/// Checks and writes of one transaction: what etcd takes by default, so that every backend has the same bound.
-pub const MAX_WRITES: usize = 128;
+/// Checks and writes of one transaction, so that every backend has the same bound: etcd takes 128 by default, and one of them is the mark by
+/// which the store there knows its own transactions.
+pub const MAX_WRITES: usize = 127;
 
 /// A value's size, in bytes: below what etcd takes in one request (1.5 MiB).
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
@@ -132,9 +136,11 @@ pub trait Store: Send + Sync + 'static {
         at: Option<Revision>,
     ) -> Result<Listing, StoreError>;
 
-    /// Makes the writes if all checks hold, and says at which revision.
+    /// Makes the writes if all checks hold, and says at which revision. One that changes nothing (no writes, or removals of what isn't there)
+    /// is at a revision that there was already.
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError>;
 
-    /// Every change after `after` of keys that begin with `prefix`.
+    /// Every change after `after` of keys that begin with `prefix`. [`StoreError::Compacted`], here or as the stream's first word, when that is no
+    /// longer remembered.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Changes, StoreError>;
 }

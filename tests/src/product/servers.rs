@@ -9,6 +9,26 @@ use super::{Cli, Process, free_port};
 use crate::http::{Answer, Connection};
 use crate::pki::Pki;
 
+/// Where replicas of one installation keep what they share: what `--store` and `--log` take.
+#[derive(Debug, Clone)]
+pub struct Backends {
+    /// As `Etcd::store` gives it.
+    pub store: String,
+    /// As `Postgres::url` gives it.
+    pub log: String,
+}
+
+impl Backends {
+    /// Both embedded, in this directory.
+    fn embedded(data: &Path) -> Self {
+        let at = format!("embedded:{}", data.to_str().expect("a plain path"));
+        Self {
+            store: at.clone(),
+            log: at,
+        }
+    }
+}
+
 /// A running `hookplane serve`. Client commands reach it by address and token.
 pub struct Serve {
     process: Process,
@@ -23,33 +43,41 @@ pub struct Serve {
 impl Serve {
     /// Starts it with everything it keeps in `folder`, and waits until it is ready.
     pub fn start(folder: &Path, more: &[&str]) -> Self {
-        Self::start_with(folder, None, more)
+        let data = folder.join("control-plane");
+        Self::start_with(folder, &data, &Backends::embedded(&data), None, more)
     }
 
     /// The same over TLS, with the certificate `api`.
     pub fn start_tls(folder: &Path, pki: &Pki, more: &[&str]) -> Self {
-        Self::start_with(folder, Some(pki), more)
+        let data = folder.join("control-plane");
+        Self::start_with(folder, &data, &Backends::embedded(&data), Some(pki), more)
     }
 
-    fn start_with(folder: &Path, pki: Option<&Pki>, more: &[&str]) -> Self {
+    /// A replica on these backends, ready. Those of one folder, started one after another, have one seal key, one token and one public URL.
+    pub fn start_at(folder: &Path, backends: &Backends, more: &[&str]) -> Self {
+        let output = folder.join(format!("replica-{}", free_port()));
+        Self::start_with(folder, &output, backends, None, more)
+    }
+
+    fn start_with(
+        folder: &Path,
+        output: &Path,
+        backends: &Backends,
+        pki: Option<&Pki>,
+        more: &[&str],
+    ) -> Self {
         let status = format!("127.0.0.1:{}", free_port());
         let api = format!("127.0.0.1:{}", free_port());
-        let public_port = free_port();
-        let data = folder.join("control-plane");
-        let at = |prefix: &str| {
-            let mut text = OsString::from(prefix);
-            text.push(&data);
-            text
-        };
+        let public_port = public_port(folder);
         let token_file = folder.join("admin.token");
         let mut arguments = vec![
             "serve".into(),
             "--api".into(),
             api.clone().into(),
             "--store".into(),
-            at("embedded:"),
+            backends.store.clone().into(),
             "--log".into(),
-            at("embedded:"),
+            backends.log.clone().into(),
             "--seal-key".into(),
             folder.join("seal.key").into(),
             "--bootstrap-token".into(),
@@ -61,7 +89,7 @@ impl Serve {
         ];
         arguments.extend(pki.map(|pki| pki.flags("api")).unwrap_or_default());
         arguments.extend(more.iter().map(OsString::from));
-        let mut process = Process::start(arguments, &[], &data);
+        let mut process = Process::start(arguments, &[], output);
         process.until("has made its token", || token_file.exists());
         let token = std::fs::read_to_string(&token_file).expect("it can be read");
         let api_url = format!("{}://{api}", scheme(pki));
@@ -72,7 +100,7 @@ impl Serve {
         environment.extend(pki.map(|pki| ("HOOKPLANE_TLS_CA", pki.ca_file().into())));
         let mut serve = Self {
             process,
-            cli: Cli::new(&data, &environment),
+            cli: Cli::new(output, &environment),
             folder: folder.to_owned(),
             api_url,
             status,
@@ -128,26 +156,33 @@ pub struct Listen {
 impl Listen {
     /// Starts it beside its control plane, and waits until it is ready.
     pub fn start(serve: &Serve, name: &str, more: &[&str]) -> Self {
-        Self::start_with(serve, name, None, more, &[])
+        Self::start_with(&[serve], name, None, more, &[])
+    }
+
+    /// The same beside replicas of one control plane, each of which it knows.
+    pub fn start_many(replicas: &[&Serve], name: &str, more: &[&str]) -> Self {
+        Self::start_with(replicas, name, None, more, &[])
     }
 
     /// The same, with more in its environment.
     pub fn start_in(serve: &Serve, name: &str, environment: &[(String, String)]) -> Self {
-        Self::start_with(serve, name, None, &[], environment)
+        Self::start_with(&[serve], name, None, &[], environment)
     }
 
     /// The same over TLS, with the certificate of its name.
     pub fn start_tls(serve: &Serve, name: &str, pki: &Pki, more: &[&str]) -> Self {
-        Self::start_with(serve, name, Some(pki), more, &[])
+        Self::start_with(&[serve], name, Some(pki), more, &[])
     }
 
     fn start_with(
-        serve: &Serve,
+        replicas: &[&Serve],
         name: &str,
         pki: Option<&Pki>,
         more: &[&str],
         environment: &[(String, String)],
     ) -> Self {
+        let serve = replicas.first().expect("a control plane");
+        let urls: Vec<_> = replicas.iter().map(|replica| replica.api_url()).collect();
         let port = match serve.public_port.swap(0, Ordering::Relaxed) {
             0 => free_port(),
             public => public,
@@ -157,7 +192,7 @@ impl Listen {
         let mut arguments: Vec<OsString> = vec![
             "listen".into(),
             "--control-plane".into(),
-            serve.api_url.clone().into(),
+            urls.join(",").into(),
             "--listen".into(),
             address.clone().into(),
             "--name".into(),
@@ -219,6 +254,17 @@ impl DerefMut for Listen {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+/// Where callback URLs of this folder's installation lead: the same from each of its replicas.
+fn public_port(folder: &Path) -> u16 {
+    let file = folder.join("public-port");
+    if let Ok(text) = std::fs::read_to_string(&file) {
+        return text.parse().expect("a port");
+    }
+    let port = free_port();
+    std::fs::write(&file, port.to_string()).expect("the folder can be written");
+    port
 }
 
 fn scheme(pki: Option<&Pki>) -> &'static str {

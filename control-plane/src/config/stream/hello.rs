@@ -75,11 +75,11 @@ pub(super) async fn start(
     }
     if *hello.epoch != *view.epoch() {
         // It may have been told of an epoch that this view hasn't heard of: what this view has is then the older one.
-        let (epoch, revision) = stored_epoch(context).await?;
-        if !view.reached(revision, deadline()).await || *epoch != *view.epoch() {
+        let stored = stored_epoch(context).await?;
+        if !view.reached(stored.begun, deadline()).await || *stored.epoch != *view.epoch() {
             return Err(behind());
         }
-        if *hello.epoch != *epoch {
+        if *hello.epoch != *stored.epoch {
             return Ok(full(view));
         }
     }
@@ -93,7 +93,7 @@ pub(super) async fn start(
     }
     // Risk 25: a replica whose watch lags waits, then refuses.
     if !view.reached(hello.revision, deadline()).await {
-        let (_, revision) = stored_epoch(context).await?;
+        let revision = stored_epoch(context).await?.store_revision;
         if revision >= hello.revision {
             return Err(behind());
         }
@@ -136,15 +136,27 @@ async fn rolled_back(
     }
 }
 
-/// The store's epoch and revision, from the store itself.
-async fn stored_epoch(context: &Context) -> Result<(String, u64), Status> {
+/// From the store itself.
+struct Stored {
+    epoch: String,
+    /// The revision that it was written at.
+    begun: u64,
+    /// Of the whole store, what no view watches included.
+    store_revision: u64,
+}
+
+async fn stored_epoch(context: &Context) -> Result<Stored, Status> {
     let listing = timeout(CATCH_UP, context.store.list(keys::EPOCH, None, 1, None))
         .await
         .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
         .map_err(unavailable)?;
-    let entry = listing.entries.first().map(|entry| &entry.value[..]);
-    let epoch = String::from_utf8_lossy(entry.unwrap_or_default()).into_owned();
-    Ok((epoch, listing.revision))
+    let entry = listing.entries.first();
+    let value = entry.map(|entry| &entry.value[..]).unwrap_or_default();
+    Ok(Stored {
+        epoch: String::from_utf8_lossy(value).into_owned(),
+        begun: entry.map(|entry| entry.revision).unwrap_or_default(),
+        store_revision: listing.revision,
+    })
 }
 
 fn deadline() -> Instant {

@@ -26,14 +26,12 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{
-    Changes, Entry, Listing, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MAX_WRITES, Revision, Store,
-    StoreError, Transaction, Write,
-};
+use super::{Changes, Entry, Listing, Revision, Store, StoreError, Transaction, bounds};
 use crate::sqlite::{self, Checkpoints, Fault};
 use versions::CommitError;
 
-/// For how many revisions a watch may lag or a list may take. The canary alone writes one every 5 s, so that it is over 2 days of them.
+/// For how many revisions a watch may lag or a list may take. The canary writes one every 5 s and the fleet one every 10 s, so that it is
+/// nearly 2 days of them.
 const DEFAULT_KEPT_REVISIONS: u64 = 50_000;
 
 /// Compaction costs a little; it is done once for this many revisions.
@@ -200,35 +198,6 @@ impl Drop for Shared {
     }
 }
 
-/// What every backend refuses alike.
-fn check_bounds(transaction: &Transaction) -> Result<(), StoreError> {
-    let operations = transaction.checks.len() + transaction.writes.len();
-    if operations > MAX_WRITES {
-        return Err(StoreError::TooLarge(format!(
-            "{operations} checks and writes in one transaction, at most {MAX_WRITES} are possible"
-        )));
-    }
-    let mut total = 0;
-    for write in &transaction.writes {
-        let (key, size) = match write {
-            Write::Put(key, value) => (key, value.len()),
-            Write::Delete(key) => (key, 0),
-        };
-        if size > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge(format!(
-                "`{key}` would be {size} bytes, at most {MAX_VALUE_BYTES} are possible"
-            )));
-        }
-        total += key.len() + size;
-    }
-    if total > MAX_TRANSACTION_BYTES {
-        return Err(StoreError::TooLarge(format!(
-            "{total} bytes in one transaction, at most {MAX_TRANSACTION_BYTES} are possible"
-        )));
-    }
-    Ok(())
-}
-
 #[async_trait::async_trait]
 impl Store for EmbeddedStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
@@ -258,7 +227,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
-        check_bounds(&transaction)?;
+        bounds::check(&transaction)?;
         self.blocking(move |shared| shared.commit(&transaction))
             .await
     }

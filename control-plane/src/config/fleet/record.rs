@@ -1,0 +1,279 @@
+//! What a replica tells the others of its listeners, as it is stored.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `fleet/REPLICA/beat` | [`Beat`]: written with everything else, and every few seconds. Without it the rest is nobody's |
+//! | `fleet/REPLICA/scopes/HASH` | [`Summary`] of the listeners of one scope there: what decides whether something is live |
+//! | `fleet/REPLICA/listeners/N` | [`Part`]: each of them, [`PER_PART`] to a key, for `get listeners` |
+//!
+//! REPLICA is a random id of one run of one control plane. Listeners name themselves and what they refused as they like, so every text
+//! and every list has a bound here, the same for the replica that writes it and for its own answers. Field numbers are never used again.
+
+use std::collections::BTreeMap;
+
+use hookplane_proto::v1;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::{Inner, Listener};
+use crate::config::ListenerScope;
+
+/// Below the store's 1 MiB for a value, with [`RECORD_BYTES`] and the longest names each.
+pub(super) const PER_PART: usize = 64;
+/// Refused resources that one scope's summary names; past it every resource there is in doubt.
+const SUMMARY_PROBLEMS: usize = 256;
+/// Of a name or a reason in a summary, in characters.
+const TEXT_CHARS: usize = 256;
+/// Of what one listener refused, in bytes, as it is shown.
+const RECORD_BYTES: usize = 8 * 1024;
+/// The same of all listeners of a replica together, and again of all its summaries: made-up refusals shall not fill the store.
+const REPLICA_BYTES: usize = 4 * 1024 * 1024;
+
+/// Proves that its replica lives.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct Beat {
+    /// Only grows.
+    #[prost(uint64, tag = "1")]
+    pub(super) count: u64,
+    /// All that the replica has to tell is written.
+    #[prost(bool, tag = "2")]
+    pub(super) whole: bool,
+}
+
+/// The listeners of one scope at one replica.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Summary {
+    /// None: of all orgs.
+    #[prost(string, optional, tag = "1")]
+    pub(super) org: Option<String>,
+    #[prost(string, tag = "2")]
+    pub(super) pool: String,
+    #[prost(uint32, tag = "3")]
+    pub(super) connected: u32,
+    /// Of those. What follows is of them alone.
+    #[prost(uint32, tag = "4")]
+    pub(super) ready: u32,
+    /// The lowest revision that one of them runs.
+    #[prost(uint64, tag = "5")]
+    pub(super) lowest: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) problems: Vec<Problem>,
+    /// More was refused than `problems` names.
+    #[prost(bool, tag = "7")]
+    pub(super) more: bool,
+    /// What all that are connected run, where it is the same. A change of this alone waits for the details, which leave it out.
+    #[prost(message, optional, tag = "8")]
+    pub(super) alike: Option<Runs>,
+}
+
+/// A resource that listeners refused.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Problem {
+    #[prost(string, tag = "1")]
+    pub(super) uid: String,
+    /// One of them, and its reason.
+    #[prost(string, tag = "2")]
+    pub(super) listener: String,
+    #[prost(string, tag = "3")]
+    pub(super) reason: String,
+    /// So many more did.
+    #[prost(uint32, tag = "4")]
+    pub(super) others: u32,
+}
+
+/// What a listener runs.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct Runs {
+    #[prost(uint64, tag = "1")]
+    pub(super) revision: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) digest: u64,
+}
+
+/// Some listeners.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Part {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) listeners: Vec<Record>,
+}
+
+/// One listener.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Record {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(string, tag = "2")]
+    pub(super) boot: String,
+    #[prost(string, optional, tag = "3")]
+    pub(super) org: Option<String>,
+    #[prost(string, tag = "4")]
+    pub(super) pool: String,
+    #[prost(string, tag = "5")]
+    pub(super) software_version: String,
+    #[prost(bool, tag = "6")]
+    pub(super) ready: bool,
+    /// None: as the summary of its scope says.
+    #[prost(message, optional, tag = "7")]
+    pub(super) runs: Option<Runs>,
+    #[prost(message, repeated, tag = "8")]
+    pub(super) problems: Vec<v1::ConfigError>,
+    /// In milliseconds since 1970.
+    #[prost(int64, tag = "9")]
+    pub(super) connected_ms: i64,
+}
+
+impl Summary {
+    pub(super) fn of<'a>(
+        scope: &ListenerScope,
+        listeners: impl Iterator<Item = &'a Listener>,
+    ) -> Self {
+        let mut summary = Self {
+            org: scope.org.as_deref().map(str::to_owned),
+            pool: scope.pool.to_string(),
+            lowest: u64::MAX,
+            ..Self::default()
+        };
+        let mut problems: BTreeMap<&str, Problem> = BTreeMap::new();
+        let mut alike = true;
+        for listener in listeners {
+            let first = *summary.alike.get_or_insert(listener.runs);
+            alike &= listener.runs == first && first.revision > 0;
+            summary.connected += 1;
+            if !listener.ready {
+                continue;
+            }
+            summary.ready += 1;
+            summary.lowest = summary.lowest.min(listener.runs.revision);
+            for (uid, error) in &listener.problems {
+                if let Some(known) = problems.get_mut(uid.as_str()) {
+                    known.others += 1;
+                } else if problems.len() < SUMMARY_PROBLEMS {
+                    let problem = Problem {
+                        uid: uid.clone(),
+                        listener: cut(&listener.name),
+                        reason: cut(&error.reason),
+                        others: 0,
+                    };
+                    problems.insert(uid, problem);
+                } else {
+                    summary.more = true;
+                }
+            }
+        }
+        if summary.ready == 0 {
+            summary.lowest = 0;
+        }
+        summary.problems = problems.into_values().collect();
+        summary.alike = summary.alike.filter(|_| alike);
+        summary
+    }
+
+    pub(super) fn scope(&self) -> ListenerScope {
+        ListenerScope::new(self.org.as_deref(), &self.pool)
+    }
+}
+
+impl Record {
+    pub(super) fn of(listener: &Listener, runs: Option<Runs>) -> Self {
+        let mut record = Self {
+            name: listener.name.clone(),
+            boot: listener.boot.clone(),
+            org: listener.scope.org.as_deref().map(str::to_owned),
+            pool: listener.scope.pool.to_string(),
+            software_version: listener.software_version.clone(),
+            ready: listener.ready,
+            runs,
+            problems: Vec::new(),
+            connected_ms: listener.connected.0,
+        };
+        let mut room = RECORD_BYTES;
+        for problem in listener.problems.values() {
+            let size = problem.encoded_len();
+            if size > room {
+                record.leave_out(listener.problems.len() - record.problems.len());
+                break;
+            }
+            room -= size;
+            record.problems.push(problem.clone());
+        }
+        record
+    }
+
+    pub(super) fn scope(&self) -> ListenerScope {
+        ListenerScope::new(self.org.as_deref(), &self.pool)
+    }
+
+    /// Says so, where the others are shown.
+    fn leave_out(&mut self, count: usize) {
+        self.problems.push(v1::ConfigError {
+            reason: format!("and {count} more"),
+            ..v1::ConfigError::default()
+        });
+    }
+}
+
+impl Inner {
+    /// By their keys, below the replica's.
+    pub(super) fn summaries(&self) -> BTreeMap<String, Summary> {
+        let mut of_scope: BTreeMap<&ListenerScope, Vec<&Listener>> = BTreeMap::new();
+        for listener in self.listeners.values() {
+            of_scope.entry(&listener.scope).or_default().push(listener);
+        }
+        let mut room = REPLICA_BYTES;
+        let mut summaries = BTreeMap::new();
+        for (scope, listeners) in of_scope {
+            let mut summary = Summary::of(scope, listeners.into_iter());
+            let size: usize = summary.problems.iter().map(Message::encoded_len).sum();
+            if size > room {
+                summary.problems.clear();
+                summary.more = true;
+            } else {
+                room -= size;
+            }
+            summaries.insert(scope_key(scope), summary);
+        }
+        summaries
+    }
+
+    /// By their keys, below the replica's. `summaries`: those of the same moment.
+    pub(super) fn parts(&self, summaries: &BTreeMap<String, Summary>) -> BTreeMap<String, Part> {
+        let mut room = REPLICA_BYTES;
+        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+        for listener in self.listeners.values() {
+            let summary = summaries.get(&scope_key(&listener.scope));
+            let alike = summary.is_some_and(|summary| summary.alike.is_some());
+            let mut record = Record::of(listener, (!alike).then_some(listener.runs));
+            let size: usize = record.problems.iter().map(Message::encoded_len).sum();
+            if size > room {
+                record.problems.clear();
+                record.leave_out(listener.problems.len());
+            } else {
+                room -= size;
+            }
+            let key = format!("listeners/{}", listener.slot / PER_PART);
+            parts.entry(key).or_default().listeners.push(record);
+        }
+        parts
+    }
+}
+
+/// Of one length, whatever a listener calls its pool.
+fn scope_key(scope: &ListenerScope) -> String {
+    let mut hash = Sha256::new();
+    hash.update(
+        scope
+            .org
+            .as_deref()
+            .unwrap_or(crate::keys::INSTALLATION_WIDE),
+    );
+    hash.update(b"/");
+    hash.update(&*scope.pool);
+    format!("scopes/{}", hex::encode(&hash.finalize()[..16]))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
