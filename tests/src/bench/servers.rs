@@ -13,6 +13,7 @@ use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
+use hookplane_control_plane::store::etcd::{EtcdOptions, EtcdStore};
 use hookplane_control_plane::store::{EmbeddedStore, Store};
 use hookplane_listener::{Config, Limits};
 use hookplane_rules::{Clock, Timestamp};
@@ -188,7 +189,14 @@ pub(super) async fn open_store(
 ) -> Result<Arc<dyn Store>, Failure> {
     match etcd {
         None => Ok(EmbeddedStore::open(folder)?),
-        Some(store) => Err(format!("{store}: no such store").into()),
+        Some(store) => {
+            let endpoints = store.trim_start_matches("etcd://").split(',');
+            let options = EtcdOptions {
+                endpoints: endpoints.map(str::to_owned).collect(),
+                ..EtcdOptions::default()
+            };
+            Ok(EtcdStore::open(options).await?)
+        }
     }
 }
 

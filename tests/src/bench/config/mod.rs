@@ -127,14 +127,13 @@ pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report, 
                     streams: *streams,
                 };
                 if number == 0 {
-                    progress(&format!("{}: {groups} groups, full lists", store.name()));
-                    report.lists.push(runtime.block_on(case.lists())?);
+                    let lists = runtime.block_on(case.lists())?;
+                    progress(&format!("full lists: {}", lists.json()));
+                    report.lists.push(lists);
                 }
-                progress(&format!(
-                    "{}: {groups} groups, {streams} streams",
-                    store.name()
-                ));
-                report.rows.push(runtime.block_on(case.edits())?);
+                let row = runtime.block_on(case.edits())?;
+                progress(&format!("edits: {}", row.json()));
+                report.rows.push(row);
             }
         }
     }

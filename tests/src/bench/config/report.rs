@@ -89,6 +89,46 @@ impl Spread {
     }
 }
 
+impl Lists {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "store": self.store.name(),
+            "groups": self.groups,
+            "replicaReadySeconds": self.replica_ready.as_secs_f64(),
+            "replicaCpuSeconds": self.replica_cpu.as_secs_f64(),
+            "replicaResidentBytes": self.replica_resident,
+            "replicaPeakBytes": self.replica_peak,
+            "takenSeconds": self.taken.as_secs_f64(),
+            "listBytes": self.bytes,
+            "resources": self.resources,
+            "listenerReadySeconds": self.listener_ready.as_secs_f64(),
+            "listenerCpuSeconds": self.listener_cpu.as_secs_f64(),
+            "listenerResidentBytes": self.listener_resident,
+            "listenerPeakBytes": self.listener_peak,
+        })
+    }
+}
+
+impl Row {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "store": self.store.name(),
+            "groups": self.groups,
+            "streams": self.streams,
+            "appliedMillis": self.ours.json(),
+            "answeredMillis": self.answered.json(),
+            "etcdDirectMillis": self.theirs.json(),
+            "bytesPerChangeAndStream": self.bytes,
+            "etcdDirectBytes": self.their_bytes,
+            "replicaCpuMicrosPerChangeAndStream": self.cpu * 1e6,
+            "replicaBytesPerStream": self.resident,
+            "replicaIdleCores": self.idle,
+            "resumedSeconds": self.resumed.as_secs_f64(),
+            "knownSeconds": self.known.as_secs_f64(),
+        })
+    }
+}
+
 impl Report {
     pub(super) fn new(options: &Options) -> Self {
         Self {
@@ -100,44 +140,12 @@ impl Report {
 
     /// For programs.
     pub fn json(&self) -> Value {
-        let lists = self.lists.iter().map(|l| {
-            json!({
-                "store": l.store.name(),
-                "groups": l.groups,
-                "replicaReadySeconds": l.replica_ready.as_secs_f64(),
-                "replicaCpuSeconds": l.replica_cpu.as_secs_f64(),
-                "replicaResidentBytes": l.replica_resident,
-                "replicaPeakBytes": l.replica_peak,
-                "takenSeconds": l.taken.as_secs_f64(),
-                "listBytes": l.bytes,
-                "resources": l.resources,
-                "listenerReadySeconds": l.listener_ready.as_secs_f64(),
-                "listenerCpuSeconds": l.listener_cpu.as_secs_f64(),
-                "listenerResidentBytes": l.listener_resident,
-                "listenerPeakBytes": l.listener_peak,
-            })
-        });
-        let rows = self.rows.iter().map(|r| {
-            json!({
-                "store": r.store.name(),
-                "groups": r.groups,
-                "streams": r.streams,
-                "appliedMillis": r.ours.json(),
-                "answeredMillis": r.answered.json(),
-                "etcdDirectMillis": r.theirs.json(),
-                "bytesPerChangeAndStream": r.bytes,
-                "etcdDirectBytes": r.their_bytes,
-                "replicaCpuMicrosPerChangeAndStream": r.cpu * 1e6,
-                "replicaBytesPerStream": r.resident,
-                "replicaIdleCores": r.idle,
-                "resumedSeconds": r.resumed.as_secs_f64(),
-                "knownSeconds": r.known.as_secs_f64(),
-            })
-        });
+        let lists: Vec<Value> = self.lists.iter().map(Lists::json).collect();
+        let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         json!({
             "edits": self.options.edits,
-            "lists": lists.collect::<Vec<_>>(),
-            "rows": rows.collect::<Vec<_>>(),
+            "lists": lists,
+            "rows": rows,
         })
     }
 }
