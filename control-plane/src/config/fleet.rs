@@ -128,23 +128,25 @@ impl Fleet {
     pub async fn join(
         self: &Arc<Self>,
         store: Arc<dyn Store>,
+        public_url: Arc<str>,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Result<(), StoreError> {
-        self.join_with(store, tasks, shutdown, Timing::default())
+        self.join_with(store, public_url, tasks, shutdown, Timing::default())
             .await
     }
 
     pub(crate) async fn join_with(
         self: &Arc<Self>,
         store: Arc<dyn Store>,
+        public_url: Arc<str>,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
         timing: Timing,
     ) -> Result<(), StoreError> {
         let (prompt, prompts) = mpsc::channel(1);
         let mut follower = Follower::new(store.clone(), keys::FLEET, Following::default(), prompts);
-        let publisher = Publisher::new(store, self.clone(), timing, prompt)?;
+        let publisher = Publisher::new(store, self.clone(), timing, prompt, public_url)?;
         self.lock().others = Others::new(publisher.id().to_owned(), timing.silent);
         if let Some(list) = follower.list().await? {
             self.heard(list);
@@ -290,6 +292,13 @@ impl Fleet {
         all.into_iter()
             .map(|(scope, record, runs)| shown(record, &scope, runs))
             .collect()
+    }
+
+    /// Another replica, and what it makes callback URLs begin with, where that is not `public_url`.
+    pub(crate) fn other_url(&self, public_url: &str) -> Option<(String, String)> {
+        let inner = self.lock();
+        let (replica, url) = inner.others.other_url(public_url)?;
+        Some((replica.to_owned(), url.to_owned()))
     }
 
     /// How many are connected to this replica, and how many of those are ready, by pool.
