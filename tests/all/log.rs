@@ -1,4 +1,4 @@
-//! The suite of the log's seam, over the embedded log.
+//! The suite of the log's seam, over both backends, and what only the embedded one can do wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite;
+use hookplane_tests::log_suite::backends::{InDirectory, InPostgres};
 
 fn options() -> Options {
     Options {
@@ -17,11 +18,12 @@ fn options() -> Options {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_log_keeps_the_promises_of_the_seam() {
-    let clock = Arc::new(TestClock::default());
-    let open = |dir: &std::path::Path| -> Arc<dyn DeliveryLog> {
-        EmbeddedLog::open(dir, clock.clone(), options()).expect("opens")
-    };
-    log_suite::run(&open, &clock).await;
+    log_suite::run(&InDirectory::new(options())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_log_keeps_the_promises_of_the_seam() {
+    log_suite::run(&InPostgres::shared()).await;
 }
 
 // Risk 4: a lost database is not taken for a new one.

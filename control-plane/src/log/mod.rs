@@ -4,7 +4,9 @@
 //! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
 
 pub mod embedded;
+pub mod postgres;
 mod stats;
+mod stored;
 
 use std::time::Duration;
 
@@ -185,11 +187,25 @@ pub enum LogError {
     NotFound(String),
 }
 
+/// How safe what a log keeps is, and why it isn't safer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// As it is told in every receipt.
+    pub receipt: v1::Receipt,
+    /// What is weaker than promised, and what to set; empty when nothing is.
+    pub reasons: Vec<String>,
+}
+
 /// The seam. See the module for what a backend promises.
+///
+/// Every call is bounded in time by the backend, in PostgreSQL to ten seconds: past it the answer is [`LogError::Unavailable`].
 #[async_trait::async_trait]
 pub trait DeliveryLog: Send + Sync + 'static {
     /// How safe what it keeps is. Shown in every receipt.
     fn receipt(&self) -> v1::Receipt;
+
+    /// The same with the reasons, for operators. Cheap.
+    fn durability(&self) -> Durability;
 
     /// What it counted since it was opened. Cheap, and never waits for the disk.
     fn stats(&self) -> Stats;

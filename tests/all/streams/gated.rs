@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Retention, Selection,
+    Settlement, Stats, TailItem,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -47,6 +47,10 @@ impl Gated {
 impl DeliveryLog for Gated {
     fn receipt(&self) -> v1::Receipt {
         self.log.receipt()
+    }
+
+    fn durability(&self) -> Durability {
+        self.log.durability()
     }
 
     fn stats(&self) -> Stats {

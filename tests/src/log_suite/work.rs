@@ -5,9 +5,7 @@ use std::time::Duration;
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention, Settlement};
 use hookplane_proto::v1::{DeliveryStatus, EventFlag};
 
-use crate::clock::TestClock;
-
-use super::{Open, append, callback, keep, key, lease_one, lease_one_of, numbered};
+use super::{Backend, append, callback, keep, key, lease_one, lease_one_of, numbered};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// More than any backend is set to in the tests.
@@ -24,9 +22,9 @@ async fn status(log: &dyn DeliveryLog, id: &str) -> DeliveryStatus {
 }
 
 // Risk 7: the same id with another body, where the id doesn't decide alone, is two events and says so.
-pub(super) async fn reused_id_is_kept_and_flagged(open: Open<'_>) {
+pub(super) async fn reused_id_is_kept_and_flagged(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     for (id, delivery) in [("a", 1), ("b", 2)] {
         let mut new = callback(id, Some(delivery), None, delivery);
         new.events[0].dedup.id_key = Some(key("the id"));
@@ -40,9 +38,9 @@ pub(super) async fn reused_id_is_kept_and_flagged(open: Open<'_>) {
 }
 
 // Risk 6: a callback of several events is kept whole or not at all, and each of its events is deduplicated by itself.
-pub(super) async fn batch_is_whole(open: Open<'_>) {
+pub(super) async fn batch_is_whole(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     let batch = numbered("a", 3, 10);
     assert_eq!(batch.events.len(), 3);
     let first = kept(&["a-3-0", "a-3-1", "a-3-2"]);
@@ -89,9 +87,9 @@ pub(super) async fn batch_is_whole(open: Open<'_>) {
 }
 
 // Risk 10: what is held waits for an operator, and for nobody else.
-pub(super) async fn held_is_delivered_after_a_replay(open: Open<'_>) {
+pub(super) async fn held_is_delivered_after_a_replay(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     let mut new = callback("a", None, None, 0);
     new.events[0].deliveries[0].hold = Some("the filter erred".into());
     append(&*log, new).await;
@@ -111,9 +109,9 @@ pub(super) async fn held_is_delivered_after_a_replay(open: Open<'_>) {
 }
 
 // Risk 10: a sink that always fails ends in a dead letter. Risk 8: its replay, and a resend after the window, carry the same key.
-pub(super) async fn attempts_end_in_a_dead_letter(open: Open<'_>, clock: &TestClock) {
+pub(super) async fn attempts_end_in_a_dead_letter(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     append(&*log, callback("a", Some(1), None, 0)).await;
     let mut attempts = 0;
     while status(&*log, "a-1").await != DeliveryStatus::Dead {
@@ -143,7 +141,7 @@ pub(super) async fn attempts_end_in_a_dead_letter(open: Open<'_>, clock: &TestCl
     assert_eq!(lease.delivery.idempotency_key, "key-a");
     let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
     assert_eq!(settled, Ok(vec![true]));
-    clock.advance(Duration::from_secs(3601));
+    backend.advance(dir.path(), Duration::from_secs(3601)).await;
     let mut late = callback("late", Some(1), None, 0);
     late.events[0].deliveries[0].idempotency_key = "key-a".into();
     assert_eq!(append(&*log, late).await, kept(&["late"]));
@@ -152,9 +150,9 @@ pub(super) async fn attempts_end_in_a_dead_letter(open: Open<'_>, clock: &TestCl
     log.close().await;
 }
 
-pub(super) async fn deleted_webhook_drops_what_is_unsettled(open: Open<'_>) {
+pub(super) async fn deleted_webhook_drops_what_is_unsettled(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     for id in ["delivered", "leased", "pending"] {
         keep(&*log, id).await;
     }
@@ -191,9 +189,9 @@ pub(super) async fn deleted_webhook_drops_what_is_unsettled(open: Open<'_>) {
     log.close().await;
 }
 
-pub(super) async fn delay_and_extension_are_kept_to(open: Open<'_>) {
+pub(super) async fn delay_and_extension_are_kept_to(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     keep(&*log, "a").await;
     let lease = lease_one(&*log, MINUTE).await;
     let token = lease.token.clone();
@@ -226,9 +224,9 @@ pub(super) async fn delay_and_extension_are_kept_to(open: Open<'_>) {
 }
 
 // Risk 9: no wait is longer than its deadline, and what was given up can be sent again.
-pub(super) async fn passed_deadline_is_an_answer(open: Open<'_>) {
+pub(super) async fn passed_deadline_is_an_answer(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     let new = callback("a", Some(1), None, 0);
     let late = log.append(new.clone(), tokio::time::Instant::now()).await;
     assert!(matches!(late, Err(LogError::Unavailable(_))), "{late:?}");
@@ -243,9 +241,9 @@ pub(super) async fn passed_deadline_is_an_answer(open: Open<'_>) {
 }
 
 // Risks 6 and 8: what tells repeats outlives the events, restarts, and, of a later body, the first one's window.
-pub(super) async fn repeats_outlive_their_events(open: Open<'_>, clock: &TestClock) {
+pub(super) async fn repeats_outlive_their_events(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let retention = Retention {
         max_age: minutes(10),
@@ -255,7 +253,7 @@ pub(super) async fn repeats_outlive_their_events(open: Open<'_>, clock: &TestClo
         append(&*log, callback("a", Some(1), None, 1)).await,
         kept(&["a"])
     );
-    clock.advance(minutes(50));
+    backend.advance(dir.path(), minutes(50)).await;
     assert_eq!(
         append(&*log, callback("b", Some(1), None, 2)).await,
         kept(&["b"])
@@ -265,12 +263,12 @@ pub(super) async fn repeats_outlive_their_events(open: Open<'_>, clock: &TestClo
         let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
         assert_eq!(settled, Ok(vec![true]));
     }
-    clock.advance(minutes(15));
+    backend.advance(dir.path(), minutes(15)).await;
     assert_eq!(log.retain(retention).await, Ok(2));
     assert!(log.event("b").await.is_err(), "gone");
     log.close().await;
     drop(log);
-    let log = open(dir.path());
+    let log = backend.open(dir.path()).await;
     let duplicate = append(&*log, callback("c", Some(1), None, 2)).await;
     assert_eq!(duplicate, Appended::Duplicate { of: "b".into() });
     // The first one is as good as unknown by now.
@@ -278,7 +276,7 @@ pub(super) async fn repeats_outlive_their_events(open: Open<'_>, clock: &TestClo
         append(&*log, callback("d", Some(1), None, 1)).await,
         kept(&["d"])
     );
-    clock.advance(minutes(60));
+    backend.advance(dir.path(), minutes(60)).await;
     assert_eq!(
         append(&*log, callback("e", Some(1), None, 2)).await,
         kept(&["e"])

@@ -35,9 +35,10 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Retention, Selection, Settlement,
-    Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Retention, Selection,
+    Settlement, Stats, TailItem,
 };
+use crate::log::stored::parse_delivery_id;
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
@@ -283,6 +284,18 @@ impl DeliveryLog for EmbeddedLog {
         }
     }
 
+    fn durability(&self) -> Durability {
+        let unsafe_sync =
+            "the log doesn't sync: what is acknowledged can be lost when the machine stops";
+        Durability {
+            receipt: self.receipt(),
+            reasons: (!self.sync)
+                .then(|| unsafe_sync.to_owned())
+                .into_iter()
+                .collect(),
+        }
+    }
+
     fn stats(&self) -> Stats {
         let counted = self.shared.counted.lock();
         Stats {
@@ -417,7 +430,7 @@ impl DeliveryLog for EmbeddedLog {
         self.write(64 * ids.len(), move |tables| {
             let mut replayed = 0;
             for id in &ids {
-                if let Some((event, ordinal)) = read::parse_delivery_id(id) {
+                if let Some((event, ordinal)) = parse_delivery_id(id) {
                     replayed += u32::from(leases::replay(tables, event, ordinal)?);
                 }
             }

@@ -3,11 +3,11 @@
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use hookplane_rules::time::to_wire;
-use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::schema::checksum;
+use crate::log::stored::{self, parse_delivery_id};
 use crate::log::{Cursor, LogError};
 
 /// What [`RawDelivery::read`] reads, of `deliveries d JOIN events e`.
@@ -111,18 +111,8 @@ impl RawEvent {
         if checksum(&self.record) != self.checksum {
             return Err(damaged("is not what was written"));
         }
-        let mut event =
-            v1::Event::decode(self.record.as_slice()).map_err(|_| damaged("can't be decoded"))?;
-        for flag in 1..i32::try_from(i64::BITS).unwrap_or(0) {
-            if self.flags & (1 << flag) != 0 && !event.flags.contains(&flag) {
-                event.flags.push(flag);
-            }
-        }
-        if let Some(of) = self.duplicate_of {
-            event.duplicate_of = of;
-        }
-        event.duplicates = u32::try_from(self.duplicates).unwrap_or(u32::MAX);
-        Ok(event)
+        stored::event(&self.record, self.flags, self.duplicate_of, self.duplicates)
+            .map_err(|_| damaged("can't be decoded"))
     }
 }
 
@@ -133,13 +123,6 @@ pub(super) fn event(db: &Connection, id: &str) -> Result<Option<RawEvent>, Fault
         ))?
         .query_row([id], |row| RawEvent::read(row, 0))
         .optional()?)
-}
-
-/// A delivery's id: its event's, and which of the event's it is.
-pub(super) fn parse_delivery_id(id: &str) -> Option<(&str, i64)> {
-    let (event, ordinal) = id.rsplit_once('-')?;
-    let plain = !ordinal.starts_with('0') && ordinal.bytes().all(|byte| byte.is_ascii_digit());
-    Some((event, ordinal.parse().ok().filter(|_| plain)?))
 }
 
 pub(super) fn delivery(db: &Connection, id: &str) -> Result<Option<RawDelivery>, Fault> {

@@ -4,15 +4,64 @@
 --
 -- One line of numbers runs through events, deliveries and changes, as in the embedded log. A row's place on it is its transaction's number
 -- times 2^20, plus its place in the transaction: transactions end in another order than they begin, but once none is open below a number, no
--- row below it can appear. A reader of the line stops there (`pg_snapshot_xmin`), and so passes nothing by. `meta.line_base` is added, so that
+-- row below it can appear. A reader of the line stops there (`pg_snapshot_xmin`), and so passes nothing by. A base is added (`line`), so that
 -- the line goes on after the rows were moved to another server, whose transactions are numbered from the start.
 --
 -- Times are milliseconds since 1970 by this server's clock, `received` by the listener's.
 
+--
+-- The schema is `hookplane`; whoever runs this has it as the first of its search_path.
+
+-- `version` of these tables; `token_key`, hex; `line_base`.
 CREATE TABLE meta (
-    name  text  PRIMARY KEY,
-    value bytea NOT NULL
+    name  text PRIMARY KEY,
+    value text NOT NULL
 );
+INSERT INTO meta (name, value) VALUES ('line_base', '0');
+
+-- The line's base, in one row. A crash, and a standby that takes over, leave a table that isn't logged empty: then transactions can be numbered
+-- as lost ones were before, which readers have passed, and whoever comes first begins the line anew, well beyond (`line_anew`).
+CREATE UNLOGGED TABLE line (base bigint NOT NULL);
+INSERT INTO line (base) VALUES (0);
+
+-- Begins the line anew, beyond all that is there and, when it is given, `high`. Nothing is done if that is so already.
+CREATE FUNCTION line_anew(high bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    next  bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 20;
+    taken bigint;
+    known bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1751805036, 1);  -- `hkpl`; the first one does it for all who wait here
+    SELECT base INTO known FROM hookplane.line;
+    IF known IS NOT NULL AND high IS NULL THEN
+        RETURN known;
+    END IF;
+    taken := greatest(high, (SELECT max(seq) FROM hookplane.events), (SELECT max(seq) FROM hookplane.deliveries),
+                      (SELECT max(seq) FROM hookplane.changes), 0);
+    IF next + known > taken THEN
+        RETURN known;
+    END IF;
+    -- 2^20 transactions more than are known of: those of a server's last moments are fewer.
+    UPDATE hookplane.meta SET value = greatest(value::bigint, taken - next) + (1::bigint << 40)
+    WHERE name = 'line_base' RETURNING value::bigint INTO known;
+    DELETE FROM hookplane.line;
+    INSERT INTO hookplane.line (base) VALUES (known);
+    RETURN known;
+END $$;
+
+-- The running transaction's first place on the line. It has 2^20 of them.
+CREATE FUNCTION line_place() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    known bigint;
+BEGIN
+    SELECT base INTO known FROM hookplane.line;
+    RETURN (pg_current_xact_id()::text::bigint << 20) + coalesce(known, hookplane.line_anew(NULL));
+END $$;
+
+-- No row will appear below this one any more. Null until the line is begun anew.
+CREATE FUNCTION line_end() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20) + base FROM hookplane.line
+$$;
 
 -- A genuine callback, or one item of it. Rows are never updated.
 CREATE TABLE events (
@@ -60,6 +109,8 @@ CREATE INDEX deliveries_by_seq     ON deliveries (seq);
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_uid, seq);
 CREATE INDEX deliveries_pending    ON deliveries (webhook_uid, due, seq) WHERE status = 1;
 CREATE INDEX deliveries_leased     ON deliveries (due)                   WHERE status = 2;
+-- When those that were tried become due again: the next one wakes subscribers. What is new is due at once and costs nothing here.
+CREATE INDEX deliveries_waiting    ON deliveries (due)                   WHERE status = 1 AND attempts > 0;
 -- Held, dead and dropped: what an operator looks for among millions that were delivered.
 CREATE INDEX deliveries_stuck      ON deliveries (status, seq)           WHERE status >= 4;
 
@@ -80,12 +131,17 @@ CREATE INDEX changes_by_seq ON changes (seq);
 -- What tells repeats: who was the first with a key. Its rows are partitioned by group and never by time, and outlive their events.
 CREATE TABLE dedup (
     group_uid text   NOT NULL,
-    key       bytea  NOT NULL,
+    key       bytea  NOT NULL,  -- a byte that says what it tells, and half of the MAC
     event_id  text   NOT NULL,
-    body      bytea  NOT NULL,  -- what else must be the same
+    body      bytea  NOT NULL,  -- what else must be the same; empty for a key of the signed bytes
     seen      bigint NOT NULL,
     PRIMARY KEY (group_uid, key)
 ) PARTITION BY HASH (group_uid);
+DO $$ BEGIN
+    FOR part IN 0..15 LOOP
+        EXECUTE format('CREATE TABLE dedup_%s PARTITION OF dedup FOR VALUES WITH (MODULUS 16, REMAINDER %s)', part, part);
+    END LOOP;
+END $$;
 
 -- Resends that were recognised and not kept.
 CREATE TABLE duplicates (

@@ -1,0 +1,359 @@
+//! One connection to PostgreSQL: how it is made, what it is told before it is used, and whether it may be used again.
+//!
+//! ```text
+//!   URL with hosts ─▶ each in turn, from the last good one ─▶ takes writes? ─▶ settings of ours ─▶ in use
+//! ```
+//!
+//! - A host gets its share of the wait: one that is frozen takes connections and says nothing.
+//! - The connection is driven by a task of its own, which counts warnings before it hands on what came after them. So a warning about a commit is
+//!   known when its answer is.
+//! - With TLS given it is required and the server's name is checked, whatever the URL's `sslmode` says; without, a URL that asks for it is refused.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::Severity;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::durability::{self, WEAKER};
+use super::fault::Fault;
+use crate::log::LogError;
+use crate::outgoing::OutgoingTls;
+
+/// One host gets so long.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// What a statement may take: below the shortest time within which a provider wants its answer.
+const STATEMENT_TIME_MS: u32 = 10_000;
+/// What it may wait for a row that another one holds (risk 43).
+const LOCK_TIME_MS: u32 = 1_000;
+/// After which a transaction that nobody goes on with is undone (risk 43).
+const IDLE_TIME_MS: u32 = 1_000;
+/// Statements remembered on one connection.
+const STATEMENTS: usize = 256;
+
+/// Makes connections.
+pub(super) struct Connector {
+    hosts: Vec<Config>,
+    tls: Option<OutgoingTls>,
+    /// Which host took writes last.
+    last: AtomicUsize,
+    durability: Arc<durability::State>,
+}
+
+/// Names the server's side of an event that is not an answer.
+#[derive(Default)]
+struct Heard {
+    warnings: AtomicU64,
+    last: Mutex<String>,
+    /// The server's process that this connection speaks with, once it listens.
+    own: AtomicI32,
+    /// Another connection notified this one, or this one ended.
+    told: Notify,
+}
+
+/// A connection that is set up.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    statements: HashMap<String, Statement>,
+    heard: Arc<Heard>,
+    driver: AbortHandle,
+    cancel: Cancel,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Its socket is closed with it.
+        self.driver.abort();
+    }
+}
+
+/// Asks the server to end what a connection is at.
+#[derive(Clone)]
+pub(super) struct Cancel {
+    token: tokio_postgres::CancelToken,
+    tls: Option<OutgoingTls>,
+}
+
+impl Cancel {
+    /// Sends the request. That it is heeded is not known from its answer.
+    pub(super) async fn send(&self) {
+        let sent = async {
+            match self.tls.as_ref().map(|tls| tls()) {
+                None => self.token.cancel_query(NoTls).await.is_ok(),
+                Some(Ok(config)) => {
+                    let tls = MakeRustlsConnect::new((*config).clone());
+                    self.token.cancel_query(tls).await.is_ok()
+                }
+                Some(Err(_)) => false,
+            }
+        };
+        if !matches!(tokio::time::timeout(CONNECT_TIME, sent).await, Ok(true)) {
+            tracing::debug!("PostgreSQL could not be asked to end a statement");
+        }
+    }
+}
+
+impl Connector {
+    pub(super) fn new(
+        url: &str,
+        tls: Option<OutgoingTls>,
+        durability: Arc<durability::State>,
+    ) -> Result<Self, LogError> {
+        // Whoever gives certificates to check against has them checked.
+        let url = ["verify-full", "verify-ca"]
+            .iter()
+            .fold(url.to_owned(), |url, mode| {
+                url.replace(&format!("sslmode={mode}"), "sslmode=require")
+            });
+        let given: Config = url.parse().map_err(|error| {
+            // The error names the option, never its value.
+            LogError::Failed(format!(
+                "--log: {error}; write postgres://USER@HOST:PORT/DATABASE"
+            ))
+        })?;
+        if tls.is_none() && given.get_ssl_mode() == SslMode::Require {
+            return Err(LogError::Failed(
+                "--log asks for TLS (sslmode): give the certificates to check against as well (--log-tls-ca)".into(),
+            ));
+        }
+        if given.get_hosts().is_empty() {
+            return Err(LogError::Failed(
+                "--log names no host: write postgres://USER@HOST:PORT/DATABASE".into(),
+            ));
+        }
+        let ports = given.get_ports();
+        let port = |number: usize| match ports {
+            [] => 5432,
+            [one] => *one,
+            all => all.get(number).copied().unwrap_or(5432),
+        };
+        let hosts = given.get_hosts().iter().enumerate();
+        let hosts = hosts
+            .map(|(number, host)| one_host(&given, host, port(number), tls.is_some()))
+            .collect();
+        Ok(Self {
+            hosts,
+            tls,
+            last: AtomicUsize::new(0),
+            durability,
+        })
+    }
+
+    /// Connects to the host that takes writes.
+    pub(super) async fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
+        let first = self.last.load(Ordering::Relaxed);
+        let mut faults = Vec::new();
+        for number in 0..self.hosts.len() {
+            let number = (first + number) % self.hosts.len();
+            let until = deadline.min(Instant::now() + CONNECT_TIME);
+            let fault = match tokio::time::timeout_at(until, self.open(&self.hosts[number])).await {
+                Ok(Ok(connection)) => {
+                    self.last.store(number, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Ok(Err(fault)) => fault,
+                Err(_) => Fault::unavailable("it doesn't answer"),
+            };
+            faults.push(format!("{}: {}", named(&self.hosts[number]), fault.message));
+        }
+        Err(Fault::unavailable(format!(
+            "no PostgreSQL server takes writes ({})",
+            faults.join("; ")
+        )))
+    }
+
+    async fn open(&self, host: &Config) -> Result<Connection, Fault> {
+        let Some(tls) = &self.tls else {
+            let (client, connection) = host.connect(NoTls).await.map_err(Fault::from)?;
+            return self.set_up(client, connection).await;
+        };
+        let config = tls().map_err(Fault::unavailable)?;
+        let (client, connection) = host
+            .connect(MakeRustlsConnect::new((*config).clone()))
+            .await
+            .map_err(Fault::from)?;
+        self.set_up(client, connection).await
+    }
+
+    async fn set_up<S, T>(
+        &self,
+        client: Client,
+        connection: tokio_postgres::Connection<S, T>,
+    ) -> Result<Connection, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let heard = Arc::new(Heard::default());
+        let driver = tokio::spawn(drive(connection, heard.clone())).abort_handle();
+        let connection = Connection {
+            cancel: Cancel {
+                token: client.cancel_token(),
+                tls: self.tls.clone(),
+            },
+            client,
+            statements: HashMap::new(),
+            heard,
+            driver,
+        };
+        connection
+            .client
+            .batch_execute(&format!(
+                "SET statement_timeout = {STATEMENT_TIME_MS}; SET lock_timeout = {LOCK_TIME_MS};
+                 SET idle_in_transaction_session_timeout = {IDLE_TIME_MS};
+                 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+                 SET client_min_messages = warning; SET search_path = hookplane, pg_catalog;
+                 SET default_transaction_isolation = 'read committed'"
+            ))
+            .await
+            .map_err(Fault::from)?;
+        let asked = format!(
+            "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', ({WEAKER})"
+        );
+        let asked = connection.client.query_one(&asked, &[]);
+        let row = asked.await.map_err(Fault::from)?;
+        if !row.get::<_, bool>(0) {
+            return Err(Fault::unavailable("it takes no writes"));
+        }
+        self.durability.saw(row.get(1));
+        Ok(connection)
+    }
+}
+
+impl Connection {
+    /// A statement, prepared once.
+    pub(super) async fn statement(&mut self, sql: &str) -> Result<Statement, Fault> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await.map_err(Fault::from)?;
+        if self.statements.len() >= STATEMENTS {
+            self.statements.clear();
+        }
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// How many warnings came so far.
+    pub(super) fn warnings(&self) -> u64 {
+        self.heard.warnings.load(Ordering::Acquire)
+    }
+
+    /// What the last one said.
+    pub(super) fn last_warning(&self) -> String {
+        let last = self.heard.last.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on what it notifies itself of is not told.
+    pub(super) async fn listens(&self) -> Result<(), Fault> {
+        let row = self
+            .client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .await?;
+        self.heard.own.store(row.try_get(0)?, Ordering::Release);
+        Ok(())
+    }
+
+    /// Until another connection notifies this one, or this one ends. What came before is not forgotten.
+    pub(super) async fn told(&self) {
+        self.heard.told.notified().await;
+    }
+
+    pub(super) fn cancel(&self) -> Cancel {
+        self.cancel.clone()
+    }
+}
+
+/// Moves a connection's bytes until it ends.
+async fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, heard: Arc<Heard>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => {
+                if notice.parsed_severity() == Some(Severity::Warning)
+                    || notice.code().code().starts_with("01")
+                {
+                    let mut last = heard.last.lock().unwrap_or_else(PoisonError::into_inner);
+                    *last = notice.message().to_owned();
+                    heard.warnings.fetch_add(1, Ordering::Release);
+                    tracing::warn!(
+                        code = notice.code().code(),
+                        "PostgreSQL: {}",
+                        notice.message()
+                    );
+                }
+            }
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if notification.process_id() != heard.own.load(Ordering::Acquire) {
+                    heard.told.notify_one();
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a connection to PostgreSQL ended");
+                break heard.told.notify_one();
+            }
+            None => break heard.told.notify_one(),
+        }
+    }
+}
+
+/// The same for one host: the client library asks several one after the other, and waits for a frozen one without end.
+fn one_host(given: &Config, host: &Host, port: u16, tls: bool) -> Config {
+    let mut config = Config::new();
+    match host {
+        Host::Tcp(name) => config.host(name),
+        #[cfg(unix)]
+        Host::Unix(path) => config.host_path(path),
+    };
+    config.port(port);
+    if let Some(user) = given.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = given.get_password() {
+        config.password(password);
+    }
+    if let Some(name) = given.get_dbname() {
+        config.dbname(name);
+    }
+    if let Some(options) = given.get_options() {
+        config.options(options);
+    }
+    config
+        .application_name(given.get_application_name().unwrap_or("hookplane"))
+        .channel_binding(given.get_channel_binding())
+        .ssl_negotiation(given.get_ssl_negotiation())
+        .ssl_mode(if tls {
+            SslMode::Require
+        } else {
+            SslMode::Disable
+        })
+        .connect_timeout(CONNECT_TIME)
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3);
+    config
+}
+
+fn named(host: &Config) -> String {
+    let port = host.get_ports().first().copied().unwrap_or_default();
+    match host.get_hosts().first() {
+        Some(Host::Tcp(name)) => format!("{name}:{port}"),
+        _ => format!("port {port}"),
+    }
+}

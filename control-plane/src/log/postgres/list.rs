@@ -1,0 +1,224 @@
+//! Lists, newest first.
+//!
+//! Every selection can walk an index in the order of the answer, so a page costs what it shows. Which index is PostgreSQL's choice, from its
+//! own statistics; a delivery's status is written out, so that the planner sees what the partial indices hold.
+
+use hookplane_proto::v1;
+use tokio_postgres::types::ToSql;
+
+use super::Shared;
+use super::fault::Fault;
+use super::pool::Session;
+use super::read::{
+    DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, cursor, delivery_at,
+    event_at, seq,
+};
+use crate::log::{Cursor, LogError, Selection};
+
+/// A WHERE clause with its values.
+#[derive(Default)]
+pub(super) struct Where {
+    pub(super) sql: String,
+    values: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Where {
+    /// Remembers a value, and says what stands for it.
+    pub(super) fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("${}", self.values.len())
+    }
+
+    /// One more condition; `?` in it is the value.
+    pub(super) fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static) {
+        let value = self.value(value);
+        self.and_plain(&condition.replace('?', &value));
+    }
+
+    /// One more condition without a value.
+    pub(super) fn and_plain(&mut self, condition: &str) {
+        self.sql.push_str(if self.sql.is_empty() {
+            " WHERE "
+        } else {
+            " AND "
+        });
+        self.sql.push_str(condition);
+    }
+
+    /// What concerns the event of a selection.
+    pub(super) fn event(&mut self, selection: &Selection) {
+        if let Some(id) = &selection.event_id {
+            self.and("e.id = ?", id.clone());
+        }
+        if let Some(name) = &selection.event_type {
+            let own = self.value(name.clone());
+            // The character after a dot ends what is below it. By their bytes, whatever the database's own order is.
+            let (from, to) = (
+                self.value(format!("{name}.")),
+                self.value(format!("{name}/")),
+            );
+            self.and_plain(&format!(
+                "(e.type = {own} OR (e.type COLLATE \"C\" >= {from} AND e.type COLLATE \"C\" < {to}))"
+            ));
+        }
+        if let Some(since) = selection.since {
+            self.and("e.received >= ?", since.0);
+        }
+        if let Some(until) = selection.until {
+            self.and("e.received < ?", until.0);
+        }
+    }
+
+    /// Whose it is, by the columns of `of`.
+    pub(super) fn scope(&mut self, selection: &Selection, of: &str) {
+        if let Some(group) = &selection.group_uid {
+            self.and(&format!("{of}.group_uid = ?"), group.clone());
+        }
+        if let Some(org) = &selection.org {
+            self.and(&format!("{of}.org = ?"), org.clone());
+        }
+    }
+
+    /// Runs a statement with these values.
+    pub(super) async fn query(
+        &self,
+        session: &mut Session<'_>,
+        sql: &str,
+    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let values: Vec<&(dyn ToSql + Sync)> = self
+            .values
+            .iter()
+            .map(|value| &**value as &(dyn ToSql + Sync))
+            .collect();
+        session.query(sql, &values).await
+    }
+}
+
+/// The statement that lists events.
+fn events_statement(
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> (String, Where) {
+    let mut clause = Where::default();
+    clause.scope(selection, "e");
+    clause.event(selection);
+    let of_event = format!("SELECT 1 FROM deliveries d WHERE {OF_EVENT}");
+    if let Some(webhook) = &selection.webhook_uid {
+        let of = format!("EXISTS ({of_event} AND d.webhook_uid = ?)");
+        clause.and(&of, webhook.clone());
+    }
+    if let Some(status) = selection.status {
+        clause.and_plain(&format!(
+            "EXISTS ({of_event} AND d.status = {})",
+            status as i32
+        ));
+    }
+    if let Some(before) = before {
+        clause.and("e.seq < ?", seq(before));
+    }
+    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, e.seq FROM events e{} ORDER BY e.seq DESC LIMIT {limit}",
+        clause.sql
+    );
+    (sql, clause)
+}
+
+pub(super) async fn events(
+    shared: &Shared,
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
+    let (sql, clause) = events_statement(selection, before, limit);
+    let rows = clause.query(&mut shared.pool.call().await?, &sql).await?;
+    rows.iter()
+        .map(|row| {
+            let at = row.try_get(EVENT_WIDTH).map_err(Fault::from)?;
+            Ok((cursor(at), event_at(row, 0)?))
+        })
+        .collect()
+}
+
+/// The statement that lists deliveries.
+fn deliveries_statement(
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> (String, Where) {
+    let mut clause = Where::default();
+    let led_by_events = Lead::of(selection) == Lead::Events && selection.status.is_none();
+    let lead = if led_by_events {
+        Lead::Events
+    } else {
+        Lead::Deliveries
+    };
+    lead.scope(&mut clause, selection);
+    if let Some(status) = selection.status {
+        clause.and_plain(&format!("d.status = {}", status as i32));
+    }
+    if let Some(before) = before {
+        let at = clause.value(seq(before));
+        clause.and_plain(&format!("d.seq < {at}"));
+        if lead == Lead::Events {
+            clause.and_plain(&format!("e.seq < {at}"));
+        }
+    }
+    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
+    let order = match lead {
+        Lead::Events => "e.seq DESC, d.seq DESC",
+        Lead::Deliveries => "d.seq DESC",
+    };
+    let sql = format!(
+        "SELECT {DELIVERY_COLUMNS}, d.seq FROM deliveries d JOIN events e ON {OF_EVENT}{} ORDER BY {order} LIMIT {limit}",
+        clause.sql
+    );
+    (sql, clause)
+}
+
+pub(super) async fn deliveries(
+    shared: &Shared,
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
+    let (sql, clause) = deliveries_statement(selection, before, limit);
+    let rows = clause.query(&mut shared.pool.call().await?, &sql).await?;
+    rows.iter()
+        .map(|row| {
+            let at = row.try_get(DELIVERY_WIDTH).map_err(Fault::from)?;
+            Ok((cursor(at), delivery_at(row, 0)?))
+        })
+        .collect()
+}
+
+/// What leads on a walk over deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// The line itself, or the index of a webhook or of a status.
+    Deliveries,
+    /// An index of events: their deliveries follow them on the line, before the next event.
+    Events,
+}
+
+impl Lead {
+    /// Of a walk up or down the line.
+    pub(super) fn of(selection: &Selection) -> Self {
+        let scoped = selection.org.is_some() || selection.group_uid.is_some();
+        if selection.event_id.is_some() || (scoped && selection.webhook_uid.is_none()) {
+            Lead::Events
+        } else {
+            Lead::Deliveries
+        }
+    }
+
+    /// The selection's conditions but for the status, on the table that leads.
+    pub(super) fn scope(self, clause: &mut Where, selection: &Selection) {
+        clause.scope(selection, if self == Lead::Events { "e" } else { "d" });
+        if let Some(webhook) = &selection.webhook_uid {
+            clause.and("d.webhook_uid = ?", webhook.clone());
+        }
+        clause.event(selection);
+    }
+}

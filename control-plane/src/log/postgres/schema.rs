@@ -1,0 +1,123 @@
+//! Makes the log's tables and brings them up, whoever of several replicas comes first.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connection::{Connection, Connector};
+use super::durability::WEAKER;
+use super::fault::Fault;
+use crate::log::LogError;
+
+/// What opening may take, tables included.
+pub(super) const OPEN_TIME: Duration = Duration::from_secs(30);
+
+/// Of the tables in `schema.sql`. Each later version has its step from the one before here.
+const VERSION: i64 = 1;
+
+const TABLES: &str = include_str!("schema.sql");
+const APPEND: &str = include_str!("append.sql");
+
+/// Held by whoever makes or changes tables: the bytes `hkpl`.
+const LOCK: i64 = 0x686b_706c;
+
+/// What is the same for as long as the tables are.
+pub(super) struct Opened {
+    pub(super) token_key: [u8; 32],
+}
+
+/// Makes the tables where there are none, and refuses those of a newer program.
+pub(super) async fn open(connector: &Connector, deadline: Instant) -> Result<Opened, LogError> {
+    let connection = connector.connect(deadline).await?;
+    let opened = tokio::time::timeout_at(deadline, make(&connection));
+    opened.await.unwrap_or_else(|_| {
+        Err(LogError::Unavailable(
+            "PostgreSQL didn't answer in time".into(),
+        ))
+    })
+}
+
+async fn make(connection: &Connection) -> Result<Opened, LogError> {
+    let client = &connection.client;
+    let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
+    if version(connection).await? == Some(VERSION) {
+        return read(connection).await;
+    }
+    client
+        .batch_execute(&format!(
+            "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
+        ))
+        .await
+        .map_err(fault)?;
+    match version(connection).await? {
+        None => {
+            client
+                .batch_execute(&format!(
+                    "CREATE SCHEMA IF NOT EXISTS hookplane; SET LOCAL search_path = hookplane, pg_catalog; {TABLES};
+                     CREATE FUNCTION weaker_durability_v1() RETURNS text LANGUAGE sql STABLE AS $$ {WEAKER} $$; {APPEND}
+                     INSERT INTO meta (name, value) VALUES ('version', '{VERSION}')"
+                ))
+                .await
+                .map_err(fault)?;
+            let mut key = [0u8; 32];
+            getrandom::fill(&mut key)
+                .map_err(|error| LogError::Failed(format!("no random numbers: {error}")))?;
+            client
+                .execute(
+                    "INSERT INTO meta (name, value) VALUES ('token_key', $1)",
+                    &[&hex::encode(key)],
+                )
+                .await
+                .map_err(fault)?;
+        }
+        Some(VERSION) => {}
+        Some(newer) if newer > VERSION => {
+            return Err(LogError::Failed(format!(
+                "the log in PostgreSQL is of version {newer}, and this program knows {VERSION}; use a newer program"
+            )));
+        }
+        Some(older) => {
+            return Err(LogError::Failed(format!(
+                "the log in PostgreSQL is of version {older}, which never was released"
+            )));
+        }
+    }
+    client.batch_execute("COMMIT").await.map_err(fault)?;
+    read(connection).await
+}
+
+/// None where there are no tables.
+async fn version(connection: &Connection) -> Result<Option<i64>, LogError> {
+    let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
+    let there = connection
+        .client
+        .query_one("SELECT to_regclass('hookplane.meta') IS NOT NULL", &[])
+        .await
+        .map_err(fault)?;
+    if !there.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let version = meta(connection, "version").await?;
+    version
+        .and_then(|version| version.parse().ok())
+        .map(Some)
+        .ok_or_else(|| LogError::Damaged("hookplane.meta has no version".into()))
+}
+
+async fn read(connection: &Connection) -> Result<Opened, LogError> {
+    let damaged = || LogError::Damaged("hookplane.meta has no token_key".into());
+    let key = meta(connection, "token_key").await?.ok_or_else(damaged)?;
+    let key = hex::decode(key).ok().and_then(|key| key.try_into().ok());
+    Ok(Opened {
+        token_key: key.ok_or_else(damaged)?,
+    })
+}
+
+async fn meta(connection: &Connection, name: &str) -> Result<Option<String>, LogError> {
+    let row = connection
+        .client
+        .query_opt("SELECT value FROM hookplane.meta WHERE name = $1", &[&name])
+        .await
+        .map_err(|error| LogError::from(Fault::from(error)))?;
+    Ok(row.map(|row| row.get(0)))
+}

@@ -1,0 +1,191 @@
+//! The tail: what came and changed, in order, up to where the line is whole.
+
+use super::Shared;
+use super::fault::Fault;
+use super::line;
+use super::list::{Lead, Where};
+use super::pool::Session;
+use super::read::{
+    DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, cursor, delivery_at,
+    event_at, seq,
+};
+use crate::log::{Cursor, LogError, Selection, TailItem};
+
+/// Three walks up the line (deliveries, events without any, changes), merged.
+pub(super) async fn tail(
+    shared: &Shared,
+    selection: &Selection,
+    after: Cursor,
+    changes: bool,
+    limit: usize,
+) -> Result<(Vec<TailItem>, Cursor), LogError> {
+    let session = &mut shared.pool.call().await?;
+    // First, so that what the walks see is at least what was committed below it.
+    let end = line::whole(session).await?;
+    if end <= after {
+        return Ok((Vec::new(), after));
+    }
+    let range = Range {
+        after: seq(after),
+        end: seq(end),
+        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    let mut items = deliveries(session, selection, range).await?;
+    if selection.webhook_uid.is_none() && selection.status.is_none() {
+        items.extend(unmatched(session, selection, range).await?);
+    }
+    if changes {
+        items.extend(changed(session, selection, range).await?);
+    }
+    items.sort_by_key(|item| item.cursor);
+    let more = items.len() >= limit;
+    items.truncate(limit);
+    let next = match items.last() {
+        Some(last) if more => last.cursor,
+        _ => end,
+    };
+    Ok((items, next))
+}
+
+/// A piece of the line.
+#[derive(Clone, Copy)]
+struct Range {
+    after: i64,
+    end: i64,
+    limit: i64,
+}
+
+impl Range {
+    /// Of numbers in this column, in this order.
+    fn close(self, clause: &mut Where, at: &str, order: &str) -> String {
+        clause.and(&format!("{at} > ?"), self.after);
+        clause.and(&format!("{at} <= ?"), self.end);
+        let limit = clause.value(self.limit);
+        format!("{} ORDER BY {order} LIMIT {limit}", clause.sql)
+    }
+}
+
+/// Deliveries as they were made, with what became of them since.
+async fn deliveries(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    range: Range,
+) -> Result<Vec<TailItem>, LogError> {
+    let mut clause = Where::default();
+    let lead = Lead::of(selection);
+    lead.scope(&mut clause, selection);
+    if let Some(status) = selection.status {
+        clause.and_plain(&format!("d.status = {}", status as i32));
+    }
+    let mut order = "d.seq";
+    if lead == Lead::Events {
+        // The event that `after` is among the deliveries of, and all behind it.
+        clause.and(
+            "e.seq >= (SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?)",
+            range.after,
+        );
+        clause.and("e.seq <= ?", range.end);
+        order = "e.seq, d.seq";
+    }
+    let rest = range.close(&mut clause, "d.seq", order);
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, d.seq, {DELIVERY_COLUMNS} FROM deliveries d JOIN events e ON {OF_EVENT}{rest}"
+    );
+    let rows = clause.query(session, &sql).await?;
+    rows.iter()
+        .map(|row| {
+            let at = row.try_get(EVENT_WIDTH).map_err(Fault::from)?;
+            Ok(TailItem {
+                cursor: cursor(at),
+                event: event_at(row, 0)?,
+                delivery: Some(delivery_at(row, EVENT_WIDTH + 1)?),
+                change: false,
+            })
+        })
+        .collect()
+}
+
+/// Events that no webhook matched.
+async fn unmatched(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    range: Range,
+) -> Result<Vec<TailItem>, LogError> {
+    let mut clause = Where::default();
+    clause.scope(selection, "e");
+    clause.event(selection);
+    clause.and_plain("e.deliveries = 0");
+    let rest = range.close(&mut clause, "e.seq", "e.seq");
+    let sql = format!("SELECT {EVENT_COLUMNS}, e.seq FROM events e{rest}");
+    let rows = clause.query(session, &sql).await?;
+    rows.iter()
+        .map(|row| {
+            let at = row.try_get(EVENT_WIDTH).map_err(Fault::from)?;
+            Ok(TailItem {
+                cursor: cursor(at),
+                event: event_at(row, 0)?,
+                delivery: None,
+                change: false,
+            })
+        })
+        .collect()
+}
+
+/// Changes of deliveries, each as it was then.
+async fn changed(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    range: Range,
+) -> Result<Vec<TailItem>, LogError> {
+    let mut clause = Where::default();
+    clause.scope(selection, "d");
+    if let Some(webhook) = &selection.webhook_uid {
+        clause.and("d.webhook_uid = ?", webhook.clone());
+    }
+    clause.event(selection);
+    if let Some(status) = selection.status {
+        clause.and_plain(&format!("c.status = {}", status as i32));
+    }
+    let rest = range.close(&mut clause, "c.seq", "c.seq");
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, c.seq, {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at FROM changes c
+         JOIN deliveries d ON d.group_uid = c.group_uid AND d.event_id = c.event_id AND d.n = c.n JOIN events e ON {OF_EVENT}{rest}"
+    );
+    let rows = clause.query(session, &sql).await?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut delivery = delivery_at(row, EVENT_WIDTH + 1)?;
+        let then = EVENT_WIDTH + 1 + DELIVERY_WIDTH;
+        let at = Then::read(row, then)?;
+        delivery.status = at.status.into();
+        delivery.attempts = u32::try_from(at.attempts).unwrap_or(0);
+        delivery.reason = at.reason;
+        delivery.update_time = Some(hookplane_rules::time::to_wire(at.at));
+        items.push(TailItem {
+            cursor: cursor(row.try_get(EVENT_WIDTH).map_err(Fault::from)?),
+            event: event_at(row, 0)?,
+            delivery: Some(delivery),
+            change: true,
+        });
+    }
+    Ok(items)
+}
+
+/// What a delivery was changed to.
+struct Then {
+    status: i16,
+    attempts: i32,
+    reason: String,
+    at: hookplane_rules::Timestamp,
+}
+
+impl Then {
+    fn read(row: &tokio_postgres::Row, at: usize) -> Result<Self, Fault> {
+        Ok(Self {
+            status: row.try_get(at)?,
+            attempts: row.try_get(at + 1)?,
+            reason: row.try_get(at + 2)?,
+            at: hookplane_rules::Timestamp(row.try_get(at + 3)?),
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! The logs that the suite is run over.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hookplane_control_plane::log::DeliveryLog;
+use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+
+use super::Backend;
+use crate::clock::TestClock;
+use crate::engines::postgres::Postgres;
+
+/// The embedded one, in the directory itself.
+pub struct InDirectory {
+    clock: Arc<TestClock>,
+    options: Options,
+}
+
+impl InDirectory {
+    /// With its clock at rest.
+    pub fn new(options: Options) -> Self {
+        Self {
+            clock: Arc::default(),
+            options,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for InDirectory {
+    async fn open(&self, dir: &Path) -> Arc<dyn DeliveryLog> {
+        EmbeddedLog::open(dir, self.clock.clone(), self.options.clone()).expect("opens")
+    }
+
+    async fn advance(&self, _dir: &Path, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
+/// PostgreSQL with a standby, one for all who ask, and a database for each directory.
+pub struct InPostgres {
+    postgres: &'static Postgres,
+}
+
+impl InPostgres {
+    /// Starts it for the first who asks.
+    pub fn shared() -> Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        Self {
+            postgres: SHARED.get_or_init(Postgres::start_pair),
+        }
+    }
+
+    /// The URL of that directory's database, which is made where there is none.
+    pub fn url(&self, dir: &Path) -> String {
+        let name = name(dir);
+        let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'");
+        if self.postgres.sql("postgres", &there) == "0" {
+            return self.postgres.database(&name);
+        }
+        self.postgres.url_of(&name)
+    }
+}
+
+fn name(dir: &Path) -> String {
+    let name = dir.file_name().expect("has a name").to_string_lossy();
+    format!("log{}", name.replace('.', "-"))
+}
+
+#[async_trait::async_trait]
+impl Backend for InPostgres {
+    async fn open(&self, dir: &Path) -> Arc<dyn DeliveryLog> {
+        let options = PostgresOptions {
+            url: self.url(dir),
+            first_back_off: Duration::from_millis(10),
+            ..PostgresOptions::default()
+        };
+        let clock = Arc::new(TestClock::default());
+        PostgresLog::open(options, clock).await.expect("opens")
+    }
+
+    /// By the server's clock, which can't be moved: so what is stored becomes older.
+    async fn advance(&self, dir: &Path, by: Duration) {
+        let by = by.as_millis();
+        let sql = format!(
+            "UPDATE hookplane.dedup SET seen = seen - {by}; UPDATE hookplane.events SET kept = kept - {by};
+             UPDATE hookplane.deliveries SET created = created - {by}, updated = updated - {by};
+             UPDATE hookplane.changes SET at = at - {by}"
+        );
+        self.postgres.sql(&name(dir), &sql);
+    }
+}
