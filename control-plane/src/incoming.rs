@@ -28,6 +28,8 @@ use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 
+use crate::access::Shown;
+
 /// Three for each of 4,000 listeners, and some for people.
 const MAX_CONNECTIONS: usize = 16_384;
 /// A handshake takes two round trips.
@@ -114,7 +116,7 @@ async fn accept_all(
         let queue = queue.clone();
         match tls.clone() {
             None => {
-                let accepted = Accepted::new(Io::Plain(stream), permit, stranger);
+                let accepted = Accepted::new(Io::Plain(stream), None, permit, stranger);
                 if queue.send(accepted).await.is_err() {
                     return;
                 }
@@ -123,8 +125,10 @@ async fn accept_all(
                 handshakes.spawn(async move {
                     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                         Ok(Ok(stream)) => {
-                            let accepted =
-                                Accepted::new(Io::Tls(Box::new(stream)), permit, stranger);
+                            let shown = stream.get_ref().1.peer_certificates();
+                            let shown = shown.and_then(Shown::read).map(Arc::new);
+                            let io = Io::Tls(Box::new(stream));
+                            let accepted = Accepted::new(io, shown, permit, stranger);
                             // Closed only when everything ends.
                             let _ = queue.send(accepted).await;
                         }
@@ -147,38 +151,54 @@ pub(crate) struct Accepted {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Whether a connection has brought a call with a valid token. Each of its requests carries this.
+/// Whether a connection has brought a call of somebody who is let in, and the certificate that was shown on it. Each of its requests carries this.
 #[derive(Clone, Default)]
-pub(crate) struct Known(Arc<AtomicBool>);
+pub(crate) struct Known {
+    marked: Arc<AtomicBool>,
+    certificate: Option<Arc<Shown>>,
+}
 
 impl Known {
     /// It has.
     pub(crate) fn mark(&self) {
         // Read first: streams of one connection may be on several cores.
-        if !self.0.load(Relaxed) {
-            self.0.store(true, Relaxed);
+        if !self.marked.load(Relaxed) {
+            self.marked.store(true, Relaxed);
         }
+    }
+
+    /// What was shown in the handshake.
+    pub(crate) fn certificate(&self) -> Option<&Arc<Shown>> {
+        self.certificate.as_ref()
     }
 
     #[cfg(test)]
     pub(crate) fn is_marked(&self) -> bool {
-        self.0.load(Relaxed)
+        self.marked.load(Relaxed)
     }
 }
 
 impl Accepted {
-    fn new(io: Io, permit: OwnedSemaphorePermit, stranger: Duration) -> Self {
+    fn new(
+        io: Io,
+        certificate: Option<Arc<Shown>>,
+        permit: OwnedSemaphorePermit,
+        stranger: Duration,
+    ) -> Self {
         Self {
             io,
             stranger: Some(Box::pin(tokio::time::sleep(stranger))),
-            known: Known::default(),
+            known: Known {
+                certificate,
+                ..Known::default()
+            },
             _permit: permit,
         }
     }
 
     /// Ready when it is to be cut. HTTP/2 reads as long as it lives, so this is asked in time.
     fn poll_stranger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.known.0.load(Relaxed) {
+        if self.known.marked.load(Relaxed) {
             self.stranger = None;
         }
         let Some(late) = &mut self.stranger else {

@@ -13,8 +13,41 @@ use crate::store::{Precondition, Store, StoreError, Transaction, Write};
 const UID: &str = "installation";
 const FIELD: &str = "mac-key";
 
+/// Why a store can't be used with a seal key.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// What is sealed there was sealed with another, or is damaged.
+    #[error(
+        "the store was begun with another seal key, or the installation's key in it is damaged"
+    )]
+    AnotherKey,
+    /// It can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether anything of ours is in the store.
+pub async fn begun(store: &dyn Store) -> Result<bool, StoreError> {
+    let listing = store.list(keys::ROOT, None, 1, None).await?;
+    Ok(!listing.entries.is_empty())
+}
+
+/// Makes the store this seal key's, unless it is another's already.
+pub async fn claim(store: &dyn Store, seal: &SealKey) -> Result<(), ClaimError> {
+    read_or_make(store, seal).await.map(drop)
+}
+
 /// Reads the MAC key, or makes it. Two that start at once agree: the second one's write is refused, and it takes the first one's key.
 pub async fn mac_key(store: &dyn Store, seal: &SealKey) -> Result<Arc<[u8; 32]>, StoreError> {
+    read_or_make(store, seal)
+        .await
+        .map_err(|error| match error {
+            ClaimError::Store(error) => error,
+            ClaimError::AnotherKey => StoreError::Damaged(error.to_string()),
+        })
+}
+
+async fn read_or_make(store: &dyn Store, seal: &SealKey) -> Result<Arc<[u8; 32]>, ClaimError> {
     if let Some(entry) = store.get(keys::INSTALLATION).await? {
         return open(seal, &entry.value);
     }
@@ -32,7 +65,7 @@ pub async fn mac_key(store: &dyn Store, seal: &SealKey) -> Result<Arc<[u8; 32]>,
             })?;
             open(seal, &entry.value)
         }
-        Err(e) => Err(e),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -45,10 +78,10 @@ async fn create(store: &dyn Store, sealed: Bytes) -> Result<u64, StoreError> {
         .await
 }
 
-fn open(seal: &SealKey, sealed: &[u8]) -> Result<Arc<[u8; 32]>, StoreError> {
+fn open(seal: &SealKey, sealed: &[u8]) -> Result<Arc<[u8; 32]>, ClaimError> {
     let plain = seal
         .open(UID, FIELD, sealed)
-        .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        .map_err(|_| ClaimError::AnotherKey)?;
     let key: [u8; 32] = plain
         .as_slice()
         .try_into()

@@ -24,7 +24,7 @@ use v1::token_service_server::TokenServiceServer;
 use v1::webhook_group_service_server::WebhookGroupServiceServer;
 use v1::webhook_service_server::WebhookServiceServer;
 
-use crate::access::{Door, uses};
+use crate::access::{Authorities, Door, uses};
 use crate::api::events::EventApi;
 use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
 use crate::catalogue::Catalogue;
@@ -62,6 +62,8 @@ pub struct Serving {
     pub socket: TcpListener,
     /// None: without TLS. It has to offer `h2`.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Whose certificates let listeners in. Then `tls` has to ask for one, and this to check it. None: tokens alone let in.
+    pub authorities: Option<Arc<Authorities>>,
     /// True while the configuration is listed and the log is open, until the end begins.
     pub ready: watch::Sender<bool>,
     /// What is still open this long after `shutdown` is cut, the last two seconds of it being for the log to close.
@@ -73,6 +75,7 @@ impl From<TcpListener> for Serving {
         Self {
             socket,
             tls: None,
+            authorities: None,
             ready: watch::Sender::new(false),
             grace: Duration::from_secs(10),
         }
@@ -128,6 +131,7 @@ pub async fn run(
     let Serving {
         socket,
         tls,
+        authorities,
         ready,
         grace,
     } = serving.into();
@@ -141,7 +145,8 @@ pub async fn run(
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
-    let door = Door::new(bootstrap.as_deref(), view.tokens(), context.clock.clone());
+    let clock = context.clock.clone();
+    let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
     ready.send_replace(true);
     let serving = Server::builder()

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::{Config, RunError, Token};
 
@@ -24,8 +24,8 @@ pub(crate) struct Peer {
     endpoints: Vec<Endpoint>,
     token: Token,
     ca_file: Option<PathBuf>,
-    /// Of the newest connection.
-    authorization: Arc<ArcSwap<MetadataValue<Ascii>>>,
+    /// Of the newest connection; none where the connection itself says who it is.
+    authorization: Arc<ArcSwapOption<MetadataValue<Ascii>>>,
     /// A random id of this run.
     pub(crate) boot: String,
 }
@@ -40,7 +40,7 @@ impl Peer {
         if endpoints.is_empty() {
             return Err(RunError::NoControlPlane);
         }
-        let authorization = Arc::new(ArcSwap::from_pointee(read(&config.token)?));
+        let authorization = Arc::new(ArcSwapOption::from_pointee(read(&config.token)?));
         let mut boot = [0; 16];
         getrandom::fill(&mut boot).map_err(|error| RunError::Random(error.to_string()))?;
         let first = usize::from(boot[0]) % endpoints.len();
@@ -57,15 +57,15 @@ impl Peer {
     /// A connection of its own for each caller: config and reports must not share flow control (risk 20).
     /// `attempt` chooses the replica: count it up to go on to the next one.
     ///
-    /// Risk 30: token and roots are read anew each time, so that new ones need no restart.
+    /// Risk 30: token, certificate and roots are read anew each time, so that new ones need no restart.
     pub(crate) async fn connect(&self, attempt: usize) -> Result<Channel, tonic::Status> {
         let unavailable = |error: RunError| tonic::Status::unavailable(error.to_string());
         let token = read(&self.token).map_err(unavailable)?;
-        self.authorization.store(Arc::new(token));
+        self.authorization.store(token.map(Arc::new));
         let mut endpoint = self.endpoints[attempt % self.endpoints.len()].clone();
         if endpoint.uri().scheme_str() == Some("https") {
             endpoint = endpoint
-                .tls_config(self.roots().map_err(unavailable)?)
+                .tls_config(self.tls().map_err(unavailable)?)
                 .map_err(|error| tonic::Status::unavailable(chain(&error)))?;
         }
         endpoint
@@ -79,27 +79,38 @@ impl Peer {
         self.endpoints.len()
     }
 
-    fn roots(&self) -> Result<ClientTlsConfig, RunError> {
-        let roots = ClientTlsConfig::new();
-        let Some(path) = &self.ca_file else {
-            return Ok(roots.with_webpki_roots());
+    fn tls(&self) -> Result<ClientTlsConfig, RunError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| RunError::Certificates(path.clone(), error))
         };
-        let pem = std::fs::read(path).map_err(|error| RunError::CaFile(path.clone(), error))?;
-        Ok(roots.ca_certificate(Certificate::from_pem(pem)))
+        let tls = ClientTlsConfig::new();
+        let tls = match &self.ca_file {
+            None => tls.with_webpki_roots(),
+            Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
+        };
+        Ok(match &self.token {
+            Token::Certificate { cert, key } => {
+                tls.identity(Identity::from_pem(read(cert)?, read(key)?))
+            }
+            Token::Text(_) | Token::File(_) => tls,
+        })
     }
 
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
-        request
-            .metadata_mut()
-            .insert("authorization", self.authorization.load().as_ref().clone());
+        if let Some(authorization) = &*self.authorization.load() {
+            request
+                .metadata_mut()
+                .insert("authorization", authorization.as_ref().clone());
+        }
         request
     }
 }
 
-/// The token as it goes into a header. A file is read anew each time: it is small, and connections are few.
-fn read(token: &Token) -> Result<MetadataValue<Ascii>, RunError> {
+/// The token as it goes into a header; none for a certificate. A file is read anew each time: it is small, and connections are few.
+fn read(token: &Token) -> Result<Option<MetadataValue<Ascii>>, RunError> {
     let text = match token {
+        Token::Certificate { .. } => return Ok(None),
         Token::Text(text) => text.clone(),
         Token::File(path) => std::fs::read_to_string(path)
             .map_err(|error| RunError::TokenFile(path.clone(), error))?,
@@ -108,7 +119,7 @@ fn read(token: &Token) -> Result<MetadataValue<Ascii>, RunError> {
         .parse()
         .map_err(|_| RunError::Token)?;
     authorization.set_sensitive(true);
-    Ok(authorization)
+    Ok(Some(authorization))
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, RunError> {

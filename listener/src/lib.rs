@@ -84,7 +84,7 @@ pub struct Config {
     pub pool: String,
     /// Where the control plane's replicas are: `http://127.0.0.1:8081`. At least one.
     pub control_planes: Vec<String>,
-    /// The bearer token for it.
+    /// What it shows them.
     pub token: Token,
     /// Certificates (PEM) of whoever signs the control plane's own, read anew for every connection. None: the public ones.
     pub ca_file: Option<PathBuf>,
@@ -105,13 +105,20 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// The bearer token for the control plane.
+/// What the control plane is shown.
 #[derive(Clone)]
 pub enum Token {
     /// The token itself.
     Text(String),
     /// A file that holds it, read anew for every connection: a new token needs no restart.
     File(PathBuf),
+    /// No token but a certificate (PEM, in files that are likewise read anew), shown in the TLS handshake.
+    Certificate {
+        /// The certificate, then those between it and the root.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
 }
 
 impl From<&str> for Token {
@@ -206,9 +213,9 @@ pub enum RunError {
     /// There is no reading the token.
     #[error("read the token for the control plane from {path}: {1}", path = .0.display())]
     TokenFile(PathBuf, std::io::Error),
-    /// There is no reading the certificates.
+    /// There is no reading certificates, or their key.
     #[error("read certificates from {path}: {1}", path = .0.display())]
-    CaFile(PathBuf, std::io::Error),
+    Certificates(PathBuf, std::io::Error),
     /// No random bytes from the system, so nothing can be named.
     #[error("read random bytes from the system: {0}")]
     Random(String),

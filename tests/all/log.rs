@@ -26,6 +26,19 @@ async fn postgres_log_keeps_the_promises_of_the_seam() {
     log_suite::run(&InPostgres::shared()).await;
 }
 
+// Risks 6 and 7: where the rules are written twice, they are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_logs_tell_the_same_repeats() {
+    let unsynced = Options {
+        sync: false,
+        ..options()
+    };
+    let (embedded, postgres) = (InDirectory::new(unsynced), InPostgres::shared());
+    for seed in [1, 2] {
+        log_suite::repeats::are_told_alike(&embedded, &postgres, seed).await;
+    }
+}
+
 // Risk 4: a lost database is not taken for a new one.
 #[tokio::test]
 async fn truncated_database_is_refused() {

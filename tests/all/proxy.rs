@@ -19,6 +19,8 @@ pub(crate) struct Proxy {
     target: watch::Sender<Option<SocketAddr>>,
     /// Connections accepted up to this one forward nothing, and stay open.
     frozen: watch::Sender<usize>,
+    /// Likewise, of what the server says.
+    mute: watch::Sender<usize>,
     open: Arc<AtomicUsize>,
     accepted: Arc<AtomicUsize>,
     cut: watch::Sender<CancellationToken>,
@@ -36,13 +38,16 @@ impl Proxy {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let address = socket.local_addr()?;
         let (target, frozen) = (watch::Sender::new(Some(target)), watch::Sender::new(0));
+        let mute = watch::Sender::new(0);
         let cut = watch::Sender::new(CancellationToken::new());
         let (open, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (to, gate, cutting) = (target.clone(), frozen.clone(), cut.clone());
+        let (to, cutting) = (target.clone(), cut.clone());
+        let gates = [frozen.clone(), mute.clone()];
         let (count, total) = (open.clone(), accepted.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((from, _)) = socket.accept().await {
-                let (gate, cut) = (gate.subscribe(), cutting.borrow().clone());
+                let gates = gates.each_ref().map(watch::Sender::subscribe);
+                let cut = cutting.borrow().clone();
                 let number = total.fetch_add(1, Ordering::Relaxed) + 1;
                 let Some(target) = *to.borrow() else { continue };
                 let count = count.clone();
@@ -50,7 +55,7 @@ impl Proxy {
                 tokio::spawn(async move {
                     // A connection that fails is one that ends, on both sides.
                     let _ = cut
-                        .run_until_cancelled(connect(from, target, gate, number))
+                        .run_until_cancelled(connect(from, target, gates, number))
                         .await;
                     count.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -60,6 +65,7 @@ impl Proxy {
             address,
             target,
             frozen,
+            mute,
             open,
             accepted,
             cut,
@@ -79,6 +85,11 @@ impl Proxy {
     /// The same of the connections there are. New ones work.
     pub(crate) fn freeze_open(&self) {
         self.frozen.send_replace(self.accepted());
+    }
+
+    /// Of the connections there are, what the server says is lost on the way; it hears everything.
+    pub(crate) fn swallow_answers(&self) {
+        self.mute.send_replace(self.accepted());
     }
 
     /// What was on its way goes on.
@@ -122,7 +133,7 @@ fn address_of(url: &str) -> Result<SocketAddr, Failure> {
 async fn connect(
     from: TcpStream,
     target: SocketAddr,
-    gate: watch::Receiver<usize>,
+    [frozen, mute]: [watch::Receiver<usize>; 2],
     number: usize,
 ) -> std::io::Result<()> {
     let to = TcpStream::connect(target).await?;
@@ -131,22 +142,24 @@ async fn connect(
     let (mut from_read, mut from_write) = from.into_split();
     let (mut to_read, mut to_write) = to.into_split();
     tokio::select! {
-        done = forward(&mut from_read, &mut to_write, gate.clone(), number) => done,
-        done = forward(&mut to_read, &mut from_write, gate, number) => done,
+        done = forward(&mut from_read, &mut to_write, [frozen.clone(), frozen.clone()], number) => done,
+        done = forward(&mut to_read, &mut from_write, [frozen, mute], number) => done,
     }
 }
 
 async fn forward(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
-    mut gate: watch::Receiver<usize>,
+    gates: [watch::Receiver<usize>; 2],
     number: usize,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
         // Held even if it is the end: a black hole doesn't say that either. The proxy itself may be gone; then this ends with it.
-        let _ = gate.wait_for(|frozen| *frozen < number).await;
+        for mut gate in gates.clone() {
+            let _ = gate.wait_for(|closed| *closed < number).await;
+        }
         if read == 0 {
             return to.shutdown().await;
         }

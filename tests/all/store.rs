@@ -14,15 +14,11 @@ fn cluster() -> &'static Etcd {
     CLUSTER.get_or_init(|| Etcd::start(3))
 }
 
-async fn etcd() -> Arc<dyn Store> {
+async fn etcd(cluster: &Etcd) -> Arc<dyn Store> {
     static PREFIXES: AtomicUsize = AtomicUsize::new(0);
     let number = PREFIXES.fetch_add(1, Ordering::Relaxed);
-    let hosts = cluster().endpoints();
     EtcdStore::open(EtcdOptions {
-        endpoints: hosts
-            .iter()
-            .map(|url| url.trim_start_matches("http://").to_owned())
-            .collect(),
+        endpoints: cluster.hosts(),
         prefix: format!("suite-{number}/"),
         ..EtcdOptions::default()
     })
@@ -48,7 +44,7 @@ macro_rules! suite {
 
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                suite::$test(etcd().await).await;
+                suite::$test(etcd(cluster()).await).await;
             })*
         }
     };
@@ -61,4 +57,27 @@ suite!(
     a_slow_watcher_misses_nothing,
     of_two_writers_one_wins,
     what_is_too_large_is_refused,
+    what_is_as_large_as_may_be_is_taken,
+    what_changes_nothing_has_no_revision_of_its_own,
+    of_writes_of_one_key_the_last_holds,
+    a_long_list_holds_still_while_writes_go_on,
+    a_watch_begun_late_brings_all_there_was,
 );
+
+#[tokio::test]
+async fn embedded_says_what_it_has_forgotten() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = EmbeddedStore::open_keeping(dir.path(), 1).expect("a store");
+    suite::what_is_forgotten_is_said(store, |_| {}).await;
+}
+
+// Compaction is of a whole cluster, so this one is its own.
+#[tokio::test]
+async fn etcd_says_what_it_has_forgotten() {
+    let cluster = Etcd::start(1);
+    let compact = |before: u64| {
+        let done = cluster.ctl(0, &["compact", &before.to_string()]);
+        done.expect("etcd compacts");
+    };
+    suite::what_is_forgotten_is_said(etcd(&cluster).await, compact).await;
+}

@@ -2,6 +2,7 @@
 
 pub mod backends;
 mod reads;
+pub mod repeats;
 mod work;
 
 use std::path::Path;
@@ -75,6 +76,19 @@ pub fn numbered(prefix: &str, number: usize, body: usize) -> NewCallback {
 /// How many events that callback has.
 pub fn numbered_events(number: usize) -> usize {
     if number % 4 == 3 { 3 } else { 1 }
+}
+
+/// Callback `number` of whoever asks: events of its own, with keys that everybody's callback of that number has.
+pub fn shared_keys(prefix: &str, number: usize) -> NewCallback {
+    let mut all = callback("", None, None, 0);
+    let one = all.events.remove(0);
+    for item in 0..20 {
+        let mut event = one.clone();
+        event.event.id = format!("{prefix}-{number}-{item}");
+        event.dedup.delivery_key = Some(key(&format!("{number}-{item}")));
+        all.events.push(event);
+    }
+    all
 }
 
 /// A key that is as unique as the name, up to 32 bytes.

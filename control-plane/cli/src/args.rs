@@ -1,5 +1,6 @@
 //! What can be typed. The help is written to be learnt from.
 
+mod backends;
 mod examples;
 mod servers;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use backends::Backends;
 pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,

@@ -251,7 +251,7 @@ pub(crate) fn refuse_plaintext(url: &str, insecure: bool) -> Result<(), Failure>
 }
 
 /// Whether what is said to this host stays on this machine.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host

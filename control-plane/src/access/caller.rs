@@ -116,13 +116,14 @@ impl Caller {
             .as_str_name()
             .trim_start_matches("TOKEN_ROLE_");
         let role = role.to_ascii_lowercase();
+        let means = self.grant.means.name();
         match &self.grant.org {
-            None => format!("a token of role {role} of the whole installation"),
-            Some(org) => format!("a token of role {role} of org `{org}`"),
+            None => format!("a {means} of role {role} of the whole installation"),
+            Some(org) => format!("a {means} of role {role} of org `{org}`"),
         }
     }
 
-    /// The token's id, for the audit.
+    /// The token's id, or `certificate` and its serial number, for the audit.
     pub(crate) fn id(&self) -> &str {
         &self.grant.id
     }

@@ -13,11 +13,12 @@ use tower::{Layer, Service};
 
 use super::bearer;
 use super::caller::Caller;
+use super::certificates::{Authorities, Shown};
 use super::grant::Grant;
-use super::held::{Answer, Asked, Hold};
+use super::held::{Answer, Asked, By, Hold};
 use super::methods::{self, Needs};
 use super::quiet::Quiet;
-use super::tokens::{Entered, Tokens};
+use super::tokens::Tokens;
 use crate::incoming::Known;
 
 const OPEN_PREFIX: &str = "/grpc.health.v1.Health/";
@@ -31,6 +32,8 @@ struct Inner {
     bootstrap: Option<[u8; 32]>,
     bootstrap_grant: Arc<Grant>,
     tokens: Arc<Tokens>,
+    /// None: certificates let nobody in.
+    authorities: Option<Arc<Authorities>>,
     clock: Arc<dyn Clock>,
     /// Of those that nobody knows.
     strangers: Quiet,
@@ -48,22 +51,38 @@ impl Door {
     /// With the token that the server was started with, which administers everything as long as it runs; without one, or with an empty one, only
     /// stored tokens let in.
     pub fn new(bootstrap: Option<&str>, tokens: Arc<Tokens>, clock: Arc<dyn Clock>) -> Self {
+        Self::trusting(None, bootstrap, tokens, clock)
+    }
+
+    /// The same, and these authorities' certificates let listeners in.
+    pub fn trusting(
+        authorities: Option<Arc<Authorities>>,
+        bootstrap: Option<&str>,
+        tokens: Arc<Tokens>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let bootstrap = bootstrap.filter(|token| !token.is_empty());
         Self(Arc::new(Inner {
             bootstrap: bootstrap.map(|token| bearer::hash(token.as_bytes())),
             bootstrap_grant: Arc::new(Grant::bootstrap()),
             tokens,
+            authorities,
             clock,
             strangers: Quiet::default(),
             refusals: Arc::default(),
         }))
     }
 
-    fn admit(&self, path: &str, headers: &http::HeaderMap) -> Result<Admitted, Status> {
+    fn admit(
+        &self,
+        path: &str,
+        headers: &http::HeaderMap,
+        shown: Option<&Arc<Shown>>,
+    ) -> Result<Admitted, Status> {
         let inner = &*self.0;
         let now = inner.clock.now();
         let row = methods::of(path);
-        let (grant, entered) = inner.identify(headers, now).map_err(|why| {
+        let identified = inner.identify(headers, shown, now).map_err(|why| {
             if let Some(left_out) = inner.strangers.line(now) {
                 // Not the path itself, which is a stranger's text.
                 let method = row.map_or("unknown", |row| row.method);
@@ -71,15 +90,15 @@ impl Door {
                     method,
                     why,
                     left_out,
-                    "a call without a valid token was refused"
+                    "a call without a valid token or certificate was refused"
                 );
             }
             Status::unauthenticated(why)
         })?;
         let caller = Caller {
-            grant,
+            grant: identified.grant,
             method: row.map_or("", |row| row.method),
-            since: entered.as_ref().and_then(|entered| entered.since),
+            since: identified.since,
             checked: Arc::default(),
             refusals: inner.refusals.clone(),
             now,
@@ -91,11 +110,10 @@ impl Door {
         if row.needs == Needs::Token {
             caller.check(super::Target::Public)?;
         }
-        let hold = entered.map(|entered| Hold {
+        let hold = identified.by.map(|by| Hold {
             tokens: inner.tokens.clone(),
             clock: inner.clock.clone(),
-            record: entered.record,
-            _used: entered.used,
+            by,
         });
         Ok(Admitted {
             caller,
@@ -105,13 +123,28 @@ impl Door {
     }
 }
 
+/// Who it is.
+struct Identified {
+    grant: Arc<Grant>,
+    /// When its org was made.
+    since: Option<Timestamp>,
+    /// None for the bootstrap token.
+    by: Option<By>,
+}
+
 impl Inner {
-    /// Who the headers say it is. What is wrong with a token is not said.
+    /// Who the headers say it is, or, if they say nothing, the connection's certificate. What is wrong with a token is not said.
     fn identify(
         &self,
         headers: &http::HeaderMap,
+        shown: Option<&Arc<Shown>>,
         now: Timestamp,
-    ) -> Result<(Arc<Grant>, Option<Entered>), &'static str> {
+    ) -> Result<Identified, &'static str> {
+        if let (Some(shown), Some(authorities)) = (shown, &self.authorities)
+            && !headers.contains_key(http::header::AUTHORIZATION)
+        {
+            return self.certified(shown, authorities, now);
+        }
         const WRONG: &str = "the token is not valid here: unknown, expired or revoked";
         let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
         let value = values.next().ok_or(
@@ -127,11 +160,44 @@ impl Inner {
             .bootstrap
             .is_some_and(|expected| bool::from(expected.ct_eq(&whole)))
         {
-            return Ok((self.bootstrap_grant.clone(), None));
+            return Ok(Identified {
+                grant: self.bootstrap_grant.clone(),
+                since: None,
+                by: None,
+            });
         }
         let (id, secret) = bearer::read(text).ok_or(WRONG)?;
         let entered = self.tokens.enter(id, &secret, now).ok_or(WRONG)?;
-        Ok((entered.record.grant.clone(), Some(entered)))
+        Ok(Identified {
+            grant: entered.record.grant.clone(),
+            since: entered.since,
+            by: Some(By::Token {
+                record: entered.record,
+                _used: entered.used,
+            }),
+        })
+    }
+
+    fn certified(
+        &self,
+        shown: &Arc<Shown>,
+        authorities: &Arc<Authorities>,
+        now: Timestamp,
+    ) -> Result<Identified, &'static str> {
+        if !authorities.vouch_for(shown, now) {
+            return Err(
+                "the certificate is not valid here: expired, not yet valid, or not signed by whom this server trusts now",
+            );
+        }
+        let (grant, since) = shown.grant(&self.tokens)?;
+        Ok(Identified {
+            grant: Arc::new(grant),
+            since,
+            by: Some(By::Certificate {
+                authorities: authorities.clone(),
+                shown: shown.clone(),
+            }),
+        })
     }
 }
 
@@ -151,6 +217,15 @@ impl<S> Layer<S> for Door {
 pub struct Checked<S> {
     door: Door,
     inner: S,
+}
+
+impl<S> Checked<S> {
+    fn admit(&self, request: &http::Request<Body>) -> Result<Admitted, Status> {
+        let connection = request.extensions().get::<Known>();
+        let shown = connection.and_then(Known::certificate);
+        self.door
+            .admit(request.uri().path(), request.headers(), shown)
+    }
 }
 
 impl<S> Service<http::Request<Body>> for Checked<S>
@@ -175,7 +250,7 @@ where
             caller,
             hold,
             streams,
-        } = match self.door.admit(request.uri().path(), request.headers()) {
+        } = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(status) => {
                 let response = status.into_http();
@@ -283,7 +358,7 @@ mod tests {
                 headers.append(http::header::AUTHORIZATION, value.parse().unwrap());
             }
             self.door
-                .admit(path, &headers)
+                .admit(path, &headers, None)
                 .map(|admitted| admitted.caller)
         }
 

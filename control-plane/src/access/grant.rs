@@ -1,4 +1,4 @@
-//! What a token lets its bearer do: a stored token, read.
+//! What a caller may do: a stored token, read, and what other credentials come to.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::keys;
 pub(super) struct Grant {
     /// For the audit: the token's id, or where it is from.
     pub(super) id: String,
+    pub(super) means: Means,
     pub(super) role: TokenRole,
     /// None: of the whole installation.
     pub(super) org: Option<Arc<str>>,
@@ -23,11 +24,29 @@ pub(super) struct Grant {
     pub(super) pools: Vec<String>,
 }
 
+/// What was shown for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Means {
+    Token,
+    Certificate,
+}
+
+impl Means {
+    /// For messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
 impl Grant {
     /// Of the token that the server was started with.
     pub(super) fn bootstrap() -> Self {
         Self {
             id: "bootstrap".to_owned(),
+            means: Means::Token,
             role: TokenRole::Admin,
             org: None,
             webhooks: Vec::new(),
@@ -75,6 +94,7 @@ impl Record {
             .map_err(|_| "its hash is of another length".to_owned())?;
         let grant = Grant {
             id: metadata.name,
+            means: Means::Token,
             role,
             org: (org != keys::INSTALLATION_WIDE).then(|| Arc::from(org)),
             webhooks: spec

@@ -1,6 +1,6 @@
-//! The bodies of a call, as long as its token holds.
+//! The bodies of a call, as long as its token or certificate holds.
 //!
-//! What a client sends and what it is sent both end when the token does, so that no service has to think of it. And nothing is sent at all
+//! What a client sends and what it is sent both end when that does, so that no service has to think of it. And nothing is sent at all
 //! until the service has had the caller's scope checked.
 
 use std::pin::Pin;
@@ -10,26 +10,59 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookplane_rules::Clock;
+use hookplane_rules::{Clock, Timestamp};
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::caller::Caller;
+use super::certificates::{Authorities, Shown};
 use super::grant::Record;
 use super::tokens::{Tokens, Used};
 
 /// How soon an expiry is noticed, at the latest: the clock may be set meanwhile, so it is looked at again and again.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A call that a stored token opened.
+/// A call, and what opened it.
 #[derive(Clone)]
 pub(super) struct Hold {
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) record: Arc<Record>,
-    /// Kept as long as the call is open: it is in use.
-    pub(super) _used: Arc<Used>,
+    pub(super) by: By,
+}
+
+/// What can end before a call does.
+#[derive(Clone)]
+pub(super) enum By {
+    /// A stored token.
+    Token {
+        record: Arc<Record>,
+        /// Kept as long as the call is open: it is in use.
+        _used: Arc<Used>,
+    },
+    /// A listener's certificate.
+    Certificate {
+        authorities: Arc<Authorities>,
+        shown: Arc<Shown>,
+    },
+}
+
+impl By {
+    fn holds(&self, tokens: &Tokens, now: Timestamp) -> bool {
+        match self {
+            Self::Token { record, .. } => tokens.holds(record, now),
+            Self::Certificate { authorities, shown } => {
+                authorities.vouch_for(shown, now) && shown.grant(tokens).is_ok()
+            }
+        }
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token { record, .. } => record.expires,
+            Self::Certificate { shown, .. } => Some(shown.until()),
+        }
+    }
 }
 
 type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -43,11 +76,11 @@ impl Hold {
             loop {
                 changes.borrow_and_update();
                 let now = hold.clock.now();
-                if !hold.tokens.holds(&hold.record, now) {
+                if !hold.by.holds(&hold.tokens, now) {
                     return;
                 }
                 let changed = changes.changed();
-                let gone = match hold.record.expires {
+                let gone = match hold.by.expires() {
                     None => changed.await.is_err(),
                     Some(expires) => {
                         let left = u64::try_from(expires.0.saturating_sub(now.0)).unwrap_or(0);
@@ -64,7 +97,9 @@ impl Hold {
 }
 
 fn ended() -> Status {
-    Status::unauthenticated("the token has expired or was revoked")
+    Status::unauthenticated(
+        "the token has expired or was revoked, or the certificate has expired or is trusted no more",
+    )
 }
 
 /// What the client sends.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   request ─▶ door: token ─▶ Tokens (in memory, fed by the view's watch) ─▶ Grant {role, org, webhooks, pools}
+//!               │    └ none: the connection's certificate, a listener's ─▶ Grant
 //!               │ role × method: the table in `methods`
 //!               ▼
 //!             service: Caller::check(Target) ─▶ org, webhook, pool
@@ -10,7 +11,8 @@
 //! ```
 //!
 //! Guarantees:
-//! - A method without a row in the table is refused; so is a request without a valid token, health checks apart.
+//! - A method without a row in the table is refused; so is a request without a valid token or certificate, health checks apart.
+//! - A token decides alone: with one that is not valid, a certificate beside it doesn't help.
 //! - No answer leaves unless its service had the scope checked, and no key of an org is read or written through a desk that its caller
 //!   doesn't reach: what a service forgot fails closed.
 //! - A revoked or expired token, or one whose org was deleted, lets nobody in from the moment the view knows, and every stream that it opened
@@ -21,6 +23,7 @@
 
 mod bearer;
 mod caller;
+mod certificates;
 mod door;
 mod grant;
 mod held;
@@ -32,6 +35,8 @@ pub(crate) mod uses;
 pub(crate) use bearer::Bearer;
 pub use caller::Caller;
 pub(crate) use caller::{Target, opened};
+pub use certificates::Authorities;
+pub(crate) use certificates::Shown;
 pub use door::Door;
 pub(crate) use methods::Needs;
 pub use tokens::{Tokens, installation_admin_exists};

@@ -145,6 +145,13 @@ impl Tokens {
         })
     }
 
+    /// The name of the org with this uid, and when it was made.
+    pub(super) fn org_of_uid(&self, uid: &str) -> Option<(Arc<str>, Timestamp)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.orgs.iter().find(|(_, org)| org.uid == uid);
+        found.map(|(name, org)| (Arc::from(name.as_str()), org.created))
+    }
+
     /// Told when a token may have ended.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -21,6 +21,8 @@ struct Member {
     name: String,
     client: String,
     peer: String,
+    /// Where the others find it.
+    advertised: String,
 }
 
 impl Etcd {
@@ -31,12 +33,25 @@ impl Etcd {
 
     /// The same with more of etcd's flags.
     pub fn start_with(members: usize, more: &[&str]) -> Self {
+        Self::start_behind(members, more, |_, peer| peer.to_owned())
+    }
+
+    /// The same, with members that find each other where `advertise` says, for one by its number and the URL it listens on.
+    pub fn start_behind(
+        members: usize,
+        more: &[&str],
+        mut advertise: impl FnMut(usize, &str) -> String,
+    ) -> Self {
         let members = (0..members)
-            .map(|number| Member {
-                server: None,
-                name: format!("m{number}"),
-                client: format!("http://127.0.0.1:{}", free_port()),
-                peer: format!("http://127.0.0.1:{}", free_port()),
+            .map(|number| {
+                let peer = format!("http://127.0.0.1:{}", free_port());
+                Member {
+                    server: None,
+                    name: format!("m{number}"),
+                    client: format!("http://127.0.0.1:{}", free_port()),
+                    advertised: advertise(number, &peer),
+                    peer,
+                }
             })
             .collect();
         let mut etcd = Self {
@@ -59,14 +74,17 @@ impl Etcd {
         urls.map(|member| member.client.clone()).collect()
     }
 
+    /// The same as `HOST:PORT`.
+    pub fn hosts(&self) -> Vec<String> {
+        let hosts = self.members.iter();
+        hosts
+            .map(|member| member.client.trim_start_matches("http://").to_owned())
+            .collect()
+    }
+
     /// As `--store` takes it.
     pub fn store(&self) -> String {
-        let hosts: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| member.client.trim_start_matches("http://"))
-            .collect();
-        format!("etcd://{}", hosts.join(","))
+        format!("etcd://{}", self.hosts().join(","))
     }
 
     /// SIGKILL.
@@ -146,7 +164,7 @@ impl Etcd {
         let cluster: Vec<_> = self
             .members
             .iter()
-            .map(|member| format!("{}={}", member.name, member.peer))
+            .map(|member| format!("{}={}", member.name, member.advertised))
             .collect();
         let member = &self.members[number];
         let at = |name: &str| self.folder.path().join(name).display().to_string();
@@ -157,7 +175,7 @@ impl Etcd {
             ("--listen-client-urls", member.client.clone()),
             ("--advertise-client-urls", member.client.clone()),
             ("--listen-peer-urls", member.peer.clone()),
-            ("--initial-advertise-peer-urls", member.peer.clone()),
+            ("--initial-advertise-peer-urls", member.advertised.clone()),
             ("--initial-cluster", cluster.join(",")),
         ] {
             arguments.extend([flag.to_owned(), value]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::servers::backends::{LogAt, StoreAt};
+use super::Backends;
 use crate::servers::tls::Files;
 
 /// Below this the parts of a drain have no time of their own.
@@ -17,23 +17,23 @@ pub(crate) struct Serve {
     /// Address of the API; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: String,
-    /// Where configuration is kept: embedded:DIR
-    #[arg(long, value_name = "embedded:DIR")]
-    pub(crate) store: StoreAt,
-    /// Where events are kept: embedded:DIR, the same DIR if you like
-    #[arg(long, value_name = "embedded:DIR")]
-    pub(crate) log: LogAt,
-    /// File with the key that seals secrets; made (mode 0600) when there is none and the store is new
+    #[command(flatten)]
+    pub(crate) backends: Backends,
+    /// File with the key that seals secrets; made (mode 0600) when there is none and the store is new. Replicas need the same: copy it from the first
     #[arg(long, value_name = "FILE")]
     pub(crate) seal_key: PathBuf,
     /// File with a token that administers everything as long as this server runs; made (random, mode 0600) when there is none. May be left out
-    /// once `token create --org - --role admin` has made a lasting one
+    /// once `token create --org - --role admin` has made a lasting one. It lets in at this replica: others have files of their own, or a copy
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token: Option<PathBuf>,
-    /// What callback URLs begin with: where providers reach the listeners
+    /// Let listeners in that show a certificate signed by one of those in this file (PEM), beside those with a token. Read again when it
+    /// changes. The certificate names its pool by the URI hookplane://listener/ORG_UID/POOL, with - for ORG_UID where it is for every org
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// What callback URLs begin with: where providers reach the listeners. The same for every replica
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(crate) public_url: String,
-    /// Serve an address that is not loopback without TLS: whoever is on the way can read tokens and secrets
+    /// Serve an address that is not loopback without TLS, or keep things at one: whoever is on the way can read tokens, secrets, events
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,
     #[command(flatten)]
@@ -63,6 +63,17 @@ pub(crate) struct Listen {
     /// File with its token, read anew for every connection [default: the token in HOOKPLANE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Certificate (PEM) to show the control plane instead of a token, read anew for every connection. See serve --client-ca
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_key",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The private key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
     /// File with the certificates (PEM) that an https:// control plane's is checked against, read anew for every connection
     /// [default: HOOKPLANE_TLS_CA, or the public roots]
     #[arg(long, value_name = "FILE")]

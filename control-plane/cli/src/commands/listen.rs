@@ -7,9 +7,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Listen;
+use crate::connect::tls::provider;
 use crate::connect::{Top, refuse_plaintext};
 use crate::failure::Failure;
 use crate::output::note;
+use crate::servers::tls::Files;
 use crate::servers::{Identity, Listener, bind, files, status, tls, until, url};
 
 /// Where Linux says what the machine is called.
@@ -23,11 +25,16 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     for url in &listen.control_plane {
         refuse_plaintext(url, listen.insecure_plaintext)?;
+        if listen.client_cert.is_some() && !url.starts_with("https://") {
+            return Err(Failure::Usage(format!(
+                "--client-cert is shown over TLS, and {url} is without it: write https://"
+            )));
+        }
     }
     let token = token(&listen, top)?;
     let socket = bind(&listen.listen, "--listen").await?;
     let address = socket.local_addr()?;
-    let identity = Identity::load(listen.common.tls(), tls::CALLBACKS)?;
+    let identity = Identity::load(listen.common.tls(), None, tls::CALLBACKS)?;
     let ready = watch::Sender::new(false);
     let metrics = Arc::new(Metrics::default());
     let counted = metrics.clone();
@@ -51,6 +58,16 @@ pub(crate) async fn run(
 }
 
 fn token(listen: &Listen, top: &Top) -> Result<Token, Failure> {
+    if let (Some(cert), Some(key)) = (&listen.client_cert, &listen.client_key) {
+        let (cert, key) = (cert.clone(), key.clone());
+        // As with a token's file below.
+        let files = Files { cert, key };
+        files.read(&provider()).map_err(Failure::new)?;
+        return Ok(Token::Certificate {
+            cert: files.cert,
+            key: files.key,
+        });
+    }
     if let Some(path) = &listen.token_file {
         // Read again for every connection; now, so that a wrong path is told at once.
         files::given_token(path)?;
@@ -59,7 +76,7 @@ fn token(listen: &Listen, top: &Top) -> Result<Token, Failure> {
     match &top.token {
         Some(token) if !token.is_empty() => Ok(Token::Text(token.clone())),
         _ => Err(Failure::new("no token for the control plane")
-            .hint("name the file that holds it with --token-file, or set HOOKPLANE_TOKEN")),
+            .hint("name the file that holds it with --token-file, or set HOOKPLANE_TOKEN; or give --client-cert and --client-key")),
     }
 }
 

@@ -178,7 +178,9 @@ async fn post(sample: Sample, ca_file: Option<&Path>) -> Result<Response<Bytes>,
         .to_owned();
     let tls = match uri.scheme_str() {
         Some("http") => None,
-        Some("https") => Some(TlsConnector::from(tls::client(ca_file)?)),
+        Some("https") => Some(TlsConnector::from(
+            tls::client(ca_file, None).map_err(Failure::new)?,
+        )),
         _ => {
             return Err(failed(
                 "it begins with neither https:// nor http://".to_owned(),

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Serve;
 use crate::failure::Failure;
 use crate::output::note;
-use crate::servers::{ControlPlane, Identity, bind, files, status, tls, until, url};
+use crate::servers::{ControlPlane, Identity, backends, bind, files, status, tls, until, url};
 
 /// Serves until a signal.
 pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(), Failure> {
+    backends::check(&serve.backends, serve.insecure_plaintext)?;
     let socket = bind(&serve.api, "--api").await?;
     let address = socket.local_addr()?;
-    let identity = Identity::load(serve.common.tls(), tls::API)?;
+    let identity = Identity::load(serve.common.tls(), serve.client_ca.clone(), tls::API)?;
     if !address.ip().is_loopback() && identity.config().is_none() && !serve.insecure_plaintext {
         return Err(Failure::new(format!(
             "{address} is not loopback, and without TLS whoever is on the way can read tokens and secrets"
@@ -33,8 +34,8 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
     let starting = ControlPlane {
         socket,
         tls: identity.config(),
-        store: serve.store,
-        log: serve.log,
+        authorities: identity.authorities(),
+        backends: serve.backends,
         seal_key: serve.seal_key,
         admin_token,
         public_url: serve.public_url,

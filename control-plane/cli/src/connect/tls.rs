@@ -1,15 +1,19 @@
-//! Whom a client believes: the certificates in a file, or else the public roots that this program was built with.
+//! The client's end of TLS: whom it believes, the certificates in a file or else the public roots that this program was built with; and what it
+//! shows, if anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hookplane_control_plane::outgoing::OutgoingTls;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::failure::Failure;
+use crate::servers::tls::Files;
 
 /// The one provider of this program.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -27,25 +31,47 @@ pub(crate) fn grpc(ca_file: Option<&Path>) -> Result<ClientTlsConfig, Failure> {
     Ok(trusted.ca_certificate(Certificate::from_pem(pem)))
 }
 
-/// For callbacks, which `send` posts.
-pub(crate) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let failed = |error: &dyn std::fmt::Display| {
-                Failure::new(format!("read {}: {error}", path.display()))
-            };
-            for cert in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-                let cert = cert.map_err(|error| failed(&error))?;
-                roots.add(cert).map_err(|error| failed(&error))?;
-            }
-        }
-    }
-    let config = ClientConfig::builder_with_provider(provider())
+/// For what isn't gRPC: callbacks, which `send` posts, and backends.
+pub(crate) fn client(
+    ca_file: Option<&Path>,
+    shown: Option<&Files>,
+) -> Result<Arc<ClientConfig>, String> {
+    let roots = match ca_file {
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        Some(path) => roots(path)?,
+    };
+    let provider = provider();
+    let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::new(format!("TLS: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => config.with_no_client_auth(),
+        Some(files) => {
+            let key = files.read(&provider)?;
+            config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+        }
+    };
     Ok(Arc::new(config))
+}
+
+/// For connections to a backend. The files are read anew for each, and now, so that a wrong path is told at once.
+pub(crate) fn outgoing(ca_file: PathBuf, shown: Option<Files>) -> Result<OutgoingTls, Failure> {
+    let make = move || client(Some(&ca_file), shown.as_ref());
+    make().map_err(Failure::new)?;
+    Ok(Arc::new(make))
+}
+
+/// The certificates in a file, at least one.
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("read {}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
+        let cert = cert.map_err(|error| failed(&error))?;
+        roots.add(cert).map_err(|error| failed(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(failed(&"there is no PEM certificate in it"));
+    }
+    Ok(roots)
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::outgoing::OutgoingTls;
+use hookplane_control_plane::store::etcd::{EtcdOptions, EtcdStore};
 use hookplane_control_plane::store::{EmbeddedStore, Store};
 use hookplane_rules::Clock;
 
+use super::{files, tls};
+use crate::args::Backends as Args;
+use crate::connect::{is_loopback, tls as client_tls};
 use crate::failure::Failure;
-
-/// Store and log.
-pub(crate) type Backends = (Arc<dyn Store>, Arc<dyn DeliveryLog>);
 
 const EMBEDDED: &str = "embedded:";
 const ETCD: &str = "etcd://";
@@ -88,32 +90,147 @@ fn directory(text: &str, other: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Opens both. Of the embedded ones, another process that has them open is an error of theirs.
-pub(crate) async fn open(
-    store: StoreAt,
-    log: LogAt,
-    clock: Arc<dyn Clock>,
-) -> Result<Backends, Failure> {
-    let store = match store {
+/// Refuses what makes no sense together, and what would be read on the way. Nothing is touched.
+pub(crate) fn check(backends: &Args, insecure_plaintext: bool) -> Result<(), Failure> {
+    if let Some(flag) = backends.out_of_place() {
+        return Err(Failure::Usage(format!(
+            "{flag} is for etcd or PostgreSQL, and what it is about is embedded here"
+        )));
+    }
+    let plain = |flag: &str, host: &str| {
+        Failure::new(format!(
+            "{flag}: {host} is not loopback, and without TLS whoever is on the way can read what is kept"
+        ))
+        .hint(format!(
+            "give {flag}-tls-ca, or say --insecure-plaintext if something else keeps it safe"
+        ))
+    };
+    if insecure_plaintext {
+        return Ok(());
+    }
+    if let StoreAt::Etcd(members) = &backends.store
+        && backends.store_tls().is_none()
+        && let Some(host) = members.iter().map(|member| host_of(member)).find(far)
+    {
+        return Err(plain("--store", host));
+    }
+    if let LogAt::Postgres(url) = &backends.log
+        && backends.log_tls().is_none()
+        && let Some(host) = hosts(url).into_iter().find(far)
+    {
+        return Err(plain("--log", host));
+    }
+    Ok(())
+}
+
+/// Not on this machine. A path is a socket here.
+fn far(host: &&str) -> bool {
+    !is_loopback(host) && !host.starts_with('/') && !host.to_ascii_lowercase().starts_with("%2f")
+}
+
+fn host_of(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        // Of `[::1]`, the colons are the address's own.
+        Some((host, port)) if !port.contains(']') => host,
+        _ => address,
+    }
+}
+
+/// All that a PostgreSQL URL connects to, as far as TLS is concerned: those in front, and those that its parameters name.
+fn hosts(url: &str) -> Vec<&str> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (front, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = front.split('/').next().unwrap_or_default();
+    let addresses = authority.rsplit('@').next().unwrap_or_default();
+    let named = parameters.split('&').filter_map(|parameter| {
+        parameter
+            .strip_prefix("host=")
+            .or_else(|| parameter.strip_prefix("hostaddr="))
+    });
+    let front = addresses.split(',').map(host_of);
+    let named = named.flat_map(|hosts| hosts.split(','));
+    front.chain(named).filter(|host| !host.is_empty()).collect()
+}
+
+/// Opens the store. If it is embedded, another process that has it open is an error of its own.
+pub(crate) async fn open_store(backends: &Args) -> Result<Arc<dyn Store>, Failure> {
+    let members = match &backends.store {
         StoreAt::Embedded(dir) => {
-            blocking(dir.clone(), move || {
+            let dir = dir.clone();
+            return blocking(dir.clone(), move || {
                 EmbeddedStore::open(&dir).map(|store| store as Arc<dyn Store>)
             })
-            .await?
+            .await;
         }
-        StoreAt::Etcd(_) => return Err(Failure::new("etcd:// is not built yet")),
+        StoreAt::Etcd(members) => members.clone(),
     };
-    let log = match log {
+    let user = match (&backends.store_user, &backends.store_password_file) {
+        (Some(user), Some(file)) => Some((user.clone(), files::password(file)?)),
+        _ => None,
+    };
+    let options = EtcdOptions {
+        endpoints: members,
+        tls: outgoing(backends.store_tls())?,
+        user,
+        ..EtcdOptions::default()
+    };
+    let store = EtcdStore::open(options).await;
+    let store = store.map_err(|error| Failure::new(format!("--store: {error}")))?;
+    Ok(store as Arc<dyn Store>)
+}
+
+/// Opens the log, likewise.
+pub(crate) async fn open_log(
+    backends: &Args,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn DeliveryLog>, Failure> {
+    let url = match &backends.log {
         LogAt::Embedded(dir) => {
-            blocking(dir.clone(), move || {
+            let dir = dir.clone();
+            return blocking(dir.clone(), move || {
                 EmbeddedLog::open(&dir, clock, Options::default())
                     .map(|log| log as Arc<dyn DeliveryLog>)
             })
-            .await?
+            .await;
         }
-        LogAt::Postgres(_) => return Err(Failure::new("postgres:// is not built yet")),
+        LogAt::Postgres(url) => url.clone(),
     };
-    Ok((store, log))
+    let options = PostgresOptions {
+        url: match &backends.log_password_file {
+            None => url,
+            Some(file) => with_password(url, &files::password(file)?)?,
+        },
+        tls: outgoing(backends.log_tls())?,
+        accept_weaker_durability: backends.accept_weaker_durability,
+        ..PostgresOptions::default()
+    };
+    let log = PostgresLog::open(options, clock).await;
+    let log = log.map_err(|error| Failure::new(format!("--log: {error}")))?;
+    Ok(log as Arc<dyn DeliveryLog>)
+}
+
+fn outgoing(files: Option<(PathBuf, Option<tls::Files>)>) -> Result<Option<OutgoingTls>, Failure> {
+    files
+        .map(|(ca, shown)| client_tls::outgoing(ca, shown))
+        .transpose()
+}
+
+/// As a parameter, so that the URL's other parts stay as they are.
+fn with_password(url: String, password: &str) -> Result<String, Failure> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let front = rest.split(['/', '?']).next().unwrap_or_default();
+    let user = front.rsplit_once('@').map_or("", |(user, _)| user);
+    if user.contains(':') || rest.contains("password=") {
+        return Err(Failure::Usage(
+            "--log has a password in its URL and another in --log-password-file: leave out the first".to_owned(),
+        ));
+    }
+    let mark = if rest.contains('?') { '&' } else { '?' };
+    let password: String = password
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect();
+    Ok(format!("{url}{mark}password={password}"))
 }
 
 /// Opening reads and syncs files, and mends what a crash left.
@@ -130,6 +247,32 @@ async fn blocking<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_host_of_a_url_is_looked_at() {
+        assert_eq!(
+            hosts("postgres://u:p@a:1,[::1]:2,c/db?x=y&host=d,e&hostaddr=10.0.0.1"),
+            ["a", "[::1]", "c", "d", "e", "10.0.0.1"]
+        );
+        let far: Vec<_> = ["127.0.0.1", "localhost", "[::1]", "/run/pg", "%2Frun", "db"]
+            .into_iter()
+            .filter(far)
+            .collect();
+        assert_eq!(far, ["db"]);
+        assert_eq!(host_of("etcd-0:2379"), "etcd-0");
+        assert_eq!(host_of("[::1]"), "[::1]");
+    }
+
+    #[test]
+    fn a_password_from_a_file_takes_its_place_in_the_url() {
+        let with = |url: &str| with_password(url.to_owned(), "p&ö").ok();
+        let url = with("postgres://u@a,b/d");
+        assert_eq!(url.unwrap(), "postgres://u@a,b/d?password=%70%26%C3%B6");
+        let url = with("postgres://u@a/d?x=y");
+        assert_eq!(url.unwrap(), "postgres://u@a/d?x=y&password=%70%26%C3%B6");
+        assert_eq!(with("postgres://u:other@a/d"), None);
+        assert_eq!(with("postgres://u@a/d?password=other"), None);
+    }
 
     #[test]
     fn where_things_are_kept_is_told_by_the_scheme() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::access::installation_admin_exists;
+use hookplane_control_plane::access::{Authorities, installation_admin_exists};
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
@@ -15,9 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::backends::{self, LogAt, StoreAt};
+use super::backends::{self, StoreAt};
 use super::clock::SystemClock;
-use super::{Running, files};
+use super::{Running, files, seal_key};
+use crate::args::Backends;
 use crate::failure::Failure;
 
 /// What it is made of.
@@ -26,10 +27,10 @@ pub(crate) struct ControlPlane {
     pub(crate) socket: TcpListener,
     /// None: without TLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// Where configuration is kept.
-    pub(crate) store: StoreAt,
-    /// Where events are kept.
-    pub(crate) log: LogAt,
+    /// Whose certificates let listeners in; None: tokens alone do.
+    pub(crate) authorities: Option<Arc<Authorities>>,
+    /// Where configuration and events are kept.
+    pub(crate) backends: Backends,
     /// The file that holds it, or will.
     pub(crate) seal_key: PathBuf,
     /// Administers everything. None: a stored token does.
@@ -47,19 +48,25 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Opens the stores, and serves.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
-        if let StoreAt::Embedded(dir) = &self.store
+        if let StoreAt::Embedded(dir) = &self.backends.store
             && self.admin_token.is_none()
             && !dir.exists()
         {
             return Err(nobody_administers());
         }
         let clock = Arc::new(SystemClock);
-        // Before the store: so a store without its key has lost it.
-        let seal = match &self.store {
-            StoreAt::Embedded(dir) => files::seal_key(&self.seal_key, dir)?,
-            StoreAt::Etcd(_) => return Err(Failure::new("etcd:// is not built yet")),
+        let (seal, store) = match &self.backends.store {
+            StoreAt::Embedded(dir) => {
+                // Before the store: so a store without its key has lost it.
+                let seal = files::seal_key(&self.seal_key, dir)?;
+                (seal, backends::open_store(&self.backends).await?)
+            }
+            StoreAt::Etcd(_) => {
+                let store = backends::open_store(&self.backends).await?;
+                (seal_key::of_replica(&self.seal_key, &*store).await?, store)
+            }
         };
-        let (store, log) = backends::open(self.store, self.log, clock.clone()).await?;
+        let log = backends::open_log(&self.backends, clock.clone()).await?;
         if self.admin_token.is_none() {
             administered(&*store, clock.now()).await?;
         }
@@ -77,6 +84,7 @@ impl ControlPlane {
         let serving = Serving {
             socket: self.socket,
             tls: self.tls,
+            authorities: self.authorities,
             ready: self.ready,
             grace: self.grace,
         };

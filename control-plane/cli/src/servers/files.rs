@@ -122,6 +122,20 @@ pub(crate) fn seal_key(path: &Path, store: &Path) -> Result<SealKey, Failure> {
     SealKey::load_or_create(path).map_err(|error| Failure::new(error.to_string()))
 }
 
+/// A password that somebody else wrote into this file; without the line's end.
+pub(crate) fn password(path: &Path) -> Result<String, Failure> {
+    const GIVEN: &str = "write the password into it, for its owner and group alone";
+    refuse_open(path, 0o037, GIVEN)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("read {}: {error}", path.display())))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        let none = format!("there is no password in {}", path.display());
+        return Err(Failure::new(none).hint(GIVEN));
+    }
+    Ok(text.to_owned())
+}
+
 /// Whole or not at all, readable by the owner alone.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let mut next = path.as_os_str().to_owned();

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 mod control_plane;
 pub(crate) mod files;
 mod listener;
+mod seal_key;
 pub(crate) mod status;
 pub(crate) mod tls;
 

@@ -1,28 +1,31 @@
-//! A server's certificate, read again when its files change.
+//! What a server shows and whom it believes, read again when the files change.
 //!
 //! ```text
-//!  files ─ looked at every second ─▶ certificate and key ─ one pointer ─▶ every new handshake
+//!  --tls-cert, --tls-key ─ looked at every second ─▶ certificate and key ─ one pointer ─▶ every new handshake
+//!  --client-ca ─────────── likewise ──────────────▶ Authorities ────────────────────────▶ every handshake, call and stream
 //! ```
 //!
-//! - Connections that are open keep what they began with.
+//! - Connections that are open keep the certificate they began with. What a client's certificate opened ends when its authority goes.
 //! - What can't be used is said once, and the last good one stays.
 
 use std::fs::Metadata;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use hookplane_control_plane::access::Authorities;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connect::tls::provider;
+use crate::connect::tls::{provider, roots};
 use crate::failure::Failure;
 
 /// Between two looks at the files. A change is taken when two looks agree, so that of two files being replaced not one is taken alone.
@@ -33,10 +36,10 @@ pub(crate) const API: &[&[u8]] = &[b"h2"];
 /// For callbacks, in our order.
 pub(crate) const CALLBACKS: &[&[u8]] = &[b"h2", b"http/1.1"];
 
-/// Where they are.
+/// Where a certificate and its key are.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
-    /// PEM: the server's certificate first, then those between it and the root.
+    /// PEM: the holder's certificate first, then those between it and the root.
     pub(crate) cert: PathBuf,
     /// PEM.
     pub(crate) key: PathBuf,
@@ -47,29 +50,56 @@ pub(crate) struct Identity(Option<Shown>);
 
 struct Shown {
     config: Arc<ServerConfig>,
-    _looking: AbortOnDropHandle<()>,
+    authorities: Option<Arc<Authorities>>,
+    _looking: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Identity {
-    /// Reads the files, if there are any, and goes on looking at them. `protocols` are offered by ALPN.
-    pub(crate) fn load(files: Option<Files>, protocols: &[&[u8]]) -> Result<Self, Failure> {
+    /// Reads the files, if there are any, and goes on looking at them. `protocols` are offered by ALPN. With `client_ca` clients may show a
+    /// certificate that is signed by one of those in that file.
+    pub(crate) fn load(
+        files: Option<Files>,
+        client_ca: Option<PathBuf>,
+        protocols: &[&[u8]],
+    ) -> Result<Self, Failure> {
         let Some(files) = files else {
             return Ok(Self(None));
         };
         let provider = provider();
-        let stamp = files.stamp().map_err(Failure::new)?;
-        let key = files.read(&provider).map_err(Failure::new)?;
+        let (look, key) = Look::first(&[&files.cert, &files.key], || files.read(&provider))?;
         let current = Arc::new(Current(ArcSwap::from_pointee(key)));
-        let mut config = ServerConfig::builder_with_provider(provider.clone())
+        let config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(format!("TLS: {error}")))?
-            .with_no_client_auth()
-            .with_cert_resolver(current.clone());
+            .map_err(|error| Failure::new(format!("TLS: {error}")))?;
+        let mut looking = Vec::new();
+        let (config, authorities) = match client_ca {
+            None => (config.with_no_client_auth(), None),
+            Some(path) => {
+                let provider = provider.clone();
+                let read = move |path: &Path| verifier(path, &provider);
+                let (look, first) = Look::first(&[&path], || read(&path))?;
+                let authorities = Arc::new(Authorities::new(first));
+                let config = config.with_client_cert_verifier(authorities.clone());
+                let replaced = authorities.clone();
+                looking.push(look.on(move || {
+                    replaced.replace(read(&path)?);
+                    tracing::info!(file = %path.display(), "new authorities vouch for listeners");
+                    Ok(())
+                }));
+                (config, Some(authorities))
+            }
+        };
+        let mut config = config.with_cert_resolver(current.clone());
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let looking = tokio::spawn(look(files, stamp, provider, current));
+        looking.push(look.on(move || {
+            current.0.store(Arc::new(files.read(&provider)?));
+            tracing::info!(file = %files.cert.display(), "a new certificate is in use");
+            Ok(())
+        }));
         Ok(Self(Some(Shown {
             config: Arc::new(config),
-            _looking: AbortOnDropHandle::new(looking),
+            authorities,
+            _looking: looking,
         })))
     }
 
@@ -78,10 +108,27 @@ impl Identity {
         self.0.as_ref().map(|shown| shown.config.clone())
     }
 
+    /// Whose certificates let listeners in.
+    pub(crate) fn authorities(&self) -> Option<Arc<Authorities>> {
+        self.0.as_ref()?.authorities.clone()
+    }
+
     /// Of its URLs.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.0.is_some() { "https" } else { "http" }
     }
+}
+
+fn verifier(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    // Without a certificate a client comes with a token.
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[derive(Debug)]
@@ -105,16 +152,8 @@ fn stamp(metadata: &Metadata) -> io::Result<Stamp> {
 }
 
 impl Files {
-    fn stamp(&self) -> Result<[Stamp; 2], String> {
-        let of = |path: &PathBuf| {
-            std::fs::metadata(path)
-                .and_then(|metadata| stamp(&metadata))
-                .map_err(|error| format!("read {}: {error}", path.display()))
-        };
-        Ok([of(&self.cert)?, of(&self.key)?])
-    }
-
-    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    /// Both, which must belong together.
+    pub(crate) fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
         let (cert, key) = (self.cert.display(), self.key.display());
         let chain: Vec<_> = CertificateDer::pem_file_iter(&self.cert)
             .and_then(Iterator::collect)
@@ -133,41 +172,74 @@ impl Files {
     }
 }
 
-/// Never ends.
-async fn look(
-    files: Files,
-    mut taken: [Stamp; 2],
-    provider: Arc<CryptoProvider>,
-    current: Arc<Current>,
-) {
-    // What the last look saw; a failure is told when it is another than the last.
-    let mut seen = Ok(taken);
-    let mut told = String::new();
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let now = files.stamp();
-        let settled = now == seen;
-        seen.clone_from(&now);
-        if !settled {
-            continue;
-        }
-        let read = match now {
-            Ok(stamp) if stamp == taken => continue,
-            Ok(stamp) => files.read(&provider).map(|key| (stamp, key)),
-            Err(error) => Err(error),
+/// Files that are looked at again and again.
+struct Look {
+    paths: Vec<PathBuf>,
+    /// What is in use.
+    taken: Vec<Stamp>,
+}
+
+impl Look {
+    /// Reads them for the first time.
+    fn first<T>(
+        paths: &[&PathBuf],
+        read: impl FnOnce() -> Result<T, String>,
+    ) -> Result<(Self, T), Failure> {
+        let mut look = Self {
+            paths: paths.iter().map(|path| (*path).clone()).collect(),
+            taken: Vec::new(),
         };
-        match read {
-            // What can't be read now is tried again: it may be us, out of descriptors.
-            Ok((stamp, key)) => {
-                taken = stamp;
-                current.0.store(Arc::new(key));
-                told.clear();
-                tracing::info!(file = %files.cert.display(), "a new certificate is in use");
+        // Before they are read: what is replaced meanwhile is read again.
+        look.taken = look.stamps().map_err(Failure::new)?;
+        let value = read().map_err(Failure::new)?;
+        Ok((look, value))
+    }
+
+    /// Takes each change, until the handle is dropped.
+    fn on(
+        self,
+        take: impl FnMut() -> Result<(), String> + Send + 'static,
+    ) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(tokio::spawn(self.run(take)))
+    }
+
+    fn stamps(&self) -> Result<Vec<Stamp>, String> {
+        let stamps = self.paths.iter().map(|path| {
+            std::fs::metadata(path)
+                .and_then(|metadata| stamp(&metadata))
+                .map_err(|error| format!("read {}: {error}", path.display()))
+        });
+        stamps.collect()
+    }
+
+    async fn run(mut self, mut take: impl FnMut() -> Result<(), String>) {
+        // What the last look saw; a failure is told when it is another than the last.
+        let mut seen = Ok(self.taken.clone());
+        let mut told = String::new();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.stamps();
+            let settled = now == seen;
+            seen.clone_from(&now);
+            if !settled {
+                continue;
             }
-            Err(error) => {
-                if error != told {
-                    tracing::error!(%error, "the certificate can't be read; the last good one stays in use");
-                    told = error;
+            let taken = match now {
+                Ok(stamps) if stamps == self.taken => continue,
+                Ok(stamps) => take().map(|()| stamps),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(stamps) => {
+                    self.taken = stamps;
+                    told.clear();
+                }
+                // What can't be read now is tried again: it may be us, out of descriptors.
+                Err(error) => {
+                    if error != told {
+                        tracing::error!(%error, "the certificate can't be read; the last good one stays in use");
+                        told = error;
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio_stream::StreamExt;
 
 use super::*;
-use crate::store::Precondition;
+use crate::store::{Precondition, Write};
 
 fn put(key: &str, value: &str) -> Transaction {
     Transaction {

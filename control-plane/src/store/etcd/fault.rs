@@ -49,12 +49,13 @@ impl From<Error> for Fault {
             Code::NotFound if said.contains("lease not found") => Self::LeaseGone,
             Code::ResourceExhausted if said.contains("space exceeded") => refused(
                 "etcd's database has reached its quota and refuses writes: compact and defragment it or raise \
-                 --quota-backend-bytes, then `etcdctl alarm disarm`"
+                 --quota-backend-bytes, then run `etcdctl alarm disarm`"
                     .to_owned(),
             ),
-            Code::InvalidArgument if said.contains("too large") || said.contains("too many operations") => {
+            Code::InvalidArgument | Code::ResourceExhausted if is_too_much(said) => {
                 Self::Refused(StoreError::TooLarge(format!(
-                    "etcd refuses the write ({said}): leave its --max-request-bytes and --max-txn-ops at their defaults or above"
+                    "etcd refuses the write ({said}): leave its --max-request-bytes and --max-txn-ops at their \
+                     defaults or above"
                 )))
             }
             // Users or roles were changed meanwhile; the next connection's token is of now.
@@ -75,6 +76,17 @@ impl From<Error> for Fault {
             _ => Self::Elsewhere(chain(&status)),
         }
     }
+}
+
+/// Of the request, as etcd says it or its gRPC library.
+fn is_too_much(said: &str) -> bool {
+    [
+        "request is too large",
+        "larger than max",
+        "too many operations",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
 }
 
 /// tonic says "transport error" and keeps what happened in its sources.

@@ -238,6 +238,12 @@ impl Members {
         health.rests_until = Some(Instant::now() + rest);
         let failures = health.failures;
         drop(health);
+        // Closed now, unless another one is being made: that one is then in its place.
+        if let Ok(mut made) = member.channel.try_lock()
+            && made.as_ref().is_some_and(|made| made.number <= number)
+        {
+            *made = None;
+        }
         tracing::debug!(
             member = member.address,
             failures,

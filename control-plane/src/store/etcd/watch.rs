@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use etcd_client::{Client, KeyValue, WatchOptions, WatchRequestSender, WatchResponseStream};
+use etcd_client::{Client, WatchOptions, WatchRequestSender, WatchResponseStream};
 use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt as _;
@@ -37,10 +37,18 @@ struct Following {
     /// Dropped, it would end the watch.
     requests: WatchRequestSender,
     responses: WatchResponseStream,
+    parts: Parts,
+}
+
+/// Events, made into changes.
+struct Parts {
+    /// Of the last event.
     position: Revision,
     /// The newest revision, of which more may come.
     open: Option<Change>,
     whole: VecDeque<Change>,
+    /// Of the response that is being read.
+    bytes: usize,
 }
 
 impl EtcdStore {
@@ -58,9 +66,7 @@ impl EtcdStore {
             prefix: self.prefix.clone(),
             requests,
             responses,
-            position: after,
-            open: None,
-            whole: VecDeque::new(),
+            parts: Parts::after(after),
         };
         // Nobody's task: it goes on when it is read, and ends when it is dropped, its connection with it.
         let changes = stream::unfold(Some(following), |following| async {
@@ -121,7 +127,7 @@ fn no_word() -> StoreError {
 impl Following {
     async fn next(&mut self) -> Result<Change, StoreError> {
         loop {
-            if let Some(change) = self.whole.pop_front() {
+            if let Some(change) = self.parts.whole.pop_front() {
                 return Ok(change);
             }
             if let Err(fault) = self.read().await {
@@ -143,29 +149,37 @@ impl Following {
         let response = self.responses.message().await?;
         let response = response.ok_or_else(|| ended("without a reason"))?;
         if response.canceled() {
-            return Err(cancelled(self.position, &response));
+            return Err(cancelled(self.parts.position, &response));
         }
-        let mut bytes = 0;
         for event in response.events() {
             let kv = event
                 .kv()
                 .ok_or_else(|| Fault::Elsewhere("etcd sent an event without its key".to_owned()))?;
-            bytes += kv.key().len() + kv.value().len() + EVENT_BYTES;
-            self.add(kv)?;
+            let key = seam_key(&self.prefix, kv.key()).map_err(Fault::Refused)?;
+            // A key that was removed has no versions.
+            let value = (kv.version() > 0).then(|| Bytes::copy_from_slice(kv.value()));
+            self.parts
+                .add(kv.mod_revision().unsigned_abs(), key, value)?;
         }
-        if bytes < MAY_BE_A_PART {
-            self.whole.extend(self.open.take());
-        } else {
+        if !self.parts.response_ends() {
             self.requests.request_progress().await?;
         }
         Ok(())
     }
+}
 
-    fn add(&mut self, kv: &KeyValue) -> Result<(), Fault> {
-        let revision = kv.mod_revision().unsigned_abs();
-        let key = seam_key(&self.prefix, kv.key()).map_err(Fault::Refused)?;
-        // A key that was removed has no versions.
-        let value = (kv.version() > 0).then(|| Bytes::copy_from_slice(kv.value()));
+impl Parts {
+    fn after(position: Revision) -> Self {
+        Self {
+            position,
+            open: None,
+            whole: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, revision: Revision, key: String, value: Option<Bytes>) -> Result<(), Fault> {
+        self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + EVENT_BYTES;
         match &mut self.open {
             Some(open) if open.revision == revision => {
                 open.keys.push((key, value));
@@ -187,6 +201,15 @@ impl Following {
         });
         Ok(())
     }
+
+    /// False when more of the newest revision may come.
+    fn response_ends(&mut self) -> bool {
+        let whole = std::mem::take(&mut self.bytes) < MAY_BE_A_PART;
+        if whole {
+            self.whole.extend(self.open.take());
+        }
+        whole
+    }
 }
 
 fn cancelled(position: Revision, response: &etcd_client::WatchResponse) -> Fault {
@@ -206,4 +229,60 @@ fn cancelled(position: Revision, response: &etcd_client::WatchResponse) -> Fault
 
 fn ended(how: &str) -> Fault {
     Fault::Elsewhere(format!("etcd ended the watch {how}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(parts: &mut Parts, revision: Revision, bytes: usize) -> Result<(), Fault> {
+        parts.add(revision, "v1/a".to_owned(), Some(vec![0; bytes].into()))
+    }
+
+    fn taken(parts: &mut Parts) -> Vec<(Revision, usize)> {
+        let whole = parts.whole.drain(..);
+        whole.map(|c| (c.revision, c.keys.len())).collect()
+    }
+
+    #[test]
+    fn a_revision_waits_until_all_its_parts_are_there() {
+        let mut parts = Parts::after(4);
+        add(&mut parts, 5, 10).unwrap();
+        add(&mut parts, 6, MAY_BE_A_PART).unwrap();
+        assert!(!parts.response_ends(), "a word is asked for");
+        assert_eq!(taken(&mut parts), [(5, 1)]);
+        add(&mut parts, 6, 10).unwrap();
+        add(&mut parts, 7, 10).unwrap();
+        assert!(parts.response_ends());
+        assert_eq!(taken(&mut parts), [(6, 2), (7, 1)]);
+    }
+
+    #[test]
+    fn the_word_that_was_asked_for_ends_a_large_revision() {
+        let mut parts = Parts::after(4);
+        add(&mut parts, 5, MAY_BE_A_PART).unwrap();
+        assert!(!parts.response_ends());
+        assert_eq!(taken(&mut parts), []);
+        // It has no events.
+        assert!(parts.response_ends());
+        assert_eq!(taken(&mut parts), [(5, 1)]);
+    }
+
+    // Risk 14: a watch that repeats or rewinds ends, and what came before that is delivered.
+    #[test]
+    fn a_revision_that_does_not_grow_ends_the_watch() {
+        for late in [3, 4, 5] {
+            let mut parts = Parts::after(4);
+            add(&mut parts, 5, 1).unwrap();
+            add(&mut parts, 6, 1).unwrap();
+            assert!(parts.response_ends());
+            let Err(Fault::Elsewhere(reason)) = add(&mut parts, late, 1) else {
+                panic!("revision {late} was taken after 6");
+            };
+            assert!(reason.contains(&format!("revision {late} after 6")));
+            assert_eq!(taken(&mut parts), [(5, 1), (6, 1)]);
+        }
+        let mut parts = Parts::after(4);
+        assert!(add(&mut parts, 4, 1).is_err(), "it was asked for after 4");
+    }
 }

@@ -13,11 +13,10 @@ use hookplane_proto::v1;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Dev;
+use crate::args::{Backends, Dev};
 use crate::connect::{Api, Target, Top, data_dir};
 use crate::failure::Failure;
 use crate::output;
-use crate::servers::backends::{LogAt, StoreAt};
 use crate::servers::files::{self, DataDir};
 use crate::servers::{ControlPlane, Listener, bind, draining, url};
 
@@ -42,8 +41,8 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let mut server = ControlPlane {
         socket: api,
         tls: None,
-        store: StoreAt::Embedded(folder.path().to_owned()),
-        log: LogAt::Embedded(folder.path().to_owned()),
+        authorities: None,
+        backends: Backends::embedded(folder.path()),
         seal_key: folder.seal_key_file(),
         admin_token: Some(token.clone()),
         public_url: listen_url.clone(),

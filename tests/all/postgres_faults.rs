@@ -1,0 +1,76 @@
+//! The event log in PostgreSQL under kills, freezes, lost standbys, and settings that promise less.
+
+mod commits;
+mod durability;
+mod locks;
+mod opening;
+mod standby;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, NewCallback};
+use hookplane_tests::clock::TestClock;
+use tokio::time::Instant;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Of a caller who is going to be disappointed.
+const SHORT: Duration = Duration::from_millis(1_500);
+
+fn options(url: &str) -> PostgresOptions {
+    PostgresOptions {
+        url: url.to_owned(),
+        ..PostgresOptions::default()
+    }
+}
+
+async fn open_with(options: PostgresOptions) -> Result<Arc<PostgresLog>, LogError> {
+    PostgresLog::open(options, Arc::new(TestClock::default())).await
+}
+
+async fn open(url: &str) -> Arc<PostgresLog> {
+    open_with(options(url)).await.expect("opens")
+}
+
+/// The log's answer within `patience`, which it has to keep to by itself.
+async fn append(
+    log: &PostgresLog,
+    callback: NewCallback,
+    patience: Duration,
+) -> Result<Appended, LogError> {
+    let deadline = Instant::now() + patience;
+    let answer = log.append(callback, deadline);
+    tokio::time::timeout_at(deadline + PATIENCE, answer)
+        .await
+        .expect("an answer")
+}
+
+fn kept(id: &str) -> Result<Appended, LogError> {
+    Ok(Appended::Kept {
+        event_ids: vec![id.to_owned()],
+    })
+}
+
+#[track_caller]
+fn assert_unavailable(answer: &Result<Appended, LogError>) {
+    assert!(
+        matches!(answer, Err(LogError::Unavailable(_))),
+        "{answer:?}"
+    );
+}
+
+/// Waits until a query on the primary prints this.
+async fn until_sql(
+    postgres: &hookplane_tests::engines::postgres::Postgres,
+    database: &str,
+    sql: &str,
+    printed: &str,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    while postgres.sql(database, sql) != printed {
+        assert!(Instant::now() < deadline, "{sql} prints {printed}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

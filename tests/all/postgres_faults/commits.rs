@@ -1,0 +1,185 @@
+//! A primary that is killed, gone, or frozen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::{Appended, DeliveryLog};
+use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::log_suite::{callback, numbered, numbered_events};
+
+use super::{
+    PATIENCE, SHORT, append, assert_unavailable, kept, open, open_with, options, until_sql,
+};
+
+// Risk 1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_acknowledged_while_the_server_is_gone() {
+    let mut postgres = Postgres::start_pair();
+    let log = open(&postgres.database("d")).await;
+    let primary = postgres.primary();
+    postgres.kill(primary);
+    let callers: Vec<_> = (0..1_000)
+        .map(|number| {
+            let log = log.clone();
+            let new = callback(&format!("gone{number}"), None, None, 0);
+            tokio::spawn(async move { append(&log, new, SHORT).await })
+        })
+        .collect();
+    for caller in callers {
+        assert_unavailable(&caller.await.expect("doesn't panic"));
+    }
+    postgres.restart(primary);
+    let answer = append(&log, callback("after", None, None, 0), PATIENCE).await;
+    assert_eq!(answer, kept("after"));
+    log.close().await;
+}
+
+/// What callers sent, and whether it was acknowledged.
+type Sent = Arc<Mutex<BTreeMap<(usize, usize), bool>>>;
+
+async fn call(log: Arc<PostgresLog>, caller: usize, sent: Sent) {
+    let mut failures = 0;
+    for number in 0.. {
+        sent.lock().unwrap().insert((caller, number), false);
+        match append(&log, numbered(&format!("c{caller}"), number, 500), SHORT).await {
+            Ok(Appended::Kept { event_ids }) => {
+                assert_eq!(event_ids.len(), numbered_events(number));
+                sent.lock().unwrap().insert((caller, number), true);
+            }
+            Ok(other) => panic!("it is new, and the log says {other:?}"),
+            Err(_) => failures += 1,
+        }
+        if failures == 3 {
+            return;
+        }
+    }
+}
+
+fn stored(postgres: &Postgres) -> BTreeSet<String> {
+    let ids = postgres.sql("d", "SELECT id FROM hookplane.events");
+    ids.lines().map(str::to_owned).collect()
+}
+
+// Risks 1 and 6: what was acknowledged is there after the primary is killed and comes back, or the standby takes over; what is called known is
+// there; and all that is sent again is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_primary_loses_nothing_that_was_acknowledged() {
+    for promote in [false, true] {
+        let mut postgres = Postgres::start_pair();
+        let url = postgres.database("d");
+        let log = open(&url).await;
+        let sent = Sent::default();
+        let callers: Vec<_> = (0..24)
+            .map(|caller| tokio::spawn(call(log.clone(), caller, sent.clone())))
+            .collect();
+        while sent
+            .lock()
+            .unwrap()
+            .values()
+            .filter(|acked| **acked)
+            .count()
+            < 500
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        postgres.kill(postgres.primary());
+        for caller in callers {
+            caller.await.expect("ends");
+        }
+        if promote {
+            postgres.promote();
+        } else {
+            postgres.restart(postgres.primary());
+        }
+        let sent = std::mem::take(&mut *sent.lock().unwrap());
+        let events = |caller: usize, number: usize| {
+            let new = numbered(&format!("c{caller}"), number, 500);
+            new.events.into_iter().map(|event| event.event.id)
+        };
+        let there = stored(&postgres);
+        for ((caller, number), acked) in &sent {
+            let here = events(*caller, *number)
+                .filter(|id| there.contains(id))
+                .count();
+            assert!(
+                here == numbered_events(*number) || (here == 0 && !acked),
+                "c{caller}-{number}, acknowledged: {acked}, has {here} events (promoted: {promote})"
+            );
+        }
+        if promote {
+            postgres.rejoin();
+        }
+        // Providers send again what wasn't acknowledged, and some of what was: with other event ids.
+        let mut all = BTreeSet::new();
+        for (caller, number) in sent.keys() {
+            let mut again = numbered(&format!("c{caller}"), *number, 500);
+            for event in &mut again.events {
+                event.event.id.push_str("-again");
+            }
+            match append(&log, again, PATIENCE).await {
+                Ok(Appended::Kept { event_ids }) => all.extend(event_ids),
+                Ok(Appended::Duplicate { .. }) => all.extend(events(*caller, *number)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(
+            stored(&postgres),
+            all,
+            "each is there once (promoted: {promote})"
+        );
+        let deliveries = postgres.sql("d", "SELECT count(*) FROM hookplane.deliveries");
+        assert_eq!(deliveries, all.len().to_string());
+        log.close().await;
+    }
+}
+
+// Risk 9: a frozen server is waited for until the deadline, and no longer; and one that took over in the meantime is found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn frozen_primary_is_answered_for_in_time() {
+    let mut postgres = Postgres::start_pair();
+    let url = postgres.database("d");
+    let log = open_with(PostgresOptions {
+        accept_weaker_durability: true,
+        ..options(&url)
+    })
+    .await
+    .expect("opens");
+    let before = append(&log, callback("before", None, None, 0), PATIENCE).await;
+    assert_eq!(before, kept("before"));
+    let old = postgres.primary();
+    postgres.freeze(old);
+    // More than there are writers, so that some find a new connection frozen too.
+    for round in 0..3 {
+        let callers: Vec<_> = (0..20)
+            .map(|number| {
+                let log = log.clone();
+                let new = callback(&format!("frozen{round}-{number}"), None, None, 0);
+                tokio::spawn(async move { append(&log, new, Duration::from_millis(500)).await })
+            })
+            .collect();
+        for caller in callers {
+            assert_unavailable(&caller.await.expect("doesn't panic"));
+        }
+    }
+    postgres.promote();
+    // Nobody follows the new one yet.
+    postgres.sql(
+        "postgres",
+        "ALTER SYSTEM SET synchronous_standby_names = ''",
+    );
+    postgres.sql("postgres", "SELECT pg_reload_conf()");
+    until_sql(&postgres, "postgres", "SHOW synchronous_standby_names", "").await;
+    let after = append(&log, callback("after", None, None, 0), PATIENCE).await;
+    assert_eq!(after, kept("after"));
+    assert_eq!(
+        postgres.sql(
+            "d",
+            "SELECT count(*) FROM hookplane.events WHERE id IN ('before', 'after')"
+        ),
+        "2"
+    );
+    postgres.thaw(old);
+    log.close().await;
+}

@@ -1,0 +1,138 @@
+//! Replicas that want the same rows.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hookplane_control_plane::log::postgres::PostgresOptions;
+use hookplane_control_plane::log::{DeliveryLog, NewCallback};
+use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::log_suite::{callback, key, shared_keys};
+use tokio_postgres::NoTls;
+
+use super::{PATIENCE, SHORT, append, assert_unavailable, kept, open, open_with, options};
+
+/// What one of several events may cost at most where a provider waits for its answer.
+const BUDGET: Duration = Duration::from_secs(5);
+
+// Risk 43: a transaction that holds a key and doesn't end costs whoever wants that key their answer, and nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn held_key_blocks_nobody_else() {
+    let postgres = Postgres::start_pair();
+    let url = postgres.database("d");
+    // One writer: whatever waits behind the blocked one shares its transactions.
+    let log = open_with(PostgresOptions {
+        writers: 1,
+        ..options(&url)
+    })
+    .await
+    .expect("opens");
+    let (holder, connection) =
+        tokio_postgres::connect(&postgres.node_url(postgres.primary(), "d"), NoTls)
+            .await
+            .expect("connects");
+    let connection = tokio::spawn(connection);
+    holder
+        .batch_execute(
+            "BEGIN; INSERT INTO hookplane.dedup VALUES ('g', decode(repeat('01', 17), 'hex'), 'x', '', 0)",
+        )
+        .await
+        .expect("holds the key");
+    let ask = |id: String, delivery: Option<u8>, patience: Duration| {
+        let log = log.clone();
+        let new = callback(&id, delivery, None, 0);
+        tokio::spawn(async move { (append(&log, new, patience).await, id) })
+    };
+    let blocked = ask("blocked".into(), Some(1), SHORT);
+    let others: Vec<_> = (2..100)
+        .map(|number| ask(format!("e{number}"), Some(number), BUDGET))
+        .collect();
+    for other in others {
+        let (answer, id) = other.await.expect("doesn't panic");
+        assert_eq!(answer, kept(&id));
+    }
+    assert_unavailable(&blocked.await.expect("doesn't panic").0);
+    holder.batch_execute("ROLLBACK").await.expect("lets it go");
+    let (answer, _) = ask("blocked".into(), Some(1), PATIENCE)
+        .await
+        .expect("doesn't panic");
+    assert_eq!(answer, kept("blocked"));
+    drop(holder);
+    connection.abort();
+    log.close().await;
+}
+
+/// Many events whose keys come in either order.
+fn crossing(prefix: &str, round: usize, backwards: bool) -> NewCallback {
+    let mut new = callback("", None, None, 0);
+    let one = new.events.remove(0);
+    for item in 0..60 {
+        let mut event = one.clone();
+        event.event.id = format!("{prefix}-{round}-{item:02}");
+        event.event.body = Vec::new().into();
+        event.dedup.delivery_key = Some(key(&format!("{item:02}-{round}")));
+        new.events.push(event);
+    }
+    if backwards {
+        new.events.reverse();
+    }
+    new
+}
+
+// Risk 43: keys are taken in one order, so that replicas wait for one another in one direction only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn crossing_callbacks_of_two_replicas_never_deadlock() {
+    let postgres = Postgres::start_pair();
+    let url = postgres.database("d");
+    let (one, other) = (open(&url).await, open(&url).await);
+    for round in 0..40 {
+        let (a, b) = tokio::join!(
+            append(&one, crossing("a", round, false), BUDGET),
+            append(&other, crossing("b", round, true), BUDGET)
+        );
+        assert!(a.is_ok() && b.is_ok(), "round {round}: {a:?}, {b:?}");
+    }
+    one.close().await;
+    other.close().await;
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'd'";
+    assert_eq!(postgres.sql("postgres", deadlocks), "0");
+    let events = postgres.sql("d", "SELECT count(*) FROM hookplane.events");
+    assert_eq!(events, (40 * 60).to_string(), "each key once");
+}
+
+// Risk 43: a replica that is frozen in the middle of its appends leaves no transaction open that others would wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn frozen_replica_holds_up_nobody() {
+    let postgres = Postgres::start_pair();
+    let url = postgres.database("d");
+    let log = open(&url).await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_postgres-child"))
+        .arg(&url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+    let id = child.id().to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &id]).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    for round in 0..25 {
+        let mut number = 0;
+        for _ in 0..3 {
+            let line = lines.next().expect("goes on").expect("reads");
+            number = line.parse().expect("a number");
+        }
+        signal("-STOP");
+        // What it was at when it was frozen is among these.
+        for number in number..number + 8 {
+            let again = shared_keys(&format!("ours-{round}"), number);
+            let answer = append(&log, again, BUDGET).await;
+            assert!(answer.is_ok(), "round {round}, {number}: {answer:?}");
+        }
+        signal("-CONT");
+    }
+    child.kill().expect("ends");
+    child.wait().expect("has ended");
+    log.close().await;
+}

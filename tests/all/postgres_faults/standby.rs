@@ -1,0 +1,96 @@
+//! Commits that no standby has.
+
+use std::time::Duration;
+
+use hookplane_control_plane::log::{Appended, DeliveryLog};
+use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::log_suite::callback;
+
+use super::{PATIENCE, SHORT, append, assert_unavailable, kept, open, until_sql};
+
+/// On the primary's disk, whoever else has it.
+async fn until_committed_here(postgres: &Postgres, id: &str) {
+    let sql = format!("SELECT count(*) FROM hookplane.events WHERE id = '{id}'");
+    until_sql(postgres, "d", &sql, "1").await;
+}
+
+// Risk 42: once its wait for the standby is given up, a commit is there for all to see and on one disk only. Neither it nor what repeats it may be
+// acknowledged before a standby has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_no_standby_has_is_neither_kept_nor_known() {
+    let mut postgres = Postgres::start_pair();
+    let log = open(&postgres.database("d")).await;
+    let before = append(&log, callback("before", None, None, 0), PATIENCE).await;
+    assert_eq!(before, kept("before"));
+    let standby = postgres.standby();
+    // Not frozen: what is on its way would wait in its socket, and be there in the end.
+    postgres.kill(standby);
+    let new = |id: &str| match id {
+        "keyless" => callback(id, None, None, 1),
+        "content" => callback(id, None, Some(3), 1),
+        _ => callback(id, Some(7), None, 1),
+    };
+    for id in ["a", "keyless", "content"] {
+        assert_unavailable(&append(&log, new(id), SHORT).await);
+        until_committed_here(&postgres, id).await;
+        assert_unavailable(&append(&log, new(id), SHORT).await);
+    }
+    assert_unavailable(&append(&log, new("provider's resend"), SHORT).await);
+    // With the standby back, all of it is what it seemed to be.
+    postgres.restart(standby);
+    for id in ["a", "keyless", "content"] {
+        assert_eq!(append(&log, new(id), PATIENCE).await, kept(id));
+    }
+    let duplicate = Ok(Appended::Duplicate { of: "a".into() });
+    assert_eq!(
+        append(&log, new("provider's resend"), PATIENCE).await,
+        duplicate
+    );
+
+    // And without it, were it to take over as it is.
+    postgres.kill(standby);
+    let lost = |id: &str| callback(id, Some(8), None, 2);
+    assert_unavailable(&append(&log, lost("lost"), SHORT).await);
+    until_committed_here(&postgres, "lost").await;
+    for id in ["lost", "resend"] {
+        assert_unavailable(&append(&log, lost(id), SHORT).await);
+    }
+    postgres.kill(postgres.primary());
+    postgres.restart(standby);
+    postgres.promote();
+    let ids = postgres.sql("d", "SELECT id FROM hookplane.events ORDER BY id");
+    assert_eq!(ids, "a\nbefore\ncontent\nkeyless");
+    postgres.rejoin();
+    assert_eq!(append(&log, lost("resend"), PATIENCE).await, kept("resend"));
+    log.close().await;
+}
+
+// Risk 42: whoever cancels the wait, PostgreSQL says so in a warning and reports the commit as done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cancelled_wait_for_the_standby_is_no_commit() {
+    let mut postgres = Postgres::start_pair();
+    let log = open(&postgres.database("d")).await;
+    let standby = postgres.standby();
+    postgres.kill(standby);
+    let appending = {
+        let log = log.clone();
+        tokio::spawn(async move {
+            let new = callback("a", Some(1), None, 0);
+            append(&log, new, Duration::from_secs(5)).await
+        })
+    };
+    let cancel =
+        "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let mut cancelled = 0;
+    while !appending.is_finished() {
+        cancelled += usize::from(postgres.sql("postgres", cancel) != "0");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_unavailable(&appending.await.expect("doesn't panic"));
+    assert!(cancelled > 1, "it tried again and waited again");
+    until_committed_here(&postgres, "a").await;
+    postgres.restart(standby);
+    let again = append(&log, callback("a", Some(1), None, 0), PATIENCE).await;
+    assert_eq!(again, kept("a"));
+    log.close().await;
+}
