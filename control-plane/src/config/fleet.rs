@@ -30,7 +30,6 @@ use super::ListenerScope;
 use super::scope::scopes_of;
 use super::watch::{Follower, Timing as Following};
 use crate::keys;
-use crate::report::{Counts, Refusals};
 use crate::store::{Store, StoreError};
 use others::{Others, Word};
 use publish::Publisher;
@@ -66,13 +65,10 @@ impl Default for Timing {
     }
 }
 
-/// All connected listeners, and what they turned away.
+/// All connected listeners.
 pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
-    refusals: Refusals,
-    not_kept: Refusals,
-    counts: Counts,
 }
 
 #[derive(Default)]
@@ -117,9 +113,6 @@ impl Fleet {
         Self {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
-            refusals: Refusals::new(),
-            not_kept: Refusals::not_kept(),
-            counts: Counts::default(),
         }
     }
 
@@ -310,21 +303,6 @@ impl Fleet {
             *ready += u32::from(listener.ready);
         }
         pools
-    }
-
-    /// What listeners turned away lately.
-    pub fn refusals(&self) -> &Refusals {
-        &self.refusals
-    }
-
-    /// Examples of what was genuine and not kept lately.
-    pub fn not_kept(&self) -> &Refusals {
-        &self.not_kept
-    }
-
-    /// What listeners counted.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

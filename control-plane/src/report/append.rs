@@ -82,8 +82,7 @@ pub(super) async fn answer(
             not_matched: u64::from(clause != "not-registered"),
             ..Default::default()
         };
-        let exists = |uid: &str| context.view.group(uid).is_some();
-        context.fleet.counts().add(counted, exists);
+        context.log.notes().count(counted);
         let example = not_kept::example(&callback, clause, reason.clone());
         not_kept::remember(context, &record, example);
         return answered(AnswerKind::NotKept, reason);

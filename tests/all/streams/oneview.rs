@@ -1,17 +1,20 @@
 //! Two replicas and more over one store: whichever is asked, the answer is the same.
 
+use bytes::Bytes;
 use hookplane_control_plane::store::Store;
 use hookplane_control_plane::{keys, server};
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
 use tonic::Code;
 use v1::config_service_client::ConfigServiceClient;
+use v1::event_service_client::EventServiceClient;
 use v1::subscription_service_client::SubscriptionServiceClient;
 use v1::token_service_client::TokenServiceClient;
+use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
 use super::replicas::{Replica, Replicas};
-use super::rig::{Api, Rig, api, api_with, callback_url, eventually};
+use super::rig::{Api, Rig, api, api_with, callback_url, eventually, post};
 use crate::fake_control_plane::{Failure, soon};
 
 /// At all three: the rig's own server, which no listener knows, and the two that one does.
@@ -116,6 +119,36 @@ async fn an_org_s_token_shows_no_listener_of_the_operator_s_at_any_replica() -> 
         let seen =
             eventually(async || Ok(listeners_at(&api_with(&url, &token)).await.ok())).await?;
         assert!(seen.is_empty(), "{seen:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_listener_refused_is_shown_and_counted_by_every_replica() -> Result<(), Failure> {
+    let all = Replicas::start(5).await?;
+    // Not signed: the start of the replicas has posted some as well.
+    let answer = post(&all.url, Vec::new(), Bytes::from_static(b"{}")).await?;
+    assert!([401, 415].contains(&answer.status));
+    for api in everywhere(&all) {
+        eventually(async || {
+            let refusals = EventServiceClient::new(api.clone())
+                .list_refusals(v1::ListRefusalsRequest {
+                    parent: "orgs/acme/groups/code".to_owned(),
+                    ..Default::default()
+                })
+                .await?
+                .into_inner()
+                .refusals;
+            let group = WebhookGroupServiceClient::new(api.clone())
+                .get_webhook_group(v1::GetWebhookGroupRequest {
+                    name: "orgs/acme/groups/code".to_owned(),
+                })
+                .await?
+                .into_inner();
+            let counts = group.status.unwrap_or_default().counts.unwrap_or_default();
+            Ok((!refusals.is_empty() && counts.refused > 0).then_some(()))
+        })
+        .await?;
     }
     Ok(())
 }
@@ -226,7 +259,7 @@ async fn of_two_replicas_with_different_public_urls_none_moves_what_the_other_ma
     // With the other one gone, it follows.
     rig.stop.cancel();
     let moved = eventually(async || {
-        let got = v1::webhook_group_service_client::WebhookGroupServiceClient::new(there.clone())
+        let got = WebhookGroupServiceClient::new(there.clone())
             .get_webhook_group(v1::GetWebhookGroupRequest {
                 name: "orgs/acme/groups/code".to_owned(),
             })
