@@ -18,6 +18,7 @@
 //! | `hookplane_control_plane_log_pieces_total` | | appends, leases and settlements in them |
 //! | `hookplane_control_plane_log_queue` | | of those, how many wait |
 //! | `hookplane_control_plane_log_receipt` | `receipt` | 1 for how safe what it keeps is: `synced`, `replicated` or `degraded` |
+//! | `hookplane_control_plane_log_weakness` | `reason` | 1 for each thing that makes that weaker than promised; none when nothing does |
 //! | `hookplane_control_plane_deliveries_total` | `outcome` | attempts and ends: `acked`, `nacked`, `expired`, `returned`, `held`, `dead`, `dropped` |
 //! | `hookplane_control_plane_leases` | | deliveries that subscribers hold |
 //! | `hookplane_control_plane_subscribers` | | open `Subscribe` streams |

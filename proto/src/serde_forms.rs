@@ -43,6 +43,7 @@ enums! {
     encoding: Encoding, "ENCODING_";
     time_unit: TimeUnit, "TIME_UNIT_";
     time_window: TimeWindow, "TIME_WINDOW_";
+    receipt: Receipt, "RECEIPT_";
 }
 
 pub(crate) mod timestamp {

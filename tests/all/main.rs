@@ -25,6 +25,7 @@ mod postgres_faults;
 mod properties;
 mod providers;
 mod proxy;
+mod replicas;
 mod roles;
 mod secrets;
 mod servers;

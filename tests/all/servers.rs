@@ -120,7 +120,7 @@ fn a_listener_whose_clock_is_off_calls_nothing_genuine_forged() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_and_so_is_what_would_be_open() {
+fn what_would_be_open_or_makes_no_sense_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let embedded = format!("embedded:{}", at("data"));
@@ -142,8 +142,14 @@ fn what_is_not_built_is_refused_and_so_is_what_would_be_open() {
     };
     let here = "127.0.0.1:0";
     let token = ["--bootstrap-token", token.as_str()];
-    assert!(serve(here, "etcd://a,b", &embedded, &token, 2).contains("not built yet"));
-    assert!(serve(here, &embedded, "postgres://h/d", &token, 2).contains("not built yet"));
+    let far = serve(here, "etcd://127.0.0.1:1,b:2", &embedded, &token, 1);
+    assert!(far.contains("--store: b is not loopback") && far.contains("--store-tls-ca"));
+    let far = serve(here, &embedded, "postgres://u:hidden@h/d", &token, 1);
+    assert!(far.contains("--log: h is not loopback") && !far.contains("hidden"));
+    let slip = serve(here, &embedded, "postgre://u:hidden@h/d", &token, 2);
+    assert!(slip.contains("say embedded:DIR or postgres://") && !slip.contains("hidden"));
+    let idle = [token[0], token[1], "--accept-weaker-durability"];
+    assert!(serve(here, &embedded, &embedded, &idle, 2).contains("is for etcd or PostgreSQL"));
     assert!(serve(here, &embedded, &embedded, &[], 1).contains("--bootstrap-token"));
     assert!(serve("0.0.0.0:0", &embedded, &embedded, &token, 1).contains("without TLS"));
     let away = [

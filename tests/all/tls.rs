@@ -207,6 +207,62 @@ fn a_certificate_that_cant_be_used_keeps_the_old_one_and_is_said_once() {
     assert_eq!(said(), 3, "{}", both.listen.printed());
 }
 
+// Risk 30, with certificates instead of tokens: what a listener shows expires under load, and so does nothing that it was asked.
+#[test]
+fn a_listener_whose_certificate_expires_under_load_shows_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::new(folder.path());
+    for name in ["api", "one"] {
+        pki.issue(name, DAY);
+    }
+    let names = ["hookplane://listener/-/default"];
+    let at = |path: std::path::PathBuf| path.display().to_string();
+    let believed = folder.path().join("listeners.crt");
+    std::fs::copy(pki.ca_file(), &believed).unwrap();
+    let serve = Serve::start_tls(folder.path(), &pki, &["--client-ca", &at(believed.clone())]);
+    pki.issue_for("shown", &names, SHORT);
+    let began = Instant::now();
+    let (cert, key) = (at(pki.path("shown", "crt")), at(pki.path("shown", "key")));
+    let shown = ["--client-cert", &cert, "--client-key", &key];
+    let listen = Listen::start_tls(&serve, "one", &pki, &shown);
+    serve.apply(CODE);
+    let url = serve.callback_url("acme/code");
+    let client = pki.client(&[b"http/1.1"]);
+    let over = AtomicBool::new(false);
+    let posted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = post(&url, &client, &number.to_string());
+                assert_eq!(answer.map(|answer| answer.status).ok(), Some(200));
+                posted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        pki.issue_for("shown", &names, DAY);
+        let first = listen.printed().matches("config stream connected").count();
+        eventually("its streams end and come again", || {
+            let now = listen.printed().matches("config stream connected").count();
+            (now > first && began.elapsed() > SHORT).then_some(())
+        });
+        let before = posted.load(Ordering::SeqCst);
+        eventually("the load goes on", || {
+            (posted.load(Ordering::SeqCst) > before + 10).then_some(())
+        });
+        over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(serve.tail("acme/code/all", &[]).len(), posted.into_inner());
+
+    // Whom the server believes goes with the file: what the listener shows is worth nothing then.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::copy(Pki::new(elsewhere.path()).ca_file(), &believed).unwrap();
+    eventually("it is let in no more", || {
+        serve.items(&["listeners"]).is_empty().then_some(())
+    });
+}
+
 // Risk 30, the other end: what a client trusts, and its token.
 #[test]
 fn a_listener_takes_a_new_authority_and_a_new_token_without_a_restart() {

@@ -1,13 +1,16 @@
 //! A certificate authority of the test's own, and servers' certificates from it.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
@@ -39,11 +42,36 @@ impl Pki {
 
     /// Makes a certificate for 127.0.0.1 that is good for this long, and puts it and its key into the files of that name.
     pub fn issue(&self, name: &str, good_for: Duration) -> CertificateDer<'static> {
+        self.issue_for(name, &[], good_for)
+    }
+
+    /// The same for a client that these URIs name.
+    pub fn issue_for(
+        &self,
+        name: &str,
+        uris: &[&str],
+        good_for: Duration,
+    ) -> CertificateDer<'static> {
+        let now = OffsetDateTime::now_utc();
+        let from = now - time::Duration::seconds(60);
+        self.issue_between(name, uris, from..now + good_for)
+    }
+
+    /// The same with both its ends.
+    pub fn issue_between(
+        &self,
+        name: &str,
+        uris: &[&str],
+        good: Range<OffsetDateTime>,
+    ) -> CertificateDer<'static> {
         let mut params =
             CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address is a name");
-        let now = OffsetDateTime::now_utc();
-        params.not_before = now - time::Duration::seconds(60);
-        params.not_after = now + good_for;
+        for uri in uris {
+            let uri = (*uri).try_into().expect("a URI is ASCII");
+            params.subject_alt_names.push(SanType::URI(uri));
+        }
+        params.not_before = good.start;
+        params.not_after = good.end;
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.ca).expect("a certificate");
         replace(&self.path(name, "crt"), &certificate.pem());
@@ -64,6 +92,17 @@ impl Pki {
             "--tls-key".into(),
             self.path(name, "key").into(),
         ]
+    }
+
+    /// What a server checks clients' certificates with, which they may leave out.
+    pub fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.der().clone()).expect("a root");
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .expect("it has a root")
     }
 
     /// For a client that trusts this authority and offers these protocols.

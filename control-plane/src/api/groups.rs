@@ -60,6 +60,11 @@ pub(super) async fn present(
     });
     let fleet = &desk.context.fleet;
     status.live = Some(fleet.live(&metadata.org, &spec.pool, &metadata.uid, revision));
+    let durability = desk.context.log.durability();
+    status.durability = Some(v1::Durability {
+        receipt: durability.receipt.into(),
+        reasons: durability.reasons,
+    });
     Ok(group)
 }
 

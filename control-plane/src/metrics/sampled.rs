@@ -28,6 +28,7 @@ pub(super) struct Sampled {
     pieces: Counter,
     queue: Gauge,
     receipts: Family<[(&'static str, &'static str); 1], Gauge>,
+    weaknesses: Family<[(&'static str, String); 1], Gauge>,
     outcomes: ByName,
     leases: Gauge,
     listeners: Family<[(&'static str, String); 2], Gauge>,
@@ -44,6 +45,7 @@ impl Sampled {
             pieces: Counter::default(),
             queue: Gauge::default(),
             receipts: Family::default(),
+            weaknesses: Family::default(),
             outcomes: Family::default(),
             leases: Gauge::default(),
             listeners: Family::default(),
@@ -76,6 +78,11 @@ impl Sampled {
             "log_receipt",
             "1 for how safe what is kept is",
             sampled.receipts.clone(),
+        );
+        registry.register(
+            "log_weakness",
+            "1 for each thing that makes it weaker than promised",
+            sampled.weaknesses.clone(),
         );
         registry.register(
             "deliveries",
@@ -126,11 +133,16 @@ impl Sampled {
         for (name, count) in stats.outcomes() {
             raise(&self.outcome(name), count);
         }
-        let receipt = log.receipt();
+        let durability = log.durability();
         for (of, name) in RECEIPTS {
             self.receipts
                 .get_or_create(&[("receipt", name)])
-                .set((of == receipt).into());
+                .set((of == durability.receipt).into());
+        }
+        // The server's settings, so a few. One that is mended is gone here too.
+        self.weaknesses.clear();
+        for reason in durability.reasons {
+            self.weaknesses.get_or_create(&[("reason", reason)]).set(1);
         }
         self.revision.set(whole(view.revision()));
         raise(&self.encodings, view.encodings());

@@ -59,7 +59,7 @@ async fn opened(rig: &Rig, lifetime: u32) -> Result<Vec<(String, String, Call)>,
 }
 
 /// How a stream ends. What it brings before is passed over.
-async fn end(mut call: Call) -> Option<Code> {
+pub(super) async fn end(mut call: Call) -> Option<Code> {
     loop {
         match call.next().await {
             Ok(Some(_)) => {}

@@ -1,18 +1,25 @@
 //! A server with two orgs that are alike: each with a connector, a group, a webhook, an event and its delivery.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
+use hookplane_control_plane::access::Authorities;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::manifest;
 use hookplane_control_plane::seal::SealKey;
-use hookplane_control_plane::server::{self, Parts, RunError};
+use hookplane_control_plane::server::{self, Parts, RunError, Serving};
 use hookplane_control_plane::store::EmbeddedStore;
 use hookplane_proto::v1;
 use hookplane_rules::Clock as _;
 use hookplane_tests::clock::TestClock;
+use hookplane_tests::pki::Pki;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Request, Status, Streaming};
 use v1::event_service_client::EventServiceClient;
 use v1::manifest_service_client::ManifestServiceClient;
@@ -40,6 +47,9 @@ pub(super) const BOOTSTRAP: &str = "what-the-server-was-started-with";
 /// The pool of both orgs' groups.
 pub(super) const POOL: &str = "edge";
 const NOW: i64 = 1_780_000_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+/// What stands for a certificate where a token is meant.
+const CERTIFICATE: &str = "certificate-";
 
 #[derive(Clone)]
 pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
@@ -112,7 +122,14 @@ impl Call {
 pub(super) struct Rig {
     pub(super) clock: Arc<TestClock>,
     pub(super) store: Arc<EmbeddedStore>,
+    /// Signs what the server shows, and what its listeners may.
+    pub(super) pki: Pki,
+    /// Whom the server believes.
+    pub(super) authorities: Arc<Authorities>,
+    url: String,
     channel: Channel,
+    /// Connections on which a certificate was shown, by its name.
+    certified: Mutex<HashMap<String, Channel>>,
     /// Ends with the rig.
     stop: DropGuard,
     server: JoinHandle<Result<(), RunError>>,
@@ -148,14 +165,26 @@ impl Rig {
             metrics: Arc::default(),
         };
         let socket = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", socket.local_addr()?);
+        let url = format!("https://{}", socket.local_addr()?);
         let stop = CancellationToken::new();
-        let server = tokio::spawn(server::run(socket, parts, stop.clone()));
-        let channel = soon(Channel::from_shared(url)?.connect()).await??;
+        let pki = Pki::new(folder.path());
+        pki.issue("api", DAY);
+        let authorities = Arc::new(Authorities::new(pki.verifier()));
+        let serving = Serving {
+            tls: Some(tls(&pki, &authorities, &clock)?),
+            authorities: Some(authorities.clone()),
+            ..Serving::from(socket)
+        };
+        let server = tokio::spawn(server::run(serving, parts, stop.clone()));
+        let channel = connect(&url, &pki, None).await?;
         Ok(Self {
             clock,
             store,
+            pki,
+            authorities,
+            url,
             channel,
+            certified: Mutex::default(),
             stop: stop.drop_guard(),
             server,
             folder,
@@ -358,7 +387,50 @@ impl Rig {
         Ok(())
     }
 
+    /// Shows a certificate with these names, good for this long, on a connection of its own. What it gives stands for a token.
+    pub(super) async fn certificate(
+        &self,
+        uris: &[&str],
+        good_for: Duration,
+    ) -> Result<String, Failure> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{CERTIFICATE}{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let now = OffsetDateTime::from_unix_timestamp(self.clock.now().seconds())?;
+        self.pki.issue_between(&name, uris, now..now + good_for);
+        let channel = connect(&self.url, &self.pki, Some(&name)).await?;
+        self.certified.lock().unwrap().insert(name.clone(), channel);
+        Ok(name)
+    }
+
+    /// The same for a listener of the pool of all groups, in this org or in all.
+    pub(super) async fn listener_certificate(&self, org: Option<&str>) -> Result<String, Failure> {
+        let uid = match org {
+            None => "-".to_owned(),
+            Some(org) => self.uid_of(org).await?,
+        };
+        let uri = format!("hookplane://listener/{uid}/{POOL}");
+        self.certificate(&[&uri], DAY).await
+    }
+
+    pub(super) async fn uid_of(&self, org: &str) -> Result<String, Failure> {
+        let name = format!("orgs/{org}");
+        let mut orgs = self.orgs(BOOTSTRAP);
+        let found = soon(orgs.get_org(v1::GetOrgRequest { name })).await??;
+        let org = found.into_inner();
+        Ok(org.metadata.unwrap_or_default().uid)
+    }
+
+    /// The connection on which a certificate was shown, with a token beside it or without.
+    pub(super) fn beside(&self, certificate: &str, token: Option<&str>) -> Wire {
+        let channel = self.certified.lock().unwrap()[certificate].clone();
+        let value = token.map(|token| format!("Bearer {token}").parse().unwrap());
+        InterceptedService::new(channel, Bearer(value))
+    }
+
     pub(super) fn wire(&self, token: &str) -> Wire {
+        if token.starts_with(CERTIFICATE) {
+            return self.beside(token, None);
+        }
         let value = format!("Bearer {token}").parse().unwrap();
         InterceptedService::new(self.channel.clone(), Bearer(Some(value)))
     }
@@ -404,6 +476,33 @@ impl Rig {
         let from = answer.unwrap()?.into_inner();
         Ok(Call { _to: to, from })
     }
+}
+
+fn tls(
+    pki: &Pki,
+    authorities: &Arc<Authorities>,
+    clock: &Arc<TestClock>,
+) -> Result<Arc<rustls::ServerConfig>, Failure> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = CertificateDer::pem_file_iter(pki.path("api", "crt"))?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(pki.path("api", "key"))?;
+    let mut config = rustls::ServerConfig::builder_with_details(provider, clock.clone())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(authorities.clone())
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+async fn connect(url: &str, pki: &Pki, shown: Option<&str>) -> Result<Channel, Failure> {
+    let mut tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(std::fs::read(pki.ca_file())?));
+    if let Some(name) = shown {
+        let read = |extension| std::fs::read(pki.path(name, extension));
+        tls = tls.identity(Identity::from_pem(read("crt")?, read("key")?));
+    }
+    let endpoint = Channel::from_shared(url.to_owned())?.tls_config(tls)?;
+    Ok(soon(endpoint.connect()).await??)
 }
 
 pub(super) fn role(role: v1::TokenRole) -> v1::TokenSpec {

@@ -377,7 +377,7 @@ async fn told(rig: &Rig, token: Option<&str>, method: &str, streams: bool, there
     }
 }
 
-/// A token for each letter.
+/// A token for each letter, and for listeners a certificate as well.
 async fn tokens(rig: &Rig) -> Result<Vec<(char, String)>, Failure> {
     let mut tokens = Vec::new();
     for (letter, spec) in [
@@ -391,6 +391,8 @@ async fn tokens(rig: &Rig) -> Result<Vec<(char, String)>, Failure> {
         let everywhere = rig.token("", spec, 0).await?.0;
         tokens.push((letter.to_ascii_lowercase(), everywhere));
     }
+    tokens.push(('L', rig.listener_certificate(Some("acme")).await?));
+    tokens.push(('l', rig.listener_certificate(None).await?));
     Ok(tokens)
 }
 

@@ -1,12 +1,13 @@
 //! An etcd cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::{Server, User, folder};
 use crate::http::Connection;
+use crate::pki::Pki;
 use crate::product::{eventually, free_port};
 
 /// Members on loopback, each a process with a data directory of its own.
@@ -20,9 +21,25 @@ struct Member {
     server: Option<Server>,
     name: String,
     client: String,
+    /// Where its health is asked, always in plain text.
+    health: String,
     peer: String,
     /// Where the others find it.
     advertised: String,
+}
+
+impl Member {
+    fn new(number: usize, client: String, health: String) -> Self {
+        let peer = format!("http://127.0.0.1:{}", free_port());
+        Self {
+            server: None,
+            name: format!("m{number}"),
+            client,
+            health,
+            advertised: peer.clone(),
+            peer,
+        }
+    }
 }
 
 impl Etcd {
@@ -44,16 +61,32 @@ impl Etcd {
     ) -> Self {
         let members = (0..members)
             .map(|number| {
-                let peer = format!("http://127.0.0.1:{}", free_port());
-                Member {
-                    server: None,
-                    name: format!("m{number}"),
-                    client: format!("http://127.0.0.1:{}", free_port()),
-                    advertised: advertise(number, &peer),
-                    peer,
-                }
+                let client = format!("http://127.0.0.1:{}", free_port());
+                let mut member = Member::new(number, client.clone(), client);
+                member.advertised = advertise(number, &member.peer);
+                member
             })
             .collect();
+        Self::start_all(members, more)
+    }
+
+    /// One member that speaks TLS alone, with the certificate `etcd`, and wants one of the same authority from its clients.
+    pub fn start_tls(pki: &Pki) -> Self {
+        let at = |path: PathBuf| path.display().to_string();
+        let health = format!("http://127.0.0.1:{}", free_port());
+        let client = format!("https://127.0.0.1:{}", free_port());
+        let more = [
+            "--client-cert-auth".to_owned(),
+            format!("--cert-file={}", at(pki.path("etcd", "crt"))),
+            format!("--key-file={}", at(pki.path("etcd", "key"))),
+            format!("--trusted-ca-file={}", at(pki.ca_file())),
+            format!("--listen-metrics-urls={health}"),
+        ];
+        let more: Vec<_> = more.iter().map(String::as_str).collect();
+        Self::start_all(vec![Member::new(0, client, health)], &more)
+    }
+
+    fn start_all(members: Vec<Member>, more: &[&str]) -> Self {
         let mut etcd = Self {
             members,
             folder: folder(User::Ours),
@@ -78,7 +111,8 @@ impl Etcd {
     pub fn hosts(&self) -> Vec<String> {
         let hosts = self.members.iter();
         hosts
-            .map(|member| member.client.trim_start_matches("http://").to_owned())
+            .filter_map(|member| member.client.split("://").nth(1))
+            .map(str::to_owned)
             .collect()
     }
 
@@ -155,7 +189,7 @@ impl Etcd {
 
     fn ask(&self, member: usize, path: &str) -> Option<String> {
         self.members[member].server.as_ref()?;
-        let url = format!("{}{path}", self.members[member].client);
+        let url = format!("{}{path}", self.members[member].health);
         let answer = Connection::open(&url).ok()?.request("GET", &url, &[], b"");
         String::from_utf8(answer.ok()?.body).ok()
     }

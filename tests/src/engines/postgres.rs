@@ -1,10 +1,13 @@
 //! A PostgreSQL primary with a synchronous standby, or without one.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::{Server, User, folder, give, postgres_program, run};
+use crate::pki::Pki;
 use crate::product::{eventually, free_port};
 
 const PASSWORD: &str = "a-password-for-tests";
@@ -36,6 +39,24 @@ impl Postgres {
 
     /// One server with more lines in its configuration. It has no standby: a hookplane that wants one refuses it.
     pub fn start_alone(settings: &[&str]) -> Self {
+        const HOSTS: &str = "host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n";
+        Self::start_one(settings, HOSTS, None)
+    }
+
+    /// The same with the certificate `postgres`. But to the database `postgres`, which tests use, it speaks TLS alone, and wants a certificate of the
+    /// same authority from its clients beside their password.
+    pub fn start_tls(pki: &Pki) -> Self {
+        const HOSTS: &str = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\nhostnossl postgres all 127.0.0.1/32 scram-sha-256\n";
+        let settings = [
+            "ssl = on",
+            "ssl_cert_file = 'postgres.crt'",
+            "ssl_key_file = 'postgres.key'",
+            "ssl_ca_file = 'ca.crt'",
+        ];
+        Self::start_one(&settings, HOSTS, Some(pki))
+    }
+
+    fn start_one(settings: &[&str], hosts: &str, pki: Option<&Pki>) -> Self {
         let folder = folder(User::Postgres);
         let data = folder.path().join("n0");
         let password = folder.path().join("password");
@@ -56,8 +77,15 @@ impl Postgres {
             User::Postgres,
         );
         let hba = data.join("pg_hba.conf");
-        let hosts = "host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n";
         std::fs::write(&hba, hosts).expect("writes");
+        for file in pki.into_iter().flat_map(|pki| {
+            let own = ["crt", "key"].map(|extension| pki.path("postgres", extension));
+            own.into_iter().chain([pki.ca_file()])
+        }) {
+            let to = data.join(file.file_name().expect("a file"));
+            std::fs::copy(&file, &to).expect("copies");
+            std::fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("its own");
+        }
         let mut lines = String::from(
             "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 200\nshared_buffers = 64MB\nwal_keep_size = 256MB\nwal_log_hints = on\nhot_standby = on\n",
         );

@@ -54,6 +54,12 @@ impl Process {
         assert!(sent.success(), "kill -{name}");
     }
 
+    /// With which code it has ended by itself; none while it runs.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.child.try_wait().expect("a child can be waited for");
+        status.map(|status| status.code().unwrap_or(-1))
+    }
+
     /// Waits for its end by itself, and says with which code.
     pub fn wait(&mut self) -> Option<i32> {
         eventually("it ends", || {

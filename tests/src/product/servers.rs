@@ -197,11 +197,15 @@ impl Listen {
             address.clone().into(),
             "--name".into(),
             name.into(),
-            "--token-file".into(),
-            serve.folder.join("admin.token").into(),
             "--status".into(),
             status.clone().into(),
         ];
+        if !more.contains(&"--client-cert") {
+            arguments.extend([
+                "--token-file".into(),
+                serve.folder.join("admin.token").into(),
+            ]);
+        }
         if let Some(pki) = pki {
             arguments.extend(pki.flags(name));
             arguments.extend(["--tls-ca".into(), pki.ca_file().into()]);

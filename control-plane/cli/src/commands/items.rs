@@ -49,6 +49,7 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
             "connectorVersion": status.connector_version,
             "connectorUpdateAvailable": status.connector_update_available,
             "counts": counts(status.counts),
+            "durability": durability(status.durability.unwrap_or_default()),
         }),
     }
 }
@@ -103,6 +104,13 @@ fn counts(counts: Option<v1::GroupCounts>) -> Value {
         "notMatched": counts.not_matched,
         "duplicates": counts.duplicates,
         "secretUses": counts.secret_uses,
+    })
+}
+
+fn durability(durability: v1::Durability) -> Value {
+    json!({
+        "receipt": word(durability.receipt().as_str_name(), "RECEIPT_"),
+        "reasons": durability.reasons,
     })
 }
 

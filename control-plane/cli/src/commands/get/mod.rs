@@ -106,7 +106,14 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::groups(api, &name).await?,
             items::group,
-            Table::new(&["NAME", "CONNECTOR", "EVENTS", "LIVE", "CALLBACK URL"]),
+            Table::new(&[
+                "NAME",
+                "CONNECTOR",
+                "EVENTS",
+                "LIVE",
+                "KEPT",
+                "CALLBACK URL",
+            ]),
             |group| {
                 vec![
                     path(&[&group.metadata.org, &group.metadata.name]),
@@ -117,6 +124,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                     } else {
                         live(&group.status)
                     },
+                    kept(&group.status["durability"]),
                     group.status["callbackUrl"]
                         .as_str()
                         .unwrap_or_default()
@@ -297,6 +305,17 @@ fn path(parts: &[&str]) -> String {
 
 fn created(metadata: &v1::Metadata) -> String {
     items::time(&metadata.create_time).unwrap_or_default()
+}
+
+/// How safe, and what makes it less so than promised.
+fn kept(durability: &serde_json::Value) -> String {
+    let receipt = durability["receipt"].as_str().unwrap_or_default();
+    let reasons = durability["reasons"].as_array().into_iter().flatten();
+    let reasons: Vec<_> = reasons.filter_map(|reason| reason.as_str()).collect();
+    if reasons.is_empty() {
+        return receipt.to_owned();
+    }
+    format!("{receipt}: {}", reasons.join("; "))
 }
 
 fn live(status: &serde_json::Value) -> String {

@@ -1,0 +1,237 @@
+//! `serve` more than once, on etcd and PostgreSQL: one seal key, TLS to both, durability that is weaker than promised.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hookplane_tests::engines::etcd::Etcd;
+use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::http::Connection;
+use hookplane_tests::pki::Pki;
+use hookplane_tests::product::{
+    Backends, CODE, CODE_SECRET, Listen, Process, Serve, binary, eventually, free_port,
+};
+use hookplane_tests::signers;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A replica with files of its own, and what its end is told by.
+struct Replica {
+    process: Process,
+    folder: PathBuf,
+    status: String,
+}
+
+impl Replica {
+    /// Starts it, and waits for nothing.
+    fn launch(folder: &Path, store: &str) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let status = format!("127.0.0.1:{}", free_port());
+        let at = |name: &str| folder.join(name).display().to_string();
+        let arguments = [
+            "serve",
+            "--api",
+            "127.0.0.1:0",
+            "--store",
+            store,
+            "--log",
+            &format!("embedded:{}", at("events")),
+            "--seal-key",
+            &at("seal.key"),
+            "--bootstrap-token",
+            &at("admin.token"),
+            "--status",
+            &status,
+        ];
+        let arguments = arguments.map(OsString::from).to_vec();
+        Self {
+            process: Process::start(arguments, &[], &folder.join("output")),
+            folder: folder.to_owned(),
+            status,
+        }
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.join("seal.key")
+    }
+
+    fn is_ready(&self) -> bool {
+        let url = format!("http://{}/readyz", self.status);
+        let answer = Connection::open(&url).and_then(|mut to| to.request("GET", &url, &[], b""));
+        answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Whether it serves; false when it has ended and said what to copy.
+    fn serves(&mut self) -> bool {
+        eventually("it serves or is refused", || {
+            if self.process.ended().is_some() {
+                return Some(false);
+            }
+            self.is_ready().then_some(true)
+        })
+    }
+
+    fn told(&self) -> String {
+        self.process.printed()
+    }
+}
+
+// Two keys for one store would make of every second secret something that nobody can open.
+#[test]
+fn replicas_that_start_at_once_on_an_empty_store_end_with_one_key() {
+    let etcd = Etcd::start(1);
+    let folder = tempfile::tempdir().unwrap();
+    let mut replicas =
+        ["a", "b", "c"].map(|name| Replica::launch(&folder.path().join(name), &etcd.store()));
+    let serving: Vec<_> = replicas.iter_mut().map(Replica::serves).collect();
+    assert_eq!(serving.iter().filter(|serves| **serves).count(), 1);
+    let winner = serving.iter().position(|serves| *serves).unwrap();
+    let key = replicas[winner].key();
+    for number in (0..3).filter(|number| *number != winner) {
+        let replica = &mut replicas[number];
+        let told = replica.told();
+        assert_eq!(replica.process.ended(), Some(1), "{told}");
+        assert!(told.contains("copy the file of a replica"), "{told}");
+        assert!(!replica.key().exists(), "what was of no use is gone");
+        // As told.
+        std::fs::copy(&key, replica.key()).unwrap();
+        replica.process.restart();
+        assert!(replica.serves(), "{}", replica.told());
+    }
+
+    // A key that somebody brought is refused, and stays; a lost one is never made anew.
+    let own = "ab".repeat(32);
+    let mut other = Replica::launch(&folder.path().join("d"), &etcd.store());
+    assert!(!other.serves());
+    assert!(other.told().contains("is missing"), "{}", other.told());
+    assert!(!other.key().exists());
+    std::fs::copy(&key, other.key()).unwrap();
+    std::fs::write(other.key(), &own).unwrap();
+    other.process.restart();
+    assert!(!other.serves());
+    assert!(other.told().contains("is not the key"), "{}", other.told());
+    assert_eq!(std::fs::read_to_string(other.key()).unwrap(), own);
+}
+
+fn post(listen: &Listen, callback_url: &str, id: &str) -> (u16, String) {
+    let url = listen.url(callback_url);
+    let headers = signers::github(CODE_SECRET, "push", id, b"{}");
+    let answer =
+        Connection::open(&url).and_then(|mut to| to.request("POST", &url, &headers, b"{}"));
+    let answer = answer.unwrap();
+    let receipt = answer.header("hookplane-receipt").unwrap_or_default();
+    (answer.status, receipt.to_owned())
+}
+
+// Risk 30, towards etcd and PostgreSQL: certificates are replaced while it runs, and new connections show the new ones.
+#[test]
+fn backends_are_reached_over_tls_with_certificates_that_are_replaced() {
+    /// Longer than starting everything takes.
+    const SHORT: Duration = Duration::from_secs(20);
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::new(folder.path());
+    for name in ["etcd", "postgres"] {
+        pki.issue(name, DAY);
+    }
+    let mut etcd = Etcd::start_tls(&pki);
+    let mut postgres = Postgres::start_tls(&pki);
+    let backends = Backends {
+        store: etcd.store(),
+        log: postgres.database("hooks"),
+    };
+    let at = |name: &str, extension: &str| pki.path(name, extension).display().to_string();
+    let (ca, cert, key) = (at("ca", "crt"), at("serve", "crt"), at("serve", "key"));
+    let flags = [
+        "--store-tls-ca",
+        &ca,
+        "--store-tls-cert",
+        &cert,
+        "--store-tls-key",
+        &key,
+        "--log-tls-ca",
+        &ca,
+        "--log-tls-cert",
+        &cert,
+        "--log-tls-key",
+        &key,
+        "--accept-weaker-durability",
+    ];
+    // What may take a while is done before it counts.
+    binary();
+    pki.issue("serve", SHORT);
+    let began = Instant::now();
+    let mut serve = Serve::start_at(folder.path(), &backends, &flags);
+    serve.apply(CODE.split("---").next().unwrap());
+    // Nothing that is open is plain, or without a certificate.
+    let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'hooks' AND (NOT ssl OR client_serial IS NULL)";
+    assert_eq!(postgres.sql("postgres", plain), "0");
+
+    pki.issue("serve", DAY);
+    eventually("the first certificate expires", || {
+        (began.elapsed() > SHORT + Duration::from_secs(2)).then_some(())
+    });
+    // Both lose all connections; with the old certificate there would be no new ones.
+    etcd.restart(0);
+    postgres.restart(0);
+    serve.wait_until_ready();
+    eventually("configuration is written again", || {
+        let applied = serve.run(&["apply", "-f", &serve.manifest_file(CODE), "--no-wait"]);
+        applied.status.success().then_some(())
+    });
+    eventually("events are read again", || {
+        let read = serve.run(&["get", "events", "acme/code"]);
+        read.status.success().then_some(())
+    });
+    assert_eq!(postgres.sql("postgres", plain), "0");
+}
+
+#[test]
+fn a_backend_that_is_not_believed_or_wants_more_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::new(folder.path());
+    for name in ["etcd", "postgres", "serve"] {
+        pki.issue(name, DAY);
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = Pki::new(elsewhere.path()).ca_file().display().to_string();
+    let (etcd, postgres) = (Etcd::start_tls(&pki), Postgres::start_tls(&pki));
+    let embedded = format!("embedded:{}", folder.path().join("data").display());
+    let ca = pki.ca_file().display().to_string();
+    let log = postgres.database("hooks");
+    let refused = |store: &str, log: &str, more: &[&str]| {
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let mut all: Vec<OsString> = [
+            "serve",
+            "--api",
+            "127.0.0.1:0",
+            "--store",
+            store,
+            "--log",
+            log,
+        ]
+        .map(OsString::from)
+        .to_vec();
+        all.extend(["--seal-key".into(), at("seal.key").into()]);
+        all.extend(["--bootstrap-token".into(), at("admin.token").into()]);
+        all.extend(more.iter().map(OsString::from));
+        let output = folder.path().join(format!("refused-{}", free_port()));
+        let mut process = Process::start(all, &[], &output);
+        assert_eq!(process.wait(), Some(1), "{}", process.printed());
+        let said = process.printed();
+        assert!(!said.contains("a-password-for-tests"), "{said}");
+        said
+    };
+    for (store, log, flag) in [
+        (etcd.store(), embedded.clone(), "--store-tls-ca"),
+        (embedded.clone(), log.clone(), "--log-tls-ca"),
+    ] {
+        let said = refused(&store, &log, &[flag, &stranger]);
+        assert!(said.contains("invalid peer certificate"), "{said}");
+        // Believed, but it wants a certificate of ours.
+        let said = refused(&store, &log, &[flag, &ca]);
+        assert!(said.to_lowercase().contains("certificate"), "{said}");
+        refused(&store, &log, &[]);
+    }
+    let said = refused(&embedded, &log, &[]);
+    assert!(said.contains("no pg_hba.conf entry"), "{said}");
+}
