@@ -3,10 +3,14 @@
 //! A group keeps its callback URL whole, because that is what some providers sign. So when the server starts under another public URL, the
 //! groups are written anew with it, each a change like any other: listeners hear of it, and `get groups` shows what works. The token stays, so
 //! that callbacks to the old host, where it still leads here, are taken; only signatures over the old URL no longer verify.
+//!
+//! While another replica runs under another public URL nothing is rewritten: the two would take turns with every restart. The last one
+//! of them to be given the new URL finds no other, and moves the groups.
 
 use hookplane_proto::v1;
 use prost::Message as _;
 
+use crate::config::Fleet;
 use crate::keys;
 use crate::store::{Precondition, Store, StoreError, Transaction, Write};
 
@@ -14,8 +18,34 @@ const READ_AT_ONCE: usize = 200;
 /// What follows the public URL: org, connector, function, token.
 const OWN_SEGMENTS: usize = 4;
 
+/// Has the groups follow, and says so. False while another replica differs.
+pub(crate) async fn unless_others_differ(
+    store: &dyn Store,
+    fleet: &Fleet,
+    public_url: &str,
+) -> Result<bool, StoreError> {
+    if let Some((replica, other)) = fleet.other_url(public_url) {
+        tracing::warn!(
+            public_url,
+            replica,
+            other,
+            "another replica has another --public-url; callback URLs stay as they are until it has ended"
+        );
+        return Ok(false);
+    }
+    let groups = follow(store, public_url).await?;
+    if groups > 0 {
+        tracing::info!(
+            groups,
+            public_url,
+            "callback URLs follow the new public URL; providers need them"
+        );
+    }
+    Ok(true)
+}
+
 /// Makes every group's callback URLs begin with `public_url`. Says how many groups had to change.
-pub(crate) async fn follow(store: &dyn Store, public_url: &str) -> Result<u64, StoreError> {
+async fn follow(store: &dyn Store, public_url: &str) -> Result<u64, StoreError> {
     let mut changed = 0;
     let mut after: Option<String> = None;
     loop {

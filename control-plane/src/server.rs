@@ -199,10 +199,6 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
     let seal = Arc::new(parts.seal);
     let mac_key = installation::mac_key(&*parts.store, &seal).await?;
     let public_url: Arc<str> = parts.public_url.trim_end_matches('/').into();
-    let groups = moved::follow(&*parts.store, &public_url).await?;
-    if groups > 0 {
-        tracing::info!(groups, %public_url, "callback URLs follow the new public URL; providers need them");
-    }
     let view = View::start(
         Arc::clone(&parts.store),
         Arc::clone(&seal),
@@ -211,7 +207,10 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
     .await?;
     let fleet = Arc::new(Fleet::new());
     let store = Arc::clone(&parts.store);
-    fleet.join(store, view.tasks(), shutdown).await?;
+    fleet
+        .join(store, public_url.clone(), view.tasks(), shutdown)
+        .await?;
+    moved::unless_others_differ(&*parts.store, &fleet, &public_url).await?;
     Ok(Context {
         store: parts.store,
         log: parts.log,

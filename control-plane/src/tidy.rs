@@ -4,6 +4,9 @@
 //! The event log is not the config store, so a webhook's deletion and the drop of its deliveries are two steps. The first leaves a note, in
 //! the same transaction; a note goes when its deliveries are dropped. A crash or a log that can't be written delays that, and
 //! never forgets it.
+//!
+//! A replica whose view hadn't heard of the deletion by then may have kept events for the webhook since. So each drops once more when its own
+//! view has, and whoever kept an event looks whether its webhooks are still there (`report::append`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
 use crate::log::LogError;
+use crate::moved;
 use crate::store::{Entry, Precondition, Revision, StoreError, Transaction, Write};
 
 /// Between two looks for notes whose deliveries could not be dropped at once.
@@ -69,18 +73,53 @@ async fn try_drop(context: &Context) -> Result<(), Failed> {
     }
 }
 
+/// Drops what this replica kept for webhooks that its view has seen deleted since. What fails is tried again with the next change, or canary.
+async fn drop_what_came_after(context: &Context) {
+    let seen = context.view.dropping().clone();
+    for (uid, reason) in seen {
+        match context.log.drop_deliveries(&uid, &reason).await {
+            Ok(_) => drop(context.view.dropping().remove(&uid)),
+            Err(error) => {
+                tracing::warn!(%error, "deliveries of deleted webhooks are not dropped yet; it is tried again");
+                return;
+            }
+        }
+    }
+}
+
 /// Until `shutdown`: at once, and then again and again.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let mut every = tokio::time::interval(NOTES_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut revisions = context.view.revisions();
+    let mut urls_settled = false;
     let mut looks = 0;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = every.tick() => {}
+            // The view lives as long as this.
+            _ = revisions.changed() => {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = drop_what_came_after(&context) => continue,
+                }
+            }
         }
         let work = async {
             drop_noted(&context).await;
+            drop_what_came_after(&context).await;
+            let public_url = &context.public_url;
+            if !urls_settled && context.fleet.other_url(public_url).is_none() {
+                let settled =
+                    moved::unless_others_differ(&*context.store, &context.fleet, public_url).await;
+                match settled {
+                    Ok(settled) => urls_settled = settled,
+                    Err(error) => {
+                        tracing::warn!(%error, "callback URLs don't follow the public URL yet; it is tried again");
+                    }
+                }
+            }
             if looks % LOOKS_PER_PIN_SWEEP == 0
                 && let Err(error) = sweep_pins(&context).await
             {

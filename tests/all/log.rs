@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
+use hookplane_proto::v1;
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite;
 use hookplane_tests::log_suite::backends::{InDirectory, InPostgres};
@@ -37,6 +38,47 @@ async fn both_logs_tell_the_same_repeats() {
     for seed in [1, 2] {
         log_suite::repeats::are_told_alike(&embedded, &postgres, seed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_notes_and_counts_in_postgres_another_reads_after_a_restart() {
+    use hookplane_control_plane::log::{Note, NoteKind, NotesOf};
+    use hookplane_tests::log_suite::notes::{counted, counters, noted};
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let backend = InPostgres::shared();
+    let one = log_suite::Backend::open(&backend, dir.path()).await;
+    let two = log_suite::Backend::open(&backend, dir.path()).await;
+    for (log, reason) in [(&one, "first"), (&two, "second")] {
+        let refusal = v1::Refusal {
+            reason: reason.to_owned(),
+            ..Default::default()
+        };
+        log.notes().note(Note::new(NoteKind::Refused, "g", refusal));
+        log.notes().count(counters("g", "s"));
+        noted(
+            log.as_ref(),
+            NoteKind::Refused,
+            NotesOf::Group("g"),
+            9,
+            reason,
+        )
+        .await;
+    }
+    let both = noted(one.as_ref(), NoteKind::Refused, NotesOf::All, 9, "second").await;
+    assert_eq!(both, ["second", "first"]);
+    counted(one.as_ref(), &["g"], |counts| counts["g"].refused == 2).await;
+    // What waits when one ends is written.
+    one.notes().count(counters("g", "s"));
+    one.close().await;
+    two.close().await;
+    let again = log_suite::Backend::open(&backend, dir.path()).await;
+    counted(again.as_ref(), &["g"], |counts| counts["g"].refused == 3).await;
+    assert_eq!(
+        noted(again.as_ref(), NoteKind::Refused, NotesOf::All, 9, "second").await,
+        both
+    );
+    again.close().await;
 }
 
 // Risk 4: a lost database is not taken for a new one.

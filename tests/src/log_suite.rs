@@ -1,6 +1,7 @@
 //! What every backend of the log's seam has to do.
 
 pub mod backends;
+pub mod notes;
 mod reads;
 pub mod repeats;
 mod work;
@@ -133,6 +134,9 @@ pub async fn run(backend: &dyn Backend) {
     work::delay_and_extension_are_kept_to(backend).await;
     work::passed_deadline_is_an_answer(backend).await;
     work::repeats_outlive_their_events(backend).await;
+    notes::notes_are_read_by_group_and_by_org(backend).await;
+    notes::of_one_group_only_the_last_notes_are_kept(backend).await;
+    notes::counts_add_up_in_a_bounded_room(backend).await;
 }
 
 // Risks 6, 7 and 8.

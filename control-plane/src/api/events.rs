@@ -13,7 +13,7 @@ use super::status::Problem;
 use super::tail;
 use crate::access::{Caller, opened};
 use crate::context::Context;
-use crate::log::{Cursor, LogError, Selection};
+use crate::log::{Cursor, LogError, NoteKind, NotesOf, Selection};
 use crate::report::identity;
 
 /// A page that asks for no size.
@@ -215,20 +215,23 @@ impl v1::event_service_server::EventService for EventApi {
             return Err(Problem::field("parent", "a refusal has no webhook").into());
         }
         let limit = page_size(request.page_size);
-        let fleet = &self.context.fleet;
-        let refusals = if request.not_kept {
-            fleet.not_kept()
+        let kind = if request.not_kept {
+            NoteKind::NotKept
         } else {
-            fleet.refusals()
+            NoteKind::Refused
         };
-        let refusals = match scope.record(&self.context, &request.parent).await? {
-            Some(record) => {
-                let metadata = record.group.metadata.as_ref();
-                let uid = metadata.map(|m| m.uid.as_str()).unwrap_or_default();
-                refusals.of_group(uid, limit)
-            }
-            None => refusals.of_org(scope.org.as_deref(), scope.since, limit),
+        let record = scope.record(&self.context, &request.parent).await?;
+        let metadata = record.as_ref().and_then(|r| r.group.metadata.as_ref());
+        let of = match (metadata, &scope.org) {
+            (Some(metadata), _) => NotesOf::Group(&metadata.uid),
+            (None, Some(org)) => NotesOf::Org {
+                org,
+                since: scope.since,
+            },
+            (None, None) => NotesOf::All,
         };
+        let noted = self.context.log.notes().notes(kind, of, limit).await;
+        let refusals = noted.map_err(Problem::from)?;
         Ok(Response::new(v1::ListRefusalsResponse { refusals }))
     }
 

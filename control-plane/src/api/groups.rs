@@ -20,6 +20,9 @@ use crate::keys;
 
 pub(super) use prepare::prepare;
 
+/// For the log to say what was counted.
+const COUNTS: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Serves `WebhookGroupService`.
 pub struct GroupApi {
     /// The seams.
@@ -57,13 +60,35 @@ pub(super) async fn present(
     });
     let fleet = &desk.context.fleet;
     status.live = Some(fleet.live(&metadata.org, &spec.pool, &metadata.uid, revision));
-    status.counts = Some(desk.context.fleet.counts().of(&metadata.uid));
     let durability = desk.context.log.durability();
     status.durability = Some(v1::Durability {
         receipt: durability.receipt.into(),
         reasons: durability.reasons,
     });
     Ok(group)
+}
+
+/// With what was counted of them. A log that is away leaves that out, and keeps nobody from reading what is configured.
+async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) {
+    let uid = |group: &v1::WebhookGroup| group.metadata.as_ref().map(|m| m.uid.clone());
+    let uids: Vec<String> = groups.iter().filter_map(uid).collect();
+    let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+    let asked = tokio::time::timeout(COUNTS, context.log.notes().counts(&uids));
+    let mut counts = match asked.await {
+        Ok(Ok(counts)) => counts,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "groups are shown without their counts");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!("groups are shown without their counts: the event log is slow");
+            return;
+        }
+    };
+    for group in groups {
+        let of = uid(group).and_then(|uid| counts.remove(&uid));
+        group.status.get_or_insert_default().counts = Some(of.unwrap_or_default());
+    }
 }
 
 /// A group by its path.
@@ -105,6 +130,7 @@ impl GroupApi {
         for entry in &entries {
             webhook_groups.push(present(&desk, decode(entry)?, entry.revision).await?);
         }
+        counted(&self.context, &mut webhook_groups).await;
         Ok(v1::ListWebhookGroupsResponse {
             webhook_groups,
             next_page_token,
@@ -150,7 +176,9 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         caller.check(Target::Org(org))?;
         let desk = Desk::new(&self.context, &caller);
         let (group, revision) = find(&desk, org, group).await?;
-        Ok(Response::new(present(&desk, group, revision).await?))
+        let mut group = present(&desk, group, revision).await?;
+        counted(&self.context, std::slice::from_mut(&mut group)).await;
+        Ok(Response::new(group))
     }
 
     async fn create_webhook_group(

@@ -30,7 +30,6 @@ use super::ListenerScope;
 use super::scope::scopes_of;
 use super::watch::{Follower, Timing as Following};
 use crate::keys;
-use crate::report::{Counts, Refusals};
 use crate::store::{Store, StoreError};
 use others::{Others, Word};
 use publish::Publisher;
@@ -66,13 +65,10 @@ impl Default for Timing {
     }
 }
 
-/// All connected listeners, and what they turned away.
+/// All connected listeners.
 pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
-    refusals: Refusals,
-    not_kept: Refusals,
-    counts: Counts,
 }
 
 #[derive(Default)]
@@ -117,9 +113,6 @@ impl Fleet {
         Self {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
-            refusals: Refusals::new(),
-            not_kept: Refusals::not_kept(),
-            counts: Counts::default(),
         }
     }
 
@@ -128,23 +121,25 @@ impl Fleet {
     pub async fn join(
         self: &Arc<Self>,
         store: Arc<dyn Store>,
+        public_url: Arc<str>,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Result<(), StoreError> {
-        self.join_with(store, tasks, shutdown, Timing::default())
+        self.join_with(store, public_url, tasks, shutdown, Timing::default())
             .await
     }
 
     pub(crate) async fn join_with(
         self: &Arc<Self>,
         store: Arc<dyn Store>,
+        public_url: Arc<str>,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
         timing: Timing,
     ) -> Result<(), StoreError> {
         let (prompt, prompts) = mpsc::channel(1);
         let mut follower = Follower::new(store.clone(), keys::FLEET, Following::default(), prompts);
-        let publisher = Publisher::new(store, self.clone(), timing, prompt)?;
+        let publisher = Publisher::new(store, self.clone(), timing, prompt, public_url)?;
         self.lock().others = Others::new(publisher.id().to_owned(), timing.silent);
         if let Some(list) = follower.list().await? {
             self.heard(list);
@@ -292,6 +287,13 @@ impl Fleet {
             .collect()
     }
 
+    /// Another replica, and what it makes callback URLs begin with, where that is not `public_url`.
+    pub(crate) fn other_url(&self, public_url: &str) -> Option<(String, String)> {
+        let inner = self.lock();
+        let (replica, url) = inner.others.other_url(public_url)?;
+        Some((replica.to_owned(), url.to_owned()))
+    }
+
     /// How many are connected to this replica, and how many of those are ready, by pool.
     pub fn own_pools(&self) -> BTreeMap<Arc<str>, (u32, u32)> {
         let mut pools: BTreeMap<Arc<str>, (u32, u32)> = BTreeMap::new();
@@ -301,21 +303,6 @@ impl Fleet {
             *ready += u32::from(listener.ready);
         }
         pools
-    }
-
-    /// What listeners turned away lately.
-    pub fn refusals(&self) -> &Refusals {
-        &self.refusals
-    }
-
-    /// Examples of what was genuine and not kept lately.
-    pub fn not_kept(&self) -> &Refusals {
-        &self.not_kept
-    }
-
-    /// What listeners counted.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

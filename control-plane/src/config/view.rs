@@ -2,8 +2,9 @@
 //!
 //! Reads are a short lock and a few shared pointers. It is never empty in between and never goes backwards.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -34,6 +35,8 @@ pub struct View {
     offers: watch::Sender<()>,
     /// Milliseconds; [`UNKNOWN`] before the first canary.
     lag: AtomicU64,
+    /// Webhooks that were deleted since somebody asked, by their uids, with the reason their deliveries are dropped for.
+    dropping: Mutex<BTreeMap<String, String>>,
     /// When a listener last had another epoch begun.
     renewed: Mutex<Option<Instant>>,
     shutdown: CancellationToken,
@@ -102,6 +105,7 @@ impl View {
             encoder,
             seal,
             lag: AtomicU64::new(UNKNOWN),
+            dropping: Mutex::default(),
             renewed: Mutex::new(None),
             shutdown: shutdown.clone(),
             tasks: TaskTracker::new(),
@@ -125,6 +129,12 @@ impl View {
 
     fn apply(&self, batch: Batch) {
         let revision = batch.revision;
+        let noted = batch.keys.iter().filter_map(|(key, value)| {
+            let uid = key.strip_prefix(keys::DROPPING)?;
+            let (_, reason) = value.as_ref()?;
+            Some((uid.to_owned(), String::from_utf8_lossy(reason).into_owned()))
+        });
+        let noted: Vec<_> = noted.collect();
         let offers = if batch.anew {
             // Built aside: until it is whole the last one is read.
             let state = State::begin(self.seal.clone(), self.encoder.clone(), batch);
@@ -134,10 +144,17 @@ impl View {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             state.apply(batch)
         };
+        // Once nothing is matched with them any more.
+        self.dropping().extend(noted);
         self.revision.send_replace(revision);
         if offers {
             self.offers.send_replace(());
         }
+    }
+
+    /// Webhooks that this view has seen deleted. Whoever has dropped their deliveries removes them.
+    pub(crate) fn dropping(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.dropping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A group by its uid.

@@ -3,7 +3,9 @@
 //! The promise everything rests on: when [`DeliveryLog::append`] answers [`Appended::Kept`], the event, its dedup row and one delivery per
 //! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
 
+mod counts;
 pub mod embedded;
+pub(crate) mod notes;
 pub mod postgres;
 mod stats;
 mod stored;
@@ -14,6 +16,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
 
+pub use notes::{Note, NoteKind, Notes, NotesOf};
 pub use stats::Stats;
 
 /// One genuine request, to be kept whole or not at all.
@@ -215,6 +218,9 @@ pub trait DeliveryLog: Send + Sync + 'static {
 
     /// The same with the reasons, for operators. Cheap.
     fn durability(&self) -> Durability;
+
+    /// What is remembered beside the events.
+    fn notes(&self) -> &dyn Notes;
 
     /// What it counted since it was opened. Cheap, and never waits for the disk.
     fn stats(&self) -> Stats;

@@ -11,7 +11,7 @@ use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
 use super::{identity, not_kept};
-use crate::config::ListenerScope;
+use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
 use crate::log::{Appended, NewCallback, NewDelivery, NewEvent};
 
@@ -82,8 +82,7 @@ pub(super) async fn answer(
             not_matched: u64::from(clause != "not-registered"),
             ..Default::default()
         };
-        let exists = |uid: &str| context.view.group(uid).is_some();
-        context.fleet.counts().add(counted, exists);
+        context.log.notes().count(counted);
         let example = not_kept::example(&callback, clause, reason.clone());
         not_kept::remember(context, &record, example);
         return answered(AnswerKind::NotKept, reason);
@@ -114,10 +113,11 @@ pub(super) async fn answer(
         }
     };
     let (kind, event_id) = match appended {
-        Ok(Appended::Kept { event_ids }) => (
-            AnswerKind::Kept,
-            event_ids.into_iter().next().unwrap_or(first),
-        ),
+        Ok(Appended::Kept { event_ids }) => {
+            drop_what_is_gone(context, &record);
+            let first = event_ids.into_iter().next().unwrap_or(first);
+            (AnswerKind::Kept, first)
+        }
         Ok(Appended::Duplicate { of }) => {
             not_kept::remember(context, &record, repeat.example(&of));
             (AnswerKind::Duplicate, of)
@@ -139,6 +139,25 @@ pub(super) async fn answer(
         reason: String::new(),
         receipt: context.log.receipt().into(),
     }
+}
+
+/// A webhook that was deleted while its event was being kept: the drop of its deliveries may have been before this one was there. The answer
+/// doesn't wait for another.
+fn drop_what_is_gone(context: &Context, matched: &GroupRecord) {
+    fn uid(webhook: &v1::Webhook) -> Option<&String> {
+        Some(&webhook.metadata.as_ref()?.uid)
+    }
+    let group_uid = matched.group.metadata.as_ref().map_or("", |m| &m.uid);
+    let now = context.view.group(group_uid);
+    let there: BTreeSet<&String> = match &now {
+        Some(now) if now.revision == matched.revision => return,
+        Some(now) => now.webhooks.iter().filter_map(|w| uid(w)).collect(),
+        None => BTreeSet::new(),
+    };
+    let of_match = matched.webhooks.iter().filter_map(|w| uid(w));
+    let gone = of_match.filter(|uid| !there.contains(uid));
+    let gone = gone.map(|uid| (uid.clone(), "its webhook was deleted".to_owned()));
+    context.view.dropping().extend(gone);
 }
 
 /// What an operator is shown of a callback that turns out to be a repeat: by then its events are the log's.

@@ -6,14 +6,10 @@
 
 mod append;
 mod batch;
-mod counts;
 mod credit;
 pub mod identity;
 mod news;
 mod not_kept;
-mod refusals;
 mod service;
 
-pub use counts::Counts;
-pub use refusals::Refusals;
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

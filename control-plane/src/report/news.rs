@@ -8,6 +8,7 @@ use hookplane_proto::v1;
 use super::not_kept;
 use crate::config::ListenerScope;
 use crate::context::Context;
+use crate::log::{Note, NoteKind};
 
 /// Refusals of one message.
 const MAX_REFUSALS: usize = 1_000;
@@ -57,8 +58,7 @@ pub(super) fn count(context: &Context, scope: &ListenerScope, counters: v1::Repo
         };
         // Promise 8: a listener speaks for the groups of its scope.
         if scope.covers(&record.group) {
-            let exists = |uid: &str| context.view.group(uid).is_some();
-            context.fleet.counts().add(group, exists);
+            context.log.notes().count(group);
         }
     }
 }
@@ -77,15 +77,19 @@ pub(super) fn remember(
             .group(&refusal.group_uid)
             .filter(|record| scope.covers(&record.group))
     };
+    let note = |group_uid: &str, refusal| {
+        let note = Note::new(NoteKind::Refused, group_uid, refusal);
+        context.log.notes().note(note);
+    };
     for mut refusal in refusals.refusals.into_iter().take(MAX_REFUSALS) {
         refusal.listener = listener.to_owned();
         if refusal.group_uid.is_empty() {
             (refusal.org, refusal.group) = Default::default();
-            context.fleet.refusals().push("", refusal);
+            note("", refusal);
         } else if let Some(record) = of(&refusal) {
             let metadata = record.group.metadata.clone().unwrap_or_default();
             (refusal.org, refusal.group) = (metadata.org, metadata.name);
-            context.fleet.refusals().push(&metadata.uid, refusal);
+            note(&metadata.uid, refusal);
         }
     }
     for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use hookplane_proto::v1;
 
-use super::refusals::VERDICTS;
 use crate::config::GroupRecord;
 use crate::context::Context;
+use crate::log::notes::VERDICTS;
+use crate::log::{Note, NoteKind};
 
 /// Remembers one for its group's operators, its webhooks by their names.
 pub(super) fn remember(context: &Context, record: &GroupRecord, mut example: v1::Refusal) {
@@ -24,7 +25,8 @@ pub(super) fn remember(context: &Context, record: &GroupRecord, mut example: v1:
         name.is_some()
     });
     (example.org, example.group) = (metadata.org, metadata.name);
-    context.fleet.not_kept().push(&metadata.uid, example);
+    let note = Note::new(NoteKind::NotKept, &metadata.uid, example);
+    context.log.notes().note(note);
 }
 
 /// One that came as far as here.

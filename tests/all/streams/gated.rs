@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Reach, Retention,
-    Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Reach,
+    Retention, Selection, Settlement, Stats, TailItem,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -51,6 +51,10 @@ impl DeliveryLog for Gated {
 
     fn durability(&self) -> Durability {
         self.log.durability()
+    }
+
+    fn notes(&self) -> &dyn Notes {
+        self.log.notes()
     }
 
     fn stats(&self) -> Stats {

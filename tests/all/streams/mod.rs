@@ -11,6 +11,7 @@ mod large;
 mod many;
 mod metrics;
 mod model;
+mod oneview;
 mod plain;
 mod postgres;
 mod property;

@@ -30,7 +30,7 @@ pub(super) async fn remove(
     caller.check(Target::Org(org))?;
     let desk = Desk::new(context, caller);
     let mut attempt = 1;
-    loop {
+    let uid = loop {
         let (group, revision) = find(&desk, org, name).await?;
         check_etag(&request.name, &request.etag, revision)?;
         if !request.discard_pending {
@@ -42,10 +42,17 @@ pub(super) async fn remove(
         }
         match attempt_at(&desk, &group, revision).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
-            done => break done?,
+            done => {
+                done?;
+                break group.metadata.unwrap_or_default().uid;
+            }
         }
-    }
+    };
     tidy::drop_noted(context).await;
+    if let Err(error) = context.log.notes().forget(&uid).await {
+        // A uid is never used again, so a few rows are all that it costs.
+        tracing::warn!(%error, "what was counted of a deleted group is left");
+    }
     Ok(())
 }
 

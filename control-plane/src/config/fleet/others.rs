@@ -37,6 +37,7 @@ pub(super) struct Replica {
     /// Of its beat. None: what is left of one that was buried.
     pub(super) beat: Option<Revision>,
     count: u64,
+    public_url: String,
     whole: bool,
     /// When its beat was seen to move last.
     moved: Option<Instant>,
@@ -86,6 +87,7 @@ impl Others {
             let replica = self.replicas.entry(id.to_owned()).or_insert(Replica {
                 beat: None,
                 count: 0,
+                public_url: String::new(),
                 whole: false,
                 moved: None,
                 first_seen: now,
@@ -146,6 +148,13 @@ impl Others {
                 (record, record.runs.or_else(alike).unwrap_or_default())
             })
         })
+    }
+
+    /// What another replica was told that callback URLs begin with, where it is not this.
+    pub(super) fn other_url(&self, public_url: &str) -> Option<(&str, &str)> {
+        self.alive()
+            .map(|(id, replica)| (id, replica.public_url.as_str()))
+            .find(|(_, url)| *url != public_url)
     }
 
     /// Whether there is any.
@@ -220,6 +229,7 @@ impl Replica {
             gap = self.beat.is_some() && beat.count > self.count + 1;
             self.beat = Some(revision);
             (self.count, self.whole) = (beat.count, beat.whole);
+            self.public_url = beat.public_url;
             self.moved = moved.or(self.moved);
         } else if key.starts_with("scopes/") {
             let summary = read(key, value);

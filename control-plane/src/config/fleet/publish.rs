@@ -47,6 +47,7 @@ pub(super) struct Publisher {
     fleet: Arc<Fleet>,
     timing: Timing,
     follower: mpsc::Sender<Prompt>,
+    public_url: Arc<str>,
     id: String,
     beats: u64,
     /// What the store has below this replica's key.
@@ -77,12 +78,14 @@ impl Publisher {
         fleet: Arc<Fleet>,
         timing: Timing,
         follower: mpsc::Sender<Prompt>,
+        public_url: Arc<str>,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             store,
             fleet,
             timing,
             follower,
+            public_url,
             id: random()?,
             beats: 0,
             written: BTreeMap::new(),
@@ -224,6 +227,7 @@ impl Publisher {
         let beat = Beat {
             count: self.beats + 1,
             whole: self.whole || last,
+            public_url: self.public_url.to_string(),
         };
         let key = |rest: &str| keys::of_replica(&self.id, rest);
         let mut writes = vec![Write::Put(key(BEAT), beat.encode_to_vec().into())];

@@ -30,7 +30,7 @@ const RECORD_BYTES: usize = 8 * 1024;
 const REPLICA_BYTES: usize = 4 * 1024 * 1024;
 
 /// Proves that its replica lives.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Beat {
     /// Only grows.
     #[prost(uint64, tag = "1")]
@@ -38,6 +38,9 @@ pub(super) struct Beat {
     /// All that the replica has to tell is written.
     #[prost(bool, tag = "2")]
     pub(super) whole: bool,
+    /// What callback URLs begin with, as that replica was told.
+    #[prost(string, tag = "3")]
+    pub(super) public_url: String,
 }
 
 /// The listeners of one scope at one replica.

@@ -200,7 +200,13 @@ impl Replica {
         let (fleet, tasks) = (Arc::new(Fleet::new()), TaskTracker::new());
         let end = CancellationToken::new();
         fleet
-            .join_with(way.clone(), &tasks, end.clone(), timing)
+            .join_with(
+                way.clone(),
+                "http://localhost".into(),
+                &tasks,
+                end.clone(),
+                timing,
+            )
             .await
             .unwrap();
         Self {

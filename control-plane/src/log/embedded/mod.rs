@@ -16,6 +16,7 @@ mod dedup;
 mod fault;
 mod leases;
 mod list;
+mod notes;
 mod queue;
 mod read;
 mod retain;
@@ -35,8 +36,8 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Reach, Retention,
-    Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Reach,
+    Retention, Selection, Settlement, Stats, TailItem,
 };
 use crate::log::stored::parse_delivery_id;
 use crate::sqlite;
@@ -100,6 +101,7 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     counted: Mutex<Stats>,
+    notes: notes::InMemory,
 }
 
 impl Shared {
@@ -152,6 +154,7 @@ impl EmbeddedLog {
             readers: Mutex::default(),
             permits,
             counted: Mutex::default(),
+            notes: notes::InMemory::default(),
         });
         let writer = writer::Writer {
             path: path.clone(),
@@ -294,6 +297,10 @@ impl DeliveryLog for EmbeddedLog {
                 .into_iter()
                 .collect(),
         }
+    }
+
+    fn notes(&self) -> &dyn Notes {
+        &self.shared.notes
     }
 
     fn stats(&self) -> Stats {

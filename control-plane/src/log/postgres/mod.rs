@@ -17,6 +17,7 @@ mod fault;
 mod leases;
 mod line;
 mod list;
+mod notes;
 mod pool;
 mod queue;
 mod quiet;
@@ -31,6 +32,7 @@ mod token;
 mod wake;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,8 +43,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Reach, Retention,
-    Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Note, NoteKind, Notes,
+    NotesOf, Reach, Retention, Selection, Settlement, Stats, TailItem,
 };
 use crate::outgoing::OutgoingTls;
 use connection::Connector;
@@ -99,6 +101,9 @@ impl Default for PostgresOptions {
 /// The most rows any read or lease answers with, whatever is asked.
 const MAX_ROWS: usize = 1_000;
 
+/// For what waits to be noted to be written at the end.
+const LAST_NOTES: Duration = Duration::from_millis(500);
+
 /// What all parts of the log share.
 struct Shared {
     options: PostgresOptions,
@@ -108,6 +113,7 @@ struct Shared {
     durability: Arc<durability::State>,
     wake: wake::Wake,
     counted: Mutex<Stats>,
+    noted: notes::Waiting,
     /// As stored; what lease tokens are signed with.
     token_key: [u8; 32],
 }
@@ -148,6 +154,7 @@ impl PostgresLog {
             durability,
             wake: wake::Wake::default(),
             counted: Mutex::default(),
+            noted: notes::Waiting::default(),
             token_key: opened.token_key,
             options,
         });
@@ -156,6 +163,7 @@ impl PostgresLog {
             tasks.spawn(writer::run(shared.clone()));
         }
         tasks.spawn(durability::watch(shared.clone()));
+        tasks.spawn(notes::run(shared.clone()));
         wake::start(&shared, &mut tasks).await?;
         Ok(Arc::new(Self {
             shared,
@@ -172,6 +180,10 @@ impl DeliveryLog for PostgresLog {
 
     fn durability(&self) -> Durability {
         self.shared.durability.now()
+    }
+
+    fn notes(&self) -> &dyn Notes {
+        self
     }
 
     fn stats(&self) -> Stats {
@@ -260,6 +272,41 @@ impl DeliveryLog for PostgresLog {
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
+        let noted = notes::write(&self.shared);
+        if let Ok(Err(error)) = tokio::time::timeout(LAST_NOTES, noted).await {
+            tracing::debug!(error = %LogError::from(error), "the last notes are lost");
+        }
         self.shared.pool.close();
+    }
+}
+
+#[async_trait::async_trait]
+impl Notes for PostgresLog {
+    fn note(&self, note: Note) {
+        self.shared.noted.note(note);
+    }
+
+    async fn notes(
+        &self,
+        kind: NoteKind,
+        of: NotesOf<'_>,
+        limit: usize,
+    ) -> Result<Vec<v1::Refusal>, LogError> {
+        notes::notes(&self.shared, kind, of, limit).await
+    }
+
+    fn count(&self, counted: v1::GroupCounters) {
+        self.shared.noted.count(counted);
+    }
+
+    async fn counts(
+        &self,
+        group_uids: &[&str],
+    ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
+        notes::counts(&self.shared, group_uids).await
+    }
+
+    async fn forget(&self, group_uid: &str) -> Result<(), LogError> {
+        notes::forget(&self.shared, group_uid).await
     }
 }

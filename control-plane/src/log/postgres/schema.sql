@@ -145,3 +145,23 @@ CREATE TABLE duplicates (
     count     bigint NOT NULL,
     PRIMARY KEY (group_uid, event_id)
 );
+
+-- What was turned away (1) or not kept (2) lately, the newest of each group and of all: cut with each write. An empty group is none.
+CREATE TABLE notes (
+    group_uid text     NOT NULL,
+    kind      smallint NOT NULL,
+    id        bigint   GENERATED ALWAYS AS IDENTITY,
+    org       text     NOT NULL,
+    at        bigint   NOT NULL,
+    record    bytea    NOT NULL,  -- hookplane.v1.Refusal
+    PRIMARY KEY (group_uid, kind, id)
+);
+CREATE INDEX notes_by_kind ON notes (kind, id);
+
+-- What listeners counted: `refused`, `not-registered`, `not-matched`, `duplicates`, and `secret:NAME` for each secret's uses.
+CREATE TABLE counts (
+    group_uid text   NOT NULL,
+    name      text   NOT NULL,
+    count     bigint NOT NULL,
+    PRIMARY KEY (group_uid, name)
+);

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Changes, Entry, Listing, Revision, Store, StoreError, Transaction, bounds};
+use crate::keys;
 use crate::sqlite::{self, Checkpoints, Fault};
 use versions::CommitError;
 
@@ -71,7 +72,11 @@ impl EmbeddedStore {
 
     /// Like [`open`](Self::open), remembering at least this many revisions.
     pub fn open_keeping(dir: &Path, kept_revisions: u64) -> Result<Arc<Self>, StoreError> {
-        let (lock, path, writer) = schema::open_writer(dir)?;
+        let (lock, path, mut writer) = schema::open_writer(dir)?;
+        // The lock is ours, so whoever said something there has ended.
+        if let Err(error) = versions::remove_all(&mut writer, keys::FLEET) {
+            tracing::warn!(%error, "what an earlier run said of its listeners is left; it is in doubt for some seconds");
+        }
         let reader = schema::open_reader(&path)?;
         let revision = versions::revision(&writer)?;
         Ok(Arc::new(Self {

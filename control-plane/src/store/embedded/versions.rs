@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::super::{
     Change, Entry, Listing, Precondition, Revision, StoreError, Transaction, Write,
 };
-use super::schema::sql;
+use super::schema::{sql, store_error};
 use crate::sqlite::Fault;
 
 /// A watch reads this much at once, and always whole revisions.
@@ -70,6 +70,27 @@ fn newest(connection: &Connection, key: &str) -> rusqlite::Result<Option<Version
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
         })
         .optional()
+}
+
+/// Removes what is below a prefix.
+pub(super) fn remove_all(connection: &mut Connection, prefix: &str) -> Result<(), StoreError> {
+    let there = list(connection, prefix, None, usize::MAX >> 1, None)?;
+    let transaction = Transaction {
+        checks: Vec::new(),
+        writes: there
+            .entries
+            .into_iter()
+            .map(|entry| Write::Delete(entry.key))
+            .collect(),
+    };
+    if transaction.writes.is_empty() {
+        return Ok(());
+    }
+    match commit(connection, &transaction) {
+        Ok(_) => Ok(()),
+        Err(CommitError::Refused(error)) => Err(error),
+        Err(CommitError::Failed(fault)) => Err(store_error(fault)),
+    }
 }
 
 pub(super) fn list(

@@ -1,0 +1,159 @@
+//! What is remembered beside the events: what was turned away lately, examples of what was genuine and not kept, and how often either was.
+//! For operators. Never a body, never a credential.
+//!
+//! It promises less than the log does, so that it costs little: noting and counting never wait and never fail, and what was noted in the last
+//! second before a crash may be lost. All that share a log share these. Everything is bounded by the numbers here, with every backend.
+
+use std::collections::HashMap;
+
+use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
+
+use super::LogError;
+
+/// Of one text, in characters.
+const TEXT_CHARS: usize = 512;
+/// Header names of one note.
+const HEADER_NAMES: usize = 100;
+/// Webhooks whose clause one note shows.
+pub(crate) const VERDICTS: usize = 50;
+/// Names of secrets counted in one group: more than a group has at a time, so that those of a rotation fit.
+pub(super) const MAX_SECRETS: usize = 32;
+/// Of a secret's name, in bytes.
+pub(super) const MAX_NAME_BYTES: usize = 256;
+
+/// What a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoteKind {
+    /// A request that was turned away.
+    Refused,
+    /// One that was genuine and isn't kept. An example: it is counted in full.
+    NotKept,
+}
+
+impl NoteKind {
+    /// Remembered in all.
+    pub(super) fn max(self) -> usize {
+        match self {
+            Self::Refused => 10_000,
+            Self::NotKept => 5_000,
+        }
+    }
+
+    /// Remembered of one group, or of the requests that led to none: a flood on one URL doesn't wash the others out.
+    pub(super) fn max_per_group(self) -> usize {
+        match self {
+            Self::Refused => 1_000,
+            Self::NotKept => 50,
+        }
+    }
+}
+
+/// One, cut to size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    pub(super) kind: NoteKind,
+    /// Empty where it led to no group. A name used again is another group.
+    pub(super) group_uid: String,
+    pub(super) refusal: v1::Refusal,
+}
+
+impl Note {
+    /// `group_uid`: of the group that it names; empty when it led to none.
+    pub fn new(kind: NoteKind, group_uid: &str, mut refusal: v1::Refusal) -> Self {
+        for text in [
+            &mut refusal.org,
+            &mut refusal.group,
+            &mut refusal.clause,
+            &mut refusal.reason,
+            &mut refusal.method,
+            &mut refusal.listener,
+            &mut refusal.remote_address,
+            &mut refusal.event_type,
+            &mut refusal.delivery_id,
+        ] {
+            cut(text);
+        }
+        refusal.header_names.truncate(HEADER_NAMES);
+        refusal.header_names.iter_mut().for_each(cut);
+        refusal.verdicts.truncate(VERDICTS);
+        for verdict in &mut refusal.verdicts {
+            cut(&mut verdict.reason);
+        }
+        Self {
+            kind,
+            group_uid: group_uid.to_owned(),
+            refusal,
+        }
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        let time = self.refusal.time.as_ref();
+        time.map(hookplane_rules::time::from_wire)
+            .unwrap_or_default()
+    }
+}
+
+/// Which notes are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotesOf<'a> {
+    /// Any, and also those that led to no group.
+    All,
+    /// Of one org. What came before `since` was another org's, of the same name.
+    Org {
+        /// Its name.
+        org: &'a str,
+        /// When it was made, where that is known.
+        since: Option<Timestamp>,
+    },
+    /// Of one group, by its uid.
+    Group(&'a str),
+}
+
+/// The seam's lesser half.
+#[async_trait::async_trait]
+pub trait Notes: Send + Sync + 'static {
+    /// Remembers one. The oldest goes where there are too many.
+    fn note(&self, note: Note);
+
+    /// Newest first, at most `limit`.
+    async fn notes(
+        &self,
+        kind: NoteKind,
+        of: NotesOf<'_>,
+        limit: usize,
+    ) -> Result<Vec<v1::Refusal>, LogError>;
+
+    /// Adds what a listener counted since it last said so.
+    fn count(&self, counted: v1::GroupCounters);
+
+    /// Of groups, by their uids. One without any is left out.
+    async fn counts(
+        &self,
+        group_uids: &[&str],
+    ) -> Result<HashMap<String, v1::GroupCounts>, LogError>;
+
+    /// Forgets what was counted of a group that is gone.
+    async fn forget(&self, group_uid: &str) -> Result<(), LogError>;
+}
+
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS) {
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let refusal = v1::Refusal {
+            reason: "ä".repeat(5_000),
+            ..Default::default()
+        };
+        let note = Note::new(NoteKind::Refused, "g", refusal);
+        assert_eq!(note.refusal.reason.chars().count(), TEXT_CHARS);
+    }
+}
