@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Run the control plane: the API, configuration, events
     #[command(after_help = examples::SERVE_EXAMPLES)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Run a listener: it takes callbacks and reports them to a control plane
     #[command(after_help = examples::LISTEN_EXAMPLES)]
     Listen(Listen),

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
     let top = Top::from(&args);
     match args.command {
         Command::Dev(dev) => dev::run(dev, &top, shutdown).await,
-        Command::Serve(serve) => serve::run(serve, shutdown).await,
+        Command::Serve(serve) => serve::run(*serve, shutdown).await,
         Command::Listen(listen) => listen::run(listen, &top, shutdown).await,
         Command::Tail(tail) => tail::run(&tail, &top, shutdown).await,
         Command::Completions { shell } => {
