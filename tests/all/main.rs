@@ -20,6 +20,8 @@ mod kills;
 mod listener;
 mod log;
 mod log_faults;
+mod log_plans;
+mod log_replicas;
 mod manifests;
 mod postgres_faults;
 mod properties;

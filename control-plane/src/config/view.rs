@@ -29,6 +29,9 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     revision: watch::Sender<u64>,
+    /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
+    /// streams would be woken for it.
+    offers: watch::Sender<()>,
     /// Milliseconds; [`UNKNOWN`] before the first canary.
     lag: AtomicU64,
     /// When a listener last had another epoch begun.
@@ -94,6 +97,7 @@ impl View {
         let state = State::begin(seal.clone(), encoder.clone(), list);
         let view = Arc::new(Self {
             revision: watch::Sender::new(state.revision),
+            offers: watch::Sender::new(()),
             state: RwLock::new(state),
             encoder,
             seal,
@@ -121,15 +125,19 @@ impl View {
 
     fn apply(&self, batch: Batch) {
         let revision = batch.revision;
-        if batch.anew {
+        let offers = if batch.anew {
             // Built aside: until it is whole the last one is read.
             let state = State::begin(self.seal.clone(), self.encoder.clone(), batch);
             *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+            true
         } else {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            state.apply(batch);
-        }
+            state.apply(batch)
+        };
         self.revision.send_replace(revision);
+        if offers {
+            self.offers.send_replace(());
+        }
     }
 
     /// A group by its uid.
@@ -155,6 +163,11 @@ impl View {
     /// Told of every new revision.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// Told when what some listeners are offered has changed, or the epoch.
+    pub(crate) fn offers(&self) -> watch::Receiver<()> {
+        self.offers.subscribe()
     }
 
     /// Waits until the view has come to `revision`, so that a caller reads its own write. False after `deadline`.

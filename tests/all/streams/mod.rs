@@ -12,6 +12,7 @@ mod many;
 mod metrics;
 mod model;
 mod plain;
+mod postgres;
 mod property;
 mod replica;
 mod replicas;

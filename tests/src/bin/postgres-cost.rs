@@ -24,7 +24,10 @@ fn github(number: u64) -> NewCallback {
     let other: [u8; 32] = Sha256::digest(digest).into();
     let mut new = callback(&format!("event-{number:012}"), None, None, 0);
     let event = &mut new.events[0];
-    event.event.body = vec![b'x'; BODY_BYTES].into();
+    // Of many blocks, so that compressing it gains nothing.
+    let block = |part: u64| Sha256::digest((number << 16 | part).to_le_bytes());
+    let body: Vec<u8> = (0..BODY_BYTES as u64 / 32).flat_map(block).collect();
+    event.event.body = body.into();
     event.dedup.delivery_key = Some(digest);
     event.dedup.id_key = Some(other);
     event.dedup.content_key = Some(Sha256::digest(other).into());

@@ -26,6 +26,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::durability::{self, WEAKER};
 use super::fault::Fault;
+use super::wake::EVERYTHING;
 use crate::log::LogError;
 use crate::outgoing::OutgoingTls;
 
@@ -60,7 +61,12 @@ struct Heard {
     own: AtomicI32,
     /// Another connection notified this one, or this one ended.
     told: Notify,
+    /// What it said, as long as nobody took it.
+    news: Mutex<Vec<String>>,
 }
+
+/// Notifications that wait for whoever listens. It takes them every few milliseconds; the last stands for all that are more.
+const NEWS: usize = 1_024;
 
 /// A connection that is set up.
 pub(super) struct Connection {
@@ -238,7 +244,7 @@ impl Connector {
                 "SET statement_timeout = {STATEMENT_TIME_MS}; SET lock_timeout = {LOCK_TIME_MS};
                  SET idle_in_transaction_session_timeout = {IDLE_TIME_MS};
                  SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
-                 SET client_min_messages = warning; SET search_path = hookplane, pg_catalog;
+                 SET client_min_messages = warning; SET max_parallel_workers_per_gather = 0; SET search_path = hookplane, pg_catalog;
                  SET default_transaction_isolation = 'read committed'"
             ))
             .await
@@ -296,6 +302,17 @@ impl Connection {
         self.heard.told.notified().await;
     }
 
+    /// What the others said since it was asked last.
+    pub(super) fn news(&self) -> Vec<String> {
+        std::mem::take(
+            &mut *self
+                .heard
+                .news
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
     pub(super) fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
@@ -325,6 +342,13 @@ where
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
                 if notification.process_id() != heard.own.load(Ordering::Acquire) {
+                    let mut news = heard.news.lock().unwrap_or_else(PoisonError::into_inner);
+                    if news.len() < NEWS {
+                        news.push(notification.payload().to_owned());
+                    } else if let Some(last) = news.last_mut() {
+                        *last = EVERYTHING.to_owned();
+                    }
+                    drop(news);
                     heard.told.notify_one();
                 }
             }

@@ -19,6 +19,7 @@ mod line;
 mod list;
 mod pool;
 mod queue;
+mod quiet;
 mod read;
 mod replay;
 mod retain;
@@ -40,8 +41,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Retention, Selection,
-    Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Reach, Retention,
+    Selection, Settlement, Stats, TailItem,
 };
 use crate::outgoing::OutgoingTls;
 use connection::Connector;
@@ -232,6 +233,10 @@ impl DeliveryLog for PostgresLog {
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
         let limit = limit.clamp(1, MAX_ROWS);
         tail::tail(&self.shared, selection, after, changes, limit).await
+    }
+
+    async fn reach(&self) -> Result<Reach, LogError> {
+        Ok(line::reach(&mut self.shared.pool.call().await?).await?)
     }
 
     fn newest(&self) -> watch::Receiver<Cursor> {
