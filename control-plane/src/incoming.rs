@@ -159,12 +159,10 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// It has.
-    pub(crate) fn mark(&self) {
+    /// It has. True for the first.
+    pub(crate) fn mark(&self) -> bool {
         // Read first: streams of one connection may be on several cores.
-        if !self.marked.load(Relaxed) {
-            self.marked.store(true, Relaxed);
-        }
+        !self.marked.load(Relaxed) && !self.marked.swap(true, Relaxed)
     }
 
     /// What was shown in the handshake.

@@ -113,14 +113,100 @@ fn replicas_that_start_at_once_on_an_empty_store_end_with_one_key() {
     assert_eq!(std::fs::read_to_string(other.key()).unwrap(), own);
 }
 
+/// The status and the receipt.
 fn post(listen: &Listen, callback_url: &str, id: &str) -> (u16, String) {
     let url = listen.url(callback_url);
     let headers = signers::github(CODE_SECRET, "push", id, b"{}");
     let answer =
         Connection::open(&url).and_then(|mut to| to.request("POST", &url, &headers, b"{}"));
     let answer = answer.unwrap();
-    let receipt = answer.header("hookplane-receipt").unwrap_or_default();
-    (answer.status, receipt.to_owned())
+    (answer.status, answer.receipt().to_owned())
+}
+
+fn durability(serve: &Serve) -> (String, usize) {
+    let durability = &serve.items(&["groups", "acme/code"])[0]["status"]["durability"];
+    let reasons = durability["reasons"].as_array().unwrap().len();
+    (durability["receipt"].as_str().unwrap().to_owned(), reasons)
+}
+
+const WEAKNESS: &str = "hookplane_control_plane_log_weakness{";
+
+#[test]
+fn two_replicas_are_one_control_plane_and_either_may_go() {
+    let (etcd, postgres) = (Etcd::start(1), Postgres::start_pair());
+    let folder = tempfile::tempdir().unwrap();
+    let backends = Backends {
+        store: etcd.store(),
+        log: postgres.database("hooks"),
+    };
+    let mut one = Serve::start_at(folder.path(), &backends, &[]);
+    let two = Serve::start_at(folder.path(), &backends, &[]);
+    let listen = Listen::start_many(&[&one, &two], "l", &[]);
+    one.apply(CODE);
+    let url = two.callback_url("acme/code");
+    assert_eq!(url, one.callback_url("acme/code"));
+    assert_eq!(post(&listen, &url, "1"), (200, "replicated".to_owned()));
+    assert_eq!(durability(&two), ("replicated".to_owned(), 0));
+    assert!(!two.metrics().contains(WEAKNESS));
+    // One log: what one knows is a repeat to the other, and both tell all.
+    one.process().kill();
+    assert_eq!(post(&listen, &url, "1"), (200, "duplicate".to_owned()));
+    assert_eq!(post(&listen, &url, "2"), (200, "replicated".to_owned()));
+    assert_eq!(two.tail("acme/code/all", &[]).len(), 2);
+    one.process().restart();
+    one.wait_until_ready();
+    assert_eq!(one.tail("acme/code/all", &[]).len(), 2);
+}
+
+// Risk 2: a database that can lose what it acknowledged is refused, or what it is worth is said wherever somebody looks.
+#[test]
+fn weaker_durability_is_refused_or_told_in_receipts_in_get_and_in_a_metric() {
+    let (etcd, postgres) = (Etcd::start(1), Postgres::start_alone(&[]));
+    let folder = tempfile::tempdir().unwrap();
+    let backends = Backends {
+        store: etcd.store(),
+        log: postgres.database("hooks"),
+    };
+    let said = refused(folder.path(), &backends.store, &backends.log, &[]);
+    assert!(said.contains("--accept-weaker-durability"), "{said}");
+    assert!(said.contains("synchronous_standby_names"), "{said}");
+
+    let serve = Serve::start_at(folder.path(), &backends, &["--accept-weaker-durability"]);
+    let listen = Listen::start(&serve, "l", &[]);
+    serve.apply(CODE);
+    let url = serve.callback_url("acme/code");
+    assert_eq!(post(&listen, &url, "1"), (200, "degraded".to_owned()));
+    assert_eq!(durability(&serve), ("degraded".to_owned(), 1));
+    let table = serve.ok(&["get", "groups"]);
+    assert!(table.contains("degraded: "), "{table}");
+    let metrics = serve.metrics();
+    assert!(metrics.contains(WEAKNESS), "{metrics}");
+    assert!(metrics.contains("log_receipt{receipt=\"degraded\"} 1"));
+}
+
+/// What a `serve` says that must end with 1. No password is in it.
+fn refused(folder: &Path, store: &str, log: &str, more: &[&str]) -> String {
+    let at = |name: &str| folder.join(name).into_os_string();
+    let mut all: Vec<OsString> = [
+        "serve",
+        "--api",
+        "127.0.0.1:0",
+        "--store",
+        store,
+        "--log",
+        log,
+    ]
+    .map(OsString::from)
+    .to_vec();
+    all.extend(["--seal-key".into(), at("seal.key")]);
+    all.extend(["--bootstrap-token".into(), at("admin.token")]);
+    all.extend(more.iter().map(OsString::from));
+    let output = folder.join(format!("refused-{}", free_port()));
+    let mut process = Process::start(all, &[], &output);
+    assert_eq!(process.wait(), Some(1), "{}", process.printed());
+    let said = process.printed();
+    assert!(!said.contains("a-password-for-tests"), "{said}");
+    said
 }
 
 // Risk 30, towards etcd and PostgreSQL: certificates are replaced while it runs, and new connections show the new ones.
@@ -161,7 +247,8 @@ fn backends_are_reached_over_tls_with_certificates_that_are_replaced() {
     pki.issue("serve", SHORT);
     let began = Instant::now();
     let mut serve = Serve::start_at(folder.path(), &backends, &flags);
-    serve.apply(CODE.split("---").next().unwrap());
+    let group = serve.manifest_file(CODE.split("---").next().unwrap());
+    serve.ok(&["apply", "-f", &group, "--no-wait"]);
     // Nothing that is open is plain, or without a certificate.
     let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'hooks' AND (NOT ssl OR client_serial IS NULL)";
     assert_eq!(postgres.sql("postgres", plain), "0");
@@ -198,29 +285,7 @@ fn a_backend_that_is_not_believed_or_wants_more_is_refused_with_the_reason() {
     let embedded = format!("embedded:{}", folder.path().join("data").display());
     let ca = pki.ca_file().display().to_string();
     let log = postgres.database("hooks");
-    let refused = |store: &str, log: &str, more: &[&str]| {
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let mut all: Vec<OsString> = [
-            "serve",
-            "--api",
-            "127.0.0.1:0",
-            "--store",
-            store,
-            "--log",
-            log,
-        ]
-        .map(OsString::from)
-        .to_vec();
-        all.extend(["--seal-key".into(), at("seal.key").into()]);
-        all.extend(["--bootstrap-token".into(), at("admin.token").into()]);
-        all.extend(more.iter().map(OsString::from));
-        let output = folder.path().join(format!("refused-{}", free_port()));
-        let mut process = Process::start(all, &[], &output);
-        assert_eq!(process.wait(), Some(1), "{}", process.printed());
-        let said = process.printed();
-        assert!(!said.contains("a-password-for-tests"), "{said}");
-        said
-    };
+    let refused = |store: &str, log: &str, more: &[&str]| refused(folder.path(), store, log, more);
     for (store, log, flag) in [
         (etcd.store(), embedded.clone(), "--store-tls-ca"),
         (embedded.clone(), log.clone(), "--log-tls-ca"),
@@ -229,8 +294,11 @@ fn a_backend_that_is_not_believed_or_wants_more_is_refused_with_the_reason() {
         assert!(said.contains("invalid peer certificate"), "{said}");
         // Believed, but it wants a certificate of ours.
         let said = refused(&store, &log, &[flag, &ca]);
-        assert!(said.to_lowercase().contains("certificate"), "{said}");
-        refused(&store, &log, &[]);
+        let wanted = flag.replace("-ca", "-cert");
+        assert!(said.contains(&wanted), "{said}");
+        // Plain is no way in.
+        let said = refused(&store, &log, &[]);
+        assert!(said.contains(flag), "{said}");
     }
     let said = refused(&embedded, &log, &[]);
     assert!(said.contains("no pg_hba.conf entry"), "{said}");

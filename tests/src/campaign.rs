@@ -1,8 +1,11 @@
 //! SIGKILL under load. Posters send signed callbacks with delivery ids of their own, send again what was not answered (as providers do),
 //! and note what was answered 2xx; at the end the tail is compared with their notes.
 //!
-//! Together, `dev` is killed. Apart, a control plane and its two listeners are killed in turn, and what one listener doesn't answer is sent to
-//! the other, as behind a load balancer.
+//! Here `dev` is killed, which is everything in one process. [`cluster`] has the servers apart, and all that a cluster is made of.
+
+mod random;
+
+pub mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -12,11 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::Connection;
-use crate::product::{Cli, Dev, Listen, Serve, eventually};
+use crate::product::{Dev, eventually};
 use crate::signers;
+use random::Random;
 
-/// In milliseconds: from what goes by unnoticed to beyond what the streams' pings and GitHub's patience allow. Shorter than a poster waits.
-const FREEZE: std::ops::Range<u64> = 3_000..14_000;
 const SECRET: &str = "campaign";
 
 const MANIFEST: &str = r#"
@@ -43,10 +45,6 @@ pub struct Campaign {
     pub seed: u64,
     /// Connections that post at the same time.
     pub posters: u64,
-    /// The two servers as processes of their own.
-    pub apart: bool,
-    /// Apart, frozen for a while (SIGSTOP) instead of killed: sockets stay open, and nobody is behind them.
-    pub freeze: bool,
 }
 
 /// What came of it.
@@ -64,99 +62,23 @@ pub struct Outcome {
     pub twice: Vec<String>,
 }
 
-/// What is killed.
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
-enum Product {
-    Together(Dev),
-    Apart(Serve, [Listen; 2]),
-}
-
-impl Product {
-    fn start(folder: &Path, apart: bool) -> Self {
-        if !apart {
-            return Self::Together(Dev::start(&folder.join("data")));
-        }
-        let serve = Serve::start(folder, &[]);
-        let listeners = ["one", "two"].map(|name| Listen::start(&serve, name, &[]));
-        Self::Apart(serve, listeners)
-    }
-
-    fn cli(&self) -> &Cli {
-        match self {
-            Self::Together(dev) => dev,
-            Self::Apart(serve, _) => serve,
-        }
-    }
-
-    /// Where callbacks may be sent.
-    fn urls(&self) -> Vec<String> {
-        let url = self.cli().callback_url("acme/load");
-        match self {
-            Self::Together(_) => vec![url],
-            Self::Apart(_, listeners) => listeners.iter().map(|one| one.url(&url)).collect(),
-        }
-    }
-
-    /// Freezes the next in turn for so long, and waits until it serves again.
-    fn freeze(&mut self, round: u64, time: Duration) {
-        let Self::Apart(serve, [one, two]) = self else {
-            panic!("together there is nobody left who would notice");
-        };
-        let process = match round % 4 {
-            0 => &mut **one,
-            2 => &mut **two,
-            _ => serve.process(),
-        };
-        process.signal("STOP");
-        let start = Instant::now();
-        eventually("it was frozen long enough", || {
-            (start.elapsed() >= time).then_some(())
-        });
-        process.signal("CONT");
-        serve.wait_until_ready();
-        one.wait_until_ready();
-        two.wait_until_ready();
-    }
-
-    /// SIGKILL for the next in turn, which is ready again when this returns.
-    fn kill(&mut self, round: u64) {
-        match self {
-            Self::Together(dev) => dev.restart(),
-            Self::Apart(serve, [one, two]) => match round % 4 {
-                0 => {
-                    one.restart();
-                    one.wait_until_ready();
-                }
-                2 => {
-                    two.restart();
-                    two.wait_until_ready();
-                }
-                _ => {
-                    serve.process().restart();
-                    serve.wait_until_ready();
-                }
-            },
-        }
-    }
-}
-
 impl Campaign {
     /// Runs it, with the data in `folder`.
     pub fn run(&self, folder: &Path) -> Outcome {
-        let mut product = Product::start(folder, self.apart);
-        product.cli().apply(MANIFEST);
-        let urls = product.urls();
+        let mut dev = Dev::start(&folder.join("data"));
+        dev.apply(MANIFEST);
+        let url = dev.callback_url("acme/load");
         let acknowledged = Mutex::new(BTreeSet::new());
         let resent = AtomicU64::new(0);
         let over = AtomicBool::new(false);
-        let mut random = Random(self.seed);
+        let mut random = Random::new(self.seed);
         std::thread::scope(|scope| {
             for poster in 0..self.posters {
-                let random = Random(self.seed.wrapping_mul(1000).wrapping_add(poster + 1));
-                let (urls, acknowledged, resent, over) = (&urls, &acknowledged, &resent, &over);
-                scope.spawn(move || post_until(over, urls, poster, random, acknowledged, resent));
+                let random = Random::new(self.seed.wrapping_mul(1000).wrapping_add(poster + 1));
+                let (url, acknowledged, resent, over) = (&url, &acknowledged, &resent, &over);
+                scope.spawn(move || post_until(over, url, poster, random, acknowledged, resent));
             }
-            for round in 0..self.rounds {
+            for _ in 0..self.rounds {
                 // From the first callbacks after a start to well into steady load.
                 let alive = Duration::from_millis(20 + random.below(280));
                 let before = acknowledged.lock().expect("no poster panics").len();
@@ -167,17 +89,12 @@ impl Campaign {
                         && acknowledged.lock().expect("no poster panics").len() > before)
                         .then_some(())
                 });
-                if self.freeze {
-                    let time = FREEZE.start + random.below(FREEZE.end - FREEZE.start);
-                    product.freeze(round, Duration::from_millis(time));
-                } else {
-                    product.kill(round);
-                }
+                dev.restart();
             }
             over.store(true, Ordering::SeqCst);
         });
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
-        for line in product.cli().tail("acme/load/all", &[]) {
+        for line in dev.tail("acme/load/all", &[]) {
             let id = line["event"]["deliveryId"]
                 .as_str()
                 .expect("each has a delivery id");
@@ -205,14 +122,13 @@ impl Campaign {
 /// Posts one callback after the other, each until it is answered 2xx.
 fn post_until(
     over: &AtomicBool,
-    urls: &[String],
+    url: &str,
     poster: u64,
     mut random: Random,
     acknowledged: &Mutex<BTreeSet<String>>,
     resent: &AtomicU64,
 ) {
     let mut connection = None;
-    let mut target = usize::try_from(poster).expect("few");
     for number in 0.. {
         let id = format!("{poster}-{number}");
         let padding = "x".repeat(usize::try_from(random.below(8000)).expect("small"));
@@ -223,7 +139,6 @@ fn post_until(
             if over.load(Ordering::SeqCst) {
                 return;
             }
-            let url = &urls[target % urls.len()];
             let answer = connection
                 .take()
                 .map_or_else(|| Connection::open(url), Ok)
@@ -243,23 +158,9 @@ fn post_until(
                 }
             }
             tries += 1;
-            target += 1;
             connection = None;
         }
         resent.fetch_add(u64::from(tries > 0), Ordering::Relaxed);
         acknowledged.lock().expect("no poster panics").insert(id);
-    }
-}
-
-/// xorshift64*: a few lines, the same everywhere, and good enough to choose moments.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.max(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 }

@@ -9,5 +9,6 @@ pub mod http;
 pub mod log_suite;
 pub mod pki;
 pub mod product;
+pub mod proxy;
 pub mod signers;
 pub mod store_suite;

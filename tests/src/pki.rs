@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
@@ -70,6 +70,8 @@ impl Pki {
             let uri = (*uri).try_into().expect("a URI is ASCII");
             params.subject_alt_names.push(SanType::URI(uri));
         }
+        // Else it would have its authority's name, and pass for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = good.start;
         params.not_after = good.end;
         let key = KeyPair::generate().expect("a key");

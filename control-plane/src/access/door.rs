@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use super::bearer;
 use super::caller::Caller;
 use super::certificates::{Authorities, Shown};
-use super::grant::Grant;
+use super::grant::{Grant, Means};
 use super::held::{Answer, Asked, By, Hold};
 use super::methods::{self, Needs};
 use super::quiet::Quiet;
@@ -257,8 +257,16 @@ where
                 return Box::pin(async move { Ok(response) });
             }
         };
-        if let Some(connection) = request.extensions().get::<Known>() {
-            connection.mark();
+        if let Some(connection) = request.extensions().get::<Known>()
+            && connection.mark()
+            && caller.grant.means == Means::Certificate
+        {
+            tracing::info!(
+                certificate = caller.id(),
+                org = caller.grant.org.as_deref().unwrap_or("-"),
+                pools = ?caller.grant.pools,
+                "a listener is let in by its certificate"
+            );
         }
         request.extensions_mut().insert(caller.clone());
         let request = match &hold {

@@ -163,14 +163,14 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<Self::TailStream>, Status> {
         let (caller, request) = opened(request)?;
         let selection = self.selection(&caller, &request.parent).await?;
-        let mut newest = self.context.log.newest();
-        let end = *newest.borrow_and_update();
+        let newest = self.context.log.newest();
+        let reach = self.context.log.reach().await.map_err(Problem::from)?;
         let (out, lines) = mpsc::channel(tail::AHEAD);
         self.context.view.tasks().spawn(tail::run(
             self.context.clone(),
             selection,
             request,
-            (newest, end),
+            (newest, reach),
             out,
         ));
         Ok(Response::new(ReceiverStream::new(lines)))

@@ -6,24 +6,24 @@ use tonic::Status;
 
 use super::status::Problem;
 use crate::context::Context;
-use crate::log::{Cursor, Selection, TailItem};
+use crate::log::{Cursor, Reach, Selection, TailItem};
 
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
 
-/// From `end`, which the caller has looked up before it answered, so that what comes after the answer is not missed. Until the reader
-/// leaves, the newest is reached (without `follow`), or the server shuts down.
+/// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed. Until the reader
+/// leaves, all that was there then is read (with `no_follow`), or the server shuts down.
 pub(super) async fn run(
     context: Context,
     selection: Selection,
     request: v1::TailRequest,
-    (mut newest, end): (watch::Receiver<Cursor>, Cursor),
+    (mut newest, reach): (watch::Receiver<Cursor>, Reach),
     out: mpsc::Sender<Result<v1::TailResponse, Status>>,
 ) {
     let mut after = if request.from_start {
         Cursor::default()
     } else {
-        end
+        reach.whole
     };
     loop {
         newest.borrow_and_update();
@@ -41,14 +41,14 @@ pub(super) async fn run(
         let moved = next > after;
         after = after.max(next);
         for item in items {
-            if request.no_follow && item.cursor > end {
+            if request.no_follow && item.cursor > reach.last {
                 return;
             }
             if shown(&item, &selection, &request) && !send(&context, &out, Ok(line(item))).await {
                 return;
             }
         }
-        if request.no_follow && (after >= end || !moved) {
+        if request.no_follow && after >= reach.last {
             return;
         }
         if moved {

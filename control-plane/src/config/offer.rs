@@ -11,6 +11,8 @@ use super::scope::ListenerScope;
 pub(super) struct Pools {
     by_scope: HashMap<ListenerScope, Pool>,
     horizon: u64,
+    /// How often something was, or may have been, changed.
+    changes: u64,
 }
 
 impl Pools {
@@ -18,6 +20,7 @@ impl Pools {
         Self {
             by_scope: HashMap::new(),
             horizon,
+            changes: 0,
         }
     }
 
@@ -26,7 +29,13 @@ impl Pools {
         self.by_scope.get(scope)
     }
 
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// To change it.
     pub(super) fn at(&mut self, scope: &ListenerScope) -> &mut Pool {
+        self.changes += 1;
         self.by_scope
             .entry(scope.clone())
             .or_insert_with(|| Pool::new(self.horizon))

@@ -112,8 +112,10 @@ impl State {
         self.record(self.uids.get(&keys::group(org, name))?)
     }
 
-    pub(crate) fn apply(&mut self, batch: Batch) {
+    /// Says whether what some listeners are offered has changed, or the epoch.
+    pub(crate) fn apply(&mut self, batch: Batch) -> bool {
         let at = batch.revision;
+        let before = (self.pools.changes(), self.epoch.clone());
         self.tokens
             .apply(batch.keys.iter().map(|(key, value)| (key, value)));
         let mut touched: BTreeSet<String> = BTreeSet::new();
@@ -141,6 +143,7 @@ impl State {
             self.rebuild(&uid, at);
         }
         self.revision = at;
+        before != (self.pools.changes(), self.epoch.clone())
     }
 
     fn set_epoch(&mut self, value: Option<(u64, bytes::Bytes)>) {

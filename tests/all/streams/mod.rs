@@ -13,6 +13,7 @@ mod metrics;
 mod model;
 mod oneview;
 mod plain;
+mod postgres;
 mod property;
 mod replica;
 mod replicas;

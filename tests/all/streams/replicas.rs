@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
 use hookplane_proto::v1;
@@ -41,7 +42,16 @@ impl Drop for Replica {
 
 impl Replica {
     pub(super) async fn start(rig: &Rig, stream_age: Range<Duration>) -> Result<Self, Failure> {
-        let log = Gated::over(rig.log.clone());
+        Self::start_over(rig, rig.log.clone(), stream_age).await
+    }
+
+    /// The same with a log of the test's own.
+    pub(super) async fn start_over(
+        rig: &Rig,
+        log: Arc<dyn DeliveryLog>,
+        stream_age: Range<Duration>,
+    ) -> Result<Self, Failure> {
+        let log = Gated::over(log);
         let lags = Arc::new(AtomicBool::new(false));
         let store = Arc::new(Frozen {
             inner: rig.store.clone(),

@@ -34,7 +34,7 @@ impl Reporting {
         Self::connect_to(&rig.url, pool, boot).await
     }
 
-    async fn connect_to(url: &str, pool: &str, boot: &str) -> Result<Self, Failure> {
+    pub(super) async fn connect_to(url: &str, pool: &str, boot: &str) -> Result<Self, Failure> {
         let (to, requests) = mpsc::channel(16);
         let hello = v1::ReportHello {
             listener: "scripted".to_owned(),

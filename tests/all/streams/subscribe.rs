@@ -11,7 +11,7 @@ use v1::subscribe_request::Kind;
 use v1::subscription_service_client::SubscriptionServiceClient;
 
 use super::report::{Reporting, callback};
-use super::rig::{ATTEMPTS, MESSAGE_BYTES, Rig, eventually, webhook_path};
+use super::rig::{ATTEMPTS, MESSAGE_BYTES, Rig, api, eventually, webhook_path};
 use crate::fake_control_plane::{Failure, soon};
 
 /// A subscriber's side of the stream.
@@ -27,6 +27,16 @@ impl Subscriber {
         max_in_flight: u32,
         lease_seconds: u32,
     ) -> Result<Self, Failure> {
+        Self::start_at(&rig.url, webhook, max_in_flight, lease_seconds).await
+    }
+
+    /// The same at a control plane of the test's own.
+    pub(super) async fn start_at(
+        url: &str,
+        webhook: &str,
+        max_in_flight: u32,
+        lease_seconds: u32,
+    ) -> Result<Self, Failure> {
         let (to, requests) = mpsc::channel(64);
         let start = v1::SubscribeStart {
             webhook: webhook_path(webhook),
@@ -38,7 +48,7 @@ impl Subscriber {
         };
         soon(to.send(start)).await??;
         let mut client =
-            SubscriptionServiceClient::new(rig.api()).max_decoding_message_size(MESSAGE_BYTES);
+            SubscriptionServiceClient::new(api(url)).max_decoding_message_size(MESSAGE_BYTES);
         let from = soon(client.subscribe(ReceiverStream::new(requests)))
             .await??
             .into_inner();

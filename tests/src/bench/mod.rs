@@ -11,6 +11,7 @@
 //! plane must have as many events as were answered as kept: a run with one wrong answer fails.
 
 mod callbacks;
+pub mod config;
 mod cores;
 mod load;
 mod servers;
@@ -168,7 +169,7 @@ pub fn run(options: Options) -> Result<Report, Failure> {
     cores::pin(cores.load)?;
     let hyper = Server::start(Kind::Hyper, cores)?;
     let hyper_hmac = Server::start(Kind::HyperHmac, cores)?;
-    let control_plane = Server::start(Kind::ControlPlane(folder.path()), cores)?;
+    let control_plane = Server::start(Kind::ControlPlane(folder.path(), None), cores)?;
     let listener = Server::start(
         Kind::Listener(&format!("http://{}", control_plane.address)),
         cores,

@@ -1,18 +1,20 @@
 //! The servers under load, each a process of its own: this very binary, started again with the name of one. They end with their parent.
 
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
+use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
-use hookplane_control_plane::store::EmbeddedStore;
+use hookplane_control_plane::store::etcd::{EtcdOptions, EtcdStore};
+use hookplane_control_plane::store::{EmbeddedStore, Store};
 use hookplane_listener::{Config, Limits};
 use hookplane_rules::{Clock, Timestamp};
 use http::{Request, Response, StatusCode};
@@ -32,6 +34,8 @@ use super::cores::{Cores, CpuClock, pin};
 /// The administrator's token of the control plane under load.
 pub(super) const TOKEN: &str = "bench";
 
+const END_OF_METRICS: &str = "# EOF\n";
+
 /// What a child is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
@@ -39,8 +43,8 @@ pub(super) enum Kind<'a> {
     Hyper,
     /// The same with the HMAC of GitHub's scheme: the yardstick.
     HyperHmac,
-    /// With its data in a folder.
-    ControlPlane(&'a Path),
+    /// With its data in a folder, but for its configuration when that is in etcd: `etcd://HOST:PORT,…`.
+    ControlPlane(&'a Path, Option<&'a str>),
     /// Of the control plane at a URL.
     Listener(&'a str),
 }
@@ -48,6 +52,7 @@ pub(super) enum Kind<'a> {
 /// A child that serves. Killed when dropped.
 pub(super) struct Server {
     child: Child,
+    said: BufReader<ChildStdout>,
     pub(super) address: SocketAddr,
     pub(super) cpu: CpuClock,
 }
@@ -55,24 +60,29 @@ pub(super) struct Server {
 impl Server {
     /// On the servers' core. A child inherits the core of who starts it.
     pub(super) fn start(kind: Kind<'_>, cores: Cores) -> Result<Self, Failure> {
+        pin(cores.servers)?;
+        let started = Self::start_here(kind);
+        pin(cores.load)?;
+        started
+    }
+
+    /// Wherever the caller may run.
+    pub(super) fn start_here(kind: Kind<'_>) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--serve");
         match kind {
             Kind::Hyper => command.arg("hyper"),
             Kind::HyperHmac => command.arg("hyper-hmac"),
-            Kind::ControlPlane(folder) => command.arg("control-plane").arg(folder),
+            Kind::ControlPlane(folder, store) => {
+                command.arg("control-plane").arg(folder).args(store)
+            }
             Kind::Listener(control_plane) => command.args(["listener", control_plane]),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        pin(cores.servers)?;
-        let started = command.spawn();
-        pin(cores.load)?;
-        let mut child = started?;
-        let said = child.stdout.take().map(|out| {
-            let mut line = String::new();
-            BufReader::new(out).read_line(&mut line).map(|_| line)
-        });
-        let line = said.transpose()?.unwrap_or_default();
+        let mut child = command.spawn()?;
+        let mut said = BufReader::new(child.stdout.take().ok_or("a child without output")?);
+        let mut line = String::new();
+        said.read_line(&mut line)?;
         let Ok(address) = line.trim().parse() else {
             // It has said on stderr why.
             let _ = child.kill();
@@ -81,9 +91,33 @@ impl Server {
         let cpu = CpuClock::of(child.id())?;
         Ok(Self {
             child,
+            said,
             address,
             cpu,
         })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One of a control plane's metrics, now.
+    pub(super) fn metric(&mut self, name: &str) -> Result<f64, Failure> {
+        let to = self.child.stdin.as_mut().ok_or("a child without input")?;
+        to.write_all(b"metrics\n")?;
+        let mut found = None;
+        loop {
+            let mut line = String::new();
+            if self.said.read_line(&mut line)? == 0 {
+                return Err("the control plane has ended".into());
+            }
+            if line == END_OF_METRICS {
+                return found.ok_or_else(|| format!("there is no metric {name}").into());
+            }
+            if let Some(value) = line.strip_prefix(name) {
+                found = Some(value.trim().parse()?);
+            }
+        }
     }
 }
 
@@ -101,11 +135,19 @@ pub fn serve(arguments: &[String]) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let shutdown = CancellationToken::new();
-    let ended = shutdown.clone();
-    std::thread::spawn(move || {
-        // The parent writes nothing: whatever comes is its end.
-        let _ = std::io::stdin().read(&mut [0]);
-        ended.cancel();
+    let metrics = Arc::new(Metrics::new());
+    std::thread::spawn({
+        let (ended, metrics) = (shutdown.clone(), Arc::clone(&metrics));
+        move || {
+            // Each line asks for the metrics. The end of them is the parent's end.
+            for _ in std::io::stdin().lines().map_while(Result::ok) {
+                #[expect(clippy::print_stdout, reason = "how the parent learns the metrics")]
+                {
+                    print!("{}", metrics.render());
+                }
+            }
+            ended.cancel();
+        }
     });
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     runtime.block_on(async {
@@ -117,7 +159,11 @@ pub fn serve(arguments: &[String]) -> Result<(), Failure> {
         match arguments.as_slice() {
             ["hyper"] => bare(socket, false, shutdown).await,
             ["hyper-hmac"] => bare(socket, true, shutdown).await,
-            ["control-plane", folder] => control_plane(socket, Path::new(folder), shutdown).await,
+            ["control-plane", folder, store @ ..] => {
+                let folder = Path::new(folder);
+                let store = open_store(folder, store.first().copied()).await?;
+                control_plane(socket, folder, store, metrics, shutdown).await
+            }
             ["listener", url] => {
                 let config = Config {
                     name: "bench".to_owned(),
@@ -136,14 +182,34 @@ pub fn serve(arguments: &[String]) -> Result<(), Failure> {
     })
 }
 
+/// The store of a control plane with its data in `folder`.
+pub(super) async fn open_store(
+    folder: &Path,
+    etcd: Option<&str>,
+) -> Result<Arc<dyn Store>, Failure> {
+    match etcd {
+        None => Ok(EmbeddedStore::open(folder)?),
+        Some(store) => {
+            let endpoints = store.trim_start_matches("etcd://").split(',');
+            let options = EtcdOptions {
+                endpoints: endpoints.map(str::to_owned).collect(),
+                ..EtcdOptions::default()
+            };
+            Ok(EtcdStore::open(options).await?)
+        }
+    }
+}
+
 async fn control_plane(
     socket: TcpListener,
     folder: &Path,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock);
     let parts = Parts {
-        store: EmbeddedStore::open(folder)?,
+        store,
         log: EmbeddedLog::open(folder, clock.clone(), Options::default())?,
         seal: SealKey::load_or_create(&folder.join("seal.key"))?,
         clock,
@@ -151,7 +217,7 @@ async fn control_plane(
         public_url: "http://hooks.example.com".to_owned(),
         admin_token: Some(TOKEN.to_owned()),
         stream_age: server::STREAM_AGE,
-        metrics: Arc::default(),
+        metrics,
     };
     Ok(server::run(socket, parts, shutdown).await?)
 }

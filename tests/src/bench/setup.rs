@@ -92,7 +92,8 @@ impl Api {
     }
 }
 
-fn request<T>(message: T) -> Result<tonic::Request<T>, Failure> {
+/// As the administrator.
+pub(super) fn request<T>(message: T) -> Result<tonic::Request<T>, Failure> {
     let mut request = tonic::Request::new(message);
     let token = format!("Bearer {TOKEN}").parse()?;
     request.metadata_mut().insert("authorization", token);

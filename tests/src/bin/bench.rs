@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hookplane_tests::bench::{Case, Failure, Load, Options, run, serve};
+use hookplane_tests::bench::{Case, Failure, Load, Options, config, run, serve};
 
 const HELP: &str = "\
 Measures the CPU time per request of listener and control plane against hyper with nothing but the HMAC, in one run.
@@ -17,12 +17,29 @@ Build it with --release; it takes about two minutes, two cores, and a GiB of tem
   --loads NAME,…     of closed, open, cold (all)
   --cases NAME,…     of hyper, refused, unregistered, filtered, kept (all), beside the yardstick hyper+hmac
   -o json            figures for programs
+
+bench config … measures changes of configuration instead, with many listeners and many groups; `bench config --help` has its options.
+";
+
+const CONFIG_HELP: &str = "\
+Measures the time from an edit until thousands of config streams have acked it, beside etcd watched directly in the same run; first full
+lists; and a restart of the replica under all streams. Build it with --release; it takes some ten minutes, two cores, 2 GiB of memory, and
+etcd on the PATH.
+
+  --groups N,…       ascending (3000,100000)
+  --streams N,…      each with each number of groups (1000,5000)
+  --edits N          in each case (200)
+  --pause S          between edits (0.05)
+  --idle S           to see what streams cost idle (10)
+  --stores NAME,…    of embedded, etcd (all)
+  -o json            figures for programs
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match arguments.split_first() {
         Some((first, rest)) if first == "--serve" => serve(rest),
+        Some((first, rest)) if first == "config" => bench_config(rest),
         _ => bench(&arguments),
     };
     match ended {
@@ -75,6 +92,57 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
     }
     options.check()?;
     let report = run(options)?;
+    if as_json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command: this is what it is for"
+)]
+fn bench_config(arguments: &[String]) -> Result<(), Failure> {
+    let mut options = config::Options {
+        groups: vec![3_000, 100_000],
+        streams: vec![1_000, 5_000],
+        edits: 200,
+        pause: Duration::from_millis(50),
+        idle: Duration::from_secs(10),
+        stores: config::StoreKind::ALL.to_vec(),
+    };
+    let mut as_json = false;
+    let mut arguments = arguments.iter();
+    while let Some(name) = arguments.next() {
+        if name == "--help" || name == "-h" {
+            print!("{CONFIG_HELP}");
+            return Ok(());
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{name} takes a value; config --help has all"))?;
+        let wrong = || format!("{name} {value}: no such value; config --help has all");
+        let numbers = || value.split(',').map(str::parse).collect::<Result<_, _>>();
+        let seconds = || Ok::<_, Failure>(Duration::try_from_secs_f64(value.parse()?)?);
+        match name.as_str() {
+            "--groups" => options.groups = numbers()?,
+            "--streams" => options.streams = numbers()?,
+            "--edits" => options.edits = value.parse()?,
+            "--pause" => options.pause = seconds()?,
+            "--idle" => options.idle = seconds()?,
+            "--stores" => {
+                let all = &config::StoreKind::ALL;
+                options.stores = named(value, all, config::StoreKind::name).ok_or_else(wrong)?;
+            }
+            "-o" if value == "json" => as_json = true,
+            _ => return Err(wrong().into()),
+        }
+    }
+    options.check()?;
+    let report = config::run(&options, |what| eprintln!("{what}"))?;
     if as_json {
         println!("{:#}", report.json());
     } else {

@@ -21,6 +21,12 @@ struct Node {
     name: String,
 }
 
+impl Node {
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
 /// Two servers, or one.
 pub struct Postgres {
     nodes: Vec<Node>,
@@ -131,15 +137,21 @@ impl Postgres {
 
     /// The same for another database.
     pub fn url_of(&self, database: &str) -> String {
-        let hosts: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
+        let hosts: Vec<_> = self.nodes.iter().map(Node::address).collect();
+        Self::url_at(&hosts, database)
+    }
+
+    /// The same where the nodes are reached at other addresses than their own.
+    pub fn url_at(hosts: &[String], database: &str) -> String {
         format!(
             "postgres://hookplane:{PASSWORD}@{}/{database}?target_session_attrs=read-write",
             hosts.join(",")
         )
+    }
+
+    /// Where the nodes are, in their order.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::address).collect()
     }
 
     /// Makes a database, and says its URL: tests that share a server have one each.
@@ -180,6 +192,12 @@ impl Postgres {
         format!("postgres://hookplane:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 
+    /// Whether the standby follows, and commits wait for it.
+    pub fn is_in_step(&self) -> bool {
+        let in_step = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')";
+        self.sql("postgres", in_step) == "1"
+    }
+
     /// Which node takes writes.
     pub fn primary(&self) -> usize {
         self.primary
@@ -190,8 +208,13 @@ impl Postgres {
         1 - self.primary
     }
 
-    /// SIGKILL of the postmaster; its children end with it.
+    /// SIGKILL of the postmaster and all its children: one that is frozen, or just commits, would live on for a while.
     pub fn kill(&mut self, node: usize) {
+        // Else it would start new ones.
+        if let Some(server) = &self.nodes[node].server {
+            server.signal("STOP");
+        }
+        self.signal_children(node, "KILL");
         self.nodes[node].server = None;
     }
 
@@ -227,6 +250,25 @@ impl Postgres {
     /// Where a node keeps its data.
     pub fn data(&self, node: usize) -> &Path {
         &self.nodes[node].data
+    }
+
+    /// On-CPU time of both servers' processes that run now.
+    pub fn cpu(&self) -> std::time::Duration {
+        let servers = self.nodes.iter().filter_map(|node| node.server.as_ref());
+        let mut ticks = 0;
+        for server in servers {
+            let parent = server.id().to_string();
+            for process in std::fs::read_dir("/proc").expect("Linux").flatten() {
+                let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+                let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+                if fields.get(1) == Some(&parent.as_str()) {
+                    let of = |field: usize| fields[field].parse::<u64>().unwrap_or(0);
+                    ticks += of(11) + of(12);
+                }
+            }
+        }
+        // Linux shows hundredths of a second.
+        std::time::Duration::from_millis(ticks * 10)
     }
 
     fn follow(&mut self, number: usize) {
@@ -301,11 +343,27 @@ impl Postgres {
             return;
         };
         server.signal(name);
+        self.signal_children(node, name);
+    }
+
+    fn signal_children(&self, node: usize, name: &str) {
+        let Some(server) = &self.nodes[node].server else {
+            return;
+        };
         let parent = server.id().to_string();
         // One that has just ended is no failure.
         let _ = std::process::Command::new("pkill")
             .args([&format!("-{name}"), "-P", &parent])
             .status();
+    }
+}
+
+/// What is frozen ends as well.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.kill(node);
+        }
     }
 }
 

@@ -164,6 +164,11 @@ impl Listen {
         Self::start_with(replicas, name, None, more, &[])
     }
 
+    /// The same, where it reaches the replicas at other URLs than their own.
+    pub fn start_through(serve: &Serve, urls: &[String], name: &str) -> Self {
+        Self::start_at(serve, urls, name, None, &[], &[])
+    }
+
     /// The same, with more in its environment.
     pub fn start_in(serve: &Serve, name: &str, environment: &[(String, String)]) -> Self {
         Self::start_with(&[serve], name, None, &[], environment)
@@ -182,7 +187,18 @@ impl Listen {
         environment: &[(String, String)],
     ) -> Self {
         let serve = replicas.first().expect("a control plane");
-        let urls: Vec<_> = replicas.iter().map(|replica| replica.api_url()).collect();
+        let urls: Vec<_> = replicas.iter().map(|one| one.api_url.clone()).collect();
+        Self::start_at(serve, &urls, name, pki, more, environment)
+    }
+
+    fn start_at(
+        serve: &Serve,
+        urls: &[String],
+        name: &str,
+        pki: Option<&Pki>,
+        more: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let port = match serve.public_port.swap(0, Ordering::Relaxed) {
             0 => free_port(),
             public => public,

@@ -125,6 +125,11 @@ Examples:
   HOOKPLANE_TOKEN=$(cat admin.token) hookplane --api http://127.0.0.1:8081 get listeners
   hookplane serve --api 0.0.0.0:8081 --store embedded:data --log embedded:data --seal-key seal.key --bootstrap-token admin.token \\
     --tls-cert tls.crt --tls-key tls.key --public-url https://hooks.example.com --status 127.0.0.1:9081
+  hookplane serve --api 0.0.0.0:8081 --store etcd://etcd-0:2379,etcd-1:2379,etcd-2:2379 --store-tls-ca etcd-ca.crt \\
+    --log postgres://hooks@db-0,db-1/hooks --log-tls-ca db-ca.crt --log-password-file hooks.password --seal-key seal.key \\
+    --bootstrap-token admin.token --tls-cert tls.crt --tls-key tls.key --client-ca listeners-ca.crt --public-url https://hooks.example.com
+
+The last one may run many times, on many machines, each with a copy of seal.key.
 
 SIGTERM or Ctrl-C drains within --grace; a second one ends at once.";
 
@@ -137,6 +142,8 @@ Examples:
   hookplane listen --control-plane http://127.0.0.1:8081 --listen 127.0.0.1:8080 --token-file listener.token
   hookplane listen --control-plane https://a.internal:8081,https://b.internal:8081 --tls-ca ca.crt --token-file listener.token \\
     --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --pool edge --status 0.0.0.0:9080
+  hookplane listen --control-plane https://a.internal:8081,https://b.internal:8081 --tls-ca ca.crt --listen 127.0.0.1:8080 \\
+    --client-cert listener.crt --client-key listener.key
 
 SIGTERM or Ctrl-C drains within --grace (Kubernetes waits 30 s): it says at once that it is not ready, takes callbacks for 3 s more, since
 a load balancer hears it late, and answers all that it took. A second one ends at once.";

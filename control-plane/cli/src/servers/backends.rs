@@ -175,7 +175,7 @@ pub(crate) async fn open_store(backends: &Args) -> Result<Arc<dyn Store>, Failur
         ..EtcdOptions::default()
     };
     let store = EtcdStore::open(options).await;
-    let store = store.map_err(|error| Failure::new(format!("--store: {error}")))?;
+    let store = store.map_err(|error| unopened("--store", error, backends.store_tls()))?;
     Ok(store as Arc<dyn Store>)
 }
 
@@ -205,8 +205,29 @@ pub(crate) async fn open_log(
         ..PostgresOptions::default()
     };
     let log = PostgresLog::open(options, clock).await;
-    let log = log.map_err(|error| Failure::new(format!("--log: {error}")))?;
+    let log = log.map_err(|error| unopened("--log", error, backends.log_tls()))?;
     Ok(log as Arc<dyn DeliveryLog>)
+}
+
+/// A server that wants more of TLS than it is given often says no more than that it hangs up.
+fn unopened(
+    flag: &str,
+    error: impl std::fmt::Display,
+    tls: Option<(PathBuf, Option<tls::Files>)>,
+) -> Failure {
+    let error = error.to_string();
+    let failure = Failure::new(format!("{flag}: {error}"));
+    match tls {
+        // It says itself what to give.
+        _ if error.contains("--") => failure,
+        None => failure.hint(format!(
+            "is it running? If it speaks TLS, give {flag}-tls-ca"
+        )),
+        Some((_, None)) => failure.hint(format!(
+            "is it running? If it wants a certificate, give {flag}-tls-cert and {flag}-tls-key"
+        )),
+        Some((_, Some(_))) => failure,
+    }
 }
 
 fn outgoing(files: Option<(PathBuf, Option<tls::Files>)>) -> Result<Option<OutgoingTls>, Failure> {

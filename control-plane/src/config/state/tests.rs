@@ -211,3 +211,17 @@ fn without_a_horizon_nothing_before_the_start_is_told() {
     assert_eq!(since(&state, &scope(None), 19), None);
     assert_eq!(since(&state, &scope(None), 20), Some((vec![], vec![])));
 }
+
+// Thousands of streams look when they are woken: for what is nothing to any listener they are not.
+#[test]
+fn only_what_some_listener_is_offered_and_the_epoch_wake_streams() {
+    let mut state = begin(5, vec![horizon(0), pin(1), group("acme", "g1", "b", 2)]);
+    let value = |revision| Some((revision, Bytes::from_static(b"1")));
+    let mut wakes = |revision, key| state.apply(batch(revision, vec![key]));
+    assert!(!wakes(6, (keys::CANARY.to_owned(), value(6))));
+    assert!(!wakes(7, (keys::group_guard("acme", "g1"), value(7))));
+    assert!(wakes(8, webhook("acme", "g1", "w1", 8)));
+    assert!(wakes(9, (keys::webhook("acme", "g1", "w1"), None)));
+    assert!(wakes(10, (keys::EPOCH.to_owned(), value(10))));
+    assert!(wakes(11, (keys::group("acme", "g1"), None)));
+}

@@ -133,11 +133,11 @@ struct Session<'a> {
 impl Session<'_> {
     async fn serve(&mut self, said: &mut Streaming<v1::StreamConfigRequest>) -> Result<(), Status> {
         let view = self.context.view.clone();
-        let mut revisions = view.revisions();
+        let mut offers = view.offers();
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            revisions.borrow_and_update();
+            offers.borrow_and_update();
             if *view.epoch() != *self.epoch {
                 return self.drain().await;
             }
@@ -161,7 +161,7 @@ impl Session<'_> {
                     None => return Ok(()),
                     Some(request) => self.take(request)?,
                 },
-                changed = revisions.changed() => {
+                changed = offers.changed() => {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                 }
                 _ = heartbeat.tick() => self.beat().await?,

@@ -36,8 +36,8 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Retention,
-    Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Reach,
+    Retention, Selection, Settlement, Stats, TailItem,
 };
 use crate::log::stored::parse_delivery_id;
 use crate::sqlite;
@@ -426,6 +426,15 @@ impl DeliveryLog for EmbeddedLog {
             .map(tail::RawItem::decode)
             .collect::<Result<_, _>>()?;
         Ok((items, next))
+    }
+
+    async fn reach(&self) -> Result<Reach, LogError> {
+        // One writer, and it moves this before it answers.
+        let newest = *self.shared.newest.borrow();
+        Ok(Reach {
+            whole: newest,
+            last: newest,
+        })
     }
 
     fn newest(&self) -> watch::Receiver<Cursor> {

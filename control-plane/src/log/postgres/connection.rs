@@ -26,11 +26,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::durability::{self, WEAKER};
 use super::fault::Fault;
+use super::wake::EVERYTHING;
 use crate::log::LogError;
 use crate::outgoing::OutgoingTls;
 
-/// One host gets so long.
+/// One host gets so long at first, and then twice as long each time.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// Before all are tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What a statement may take: below the shortest time within which a provider wants its answer.
 const STATEMENT_TIME_MS: u32 = 10_000;
 /// What it may wait for a row that another one holds (risk 43).
@@ -58,7 +61,12 @@ struct Heard {
     own: AtomicI32,
     /// Another connection notified this one, or this one ended.
     told: Notify,
+    /// What it said, as long as nobody took it.
+    news: Mutex<Vec<String>>,
 }
+
+/// Notifications that wait for whoever listens. It takes them every few milliseconds; the last stands for all that are more.
+const NEWS: usize = 1_024;
 
 /// A connection that is set up.
 pub(super) struct Connection {
@@ -148,13 +156,35 @@ impl Connector {
         })
     }
 
-    /// Connects to the host that takes writes.
+    /// Connects to the host that takes writes, and waits for one to do so as long as that may still happen.
     pub(super) async fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
+        let mut patience = CONNECT_TIME;
+        loop {
+            let fault = match self.connect_to_any(deadline, patience).await {
+                Ok(connection) => return Ok(connection),
+                Err(fault) => fault,
+            };
+            // A user that is refused is refused again; a server that starts or takes over needs a moment.
+            if fault.code.is_some() || Instant::now() + PAUSE >= deadline {
+                return Err(fault);
+            }
+            tokio::time::sleep(PAUSE).await;
+            patience *= 2;
+        }
+    }
+
+    /// Tries each host once.
+    async fn connect_to_any(
+        &self,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<Connection, Fault> {
         let first = self.last.load(Ordering::Relaxed);
         let mut faults = Vec::new();
+        let mut code = None;
         for number in 0..self.hosts.len() {
             let number = (first + number) % self.hosts.len();
-            let until = deadline.min(Instant::now() + CONNECT_TIME);
+            let until = deadline.min(Instant::now() + patience);
             let fault = match tokio::time::timeout_at(until, self.open(&self.hosts[number])).await {
                 Ok(Ok(connection)) => {
                     self.last.store(number, Ordering::Relaxed);
@@ -164,11 +194,14 @@ impl Connector {
                 Err(_) => Fault::unavailable("it doesn't answer"),
             };
             faults.push(format!("{}: {}", named(&self.hosts[number]), fault.message));
+            if !fault.is_of_the_server() {
+                code = code.or(fault.code);
+            }
         }
-        Err(Fault::unavailable(format!(
-            "no PostgreSQL server takes writes ({})",
-            faults.join("; ")
-        )))
+        Err(Fault {
+            code,
+            message: format!("no PostgreSQL server takes writes ({})", faults.join("; ")),
+        })
     }
 
     async fn open(&self, host: &Config) -> Result<Connection, Fault> {
@@ -211,7 +244,7 @@ impl Connector {
                 "SET statement_timeout = {STATEMENT_TIME_MS}; SET lock_timeout = {LOCK_TIME_MS};
                  SET idle_in_transaction_session_timeout = {IDLE_TIME_MS};
                  SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
-                 SET client_min_messages = warning; SET search_path = hookplane, pg_catalog;
+                 SET client_min_messages = warning; SET max_parallel_workers_per_gather = 0; SET search_path = hookplane, pg_catalog;
                  SET default_transaction_isolation = 'read committed'"
             ))
             .await
@@ -269,6 +302,17 @@ impl Connection {
         self.heard.told.notified().await;
     }
 
+    /// What the others said since it was asked last.
+    pub(super) fn news(&self) -> Vec<String> {
+        std::mem::take(
+            &mut *self
+                .heard
+                .news
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
     pub(super) fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
@@ -298,6 +342,13 @@ where
             }
             Some(Ok(AsyncMessage::Notification(notification))) => {
                 if notification.process_id() != heard.own.load(Ordering::Acquire) {
+                    let mut news = heard.news.lock().unwrap_or_else(PoisonError::into_inner);
+                    if news.len() < NEWS {
+                        news.push(notification.payload().to_owned());
+                    } else if let Some(last) = news.last_mut() {
+                        *last = EVERYTHING.to_owned();
+                    }
+                    drop(news);
                     heard.told.notify_one();
                 }
             }

@@ -35,6 +35,13 @@ impl Fault {
         matches!(&self.code, Some(code) if matches!(&code.code()[..2], "21" | "22" | "23" | "54" | "P0"))
     }
 
+    /// The server starts, stops, or has no room: the same may be taken a moment later.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        self.code
+            .as_ref()
+            .is_none_or(|code| matches!(&code.code()[..2], "08" | "53" | "57" | "58"))
+    }
+
     /// The server is set to lose what it acknowledged, says `append.sql`.
     pub(super) fn is_weaker_durability(&self) -> bool {
         self.code

@@ -122,8 +122,11 @@ pub(super) async fn lease(
               SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS altered"
         ),
     );
+    let Some(began) = shared.wake.quiet.begin(webhook_uid) else {
+        return Ok(Vec::new());
+    };
     let limits = Limits::of(shared);
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
     let duration = millis(duration).clamp(1, MAX_DELAY_MS);
     let lease = random()?;
     let rows = shared
@@ -137,7 +140,7 @@ pub(super) async fn lease(
                 &limits.first,
                 &limits.longest,
                 &webhook_uid,
-                &max,
+                &limit,
                 &duration,
                 &lease,
             ],
@@ -153,16 +156,19 @@ pub(super) async fn lease(
             leases.push(lease);
         }
     }
+    if leases.len() < max {
+        shared.wake.quiet.emptied(webhook_uid, began);
+    }
     if !leases.is_empty() {
         shared.wake.changed();
     }
     Ok(leases)
 }
 
-/// How many leases were ended, and of those how many deliveries are dead.
-const ENDED: &str = "(SELECT count(*) FROM ended), (SELECT count(*) FROM ended WHERE status = 5)";
+/// How many leases were ended, of those how many deliveries are dead, and whose they are.
+const ENDED: &str = "(SELECT count(*) FROM ended), (SELECT count(*) FROM ended WHERE status = 5), ARRAY(SELECT DISTINCT webhook_uid FROM ended)";
 /// How many columns that is.
-const ENDED_WIDTH: usize = 2;
+const ENDED_WIDTH: usize = 3;
 
 fn read(row: &Row, lease: i64, key: &[u8; 32]) -> Result<Option<Lease>, LogError> {
     let delivery = ENDED_WIDTH + EVENT_WIDTH;
@@ -171,17 +177,16 @@ fn read(row: &Row, lease: i64, key: &[u8; 32]) -> Result<Option<Lease>, LogError
     let Some(group_uid) = group else {
         return Ok(None);
     };
-    let event = event_at(row, ENDED_WIDTH)?;
     let token = Token {
         group_uid,
-        event_id: event.id.clone(),
+        event_id: row.try_get(delivery).map_err(Fault::from)?,
         n: row.try_get(delivery + 1).map_err(Fault::from)?,
         lease,
     };
     Ok(Some(Lease {
         token: token.sign(key)?,
         delivery: delivery_at(row, delivery)?,
-        event,
+        event: event_at(row, ENDED_WIDTH)?,
         expires: Timestamp(row.try_get(end + 1).map_err(Fault::from)?),
     }))
 }
@@ -193,7 +198,7 @@ fn count_ended(shared: &Shared, row: &Row) -> Result<(), Fault> {
         counted.expired += ended.unsigned_abs();
         counted.dead += dead.unsigned_abs();
         drop(counted);
-        shared.wake.changed();
+        shared.wake.kept(row.try_get(2)?);
     }
     Ok(())
 }

@@ -3,15 +3,29 @@
 use super::fault::Fault;
 use super::pool::Session;
 use super::read::cursor;
-use crate::log::Cursor;
+use crate::log::Reach;
 
-/// Up to where the line is whole: no row will appear at or below it any more. It may be behind what was kept, by as long as a transaction
-/// that began earlier is open.
-pub(super) async fn whole(session: &mut Session<'_>) -> Result<Cursor, Fault> {
-    let row = session.query_opt("SELECT line_end()", &[]).await?;
-    let end: Option<i64> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-    Ok(end.map_or(Cursor::default(), |end| cursor(end - 1)))
+/// Up to where the line is whole, as long as a transaction that began earlier is open; and up to where it would be without any.
+pub(super) async fn reach(session: &mut Session<'_>) -> Result<Reach, Fault> {
+    let sql = format!("SELECT {WHOLE}, {LAST} FROM line");
+    let mut row = session.query_opt(&sql, &[]).await?;
+    if row.is_none() {
+        continue_beyond(session, 0).await?;
+        row = session.query_opt(&sql, &[]).await?;
+    }
+    let row = row.ok_or_else(|| Fault::unavailable("PostgreSQL was restarted again"))?;
+    Ok(Reach {
+        whole: cursor(row.try_get(0)?),
+        last: cursor(row.try_get(1)?),
+    })
 }
+
+/// No row will appear at or below this any more. Of `line`, as [`LAST`].
+pub(super) const WHOLE: &str =
+    "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20) + base - 1";
+/// What is committed is at or below this.
+pub(super) const LAST: &str =
+    "(pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 20) + base - 1";
 
 /// Makes sure that the line goes on beyond `seen` and all that is kept. It doesn't by itself after a crash, or on a server that was restored from
 /// a backup: that one numbers its transactions as they were numbered then, or from the start.

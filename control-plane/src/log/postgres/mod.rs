@@ -20,6 +20,7 @@ mod list;
 mod notes;
 mod pool;
 mod queue;
+mod quiet;
 mod read;
 mod replay;
 mod retain;
@@ -43,7 +44,7 @@ use tokio::time::Instant;
 
 use super::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Note, NoteKind, Notes,
-    NotesOf, Retention, Selection, Settlement, Stats, TailItem,
+    NotesOf, Reach, Retention, Selection, Settlement, Stats, TailItem,
 };
 use crate::outgoing::OutgoingTls;
 use connection::Connector;
@@ -106,7 +107,6 @@ const LAST_NOTES: Duration = Duration::from_millis(500);
 /// What all parts of the log share.
 struct Shared {
     options: PostgresOptions,
-    clock: Arc<dyn Clock>,
     /// For all but appends.
     pool: Pool,
     queue: queue::Queue,
@@ -133,7 +133,8 @@ pub struct PostgresLog {
 }
 
 impl PostgresLog {
-    /// Opens the log: makes the tables or brings them up, and checks what the server promises.
+    /// Opens the log: makes the tables or brings them up, and checks what the server promises. All times in it are the server's; `clock` is only
+    /// compared with that.
     pub async fn open(
         options: PostgresOptions,
         clock: Arc<dyn Clock>,
@@ -142,6 +143,7 @@ impl PostgresLog {
         let connector = Connector::new(&options.url, options.tls.clone(), durability.clone())?;
         let connector = Arc::new(connector);
         let opened = schema::open(&connector, Instant::now() + schema::OPEN_TIME).await?;
+        opened.compare_clocks(clock.now());
         // The server's settings came with the connection.
         if let Err(LogError::Unavailable(weaker)) = durability.check() {
             return Err(LogError::Failed(weaker));
@@ -154,7 +156,6 @@ impl PostgresLog {
             counted: Mutex::default(),
             noted: notes::Waiting::default(),
             token_key: opened.token_key,
-            clock,
             options,
         });
         let mut tasks = JoinSet::new();
@@ -244,6 +245,10 @@ impl DeliveryLog for PostgresLog {
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
         let limit = limit.clamp(1, MAX_ROWS);
         tail::tail(&self.shared, selection, after, changes, limit).await
+    }
+
+    async fn reach(&self) -> Result<Reach, LogError> {
+        Ok(line::reach(&mut self.shared.pool.call().await?).await?)
     }
 
     fn newest(&self) -> watch::Receiver<Cursor> {

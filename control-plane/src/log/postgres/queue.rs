@@ -158,13 +158,18 @@ impl Queue {
         self.settle_if_done(&state);
     }
 
-    /// Takes back what is to be tried again. It was let in before, so it is not measured again.
-    pub(super) fn give_back(&self, again: Vec<Waiting>) {
+    /// Takes back what is to be tried again. It was let in before, so it is not measured again. What is blocked by itself waits behind all others:
+    /// in front it would keep a writer busy that they need (risk 43).
+    pub(super) fn give_back(&self, again: Vec<Waiting>, behind: bool) {
         let mut state = self.state();
         state.taken -= again.len();
         for waiting in again.into_iter().rev() {
             state.bytes += waiting.bytes;
-            state.waiting.push_front(waiting);
+            if behind {
+                state.waiting.push_back(waiting);
+            } else {
+                state.waiting.push_front(waiting);
+            }
         }
         drop(state);
         self.ready.notify_one();

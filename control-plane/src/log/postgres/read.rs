@@ -27,6 +27,9 @@ pub(super) const EVENT_WIDTH: usize = 5;
 /// How a delivery and its event belong together.
 pub(super) const OF_EVENT: &str = "e.group_uid = d.group_uid AND e.id = d.event_id";
 
+/// The event of `d`, looked up for each by itself: `OFFSET 0` keeps the planner from joining it in another way.
+pub(super) const EVENT_OF_IT: &str = "LATERAL (SELECT * FROM events e WHERE e.group_uid = d.group_uid AND e.id = d.event_id OFFSET 0) e";
+
 /// A delivery from a row, its columns beginning at `at`.
 pub(super) fn delivery_at(row: &Row, at: usize) -> Result<v1::Delivery, Fault> {
     let event_id: String = row.try_get(at)?;

@@ -1,6 +1,7 @@
 //! What operators do with deliveries: put them back, or drop those of a webhook that is gone.
 
 use super::Shared;
+use super::fault::Fault;
 use super::leases::{NOW, noted};
 use crate::log::LogError;
 use crate::log::stored::parse_delivery_id;
@@ -34,7 +35,7 @@ pub(super) async fn replay(shared: &Shared, delivery_ids: &[String]) -> Result<u
              WHERE deliveries.group_uid = found.group_uid AND deliveries.event_id = found.event_id AND deliveries.n = found.n
              RETURNING deliveries.*
          ), {noted}
-         SELECT count(*) FROM d",
+         SELECT count(*), ARRAY(SELECT DISTINCT webhook_uid FROM d) FROM d",
         noted = noted("d"),
     );
     let mut session = shared.pool.call().await?;
@@ -42,11 +43,10 @@ pub(super) async fn replay(shared: &Shared, delivery_ids: &[String]) -> Result<u
     let row = session.query_opt(&sql, &[&events, &numbers]).await?;
     session.check_warnings(before)?;
     drop(session);
-    let replayed = count(row.as_ref(), 0)?;
-    if replayed > 0 {
-        shared.wake.changed();
+    if let Some(row) = &row {
+        shared.wake.kept(row.try_get(1).map_err(Fault::from)?);
     }
-    Ok(replayed)
+    Ok(count(row.as_ref(), 0)?)
 }
 
 /// Drops all unsettled deliveries of a webhook, some at a time. Says how many.
@@ -96,7 +96,7 @@ pub(super) async fn drop_deliveries(
     }
 }
 
-fn count(row: Option<&tokio_postgres::Row>, at: usize) -> Result<u32, super::fault::Fault> {
+fn count(row: Option<&tokio_postgres::Row>, at: usize) -> Result<u32, Fault> {
     let counted: i64 = row.map(|row| row.try_get(at)).transpose()?.unwrap_or(0);
     Ok(u32::try_from(counted).unwrap_or(u32::MAX))
 }

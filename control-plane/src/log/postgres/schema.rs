@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookplane_rules::Timestamp;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Connector};
@@ -11,6 +12,9 @@ use crate::log::LogError;
 
 /// What opening may take, tables included.
 pub(super) const OPEN_TIME: Duration = Duration::from_secs(30);
+
+/// Clocks that are set by NTP are nearer.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 
 /// Of the tables in `schema.sql`. Each later version has its step from the one before here.
 const VERSION: i64 = 1;
@@ -24,6 +28,18 @@ const LOCK: i64 = 0x686b_706c;
 /// What is the same for as long as the tables are.
 pub(super) struct Opened {
     pub(super) token_key: [u8; 32],
+    /// The server's time then, in milliseconds since 1970.
+    server_time: i64,
+}
+
+impl Opened {
+    /// Says so when the server and this machine disagree about the time: what an operator sees of an event is then from both.
+    pub(super) fn compare_clocks(&self, ours: Timestamp) {
+        let ahead = Duration::from_millis(self.server_time.abs_diff(ours.0));
+        if ahead > CLOCKS_DIFFER {
+            tracing::warn!("PostgreSQL's clock is {ahead:?} from this machine's: set both by NTP");
+        }
+    }
 }
 
 /// Makes the tables where there are none, and refuses those of a newer program.
@@ -108,7 +124,10 @@ async fn read(connection: &Connection) -> Result<Opened, LogError> {
     let damaged = || LogError::Damaged("hookplane.meta has no token_key".into());
     let key = meta(connection, "token_key").await?.ok_or_else(damaged)?;
     let key = hex::decode(key).ok().and_then(|key| key.try_into().ok());
+    let time = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let time = connection.client.query_one(time, &[]).await;
     Ok(Opened {
+        server_time: time.map_err(Fault::from)?.get(0),
         token_key: key.ok_or_else(damaged)?,
     })
 }

@@ -58,11 +58,6 @@ BEGIN
     RETURN (pg_current_xact_id()::text::bigint << 20) + coalesce(known, hookplane.line_anew(NULL));
 END $$;
 
--- No row will appear below this one any more. Null until the line is begun anew.
-CREATE FUNCTION line_end() RETURNS bigint LANGUAGE sql VOLATILE AS $$
-    SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20) + base FROM hookplane.line
-$$;
-
 -- A genuine callback, or one item of it. Rows are never updated.
 CREATE TABLE events (
     group_uid    text   NOT NULL,

@@ -99,10 +99,6 @@ pub(super) async fn settle(
         }
         left = later;
     }
-    drop(session);
-    if changed.contains(&true) {
-        shared.wake.changed();
-    }
     Ok(changed)
 }
 
@@ -136,7 +132,7 @@ async fn once(
                  AND (held OR (kind = {ack} AND found.status IN (1, 2, 4)))
              RETURNING deliveries.*, found.kind, found.place
          ), {noted}
-         SELECT place, kind, status FROM d LEFT JOIN mode ON true",
+         SELECT place, kind, status, webhook_uid FROM d LEFT JOIN mode ON true",
         ack = kind::ACK,
         nack = kind::NACK,
         give_up = kind::GIVE_UP,
@@ -171,10 +167,14 @@ async fn once(
         )
         .await?;
     let mut changed = Vec::with_capacity(rows.len());
+    let mut webhooks = Vec::new();
     let mut counted = shared.counted();
     for row in &rows {
         let (place, kind, status): (i64, i16, i16) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if status == 1 {
+            webhooks.push(row.try_get(3)?);
+        }
         match kind {
             kind::ACK => counted.acked += 1,
             kind::NACK | kind::GIVE_UP => {
@@ -190,6 +190,12 @@ async fn once(
                 .and_then(|place| said.get(place))
                 .map(|said| said.place),
         );
+    }
+    drop(counted);
+    if webhooks.is_empty() {
+        shared.wake.changed();
+    } else {
+        shared.wake.kept(webhooks);
     }
     Ok(changed)
 }

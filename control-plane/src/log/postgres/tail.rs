@@ -6,7 +6,7 @@ use super::line;
 use super::list::{Lead, Where};
 use super::pool::Session;
 use super::read::{
-    DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, cursor, delivery_at,
+    DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_OF_IT, EVENT_WIDTH, cursor, delivery_at,
     event_at, seq,
 };
 use crate::log::{Cursor, LogError, Selection, TailItem};
@@ -21,7 +21,7 @@ pub(super) async fn tail(
 ) -> Result<(Vec<TailItem>, Cursor), LogError> {
     let session = &mut shared.pool.call().await?;
     // First, so that what the walks see is at least what was committed below it.
-    let end = line::whole(session).await?;
+    let end = line::reach(session).await?.whole;
     if end <= after {
         return Ok((Vec::new(), after));
     }
@@ -89,7 +89,8 @@ async fn deliveries(
     }
     let rest = range.close(&mut clause, "d.seq", order);
     let sql = format!(
-        "SELECT {EVENT_COLUMNS}, d.seq, {DELIVERY_COLUMNS} FROM deliveries d JOIN events e ON {OF_EVENT}{rest}"
+        "SELECT {EVENT_COLUMNS}, d.seq, {DELIVERY_COLUMNS} FROM {}{rest}",
+        lead.from()
     );
     let rows = clause.query(session, &sql).await?;
     rows.iter()
@@ -112,7 +113,7 @@ async fn unmatched(
     range: Range,
 ) -> Result<Vec<TailItem>, LogError> {
     let mut clause = Where::default();
-    clause.scope(selection, "e");
+    clause.scope(selection, "e", selection.event_id.is_none());
     clause.event(selection);
     clause.and_plain("e.deliveries = 0");
     let rest = range.close(&mut clause, "e.seq", "e.seq");
@@ -138,7 +139,7 @@ async fn changed(
     range: Range,
 ) -> Result<Vec<TailItem>, LogError> {
     let mut clause = Where::default();
-    clause.scope(selection, "d");
+    clause.scope(selection, "d", false);
     if let Some(webhook) = &selection.webhook_uid {
         clause.and("d.webhook_uid = ?", webhook.clone());
     }
@@ -149,7 +150,8 @@ async fn changed(
     let rest = range.close(&mut clause, "c.seq", "c.seq");
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, c.seq, {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at FROM changes c
-         JOIN deliveries d ON d.group_uid = c.group_uid AND d.event_id = c.event_id AND d.n = c.n JOIN events e ON {OF_EVENT}{rest}"
+         CROSS JOIN LATERAL (SELECT * FROM deliveries d WHERE d.group_uid = c.group_uid AND d.event_id = c.event_id AND d.n = c.n OFFSET 0) d
+         CROSS JOIN {EVENT_OF_IT}{rest}"
     );
     let rows = clause.query(session, &sql).await?;
     let mut items = Vec::with_capacity(rows.len());

@@ -10,10 +10,12 @@
 //!
 //! - A notification is sent on its own, never with an append: sending one takes a lock of the whole database until its commit. What is done in
 //!   the meantime shares the next one.
-//! - Nothing is known from a notification but that it is worth asking. One that is lost costs at most [`EVERY`].
+//! - A notification names the webhooks that have something new, so that only their subscribers ask ([`quiet`](super::quiet)). One that is lost
+//!   costs at most [`EVERY`].
 //! - The line is whole up to the oldest transaction that is open ([`line`]), so what was just kept can be ahead of it: then it is asked again soon.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -24,8 +26,9 @@ use super::Shared;
 use super::connection::Connection;
 use super::fault::Fault;
 use super::leases::{self, NOW};
-use super::line;
+use super::line::{self, LAST, WHOLE};
 use super::pool::CALL_TIME;
+use super::quiet::Quiet;
 use super::read::{cursor, seq};
 use crate::log::{Cursor, LogError};
 
@@ -46,24 +49,69 @@ const AGAIN_MOST: Duration = Duration::from_secs(5);
 
 /// What replicas tell each other on.
 const LISTEN: &str = "SET synchronous_commit = off; LISTEN hookplane";
-const TELL: &str = "SELECT pg_notify('hookplane', '')";
+const TELL: &str = "SELECT pg_notify('hookplane', $1)";
+/// Instead of webhooks: any may have something new.
+pub(super) const EVERYTHING: &str = "*";
+/// Of the webhooks in one notification; PostgreSQL takes 8,000.
+const TELL_BYTES: usize = 7_000;
+/// Webhooks that wait to be told of; more are as good as all.
+const UNTOLD: usize = 1_000;
+/// Webhooks that become due between two looks and are told apart.
+const DUE_AT_ONCE: usize = 500;
 
 /// Where news are told.
 #[derive(Default)]
 pub(super) struct Wake {
     newest: watch::Sender<Cursor>,
     changed: Notify,
+    /// Webhooks that the other replicas haven't been told of yet.
+    untold: Mutex<BTreeSet<String>>,
+    pub(super) quiet: Quiet,
 }
 
 impl Wake {
-    /// Pending deliveries of these webhooks were kept, and events; the commit is done. Never waits.
-    pub(super) fn kept(&self, _webhooks: Vec<String>) {
+    /// These webhooks have deliveries that are pending, or will be due, and events were kept; the commit is done. Never waits.
+    pub(super) fn kept(&self, webhooks: Vec<String>) {
+        self.quiet.news(webhooks.iter().map(String::as_str));
+        let mut untold = self.untold();
+        untold.extend(webhooks);
+        if untold.len() > UNTOLD {
+            *untold = [EVERYTHING.to_owned()].into();
+        }
+        drop(untold);
         self.changed();
     }
 
-    /// Deliveries were changed, and it is committed. Never waits.
+    /// Deliveries were changed, but nothing is there to be leased; the commit is done. Never waits.
     pub(super) fn changed(&self) {
         self.changed.notify_one();
+    }
+
+    fn untold(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // Nothing panics while it is held.
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the others are told next.
+    fn take_untold(&self) -> String {
+        let mut webhooks = String::new();
+        for uid in std::mem::take(&mut *self.untold()) {
+            if webhooks.len() + uid.len() >= TELL_BYTES || uid.contains(' ') {
+                return EVERYTHING.to_owned();
+            }
+            webhooks.push_str(&uid);
+            webhooks.push(' ');
+        }
+        webhooks
+    }
+
+    /// What another replica told.
+    fn heard(&self, told: &str) {
+        if told == EVERYTHING || told.split(' ').any(|uid| uid == EVERYTHING) {
+            self.quiet.everything();
+        } else {
+            self.quiet.news(told.split(' '));
+        }
     }
 
     pub(super) fn newest(&self) -> watch::Receiver<Cursor> {
@@ -80,8 +128,8 @@ impl Wake {
 pub(super) async fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Result<(), LogError> {
     let mut session = shared.pool.call().await?;
     line::continue_beyond(&mut session, 0).await?;
-    let newest = line::whole(&mut session).await?;
-    shared.wake.tell(newest);
+    let reach = line::reach(&mut session).await?;
+    shared.wake.tell(reach.whole);
     tasks.spawn(run(shared.clone()));
     Ok(())
 }
@@ -97,9 +145,12 @@ async fn run(shared: Arc<Shared>) {
             again = AGAIN;
         }
         if !told {
-            tracing::warn!(error = %fault.message, "PostgreSQL is not heard; subscribers and tails wait until it is");
+            tracing::warn!(error = %fault.message, "PostgreSQL is not heard; subscribers and tails ask it every few seconds until it is");
             told = true;
         }
+        // It may be this connection alone that can't be had: whoever waits asks for itself.
+        shared.wake.quiet.everything();
+        shared.wake.tell(Cursor::default());
         tokio::time::sleep(again + crate::due::within(again / 2)).await;
         again = (again * 2).min(AGAIN_MOST);
     }
@@ -110,8 +161,10 @@ async fn run(shared: Arc<Shared>) {
 enum Why {
     /// Something was done here: the others don't know.
     Done,
-    /// Another replica did something, or it is long since the last look.
+    /// Another replica did something.
     Heard,
+    /// It is long since the last look, or it wasn't heard for a while.
+    Time,
     /// Something is due.
     Due,
     /// The line was behind.
@@ -124,17 +177,22 @@ struct Look {
     whole: Cursor,
     /// And would be up to here without transactions that are open.
     last: Cursor,
+    /// By the server's clock.
+    now: i64,
     /// Until the next lease runs out or delivery becomes due.
     due: Option<Duration>,
+    /// Webhooks of deliveries that have become due since the last look.
+    came: Vec<String>,
     /// When it was asked for.
     leased: Option<u64>,
 }
 
 /// What is asked besides.
-#[derive(Clone, Copy)]
 struct Ask {
-    /// First the other replicas are told that it is worth looking.
-    tell: bool,
+    /// First the other replicas are told of these webhooks, and that it is worth looking.
+    tell: Option<String>,
+    /// When it was looked last, by the server's clock.
+    since: Option<i64>,
     /// How many deliveries are leased: for a gauge, so not each time.
     leased: bool,
 }
@@ -148,24 +206,41 @@ async fn follow(shared: &Shared, told: &mut bool) -> Result<std::convert::Infall
         tracing::info!("PostgreSQL is heard again");
     }
     // What happened while it was not heard.
-    let mut why = Why::Heard;
+    let mut why = Why::Time;
     let mut aim = Cursor::default();
     let mut behind: Option<(Instant, Duration)> = None;
     let mut counted: Option<Instant> = None;
+    let mut seen: Option<i64> = None;
     loop {
         if why == Why::Due {
             leases::expire(shared, &mut shared.pool.call().await?).await?;
         }
         let looked = Instant::now();
+        match why {
+            Why::Time => shared.wake.quiet.everything(),
+            Why::Heard => {
+                for told in connection.news() {
+                    shared.wake.heard(&told);
+                }
+            }
+            _ => {}
+        }
         let ask = Ask {
-            tell: why == Why::Done,
+            tell: (why == Why::Done).then(|| shared.wake.take_untold()),
+            since: seen,
             leased: counted.is_none_or(|counted| looked - counted >= EVERY),
         };
-        let look = bounded(look(&mut connection, ask)).await?;
+        let look = bounded(look(&mut connection, &ask)).await?;
         let known = *shared.wake.newest.borrow();
         match look {
             Some(look) if look.last >= known => {
-                if why != Why::Behind || look.whole > known {
+                seen = Some(look.now);
+                if look.came.len() >= DUE_AT_ONCE {
+                    shared.wake.quiet.everything();
+                } else {
+                    shared.wake.quiet.news(look.came.iter().map(String::as_str));
+                }
+                if why != Why::Behind || look.whole > known || !look.came.is_empty() {
                     shared.wake.tell(look.whole);
                 }
                 if let Some(leased) = look.leased {
@@ -187,7 +262,7 @@ async fn follow(shared: &Shared, told: &mut bool) -> Result<std::convert::Infall
             // It crashed, another one has taken over, or it was restored.
             _ => {
                 line::continue_beyond(&mut shared.pool.call().await?, seq(known)).await?;
-                why = Why::Heard;
+                why = Why::Time;
             }
         }
     }
@@ -201,25 +276,24 @@ async fn bounded<T>(asked: impl Future<Output = Result<T, Fault>>) -> Result<T, 
 }
 
 /// None where the line is not begun.
-async fn look(connection: &mut Connection, ask: Ask) -> Result<Option<Look>, Fault> {
-    let line = |end: &str| format!("({end}(pg_current_snapshot())::text::bigint << 20) + base - 1");
+async fn look(connection: &mut Connection, ask: &Ask) -> Result<Option<Look>, Fault> {
     let sql = format!(
-        "WITH {NOW} SELECT {whole}, {last}, now.ms,
+        "WITH {NOW} SELECT {WHOLE}, {LAST}, now.ms,
              (SELECT due FROM deliveries WHERE status = 2 ORDER BY due LIMIT 1),
              (SELECT due FROM deliveries WHERE status = 1 AND attempts > 0 AND due > (SELECT ms FROM now) ORDER BY due LIMIT 1),
-             (SELECT count(*) FROM deliveries WHERE status = 2 AND $1)
-         FROM line, now",
-        whole = line("pg_snapshot_xmin"),
-        last = line("pg_snapshot_xmax"),
+             (SELECT count(*) FROM deliveries WHERE status = 2 AND $1),
+             ARRAY(SELECT webhook_uid FROM deliveries WHERE status = 1 AND attempts > 0 AND due > $2 AND due <= (SELECT ms FROM now)
+                 ORDER BY due LIMIT {DUE_AT_ONCE})
+         FROM line, now"
     );
-    if ask.tell {
+    if let Some(webhooks) = &ask.tell {
         let statement = connection.statement(TELL).await?;
-        connection.client.query(&statement, &[]).await?;
+        connection.client.query(&statement, &[webhooks]).await?;
     }
     let statement = connection.statement(&sql).await?;
     let Some(row) = connection
         .client
-        .query_opt(&statement, &[&ask.leased])
+        .query_opt(&statement, &[&ask.leased, &ask.since])
         .await?
     else {
         return Ok(None);
@@ -231,6 +305,8 @@ async fn look(connection: &mut Connection, ask: Ask) -> Result<Option<Look>, Fau
     Ok(Some(Look {
         whole: cursor(row.try_get(0)?),
         last: cursor(row.try_get(1)?),
+        now,
+        came: row.try_get(6)?,
         due: next.map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(0))),
         leased: ask.leased.then_some(leased.unsigned_abs()),
     }))
@@ -251,7 +327,7 @@ async fn next(
         () = connection.told() => Why::Heard,
         () = crate::due::at(due) => Why::Due,
         () = crate::due::at(behind) => Why::Behind,
-        () = tokio::time::sleep_until(looked + EVERY) => Why::Heard,
+        () = tokio::time::sleep_until(looked + EVERY) => Why::Time,
     };
     tokio::time::sleep_until(looked + GAP).await;
     why

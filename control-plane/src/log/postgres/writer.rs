@@ -150,7 +150,8 @@ fn failed(shared: &Shared, batch: Vec<Waiting>, fault: Fault) {
     let again = again
         .into_iter()
         .map(|waiting| Waiting { alone, ..waiting });
-    shared.queue.give_back(again.collect());
+    let behind = alone && !together;
+    shared.queue.give_back(again.collect(), behind);
 }
 
 fn refuse(shared: &Shared, batch: Vec<Waiting>, error: &LogError) {

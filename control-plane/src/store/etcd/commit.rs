@@ -56,8 +56,9 @@ impl EtcdStore {
                     self.marks.give_back(mark);
                     return Err(StoreError::Conflict { key });
                 }
-                Ok(Outcome::MarkLost) => {}
-                Err(Fault::LeaseGone) => self.marks.forget(mark.lease).await,
+                Ok(Outcome::MarkLost) | Err(Fault::LeaseGone) => {
+                    self.marks.forget(mark.lease).await;
+                }
                 // The mark is never used again: an attempt may still be on its way, and may be the one that is made.
                 Err(Fault::Elsewhere(reason)) => {
                     return Err(StoreError::Unavailable(format!(

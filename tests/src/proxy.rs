@@ -1,5 +1,6 @@
-//! A TCP proxy that does what a test says: forwards, freezes as a black hole does, cuts, or leads elsewhere.
+//! A TCP proxy that does what it is told: forwards, freezes as a black hole does, cuts, or leads elsewhere.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +11,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::fake_control_plane::Failure;
-
 /// Ends with this, and its connections with it.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+pub struct Proxy {
+    /// Where it takes connections.
+    pub address: SocketAddr,
+    /// Where it led at first.
+    first: SocketAddr,
     /// None: new connections are closed.
     target: watch::Sender<Option<SocketAddr>>,
     /// Connections accepted up to this one forward nothing, and stay open.
@@ -28,15 +30,16 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// To the server at this URL.
-    pub(crate) async fn start(url: &str) -> Result<Self, Failure> {
+    /// To the server at this URL, or host and port.
+    pub async fn start(url: &str) -> io::Result<Self> {
         Self::to(address_of(url)?).await
     }
 
     /// To a server on this machine.
-    pub(crate) async fn to(target: SocketAddr) -> Result<Self, Failure> {
+    pub async fn to(target: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let address = socket.local_addr()?;
+        let first = target;
         let (target, frozen) = (watch::Sender::new(Some(target)), watch::Sender::new(0));
         let mute = watch::Sender::new(0);
         let cut = watch::Sender::new(CancellationToken::new());
@@ -63,6 +66,7 @@ impl Proxy {
         });
         Ok(Self {
             address,
+            first,
             target,
             frozen,
             mute,
@@ -73,49 +77,60 @@ impl Proxy {
         })
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The same as a URL.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Nothing goes through any more, in either direction, and nobody is told.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.frozen.send_replace(usize::MAX);
     }
 
     /// The same of the connections there are. New ones work.
-    pub(crate) fn freeze_open(&self) {
+    pub fn freeze_open(&self) {
         self.frozen.send_replace(self.accepted());
     }
 
     /// Of the connections there are, what the server says is lost on the way; it hears everything.
-    pub(crate) fn swallow_answers(&self) {
+    pub fn swallow_answers(&self) {
         self.mute.send_replace(self.accepted());
     }
 
     /// What was on its way goes on.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.frozen.send_replace(0);
     }
 
     /// Ends the connections there are; new ones are closed until [`Proxy::lead_to`].
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.target.send_replace(None);
+        self.cut_open();
+    }
+
+    /// Ends the connections there are. New ones work.
+    pub fn cut_open(&self) {
         self.cut.send_replace(CancellationToken::new()).cancel();
     }
 
+    /// After [`Proxy::cut`] new connections lead where they did at first.
+    pub fn mend(&self) {
+        self.target.send_replace(Some(self.first));
+    }
+
     /// Where new connections lead.
-    pub(crate) fn lead_to(&self, url: &str) -> Result<(), Failure> {
+    pub fn lead_to(&self, url: &str) -> io::Result<()> {
         self.target.send_replace(Some(address_of(url)?));
         Ok(())
     }
 
     /// Connections since the start.
-    pub(crate) fn accepted(&self) -> usize {
+    pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
 
     /// Connections.
-    pub(crate) fn open(&self) -> usize {
+    pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 }
@@ -126,8 +141,9 @@ impl Drop for Proxy {
     }
 }
 
-fn address_of(url: &str) -> Result<SocketAddr, Failure> {
-    Ok(url.trim_start_matches("http://").parse()?)
+fn address_of(url: &str) -> io::Result<SocketAddr> {
+    let address = url.trim_start_matches("http://").parse();
+    address.map_err(io::Error::other)
 }
 
 async fn connect(
@@ -135,7 +151,7 @@ async fn connect(
     target: SocketAddr,
     [frozen, mute]: [watch::Receiver<usize>; 2],
     number: usize,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let to = TcpStream::connect(target).await?;
     from.set_nodelay(true)?;
     to.set_nodelay(true)?;
@@ -152,7 +168,7 @@ async fn forward(
     to: &mut (impl AsyncWriteExt + Unpin),
     gates: [watch::Receiver<usize>; 2],
     number: usize,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;

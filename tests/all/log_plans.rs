@@ -1,0 +1,145 @@
+//! What PostgreSQL does for each list, lease and look, over 100,000 events: it walks an index as far as it has to, and reads no table whole.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::{Cursor, DeliveryLog, Selection};
+use hookplane_proto::v1::DeliveryStatus;
+use hookplane_rules::Timestamp;
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::engines::postgres::Postgres;
+
+const EVENTS: u32 = 100_000;
+const PAGE: usize = 20;
+
+/// Of 100 groups in five orgs, each event with up to two deliveries, nearly all of them delivered. One webhook has a large backlog.
+const FILL: &str = "SET search_path = hookplane;
+    INSERT INTO events SELECT 'g' || i % 100, 'e' || i, (i / 4)::bigint << 20 | i % 4 * 8, 'org' || i % 5, 'code',
+            (array['order.paid', 'order', 'user.made'])[1 + i % 3], i, i, i % 3, 0, NULL, ''::bytea
+        FROM generate_series(4, 100003) i;
+    INSERT INTO deliveries SELECT group_uid, e.id, n, seq + n, org, 'w' || group_uid || n, 'hook',
+            CASE WHEN seq % 97 = 0 THEN 4 WHEN seq % 89 = 0 THEN 5 WHEN group_uid = 'g7' THEN 1 ELSE 3 END, 1, kept, 0, kept, kept, '', 'key'
+        FROM events e, generate_series(1, e.deliveries) n;
+    INSERT INTO changes SELECT group_uid, ((25100 + row_number() OVER ()) << 20), event_id, n, 3, 1, '', created FROM deliveries WHERE status = 3;
+    ANALYZE";
+
+fn selections() -> Vec<Selection> {
+    let any = Selection::default;
+    let text = |text: &str| Some(text.to_owned());
+    let org = Selection {
+        org: text("org2"),
+        ..any()
+    };
+    let group = Selection {
+        group_uid: text("g42"),
+        ..org.clone()
+    };
+    let webhook = Selection {
+        webhook_uid: text("wg421"),
+        ..group.clone()
+    };
+    let mut all = vec![any(), org, group, webhook];
+    for index in 0..all.len() {
+        all.push(Selection {
+            event_type: text("order"),
+            since: Some(Timestamp(10)),
+            until: Some(Timestamp(99_000)),
+            ..all[index].clone()
+        });
+    }
+    all
+}
+
+/// The nodes of a plan that was run that gave, or threw away, more than a tenth of all rows.
+fn too_much(plan: &str) -> Vec<&str> {
+    let figure = |line: &str, name: &str| -> Option<f64> {
+        let (_, rest) = line.split_once(name)?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    let lines = plan.lines();
+    lines
+        .filter(|line| {
+            let rows = line
+                .split_once("(actual ")
+                .and_then(|(_, actual)| Some(figure(actual, "rows=")? * figure(actual, "loops=")?));
+            let removed = figure(line, "Rows Removed by Filter: ");
+            rows.or(removed)
+                .is_some_and(|rows| rows > f64::from(EVENTS / 10))
+        })
+        .collect()
+}
+
+/// The plans that were logged, each with its statement.
+fn plans(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).expect("reads");
+    text.split(" LOG:  duration: ")
+        .skip(1)
+        .filter(|entry| entry.contains("plan:"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_page_costs_what_it_shows_among_a_hundred_thousand_events() {
+    let postgres = Postgres::start_alone(&[
+        "fsync = off",
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_nested_statements = on",
+    ]);
+    let url = postgres.database("plans");
+    let options = PostgresOptions {
+        url,
+        accept_weaker_durability: true,
+        ..PostgresOptions::default()
+    };
+    let opened = PostgresLog::open(options, Arc::new(TestClock::default()));
+    let log = opened.await.expect("opens");
+    postgres.sql("plans", FILL);
+    let output = postgres.data(0).with_extension("log");
+    let before = plans(&output).len();
+    for selection in selections() {
+        let from = Some(Cursor(15_000 << 20));
+        log.events(&selection, from, PAGE).await.expect("reads");
+        for status in [None, Some(1), Some(2), Some(3), Some(4), Some(5)] {
+            let status = status.map(|status| DeliveryStatus::try_from(status).expect("one"));
+            let selection = Selection {
+                status,
+                ..selection.clone()
+            };
+            log.deliveries(&selection, from, PAGE).await.expect("reads");
+        }
+        for after in [15_000u64 << 20, 25_200 << 20] {
+            log.tail(&selection, Cursor(after), true, PAGE)
+                .await
+                .expect("reads");
+        }
+    }
+    let minute = Duration::from_secs(60);
+    for _ in 0..3 {
+        let leases = log.lease("wg71", PAGE, minute).await.expect("leases");
+        assert_eq!(leases.len(), PAGE);
+        let acks = leases
+            .into_iter()
+            .map(|lease| (lease.token, hookplane_control_plane::log::Settlement::Ack));
+        let settled = log.settle(acks.collect()).await;
+        assert_eq!(settled, Ok(vec![true; PAGE]));
+    }
+    log.event("e99").await.expect("there");
+    log.delivery("e5-1").await.expect("there");
+    let plans = plans(&output);
+    assert!(plans.len() > before + 60, "they are logged");
+    for plan in &plans[before..] {
+        let much = too_much(plan);
+        assert!(much.is_empty(), "{much:#?} of {EVENTS} in {plan}");
+        assert!(
+            !plan.contains("Seq Scan on events") && !plan.contains("Seq Scan on deliveries"),
+            "{plan}"
+        );
+    }
+}
