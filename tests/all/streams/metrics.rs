@@ -254,7 +254,10 @@ async fn what_happened_is_what_is_counted() -> Result<(), Failure> {
             include_str!("../../../control-plane/src/metrics.rs"),
         ),
     ] {
-        assert_eq!(documented(table), exposed(&text));
+        let mut documented = documented(table);
+        // Has a series for each reason alone, and an embedded log that syncs has none; `replicas` sees one.
+        documented.remove("hookplane_control_plane_log_weakness");
+        assert_eq!(documented, exposed(&text));
     }
     drop(subscriber);
     eventually(async || {

@@ -32,6 +32,8 @@ use crate::outgoing::OutgoingTls;
 
 /// One host gets so long at first, and then twice as long each time.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// The most, where tries keep ending early.
+const LONGEST_CONNECT_TIME: Duration = Duration::from_secs(60);
 /// Before all are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What a statement may take: below the shortest time within which a provider wants its answer.
@@ -169,7 +171,7 @@ impl Connector {
                 return Err(fault);
             }
             tokio::time::sleep(PAUSE).await;
-            patience *= 2;
+            patience = (patience * 2).min(LONGEST_CONNECT_TIME);
         }
     }
 
