@@ -148,3 +148,10 @@ async fn only_our_own_mark_makes_a_callback_a_test() -> Result<(), Failure> {
     assert_eq!(tests, expected.map(|(id, test)| (id.to_owned(), test)));
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_callback_is_kept_and_its_repeat_is_a_duplicate,
+    a_callback_of_several_events_is_kept_whole_or_not_at_all,
+    the_same_signed_bytes_under_another_id_are_flagged_or_refused,
+    only_our_own_mark_makes_a_callback_a_test,
+);
