@@ -119,6 +119,7 @@ async fn deleting_what_has_deliveries_that_wait_asks() -> Result<(), Failure> {
             name: "orgs/acme/groups/code".to_owned(),
             etag: String::new(),
             discard_pending,
+            ..Default::default()
         };
         WebhookGroupServiceClient::new(rig.api())
             .delete_webhook_group(request)

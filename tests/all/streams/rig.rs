@@ -449,6 +449,7 @@ impl Rig {
                 name: format!("orgs/acme/groups/{name}"),
                 etag: String::new(),
                 discard_pending: true,
+                ..Default::default()
             })
             .await?;
         Ok(())
