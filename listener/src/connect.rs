@@ -62,7 +62,7 @@ impl Peer {
         let unavailable = |error: RunError| tonic::Status::unavailable(error.to_string());
         let token = read(&self.token).map_err(unavailable)?;
         self.authorization.store(token.map(Arc::new));
-        let mut endpoint = self.endpoints[attempt % self.endpoints.len()].clone();
+        let mut endpoint = self.at(attempt).clone();
         if endpoint.uri().scheme_str() == Some("https") {
             endpoint = endpoint
                 .tls_config(self.tls().map_err(unavailable)?)
@@ -72,6 +72,18 @@ impl Peer {
             .connect()
             .await
             .map_err(|error| tonic::Status::unavailable(chain(&error)))
+    }
+
+    fn at(&self, attempt: usize) -> &Endpoint {
+        &self.endpoints[attempt % self.endpoints.len()]
+    }
+
+    /// The attempt after a drain: any replica, the same one too. Were it always the next one, a fleet that has gathered at one replica would
+    /// move on together, and never spread (risk 29).
+    pub(crate) fn after_drain(&self, attempt: usize) -> usize {
+        // Without randomness it is the next one.
+        let any = getrandom::u32().map_or(1, |any| any as usize % self.endpoints.len());
+        attempt.wrapping_add(any)
     }
 
     /// How many replicas are known: at least one.
@@ -152,4 +164,57 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTENERS: usize = 4_000;
+
+    /// Listeners at the fullest replica above those at the emptiest, as a share of the mean.
+    fn skew(fleet: &[(Peer, usize)], replicas: usize) -> f64 {
+        let mut at = vec![0_usize; replicas];
+        for (peer, attempt) in fleet {
+            let port = peer.at(*attempt).uri().port_u16().expect("a port");
+            at[usize::from(port) - 1] += 1;
+        }
+        let (most, least) = (at.iter().max(), at.iter().min());
+        let between = most.expect("some") - least.expect("some");
+        between as f64 * replicas as f64 / fleet.len() as f64
+    }
+
+    // Risk 29: streams stay where they are for their lives, so listeners choose for themselves, and again at each drain.
+    #[test]
+    fn a_fleet_is_spread_at_its_start_and_by_one_drain_each_after_a_replica_was_away() {
+        for replicas in 2..=4 {
+            let config = crate::Config {
+                name: "l".to_owned(),
+                pool: "default".to_owned(),
+                control_planes: (1..=replicas)
+                    .map(|n| format!("http://127.0.0.1:{n}"))
+                    .collect(),
+                token: Token::Text("t".to_owned()),
+                ca_file: None,
+                limits: crate::Limits::default(),
+                metrics: Arc::default(),
+            };
+            let mut fleet: Vec<_> = (0..LISTENERS)
+                .map(|_| (Peer::new(&config).expect("a peer"), 0))
+                .collect();
+            assert!(skew(&fleet, replicas) < 0.2);
+            // The first one is gone for a while, so its listeners are at the next one.
+            for (peer, attempt) in &mut fleet {
+                if peer.at(*attempt).uri().port_u16() == Some(1) {
+                    *attempt += 1;
+                }
+            }
+            assert!(skew(&fleet, replicas) >= 0.2);
+            for (peer, attempt) in &mut fleet {
+                *attempt = peer.after_drain(*attempt);
+            }
+            let skew = skew(&fleet, replicas);
+            assert!(skew < 0.2, "{skew} over {replicas}");
+        }
+    }
 }

@@ -9,7 +9,7 @@
 //! - Requests see one plan or the next, never a part of one. They never wait for it.
 //! - What the stream's loss interrupts is forgotten: half a list changes nothing.
 //! - The last good plan stays, however long the control plane is away. Older state is never taken for newer.
-//! - A stream that falls silent is left. Told to drain, it goes to the next replica, after a pause of its own.
+//! - A stream that falls silent is left. Told to drain, it goes to any replica, after a pause of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,15 +88,16 @@ pub(crate) async fn run(
             () = async { stop.cancelled().await; sleep(Duration::from_millis(500)).await } => return,
         };
         state.link.down();
-        client.attempt += 1;
         match ended {
             Ok(End::Stopped) => return,
             Ok(End::Drained) => {
                 tracing::info!("config stream drained; connecting anew");
+                client.attempt = client.peer.after_drain(client.attempt);
                 // The others were told at the same time (risk 23), so it pauses like after a first failure.
                 backoff.reset();
             }
             Err(error) => {
+                client.attempt += 1;
                 if !std::mem::replace(&mut told_lost, true) {
                     let error = error.message();
                     if state.link.has_plan() {

@@ -1,6 +1,7 @@
 //! The event log in PostgreSQL under kills, freezes, lost standbys, and settings that promise less.
 
 mod commits;
+mod disk;
 mod durability;
 mod locks;
 mod opening;

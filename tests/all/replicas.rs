@@ -184,6 +184,85 @@ fn weaker_durability_is_refused_or_told_in_receipts_in_get_and_in_a_metric() {
     assert!(metrics.contains("log_receipt{receipt=\"degraded\"} 1"));
 }
 
+/// Callbacks posted at once, each at one of the listeners; their answers.
+fn post_at_once(posts: &[(&Listen, &str)], url: &str) -> Vec<(u16, String)> {
+    std::thread::scope(|scope| {
+        let posts: Vec<_> = posts
+            .iter()
+            .map(|(listen, id)| scope.spawn(move || post(listen, url, id)))
+            .collect();
+        posts.into_iter().map(|post| post.join().unwrap()).collect()
+    })
+}
+
+// Risk 11: whichever replica holds the callbacks when it is killed, who sent them hears 2xx. Risk 7: and the same one that comes in at two
+// listeners of two replicas at once is one event, while another state under its id is another one.
+#[test]
+fn a_killed_replica_costs_no_answer_and_one_callback_at_two_replicas_is_one_event() {
+    const AT_ONCE: usize = 20;
+    let (etcd, postgres) = (Etcd::start(1), Postgres::start_pair());
+    let folder = tempfile::tempdir().unwrap();
+    let backends = Backends {
+        store: etcd.store(),
+        log: postgres.database("hooks"),
+    };
+    let mut replicas = [
+        Serve::start_at(folder.path(), &backends, &[]),
+        Serve::start_at(folder.path(), &backends, &[]),
+    ];
+    let both = Listen::start_many(&[&replicas[0], &replicas[1]], "both", &[]);
+    replicas[0].apply(CODE);
+    let url = replicas[0].callback_url("acme/code");
+    assert_eq!(post(&both, &url, "first").0, 200);
+    let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'hooks' AND wait_event = 'SyncRep'";
+    let standby = postgres.standby();
+    // One of the two rounds kills the one that holds them, since nothing else moves them.
+    for (round, replica) in replicas.iter_mut().enumerate() {
+        let ids: Vec<_> = (0..AT_ONCE).map(|n| format!("{round}-{n}")).collect();
+        let posts: Vec<_> = ids.iter().map(|id| (&both, &**id)).collect();
+        // Commits wait for it, and so does whoever sent them.
+        postgres.freeze(standby);
+        let answers = std::thread::scope(|scope| {
+            let answers = scope.spawn(|| post_at_once(&posts, &url));
+            eventually("a commit waits", || {
+                (postgres.sql("postgres", waiting) == "t").then_some(())
+            });
+            replica.process().kill();
+            postgres.thaw(standby);
+            answers.join().unwrap()
+        });
+        assert!(answers.iter().all(|(s, _)| *s == 200), "{answers:?}");
+        replica.process().restart();
+        replica.wait_until_ready();
+    }
+    let events = || postgres.sql("hooks", "SELECT count(*) FROM hookplane.events");
+    assert_eq!(
+        events(),
+        (1 + 2 * AT_ONCE).to_string(),
+        "none is there twice"
+    );
+
+    let at = |replica: &Serve, name: &str| {
+        Listen::start_through(&replicas[0], &[replica.api_url().to_owned()], name)
+    };
+    let (a, b) = (at(&replicas[0], "a"), at(&replicas[1], "b"));
+    for n in 0..AT_ONCE {
+        let id = format!("same-{n}");
+        let mut answers = post_at_once(&[(&a, &id), (&b, &id)], &url);
+        answers.sort();
+        let expected = ["duplicate", "replicated"].map(|receipt| (200, receipt.to_owned()));
+        assert_eq!(answers, expected);
+    }
+    assert_eq!(events(), (1 + 3 * AT_ONCE).to_string());
+    let headers = signers::github(CODE_SECRET, "push", "same-0", b"{\"n\":1}");
+    let at = a.url(&url);
+    let other = Connection::open(&at)
+        .and_then(|mut to| to.request("POST", &at, &headers, b"{\"n\":1}"))
+        .unwrap();
+    assert_eq!((other.status, other.receipt()), (200, "replicated"));
+    assert_eq!(events(), (2 + 3 * AT_ONCE).to_string());
+}
+
 /// What a `serve` says that must end with 1. No password is in it.
 fn refused(folder: &Path, store: &str, log: &str, more: &[&str]) -> String {
     let at = |name: &str| folder.join(name).into_os_string();

@@ -8,8 +8,8 @@ use hookplane_control_plane::store::{EmbeddedStore, Store};
 use hookplane_tests::engines::etcd::Etcd;
 use hookplane_tests::store_suite as suite;
 
-/// Three members for all these tests; each has a prefix of its own. They end with this process.
-fn cluster() -> &'static Etcd {
+/// Three members for all tests that break nothing; each has a prefix of its own. They end with this process.
+pub(crate) fn cluster() -> &'static Etcd {
     static CLUSTER: OnceLock<Etcd> = OnceLock::new();
     CLUSTER.get_or_init(|| Etcd::start(3))
 }

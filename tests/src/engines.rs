@@ -18,6 +18,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it; what it prints is appended to `output`.
     pub(crate) fn start(program: &Path, arguments: &[String], user: User, output: &Path) -> Self {
+        Self::start_in(program, arguments, user, output, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_in(
+        program: &Path,
+        arguments: &[String],
+        user: User,
+        output: &Path,
+        environment: &[(&str, PathBuf)],
+    ) -> Self {
         let file = || {
             std::fs::OpenOptions::new()
                 .create(true)
@@ -28,6 +39,7 @@ impl Server {
         let mut command = command(program, user);
         command
             .args(arguments)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(file())
             .stderr(file());

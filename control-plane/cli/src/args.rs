@@ -182,6 +182,9 @@ pub(crate) struct Delete {
     /// Group or webhook: drop what waits. Without either, nothing is deleted while deliveries wait; on a terminal it asks
     #[arg(long)]
     pub(crate) discard: bool,
+    /// Group: delete it though it takes more than 20 webhooks with it that are over a fifth of the org's
+    #[arg(long)]
+    pub(crate) confirm: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -30,6 +30,8 @@ pub(crate) enum Problem {
     Refused(String),
     /// Deliveries wait: drain or discard.
     Waiting(String),
+    /// Much is removed with it: the caller has to say that it is meant.
+    Large(String),
     /// The store.
     Store(StoreError),
     /// The event log.
@@ -55,9 +57,10 @@ impl Problem {
                 "metadata.name",
                 format!("`{name}` exists already"),
             )]),
-            Self::Refused(message) | Self::Denied(message) | Self::Waiting(message) => {
-                Ok(vec![FieldError::new("metadata", message)])
-            }
+            Self::Refused(message)
+            | Self::Denied(message)
+            | Self::Waiting(message)
+            | Self::Large(message) => Ok(vec![FieldError::new("metadata", message)]),
             Self::Store(StoreError::TooLarge(message)) => {
                 Ok(vec![FieldError::new("spec", message)])
             }
@@ -147,6 +150,9 @@ impl From<Problem> for Status {
             }
             Problem::Waiting(message) => {
                 with_reason(Code::FailedPrecondition, message, "DELIVERIES_WAIT")
+            }
+            Problem::Large(message) => {
+                with_reason(Code::FailedPrecondition, message, "LARGE_REMOVAL")
             }
             Problem::Store(error) => of_store(error),
             Problem::Log(error) => {

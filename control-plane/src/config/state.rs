@@ -69,6 +69,12 @@ struct WebhookState {
 }
 
 impl State {
+    /// How many webhooks there are below a key.
+    pub(crate) fn webhooks_below(&self, prefix: &str) -> usize {
+        let from = self.webhooks.range(prefix.to_owned()..);
+        from.take_while(|(key, _)| key.starts_with(prefix)).count()
+    }
+
     /// From a first, whole list.
     pub(crate) fn begin(seal: Arc<SealKey>, encoder: Encoder, list: Batch) -> Self {
         let mut horizon = None;

@@ -167,6 +167,11 @@ impl View {
         self.read(|state| state.record_named(org, name))
     }
 
+    /// How many webhooks an org has.
+    pub(crate) fn webhooks_of(&self, org: &str) -> usize {
+        self.read(|state| state.webhooks_below(&format!("{}{org}/", keys::WEBHOOKS)))
+    }
+
     /// The stored tokens.
     pub fn tokens(&self) -> Arc<Tokens> {
         self.read(|state| state.tokens.clone())

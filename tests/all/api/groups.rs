@@ -323,11 +323,23 @@ async fn a_group_with_more_webhooks_than_one_transaction_takes_is_deleted_whole(
         name: "orgs/acme/groups/code".to_owned(),
         etag: "1".to_owned(),
         discard_pending: true,
+        ..Default::default()
     };
     let stale = rig.groups().delete_webhook_group(request.clone()).await;
     assert_eq!(stale.unwrap_err().code(), Code::Aborted);
     let request = v1::DeleteWebhookGroupRequest {
         etag: String::new(),
+        ..request
+    };
+    // Risk 32: a removal of most of the configuration by mistake.
+    let before = rig.stored().await;
+    let refused = rig.groups().delete_webhook_group(request.clone()).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("151 of the 152"), "{refused}");
+    assert_eq!(rig.stored().await, before);
+    let request = v1::DeleteWebhookGroupRequest {
+        confirm_large: true,
         ..request
     };
     rig.groups()

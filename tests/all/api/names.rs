@@ -24,6 +24,7 @@ async fn an_org_with_something_in_it_is_not_deleted() {
         name: "orgs/acme/groups/code".to_owned(),
         etag: String::new(),
         discard_pending: true,
+        ..Default::default()
     };
     rig.groups().delete_webhook_group(request).await.unwrap();
     let refused = rig.orgs().delete_org(delete_org("orgs/acme")).await;

@@ -125,6 +125,7 @@ async fn a_webhook_saved_while_its_group_is_deleted_goes_with_it() {
         name: "orgs/acme/groups/code".to_owned(),
         etag: String::new(),
         discard_pending: true,
+        ..Default::default()
     };
     let deletion = tokio::spawn(async move { groups.delete_webhook_group(request).await });
     held.arrived().await;
@@ -241,6 +242,7 @@ async fn a_definition_that_no_group_pins_is_removed_at_the_next_start() {
         name: "orgs/acme/groups/orders".to_owned(),
         etag: String::new(),
         discard_pending: true,
+        ..Default::default()
     };
     rig.groups().delete_webhook_group(request).await.unwrap();
     let (folder, store) = rig.stop_and_keep().await;

@@ -369,6 +369,7 @@ impl Rig {
             name: format!("orgs/{org}/groups/code"),
             etag: String::new(),
             discard_pending: true,
+            ..Default::default()
         };
         let mut groups = WebhookGroupServiceClient::new(self.wire(BOOTSTRAP));
         groups.delete_webhook_group(request).await?;

@@ -1,9 +1,12 @@
 //! What the provider hears when the log does not do its part.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::log::DeliveryLog as _;
+use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_proto::v1;
+use hookplane_tests::clock::TestClock;
+use hookplane_tests::engines::postgres::Postgres;
 use tokio::time::Instant;
 
 use super::gated::Gated;
@@ -26,7 +29,10 @@ async fn a_callback_goes_all_the_way() -> Result<(), Failure> {
     let (url, _listening) = serving(&mut rig).await?;
     let body = &br#"{"n":1}"#[..];
     let answer = post(&url, signed("d-1", body), body.into()).await?;
-    assert_eq!((answer.status, answer.receipt()), (200, "synced"));
+    assert_eq!(
+        (answer.status, answer.receipt()),
+        (200, rig.backends.receipt())
+    );
     let event = &rig.events_of("code").await?[0];
     assert_eq!(answer.header("hookplane-event-id"), Some(event.id.as_str()));
     let again = post(&url, signed("d-1", body), body.into()).await?;
@@ -84,16 +90,47 @@ async fn a_frozen_log_is_503_within_the_providers_patience() -> Result<(), Failu
 // Risk 1: 200 answered, event lost.
 #[tokio::test]
 async fn with_the_log_stopped_not_one_of_a_thousand_posts_is_2xx() -> Result<(), Failure> {
-    const SENDERS: usize = 100;
-    const EACH: usize = 10;
     let mut rig = Rig::start().await?;
     let (url, _listening) = serving(&mut rig).await?;
     soon(rig.log.close()).await?;
-    let senders: Vec<_> = (0..SENDERS)
+    assert_all_503(&url, 100, 10).await
+}
+
+// Risk 1, of a PostgreSQL that stops without a word, and of one that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_postgres_frozen_or_gone_not_one_of_a_thousand_posts_is_2xx() -> Result<(), Failure> {
+    let mut postgres = Postgres::start_pair();
+    let options = PostgresOptions {
+        url: postgres.database("d"),
+        ..PostgresOptions::default()
+    };
+    let log = PostgresLog::open(options, Arc::default() as Arc<TestClock>).await?;
+    let mut rig = Rig::start_with(|_| log).await?;
+    rig.patience(3).await?;
+    let (url, _listening) = serving(&mut rig).await?;
+    let body = &b"{}"[..];
+    let answer = post(&url, signed("before", body), body.into()).await?;
+    assert_eq!((answer.status, answer.receipt()), (200, "replicated"));
+    let primary = postgres.primary();
+    postgres.freeze(primary);
+    assert_all_503(&url, 250, 2).await?;
+    postgres.kill(primary);
+    assert_all_503(&url, 250, 2).await?;
+    postgres.restart(primary);
+    eventually(async || {
+        let answer = post(&url, signed("after", body), body.into()).await?;
+        Ok((answer.status == 200).then_some(()))
+    })
+    .await
+}
+
+/// So many at a time, so many after each other.
+async fn assert_all_503(url: &str, senders: usize, each: usize) -> Result<(), Failure> {
+    let senders_of: Vec<_> = (0..senders)
         .map(|sender| {
-            let url = url.clone();
+            let url = url.to_owned();
             tokio::task::spawn_blocking(move || {
-                (0..EACH)
+                (0..each)
                     .map(|n| {
                         let headers = signed(&format!("d-{sender}-{n}"), b"{}");
                         let answer = hookplane_tests::http::post(&url, &headers, b"{}");
@@ -104,10 +141,16 @@ async fn with_the_log_stopped_not_one_of_a_thousand_posts_is_2xx() -> Result<(),
         })
         .collect();
     let mut statuses = Vec::new();
-    for sender in senders {
+    for sender in senders_of {
         statuses.extend(soon(sender).await???);
     }
-    assert_eq!(statuses.len(), SENDERS * EACH);
+    assert_eq!(statuses.len(), senders * each);
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_callback_goes_all_the_way,
+    a_frozen_log_is_503_within_the_providers_patience,
+    with_the_log_stopped_not_one_of_a_thousand_posts_is_2xx,
+);

@@ -119,6 +119,7 @@ async fn deleting_what_has_deliveries_that_wait_asks() -> Result<(), Failure> {
             name: "orgs/acme/groups/code".to_owned(),
             etag: String::new(),
             discard_pending,
+            ..Default::default()
         };
         WebhookGroupServiceClient::new(rig.api())
             .delete_webhook_group(request)
@@ -199,3 +200,10 @@ async fn draining_takes_nothing_more_waits_for_subscribers_and_deletes() -> Resu
     );
     Ok(())
 }
+
+super::backends::on_cluster!(
+    leases_that_run_out_end_in_a_dead_letter_that_is_seen_and_replayed,
+    a_subscriber_that_does_not_read_holds_little_and_the_others_get_the_rest,
+    deleting_what_has_deliveries_that_wait_asks,
+    draining_takes_nothing_more_waits_for_subscribers_and_deletes,
+);

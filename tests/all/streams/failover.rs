@@ -156,7 +156,7 @@ async fn misses_nothing_after_the_others_word(hides: Hides) -> Result<(), Failur
     })
     .await?;
     for n in first + 1..=first + 30 {
-        assert_eq!(receipt(url, n).await?, "synced");
+        assert_eq!(receipt(url, n).await?, all.rig.backends.receipt());
     }
     assert_eq!(all.rig.deliveries("code/new").await?.len(), 31);
     Ok(())
@@ -175,3 +175,13 @@ async fn an_edit_during_load_misses_nothing_while_the_config_streams_replica_lag
 -> Result<(), Failure> {
     misses_nothing_after_the_others_word(Hides::Lags).await
 }
+
+super::backends::on_cluster!(
+    a_replica_killed_with_callbacks_in_hand_costs_none_of_them,
+    a_replica_frozen_with_callbacks_in_hand_keeps_nothing_twice_when_it_thaws,
+    with_the_log_frozen_behind_both_replicas_it_is_503_on_time,
+    a_hundred_streams_that_age_out_under_load_lose_nothing,
+    a_replica_that_shuts_down_under_load_loses_nothing,
+    an_edit_during_load_misses_nothing_while_the_config_stream_is_half_open,
+    an_edit_during_load_misses_nothing_while_the_config_streams_replica_lags,
+);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::keys;
-use hookplane_control_plane::store::{EmbeddedStore, Entry, MAX_WRITES, Store, Transaction, Write};
+use hookplane_control_plane::store::{Entry, MAX_WRITES, Transaction, Write};
 use hookplane_proto::v1;
 use prost::Message;
 use tokio::task::JoinSet;
@@ -66,7 +66,7 @@ async fn one_change_is_encoded_once_for_a_thousand_streams() -> Result<(), Failu
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
     rig.webhook("code", "all", "").await?;
-    let replica = Replica::start(&rig, rig.store.clone(), |api| api).await?;
+    let replica = Replica::start(&rig, rig.another_store().await?, |api| api).await?;
     let before = replica.view.encodings();
     let listeners = connected(&replica.url, 1_000).await?;
     assert_eq!(replica.view.encodings(), before, "a list encodes nothing");
@@ -100,7 +100,7 @@ async fn one_change_is_encoded_once_for_a_thousand_streams() -> Result<(), Failu
 async fn the_others_hear_everything_while_a_tenth_is_frozen() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
-    let replica = Replica::start(&rig, rig.store.clone(), |api| {
+    let replica = Replica::start(&rig, rig.another_store().await?, |api| {
         api.answer_within(Duration::from_secs(4))
     })
     .await?;
@@ -126,8 +126,8 @@ async fn streams_that_come_of_age_drain_and_go_on_elsewhere() -> Result<(), Fail
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
     let ages = Duration::from_millis(100)..Duration::from_millis(600);
-    let one = Replica::of_age(&rig, rig.store.clone(), ages, |api| api).await?;
-    let two = Replica::start(&rig, rig.store.clone(), |api| api).await?;
+    let one = Replica::of_age(&rig, rig.another_store().await?, ages, |api| api).await?;
+    let two = Replica::start(&rig, rig.another_store().await?, |api| api).await?;
     let drained = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     let (said, edits) = tokio::sync::watch::channel(None::<(String, u64)>);
@@ -188,7 +188,7 @@ async fn who_needs_a_full_list_is_told_to_come_back_while_others_get_theirs() ->
     let mut known = Model::new("known", "");
     let mut stream = known.connect(&rig.url).await?;
     known.until(&mut stream, |l| l.lists == 1).await?;
-    let full = Replica::start(&rig, rig.store.clone(), |api| {
+    let full = Replica::start(&rig, rig.another_store().await?, |api| {
         api.lists_at_once(0, Duration::from_millis(1))
     })
     .await?;
@@ -204,7 +204,7 @@ async fn who_needs_a_full_list_is_told_to_come_back_while_others_get_theirs() ->
     known.until(&mut stream, |l| !l.has(&gone, 0)).await?;
 
     // With one place at a time, a herd has its lists one after the other.
-    let narrow = Replica::start(&rig, rig.store.clone(), |api| {
+    let narrow = Replica::start(&rig, rig.another_store().await?, |api| {
         api.lists_at_once(1, Duration::from_secs(20))
     })
     .await?;
@@ -277,7 +277,7 @@ async fn fifty_thousand_webhooks_come_in_parts_of_a_mebibyte() -> Result<(), Fai
     rig.group("code", |_| {}).await?;
     rig.webhook("code", "all", "").await?;
     let folder = tempfile::tempdir()?;
-    let large = EmbeddedStore::open(folder.path())?;
+    let large = rig.backends.store(folder.path()).await?;
     let stored = rig.store.list(keys::ROOT, None, 1_000, None).await?.entries;
     let pin = stored
         .iter()
@@ -322,7 +322,7 @@ async fn fifty_thousand_webhooks_come_in_parts_of_a_mebibyte() -> Result<(), Fai
 async fn a_canary_wakes_no_listener() -> Result<(), Failure> {
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
-    let replica = Replica::start(&rig, rig.store.clone(), |api| api).await?;
+    let replica = Replica::start(&rig, rig.another_store().await?, |api| api).await?;
     let mut listener = Model::new("l1", "");
     let mut stream = listener.connect(&replica.url).await?;
     listener.until(&mut stream, |l| l.lists == 1).await?;
@@ -344,3 +344,11 @@ async fn a_canary_wakes_no_listener() -> Result<(), Failure> {
     })
     .await
 }
+
+super::backends::on_cluster!(
+    the_others_hear_everything_while_a_tenth_is_frozen,
+    streams_that_come_of_age_drain_and_go_on_elsewhere,
+    who_needs_a_full_list_is_told_to_come_back_while_others_get_theirs,
+    fifty_thousand_webhooks_come_in_parts_of_a_mebibyte,
+    a_canary_wakes_no_listener,
+);

@@ -2,6 +2,7 @@
 //! clients on the wire where a test needs one that misbehaves.
 
 mod answers;
+mod backends;
 mod config;
 mod consumers;
 mod failover;

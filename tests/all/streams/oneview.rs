@@ -1,7 +1,6 @@
 //! Two replicas and more over one store: whichever is asked, the answer is the same.
 
 use bytes::Bytes;
-use hookplane_control_plane::store::Store;
 use hookplane_control_plane::{keys, server};
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
@@ -274,3 +273,14 @@ async fn of_two_replicas_with_different_public_urls_none_moves_what_the_other_ma
     );
     Ok(())
 }
+
+super::backends::on_cluster!(
+    what_is_written_at_one_replica_is_live_by_a_listener_of_another,
+    a_killed_replica_holds_up_what_is_live_for_seconds_and_leaves_nothing,
+    an_org_s_token_shows_no_listener_of_the_operator_s_at_any_replica,
+    what_a_listener_refused_is_shown_and_counted_by_every_replica,
+    a_webhook_deleted_at_one_replica_ends_its_subscriptions_at_the_other,
+    a_token_revoked_at_one_replica_ends_its_streams_at_the_other,
+    what_a_lagging_replica_kept_for_a_deleted_webhook_is_dropped_once_it_hears,
+    of_two_replicas_with_different_public_urls_none_moves_what_the_other_made,
+);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::keys;
 use hookplane_control_plane::store::{
-    Change, Changes, EmbeddedStore, Entry, Listing, Revision, Store, StoreError, Transaction,
+    Change, Changes, Entry, Listing, Revision, Store, StoreError, Transaction,
 };
 use hookplane_proto::v1;
 use hookplane_rules::digest_of;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::backends::Backends;
 use super::model::{Heard, Model};
 use super::replica::Replica;
 use super::rig::{Rig, uid};
@@ -90,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A store whose watches are in a mood.
 struct Moody {
-    inner: Arc<EmbeddedStore>,
+    inner: Arc<dyn Store>,
     mood: Arc<Mutex<Mood>>,
 }
 
@@ -232,7 +233,7 @@ async fn listen(
 }
 
 /// What the store has for a pool, read past everything under test: uid → revision.
-async fn stored(store: &EmbeddedStore, pool: &str) -> Result<BTreeMap<String, u64>, Failure> {
+async fn stored(store: &dyn Store, pool: &str) -> Result<BTreeMap<String, u64>, Failure> {
     let mut at = None;
     let mut all = Vec::new();
     for prefix in [keys::GROUPS, keys::WEBHOOKS, keys::PINS] {
@@ -321,7 +322,7 @@ async fn live(steps: &[Step]) -> Result<(), Failure> {
     let rig = Rig::start().await?;
     let mood = Arc::new(Mutex::new(Mood::Good));
     let store = Arc::new(Moody {
-        inner: rig.store.clone(),
+        inner: rig.another_store().await?,
         mood: mood.clone(),
     });
     let mut replica = Replica::start(&rig, store.clone(), |api| api).await?;
@@ -353,10 +354,10 @@ async fn live(steps: &[Step]) -> Result<(), Failure> {
     }
     *mood.lock().unwrap() = Mood::Good;
     // What is read from the store itself, and what a control plane that never had any trouble sends.
-    let fresh = Replica::start(&rig, rig.store.clone(), |api| api).await?;
+    let fresh = Replica::start(&rig, rig.another_store().await?, |api| api).await?;
     for (n, listener) in listeners.iter().enumerate() {
         let pool = POOLS[n % 2];
-        let expected = stored(&rig.store, pool).await?;
+        let expected = stored(&*rig.store, pool).await?;
         let digest = expected.iter().fold(0_u64, |sum, (uid, revision)| {
             sum.wrapping_add(digest_of(uid, *revision))
         });
@@ -392,7 +393,7 @@ async fn live(steps: &[Step]) -> Result<(), Failure> {
             );
         }
         // That it is the newest, and not on its way to something else.
-        assert_eq!(expected, stored(&rig.store, pool).await?);
+        assert_eq!(expected, stored(&*rig.store, pool).await?);
     }
     for listener in &listeners {
         listener.task.abort();
@@ -403,11 +404,21 @@ async fn live(steps: &[Step]) -> Result<(), Failure> {
 // Risks 12, 13, 14, 17 and 25 at once.
 #[test]
 fn whatever_happens_listeners_end_with_what_the_store_has() {
+    many_lives(8);
+}
+
+// The same risks where the watches are of etcd.
+#[test]
+fn whatever_happens_listeners_end_with_what_etcd_has() {
+    Backends::cluster(|| many_lives(3));
+}
+
+fn many_lives(cases: u32) {
     let seed = std::env::var(SEED)
         .ok()
         .map_or_else(any_seed, |seed| seed.parse().unwrap());
     let config = Config {
-        cases: 8,
+        cases,
         // A case takes a second or two; a shorter one that fails too is worth some of them.
         max_shrink_iters: 30,
         failure_persistence: None,

@@ -42,7 +42,7 @@ impl Drop for Replica {
 
 impl Replica {
     pub(super) async fn start(rig: &Rig, stream_age: Range<Duration>) -> Result<Self, Failure> {
-        Self::start_over(rig, rig.log.clone(), stream_age).await
+        Self::start_over(rig, rig.another_log().await?, stream_age).await
     }
 
     /// The same with a log of the test's own.
@@ -54,7 +54,7 @@ impl Replica {
         let log = Gated::over(log);
         let lags = Arc::new(AtomicBool::new(false));
         let store = Arc::new(Frozen {
-            inner: rig.store.clone(),
+            inner: rig.another_store().await?,
             frozen: lags.clone(),
         });
         let socket = std::net::TcpListener::bind("127.0.0.1:0")?;

@@ -499,3 +499,15 @@ async fn a_report_stream_is_told_to_drain_and_answered_to_its_end() -> Result<()
     let young = Replica::start(&rig, STREAM_AGE).await?;
     drains(&rig, &group, &young, true).await
 }
+
+super::backends::on_cluster!(
+    what_nobody_wants_is_not_kept_unless_the_group_captures_it,
+    a_report_for_what_is_not_the_listeners_is_refused,
+    a_webhook_made_a_second_ago_misses_nothing,
+    a_replica_behind_what_the_listener_knows_decides_nothing,
+    a_match_of_a_deleted_webhook_makes_no_delivery,
+    a_large_batch_is_answered_in_its_order,
+    what_listeners_count_adds_up_in_the_groups_status,
+    refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool,
+    a_report_stream_is_told_to_drain_and_answered_to_its_end,
+);

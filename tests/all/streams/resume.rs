@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use hookplane_control_plane::keys;
-use hookplane_control_plane::store::Store;
 use hookplane_proto::v1;
 use hookplane_rules::{Route, Timestamp};
 use v1::stream_config_response::Kind as Push;
@@ -231,3 +230,13 @@ async fn at_shutdown_a_listener_is_told_to_drain() -> Result<(), Failure> {
     soon(&mut rig.server).await???;
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_listener_that_comes_back_gets_what_it_missed,
+    after_a_restart_of_the_control_plane_deletes_come_as_changes,
+    a_group_deleted_while_nobody_listened_is_404_at_the_real_listener,
+    a_group_that_moves_away_and_back_is_whole_again_whoever_was_there,
+    a_definition_that_nobody_pins_any_more_goes_from_listeners_too,
+    after_a_day_a_delete_is_forgotten_and_a_full_list_tells_it,
+    at_shutdown_a_listener_is_told_to_drain,
+);

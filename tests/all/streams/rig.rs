@@ -1,4 +1,4 @@
-//! A control plane with embedded backends, an org with groups and webhooks, and clients that do what a test says.
+//! A control plane with the backends of the test, an org with groups and webhooks, and clients that do what a test says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::DeliveryLog;
-use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
-use hookplane_control_plane::store::{EmbeddedStore, Store, Transaction, Write};
+use hookplane_control_plane::store::{Store, Transaction, Write};
 use hookplane_proto::v1;
 use hookplane_tests::clock::TestClock;
 use tokio::net::TcpListener;
@@ -28,6 +27,7 @@ use v1::org_service_client::OrgServiceClient;
 use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
+use super::backends::Backends;
 use super::plain::{self, SECRET};
 use crate::fake_control_plane::{Failure, soon};
 
@@ -67,8 +67,9 @@ pub(super) fn api_with(url: &str, token: &str) -> Api {
 /// The running control plane. Everything ends with it.
 pub(super) struct Rig {
     pub(super) url: String,
-    pub(super) store: Arc<EmbeddedStore>,
-    pub(super) log: Arc<EmbeddedLog>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) log: Arc<dyn DeliveryLog>,
+    pub(super) backends: Backends,
     pub(super) stop: CancellationToken,
     pub(super) server: JoinHandle<Result<(), server::RunError>>,
     /// The control plane's.
@@ -92,12 +93,19 @@ impl Rig {
         Self::start_with(|log| log).await
     }
 
-    /// The same, with a log of the test's own over the embedded one.
+    /// The same, with a log of the test's own over the backends' one.
     pub(super) async fn start_with(
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
     ) -> Result<Self, Failure> {
         let folder = Arc::new(tempfile::tempdir()?);
-        let rig = Self::run(folder, Arc::new(TestClock::at(NOW_MS)), wrap, None).await?;
+        let rig = Self::run(
+            Backends::chosen(),
+            folder,
+            Arc::new(TestClock::at(NOW_MS)),
+            wrap,
+            None,
+        )
+        .await?;
         let org = v1::Org {
             metadata: Some(v1::Metadata {
                 name: "acme".to_owned(),
@@ -122,18 +130,13 @@ impl Rig {
     }
 
     async fn run(
+        backends: Backends,
         folder: Arc<tempfile::TempDir>,
         clock: Arc<TestClock>,
         wrap: impl FnOnce(Arc<dyn DeliveryLog>) -> Arc<dyn DeliveryLog>,
         public_url: Option<String>,
     ) -> Result<Self, Failure> {
-        let options = Options {
-            max_attempts: ATTEMPTS,
-            first_back_off: Duration::from_millis(1),
-            longest_back_off: Duration::from_millis(1),
-            ..Options::default()
-        };
-        let log = EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options)?;
+        let log = backends.log(folder.path(), clock.clone()).await?;
         let callbacks = TcpListener::bind("127.0.0.1:0").await?;
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", socket.local_addr()?);
@@ -141,7 +144,7 @@ impl Rig {
             Some(public_url) => public_url,
             None => format!("http://{}", callbacks.local_addr()?),
         };
-        let store = EmbeddedStore::open(&folder.path().join("store"))?;
+        let store = backends.store(folder.path()).await?;
         let metrics = Arc::default();
         let parts = Parts {
             store: store.clone(),
@@ -160,6 +163,7 @@ impl Rig {
             url,
             store,
             log,
+            backends,
             stop,
             server,
             metrics,
@@ -172,11 +176,19 @@ impl Rig {
 
     /// Starts it anew over the data as a crash would leave it: what was under way is not ended.
     pub(super) async fn crash(self) -> Result<Self, Failure> {
+        assert_eq!(self.backends, Backends::Embedded, "files are copied");
         let folder = tempfile::tempdir()?;
         copy(self.folder.path(), folder.path())?;
         let public_url = Some(self.public_url.clone());
         let clock = self.clock.clone();
-        Self::run(Arc::new(folder), clock, |log| log, public_url).await
+        Self::run(
+            self.backends,
+            Arc::new(folder),
+            clock,
+            |log| log,
+            public_url,
+        )
+        .await
     }
 
     /// Ends it, and starts it anew over the same data.
@@ -192,7 +204,7 @@ impl Rig {
         self.stop.cancel();
         soon(&mut self.server).await???;
         let (folder, public_url) = (self.folder.clone(), self.public_url.clone());
-        let clock = self.clock.clone();
+        let (clock, backends) = (self.clock.clone(), self.backends);
         let store = Arc::downgrade(&self.store);
         drop(self);
         eventually(async || Ok((store.strong_count() == 0).then_some(()))).await?;
@@ -200,11 +212,29 @@ impl Rig {
         // The old server's last tasks let go of the files in a moment.
         eventually(async || {
             let same = Some(public_url.clone());
-            Ok(Self::run(folder.clone(), clock.clone(), |log| log, same)
-                .await
-                .ok())
+            let again = Self::run(backends, folder.clone(), clock.clone(), |log| log, same);
+            Ok(again.await.ok())
         })
         .await
+    }
+
+    /// What another replica reads and writes through: of the cluster's store a client of its own, while the embedded one is open once.
+    pub(super) async fn another_store(&self) -> Result<Arc<dyn Store>, Failure> {
+        match self.backends {
+            Backends::Embedded => Ok(self.store.clone()),
+            Backends::Cluster => self.backends.store(self.folder.path()).await,
+        }
+    }
+
+    /// The same of the log.
+    pub(super) async fn another_log(&self) -> Result<Arc<dyn DeliveryLog>, Failure> {
+        match self.backends {
+            Backends::Embedded => Ok(self.log.clone()),
+            Backends::Cluster => {
+                let clock = self.clock.clone();
+                self.backends.log(self.folder.path(), clock).await
+            }
+        }
     }
 
     pub(super) fn api(&self) -> Api {
@@ -419,6 +449,7 @@ impl Rig {
                 name: format!("orgs/acme/groups/{name}"),
                 etag: String::new(),
                 discard_pending: true,
+                ..Default::default()
             })
             .await?;
         Ok(())

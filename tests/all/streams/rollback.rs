@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use hookplane_control_plane::keys;
 use hookplane_control_plane::store::{
-    Changes, EmbeddedStore, Entry, Listing, Revision, Store, StoreError, Transaction,
+    Changes, Entry, Listing, Revision, Store, StoreError, Transaction,
 };
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -22,7 +22,7 @@ use crate::fake_control_plane::{Failure, soon};
 
 /// A store that one replica hears nothing from while it is frozen, although its reads are answered.
 pub(super) struct Frozen {
-    pub(super) inner: Arc<EmbeddedStore>,
+    pub(super) inner: Arc<dyn Store>,
     pub(super) frozen: Arc<AtomicBool>,
 }
 
@@ -66,7 +66,7 @@ async fn a_replica_that_lags_waits_and_then_refuses() -> Result<(), Failure> {
     rig.group("code", |_| {}).await?;
     let frozen = Arc::new(AtomicBool::new(false));
     let store = Arc::new(Frozen {
-        inner: rig.store.clone(),
+        inner: rig.another_store().await?,
         frozen: frozen.clone(),
     });
     let lagging = Replica::start(&rig, store, |api| api).await?;
@@ -203,3 +203,8 @@ async fn after_a_restore_from_a_backup_listeners_have_what_the_store_has() -> Re
     assert!(stream.welcome.resume);
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_replica_that_lags_waits_and_then_refuses,
+    a_claim_to_be_ahead_of_the_store_renews_nothing_without_proof,
+);

@@ -371,3 +371,17 @@ async fn at_shutdown_subscribers_are_told() -> Result<(), Failure> {
     soon(&mut rig.server).await???;
     Ok(())
 }
+
+super::backends::on_cluster!(
+    what_is_acknowledged_is_delivered,
+    what_comes_while_a_subscriber_waits_is_handed_over,
+    attempts_end_in_a_dead_letter_that_can_be_replayed,
+    a_delay_puts_the_next_attempt_off,
+    the_end_of_a_stream_returns_its_leases_uncounted,
+    subscribers_of_one_webhook_share_its_deliveries,
+    a_stale_ack_settles_and_a_stale_nack_is_ignored,
+    an_extended_lease_outlives_its_first_time,
+    a_deleted_webhook_ends_its_streams,
+    somebody_elses_lease_can_not_be_settled,
+    at_shutdown_subscribers_are_told,
+);

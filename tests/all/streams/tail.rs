@@ -181,3 +181,11 @@ async fn a_tail_ends_with_the_server() -> Result<(), Failure> {
     soon(&mut rig.server).await???;
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_webhooks_tail_has_one_line_for_each_event_it_matched,
+    events_that_nobody_matched_are_shown_when_asked_for,
+    a_tail_that_follows_begins_with_its_answer,
+    changes_of_a_delivery_are_lines_when_asked_for,
+    a_tail_ends_with_the_server,
+);

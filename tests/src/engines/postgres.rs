@@ -33,6 +33,8 @@ pub struct Postgres {
     /// Which node was made or promoted last.
     primary: usize,
     folder: TempDir,
+    /// Whose disk can be made bad.
+    bad_disk: Option<usize>,
 }
 
 impl Postgres {
@@ -60,6 +62,35 @@ impl Postgres {
             "ssl_ca_file = 'ca.crt'",
         ];
         Self::start_one(&settings, HOSTS, Some(pki))
+    }
+
+    /// Puts the primary on a disk that goes bad when it is told to: see `tests/shim/bad_disk.c`.
+    pub fn onto_bad_disk(&mut self) {
+        let library = self.bad_disk_library();
+        let built = std::process::Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/shim/bad_disk.c"))
+            .arg("-ldl")
+            .status()
+            .expect("a C compiler (cc) is needed");
+        assert!(built.success());
+        self.bad_disk = Some(self.primary);
+        self.restart(self.primary);
+    }
+
+    fn bad_disk_library(&self) -> PathBuf {
+        self.folder.path().join("bad_disk.so")
+    }
+
+    /// Turns `full` or `eio` on or off.
+    pub fn set_disk(&self, switch: &str, on: bool) {
+        let file = self.folder.path().join(switch);
+        if on {
+            std::fs::write(file, "").expect("writes");
+        } else {
+            std::fs::remove_file(file).expect("removes");
+        }
     }
 
     fn start_one(settings: &[&str], hosts: &str, pki: Option<&Pki>) -> Self {
@@ -111,6 +142,7 @@ impl Postgres {
             }],
             primary: 0,
             folder,
+            bad_disk: None,
         };
         postgres.spawn(0);
         postgres.wait_until_up(0);
@@ -317,11 +349,21 @@ impl Postgres {
         let output = self.folder.path().join(format!("{}.log", node.name));
         // A kill leaves it; the process it names is gone.
         let _ = std::fs::remove_file(node.data.join("postmaster.pid"));
-        let server = Server::start(
+        let preload = [
+            ("LD_PRELOAD", self.bad_disk_library()),
+            ("BAD_DISK", self.folder.path().to_owned()),
+        ];
+        let environment = if self.bad_disk == Some(number) {
+            &preload[..]
+        } else {
+            &[]
+        };
+        let server = Server::start_in(
             &postgres_program("postgres"),
             &arguments,
             User::Postgres,
             &output,
+            environment,
         );
         self.nodes[number].server = Some(server);
     }

@@ -26,6 +26,8 @@ pub(crate) struct Request {
     name: String,
     /// None: not said.
     waiting: Option<Waiting>,
+    /// That much goes with it.
+    confirmed: bool,
 }
 
 impl Request {
@@ -59,6 +61,7 @@ impl Request {
             resource: delete.resource,
             name,
             waiting,
+            confirmed: delete.confirm,
         })
     }
 
@@ -69,6 +72,9 @@ impl Request {
         }
         if let Err(status) = self.delete(api).await {
             let reason = status.get_details_error_info().map(|info| info.reason);
+            if reason.as_deref() == Some("LARGE_REMOVAL") {
+                return Err(Failure::from(status).hint("--confirm deletes all of them"));
+            }
             if self.waiting.is_some() || reason.as_deref() != Some("DELIVERIES_WAIT") {
                 return Err(status.into());
             }
@@ -103,6 +109,7 @@ impl Request {
                     name,
                     etag,
                     discard_pending,
+                    confirm_large: self.confirmed,
                 };
                 api.groups().delete_webhook_group(request).await?;
             }
@@ -146,6 +153,7 @@ mod tests {
             name: name.to_owned(),
             drain: false,
             discard: false,
+            confirm: false,
             client: Client::default(),
         })
     }

@@ -17,6 +17,9 @@ use crate::tidy;
 /// Webhooks in one transaction: each is a write and a note of its deliveries. They share a tombstone; the group takes two checks, two
 /// writes, and its own.
 const AT_ONCE: usize = (MAX_WRITES - 6) / 2;
+/// So many webhooks go with their group unasked, and more if they are at most one in [`LARGE_SHARE`] of their org's.
+const LARGE: usize = 20;
+const LARGE_SHARE: usize = 5;
 /// Somebody wrote in between: read again this often.
 const ATTEMPTS: usize = 5;
 
@@ -40,7 +43,7 @@ pub(super) async fn remove(
             };
             waiting::none(context, &request.name, selection).await?;
         }
-        match attempt_at(&desk, &group, revision).await {
+        match attempt_at(&desk, &group, revision, request.confirm_large).await {
             Err(Problem::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
             done => {
                 done?;
@@ -60,6 +63,7 @@ async fn attempt_at(
     desk: &Desk<'_>,
     group: &v1::WebhookGroup,
     revision: u64,
+    confirmed: bool,
 ) -> Result<(), Problem> {
     let metadata = group.metadata.clone().unwrap_or_default();
     let (org, name) = (&*metadata.org, &*metadata.name);
@@ -72,6 +76,14 @@ async fn attempt_at(
     let mut left = desk
         .all::<v1::Webhook>(&keys::webhook(org, name, ""))
         .await?;
+    // Risk 32: a removal of most of what there is, by mistake.
+    let all = desk.context.view.webhooks_of(org).max(left.len());
+    if !confirmed && left.len() > LARGE && left.len() * LARGE_SHARE > all {
+        return Err(Problem::Large(format!(
+            "`orgs/{org}/groups/{name}` has {} of the {all} webhooks of `orgs/{org}`: say that all of them are to go",
+            left.len()
+        )));
+    }
     loop {
         let rest = left.split_off(left.len().min(AT_ONCE));
         let last = rest.is_empty();

@@ -195,8 +195,6 @@ pub(super) async fn append(
     match tokio::time::timeout_at(deadline, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(LogError::Unavailable("it is closed".into())),
-        Err(_) => Err(LogError::Unavailable(
-            "PostgreSQL didn't keep it in time".into(),
-        )),
+        Err(_) => Err(shared.trouble.time_was_up()),
     }
 }

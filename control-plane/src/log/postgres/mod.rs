@@ -29,6 +29,7 @@ mod settle;
 mod statement;
 mod tail;
 mod token;
+mod trouble;
 mod wake;
 mod writer;
 
@@ -114,6 +115,7 @@ struct Shared {
     wake: wake::Wake,
     counted: Mutex<Stats>,
     noted: notes::Waiting,
+    trouble: Arc<trouble::Trouble>,
     /// As stored; what lease tokens are signed with.
     token_key: [u8; 32],
 }
@@ -148,13 +150,15 @@ impl PostgresLog {
         if let Err(LogError::Unavailable(weaker)) = durability.check() {
             return Err(LogError::Failed(weaker));
         }
+        let trouble = Arc::<trouble::Trouble>::default();
         let shared = Arc::new(Shared {
             pool: Pool::new(connector, options.connections),
-            queue: queue::Queue::new(&options),
+            queue: queue::Queue::new(&options, trouble.clone()),
             durability,
             wake: wake::Wake::default(),
             counted: Mutex::default(),
             noted: notes::Waiting::default(),
+            trouble,
             token_key: opened.token_key,
             options,
         });

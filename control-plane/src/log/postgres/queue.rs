@@ -4,13 +4,14 @@
 //! to look at itself.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::PostgresOptions;
 use super::append::Prepared;
+use super::trouble::Trouble;
 use crate::log::{Appended, LogError};
 
 /// A callback that no writer has taken, or that one has given back.
@@ -48,10 +49,11 @@ pub(super) struct Queue {
     ready: Notify,
     /// True once it is closed and nothing waits or is at work.
     done: watch::Sender<bool>,
+    trouble: Arc<Trouble>,
 }
 
 impl Queue {
-    pub(super) fn new(options: &PostgresOptions) -> Self {
+    pub(super) fn new(options: &PostgresOptions, trouble: Arc<Trouble>) -> Self {
         Self {
             callbacks: options.queue_callbacks,
             bytes: options.queue_bytes,
@@ -60,6 +62,7 @@ impl Queue {
             state: Mutex::default(),
             ready: Notify::new(),
             done: watch::Sender::new(false),
+            trouble,
         }
     }
 
@@ -116,7 +119,7 @@ impl Queue {
                 // Nobody waits for the answer any more, so it needn't be begun.
                 if let Some(gone) = state.waiting.remove(at) {
                     state.bytes -= gone.bytes;
-                    gone.answer(Err(LogError::Unavailable("its time was up".into())));
+                    gone.answer(Err(self.trouble.time_was_up()));
                 }
                 continue;
             }

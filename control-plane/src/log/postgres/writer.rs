@@ -45,9 +45,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let until = until.unwrap_or(began).min(began + LONGEST);
         let callbacks: Vec<_> = batch.iter().map(|waiting| &waiting.callback).collect();
         match keep(&shared, &mut connection, &callbacks, until).await {
-            Ok(outcome) => kept(&shared, batch, outcome, began),
+            Ok(outcome) => {
+                shared.trouble.ended();
+                kept(&shared, batch, outcome, began);
+            }
             Err(fault) => {
                 let passing = fault.is_passing() || fault.is_own();
+                if !passing {
+                    shared.trouble.came(&fault.clone().into());
+                }
                 failed(&shared, batch, fault);
                 if !passing {
                     tokio::time::sleep(BREATH).await;
