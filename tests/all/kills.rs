@@ -51,9 +51,8 @@ fn nothing_answered_2xx_is_lost_or_kept_twice_when_either_server_or_the_network_
     run(false);
 }
 
-// All of it together, over etcd and PostgreSQL: any one process is killed or frozen, any connection is cut or swallows. What hurts a replica, or the
-// way to one, costs no caller an answer other than 2xx. Each risk has a test of its own elsewhere; the long freezes, beyond a request's whole
-// budget, are the command's.
+// Risk 11, and all of it together, over etcd and PostgreSQL: any one process is killed or frozen, any connection is cut or swallows. What hurts a
+// replica, or the way to one, costs no caller an answer other than 2xx, though it lasts longer than a provider waits.
 #[test]
 fn nothing_answered_2xx_is_lost_and_no_lost_replica_is_noticed_when_anything_in_a_cluster_fails() {
     run(true);

@@ -69,7 +69,7 @@ pub(super) async fn present(
 }
 
 /// With what was counted of them. A log that is away leaves that out, and keeps nobody from reading what is configured.
-async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) {
+pub(super) async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) {
     let uid = |group: &v1::WebhookGroup| group.metadata.as_ref().map(|m| m.uid.clone());
     let uids: Vec<String> = groups.iter().filter_map(uid).collect();
     let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
@@ -153,7 +153,9 @@ impl GroupApi {
         } else {
             desk.write(&mut prepared).await?
         };
-        present(&desk, prepared.resource, revision).await
+        let mut group = present(&desk, prepared.resource, revision).await?;
+        counted(&self.context, std::slice::from_mut(&mut group)).await;
+        Ok(group)
     }
 }
 

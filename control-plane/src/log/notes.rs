@@ -2,7 +2,8 @@
 //! For operators. Never a body, never a credential.
 //!
 //! It promises less than the log does, so that it costs little: noting and counting never wait and never fail, and what was noted in the last
-//! second before a crash may be lost. All that share a log share these. Everything is bounded by the numbers here, with every backend.
+//! second before a crash may be lost; a listener's round of counts that it had to send again to another replica may count twice. All that share
+//! a log share these. Everything is bounded by the numbers here, with every backend.
 
 use std::collections::HashMap;
 

@@ -179,7 +179,11 @@ impl Rig {
 
     /// Every key that callers write, with its value: to see that nothing was written.
     pub(super) async fn stored(&self) -> Vec<(String, Vec<u8>)> {
-        let listing = self.store.list("", None, 10_000, None).await.unwrap();
+        let listing = self
+            .store
+            .list(keys::ROOT, None, 10_000, None)
+            .await
+            .unwrap();
         let entries = listing.entries.into_iter();
         // Made by the server itself, when it starts and while it runs.
         let own = [keys::INSTALLATION, keys::EPOCH, keys::HORIZON, keys::CANARY];

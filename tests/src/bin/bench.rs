@@ -23,8 +23,8 @@ bench config … measures changes of configuration instead, with many listeners 
 
 const CONFIG_HELP: &str = "\
 Measures the time from an edit until thousands of config streams have acked it, beside etcd watched directly in the same run; first full
-lists; and a restart of the replica under all streams. Build it with --release; it takes some ten minutes, two cores, 2 GiB of memory, and
-etcd on the PATH.
+lists; and a restart of the replica under all streams. Build it with --release; it takes some twenty minutes, two cores, 4 GiB of memory,
+and etcd on the PATH.
 
   --groups N,…       ascending (3000,100000)
   --streams N,…      each with each number of groups (1000,5000)

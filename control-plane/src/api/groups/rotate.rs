@@ -4,7 +4,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use hookplane_rules::time::to_wire;
 
-use super::{find, present};
+use super::{counted, find, present};
 use crate::access::{Caller, Target};
 use crate::api::desk::{Desk, check_etag, put, random};
 use crate::api::names;
@@ -58,7 +58,9 @@ pub(super) async fn rotate(
         writes: vec![put(key, &group)],
     };
     let revision = desk.commit(transaction).await?;
-    present(&desk, group, revision).await
+    let mut group = present(&desk, group, revision).await?;
+    counted(context, std::slice::from_mut(&mut group)).await;
+    Ok(group)
 }
 
 /// A URL with a fresh token.

@@ -10,7 +10,7 @@
 //! writes a second, and 256 KiB. Each listener, some 150 bytes, when one comes, leaves or stays behind the others: at most every second, and 64 KiB
 //! a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct Publisher {
     beats: u64,
     /// What the store has below this replica's key.
     written: BTreeMap<String, Written>,
+    /// Of a write that was asked for and whose answer has not come: the end may come first, and it is there all the same.
+    unsure: BTreeSet<String>,
     /// A write that the watch hasn't brought yet, and since when.
     unseen: Option<(Revision, Instant)>,
     /// Times in a row that it didn't.
@@ -89,6 +91,7 @@ impl Publisher {
             id: random()?,
             beats: 0,
             written: BTreeMap::new(),
+            unsure: BTreeSet::new(),
             unseen: None,
             missed: 0,
             failing: false,
@@ -244,6 +247,7 @@ impl Publisher {
         let checks = vec![(key(BEAT), there)];
         let seen = self.fleet.lock().others.seen;
         let transaction = Transaction { checks, writes };
+        self.unsure.extend(some.iter().map(|(key, _)| key.clone()));
         let revision = match self.ask(transaction).await {
             Err(StoreError::Conflict { key }) => {
                 self.begin_anew()?;
@@ -266,6 +270,7 @@ impl Publisher {
                 None => self.written.remove(&key),
             };
         }
+        self.unsure.clear();
         Ok(())
     }
 
@@ -275,6 +280,7 @@ impl Publisher {
         self.fleet.lock().others.own.clone_from(&self.id);
         (self.beats, self.whole) = (0, false);
         self.written.clear();
+        self.unsure.clear();
         self.unseen = None;
         Ok(())
     }
@@ -320,10 +326,12 @@ impl Publisher {
     }
 
     async fn leave(&self) {
-        if self.beats == 0 {
+        if self.beats == 0 && self.unsure.is_empty() {
             return;
         }
-        let rest = self.written.keys().cloned().collect();
+        let mut rest = self.unsure.clone();
+        rest.extend(self.written.keys().cloned());
+        let rest = rest.into_iter().collect();
         let left = self.remove(&self.id, Precondition::Present, rest).await;
         if let Err(error) = left {
             tracing::debug!(%error, "this replica's part of the fleet could not be removed");

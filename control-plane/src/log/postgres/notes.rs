@@ -89,11 +89,17 @@ impl Waiting {
 
 /// Writes what waits, for as long as the log is there.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let mut failing = false;
     loop {
         shared.noted.some.notified().await;
-        if let Err(error) = write(&shared).await {
-            tracing::warn!(error = %LogError::from(error), "what was refused or counted is not written yet; it is tried again");
+        let written = write(&shared).await.map_err(LogError::from);
+        // Of several failures the first is told.
+        if let Err(error) = &written
+            && !failing
+        {
+            tracing::warn!(%error, "what was refused or counted is not written yet; it is tried again");
         }
+        failing = written.is_err();
         sleep(EVERY).await;
     }
 }
@@ -146,20 +152,20 @@ async fn insert(
         cut AS (
             DELETE FROM notes WHERE (group_uid, kind, id) IN (
                 SELECT old.group_uid, old.kind, old.id
-                FROM (SELECT DISTINCT group_uid, kind FROM new) AS some,
+                FROM (SELECT DISTINCT group_uid, kind FROM new) AS touched,
                 LATERAL (
-                    SELECT * FROM notes WHERE notes.group_uid = some.group_uid AND notes.kind = some.kind
-                    ORDER BY id DESC OFFSET CASE some.kind WHEN $6 THEN $7 ELSE $8 END
+                    SELECT * FROM notes WHERE notes.group_uid = touched.group_uid AND notes.kind = touched.kind
+                    ORDER BY id DESC OFFSET CASE touched.kind WHEN $6 THEN $7::bigint ELSE $8::bigint END
                 ) AS old
             )
         ),
         cut_all AS (
             DELETE FROM notes WHERE (group_uid, kind, id) IN (
                 SELECT old.group_uid, old.kind, old.id
-                FROM (SELECT DISTINCT kind FROM new) AS some,
+                FROM (SELECT DISTINCT kind FROM new) AS touched,
                 LATERAL (
-                    SELECT * FROM notes WHERE notes.kind = some.kind
-                    ORDER BY id DESC OFFSET CASE some.kind WHEN $6 THEN $9 ELSE $10 END
+                    SELECT * FROM notes WHERE notes.kind = touched.kind
+                    ORDER BY id DESC OFFSET CASE touched.kind WHEN $6 THEN $9::bigint ELSE $10::bigint END
                 ) AS old
             )
         ),
@@ -169,7 +175,7 @@ async fn insert(
         ),
         fitting AS (
             SELECT *, known OR row_number() OVER (PARTITION BY group_uid, known ORDER BY name)
-                + (SELECT count(*) FROM counts c WHERE c.group_uid = sums.group_uid) <= $14 AS fits
+                + (SELECT count(*) FROM counts c WHERE c.group_uid = sums.group_uid) <= $14::bigint AS fits
             FROM sums
         ),
         c AS (

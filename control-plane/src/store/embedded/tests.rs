@@ -39,6 +39,21 @@ async fn what_was_committed_is_there_after_a_restart_with_its_revision() {
     assert!(store.commit(put("v1/a", "2")).await.unwrap() > revision);
 }
 
+// Else what a crash left of its listeners would be in doubt for a quarter of a minute.
+#[tokio::test]
+async fn what_an_earlier_process_said_of_itself_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    for key in [keys::of_replica("x", "beat"), "v1/a".to_owned()] {
+        store.commit(put(&key, "1")).await.unwrap();
+    }
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let left = store.list("", None, 10, None).await.unwrap().entries;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].key, "v1/a");
+}
+
 #[tokio::test]
 async fn an_older_file_keeps_its_epoch_as_a_key() {
     let dir = tempfile::tempdir().unwrap();

@@ -86,7 +86,7 @@ impl Case<'_> {
             resources: list.resources,
             listener_ready: began.elapsed(),
             listener_cpu: listener.cpu.now()?,
-            listener_resident: process::resident(listener.id())? - empty,
+            listener_resident: process::resident(listener.id())?.saturating_sub(empty),
             listener_peak: process::peak(listener.id())?,
         })
     }
@@ -154,8 +154,7 @@ impl Case<'_> {
         let cpu = replica.cpu.now()?;
         sleep(self.options.idle).await;
         let idle = (replica.cpu.now()? - cpu).as_secs_f64() / self.options.idle.as_secs_f64();
-        let resident = process::resident(replica.id())?
-            - resident_before.min(process::resident(replica.id())?);
+        let resident = process::resident(replica.id())?.saturating_sub(resident_before);
 
         listeners.lead_to(None);
         drop(replica);

@@ -90,6 +90,12 @@ impl Options {
         within("--groups", &self.groups, 1, 1_000_000)?;
         within("--streams", &self.streams, 1, 10_000)?;
         within("--edits", &[self.edits], 1, 100_000)?;
+        for (what, time) in [("--pause", self.pause), ("--idle", self.idle)] {
+            let seconds = time.as_secs_f64();
+            if !(0.001..=600.0).contains(&seconds) {
+                return Err(format!("{what} is {seconds}; it is from 0.001 to 600").into());
+            }
+        }
         if !self.groups.is_sorted() {
             return Err(
                 "--groups is in ascending order: each size is filled up from the last".into(),

@@ -15,6 +15,7 @@ use crate::signers;
 const PACE: u64 = 500;
 /// Before what was not kept is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
+const SHOP: &str = "acme.myshopify.com";
 const MAX_PADDING: u64 = 1_000;
 
 /// One answer, or the lack of one.
@@ -108,8 +109,9 @@ impl Load {
             let id = format!("{poster}-{number}");
             let padding = random.below(MAX_PADDING);
             let padding = "x".repeat(usize::try_from(padding).expect("small"));
-            let body = format!(r#"{{"action":"opened","number":{number},"padding":"{padding}"}}"#);
-            let headers = signers::github(self.secret, "issues", &id, body.as_bytes());
+            let body = format!(r#"{{"id":"{id}","padding":"{padding}"}}"#);
+            let headers =
+                signers::shopify(self.secret, "orders/create", &id, SHOP, body.as_bytes());
             loop {
                 if !self.wait_until(due) {
                     return;

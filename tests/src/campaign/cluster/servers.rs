@@ -24,12 +24,14 @@ const DATABASE: &str = "campaign";
 /// may look for a second replica that long.
 const WHOLE_WITHIN: Duration = Duration::from_secs(90);
 
+/// Of a provider that waits for 5 s, so that the budget is 4 s: a connection that swallows is found out by its pings no sooner than that, and only
+/// the next try on another replica is in time.
 const GROUP: &str = r#"
 apiVersion: hookplane.dev/v1
 kind: WebhookGroup
 metadata: {org: acme, name: load}
 spec:
-  connector: github
+  connector: shopify
   signatureSecrets: [{value: campaign}]
   registeredEvents: ["*"]
 "#;

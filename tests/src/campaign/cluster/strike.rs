@@ -22,7 +22,7 @@ pub struct Pace {
     pub down: Range<u64>,
     /// A freeze of what no request has a second way around.
     pub frozen: Range<u64>,
-    /// Silence on the way to a replica. Above a third of a request's budget, 2.7 s here, it has to be noticed.
+    /// Silence on the way to a replica. Above a request's budget, 4 s here, it has to be noticed.
     pub silent: Range<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Pace {
         calm: 100..300,
         down: 200..500,
         frozen: 800..1_200,
-        silent: 2_800..3_000,
+        silent: 4_200..4_500,
     };
 }
 
