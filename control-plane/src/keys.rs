@@ -20,9 +20,10 @@
 //! | `v1/tombstones/webhooks/WEBHOOK_UID` | webhooks, this one first, were deleted from a group that stays |
 //! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
 //! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
+//! | `flights/CANARY` | how often one control plane's canary flew: one that finds another number than it left knows that the store was put back |
 //! | `fleet/REPLICA/…` | what each running control plane says of its listeners, gone with it. See `config::fleet::record` |
 //!
-//! `fleet/` is beside `v1/`, not in it: what is said there is no configuration, and costs neither its watch nor a listener anything.
+//! `fleet/` and `flights/` are beside `v1/`, not in it: what is said there is no configuration, and costs neither its watch nor a listener anything.
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
@@ -62,6 +63,9 @@ pub const CANARY: &str = "v1/canary";
 pub const TOMBSTONES: &str = "v1/tombstones/";
 /// From when on tombstones are whole.
 pub const HORIZON: &str = "v1/horizon";
+
+/// What each canary left.
+pub const FLIGHTS: &str = "flights/";
 
 /// What replicas say of their listeners.
 pub const FLEET: &str = "fleet/";

@@ -27,6 +27,7 @@ mod postgres_faults;
 mod properties;
 mod providers;
 mod replicas;
+mod restores;
 mod roles;
 mod secrets;
 mod servers;

@@ -314,7 +314,7 @@ mod tests {
 
     fn change(tokens: &Tokens, key: &str, value: Option<Vec<u8>>) {
         let change = (key.to_owned(), value.map(|value| (1, value.into())));
-        tokens.apply([change].iter().map(|(key, value)| (key, value)));
+        tokens.apply(false, [change].iter().map(|(key, value)| (key, value)));
     }
 
     fn org(uid: &str) -> Option<Vec<u8>> {

@@ -93,13 +93,17 @@ impl Known {
 }
 
 impl Tokens {
-    /// Takes what changed in the store: tokens and orgs, and nothing else.
+    /// Takes what changed in the store: tokens and orgs, and nothing else. `anew`: it is everything there is, and in place of all that was known.
     pub(crate) fn apply<'a>(
         &self,
+        anew: bool,
         changes: impl Iterator<Item = (&'a String, &'a Option<(u64, bytes::Bytes)>)>,
     ) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let mut ends = false;
+        let mut ends = anew;
+        if anew {
+            *known = Known::default();
+        }
         for (key, value) in changes {
             if let Some(org) = key.strip_prefix(keys::ORGS) {
                 known.set_org(org, value.as_ref().map(|(_, value)| value.clone()));

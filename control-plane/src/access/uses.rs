@@ -116,7 +116,7 @@ mod tests {
             let entry = self.store.get(&self.key).await.unwrap();
             let change = (self.key.clone(), entry.map(|e| (e.revision, e.value)));
             self.tokens
-                .apply([change].iter().map(|(key, value)| (key, value)));
+                .apply(false, [change].iter().map(|(key, value)| (key, value)));
         }
 
         fn enter(&self, now: i64) {

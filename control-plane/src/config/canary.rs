@@ -3,14 +3,19 @@
 //! ```text
 //!   write ─▶ store ─▶ watch ─▶ view     brought: the time it took is the watch's lag
 //!     │                                 not brought: the watch starts again from where it is; the second time, list and compare
-//!     └─ a revision that is not new: the store was rolled back under us: another epoch, and everything is read anew
+//!     └─ a revision that is not new, or its last flight is not there: the store was rolled back under us: another epoch, all is read anew
 //! ```
 //!
 //! A watch that is silent and one that is dead look the same; with the canary neither stays unnoticed for long. It changes nothing that a
 //! listener is offered, so it wakes none.
 //!
+//! Revisions alone don't tell a store that was put back: written to by others, it may have come past where it was before this one looks again.
+//! So each flight is recorded, at a key of this canary's own, and holds only if the last one is there (see [`flights`]).
+//!
 //! It also flies after each list. What was listed may be of a later revision than any that the other replicas' watches brought, since not
 //! all writes are configuration; with the canary they come past it, so that a listener from here waits nowhere.
+
+mod flights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +24,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::flights::{Flights, Recorded};
 use super::epoch;
 use super::view::View;
 use super::watch::Prompt;
-use crate::keys;
-use crate::store::{Revision, Store, StoreError, Transaction, Write};
+use crate::store::{Revision, Store, StoreError};
 
 /// How often, and for how long it may be under way.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +66,7 @@ pub(super) async fn run(
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is now, after the first list.
     let mut missed = 0u32;
+    let mut flights = Flights::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -69,7 +75,7 @@ pub(super) async fn run(
         }
         let flown = tokio::select! {
             () = shutdown.cancelled() => return,
-            flown = fly(&*store, &view, timing.within) => flown,
+            flown = fly(&*store, &view, &mut flights, timing.within) => flown,
         };
         let prompt = match flown {
             Flight::Brought(lag) => {
@@ -109,6 +115,7 @@ pub(super) async fn run(
                     tracing::warn!(%error, "another epoch could not be begun yet; it is tried again");
                     continue;
                 }
+                flights = Flights::default();
                 Prompt::Forget
             }
         };
@@ -124,22 +131,15 @@ enum Flight {
     NotWritten(StoreError),
 }
 
-async fn fly(store: &dyn Store, view: &View, within: Duration) -> Flight {
+async fn fly(store: &dyn Store, view: &View, flights: &mut Flights, within: Duration) -> Flight {
     let before = view.revision();
-    let write = Write::Put(keys::CANARY.to_owned(), bytes::Bytes::from_static(b"1"));
-    let transaction = Transaction {
-        checks: Vec::new(),
-        writes: vec![write],
-    };
-    let revision = match timeout(within, store.commit(transaction)).await {
-        Ok(Ok(revision)) => revision,
-        Ok(Err(error)) => return Flight::NotWritten(error),
-        Err(_) => return Flight::NotWritten(unanswered()),
+    let recorded = timeout(within, flights.record(store, before)).await;
+    let revision = match recorded.unwrap_or_else(|_| Err(unanswered())) {
+        Ok(Recorded::At(revision)) => revision,
+        Ok(Recorded::RolledBack(revision)) => return Flight::RolledBack(revision),
+        Err(error) => return Flight::NotWritten(error),
     };
     let written = Instant::now();
-    if revision <= before {
-        return Flight::RolledBack(revision);
-    }
     if view.reached(revision, written + within).await {
         Flight::Brought(written.elapsed())
     } else {

@@ -56,7 +56,8 @@ fn put(epoch: &str) -> Write {
     Write::Put(keys::EPOCH.to_owned(), epoch.to_owned().into())
 }
 
-fn random() -> Result<String, StoreError> {
+/// Of 128 bits: no two are the same.
+pub(super) fn random() -> Result<String, StoreError> {
     let mut epoch = [0u8; 16];
     getrandom::fill(&mut epoch)
         .map_err(|e| StoreError::Unavailable(format!("no randomness from the system: {e}")))?;

@@ -75,8 +75,14 @@ impl State {
         from.take_while(|(key, _)| key.starts_with(prefix)).count()
     }
 
-    /// From a first, whole list.
-    pub(crate) fn begin(seal: Arc<SealKey>, encoder: Encoder, list: Batch) -> Self {
+    /// From a whole list, the first one or one in place of all that was known. `tokens` are told of it too: whoever calls is let in by them,
+    /// and goes on to be.
+    pub(crate) fn begin(
+        seal: Arc<SealKey>,
+        encoder: Encoder,
+        tokens: Arc<Tokens>,
+        list: Batch,
+    ) -> Self {
         let mut horizon = None;
         let mut tombstones = Vec::new();
         for (key, value) in &list.keys {
@@ -103,7 +109,7 @@ impl State {
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
             pools: Pools::new(horizon),
-            tokens: Arc::default(),
+            tokens,
         };
         state.apply(list);
         state.remember(&tombstones);
@@ -122,8 +128,10 @@ impl State {
     pub(crate) fn apply(&mut self, batch: Batch) -> bool {
         let at = batch.revision;
         let before = (self.pools.changes(), self.epoch.clone());
-        self.tokens
-            .apply(batch.keys.iter().map(|(key, value)| (key, value)));
+        self.tokens.apply(
+            batch.anew,
+            batch.keys.iter().map(|(key, value)| (key, value)),
+        );
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let (mut groups, mut webhooks) = (Vec::new(), Vec::new());
         // Connectors first, then groups, then webhooks: each needs what comes before it. Tombstones are for those who start later:

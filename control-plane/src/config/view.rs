@@ -97,7 +97,7 @@ impl View {
             ));
         };
         let encoder = Encoder::default();
-        let state = State::begin(seal.clone(), encoder.clone(), list);
+        let state = State::begin(seal.clone(), encoder.clone(), Arc::default(), list);
         let view = Arc::new(Self {
             revision: watch::Sender::new(state.revision),
             offers: watch::Sender::new(()),
@@ -137,7 +137,8 @@ impl View {
         let noted: Vec<_> = noted.collect();
         let offers = if batch.anew {
             // Built aside: until it is whole the last one is read.
-            let state = State::begin(self.seal.clone(), self.encoder.clone(), batch);
+            let tokens = self.tokens();
+            let state = State::begin(self.seal.clone(), self.encoder.clone(), tokens, batch);
             *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
             true
         } else {

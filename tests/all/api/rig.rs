@@ -188,6 +188,7 @@ impl Rig {
         // Made by the server itself, when it starts and while it runs.
         let own = [keys::INSTALLATION, keys::EPOCH, keys::HORIZON, keys::CANARY];
         let entries = entries.filter(|e| !own.contains(&&*e.key));
+        let entries = entries.filter(|e| !e.key.starts_with(keys::FLIGHTS));
         entries.map(|e| (e.key, e.value.to_vec())).collect()
     }
 }

@@ -168,6 +168,53 @@ impl Etcd {
         done.status.success().then_some(printed)
     }
 
+    /// A snapshot of everything, as operators take it.
+    pub fn snapshot(&self, to: &Path) {
+        let to = to.display().to_string();
+        let saved = self.ctl(0, &["snapshot", "save", &to]);
+        assert!(saved.is_some(), "etcdctl snapshot save {to}");
+    }
+
+    /// Ends all members, gives each what is in the snapshot in place of its data, and starts them: etcd's own tools, and nothing else.
+    pub fn restore(&mut self, from: &Path) {
+        for number in 0..self.members.len() {
+            self.kill(number);
+        }
+        let cluster = self.cluster();
+        for member in &self.members {
+            let data = self.folder.path().join(&member.name);
+            std::fs::remove_dir_all(&data).expect("removes");
+            let restored = Command::new("etcdctl")
+                .env("ETCDCTL_API", "3")
+                .args(["snapshot", "restore"])
+                .arg(from)
+                .args(["--name", &member.name, "--initial-cluster", &cluster])
+                .args(["--initial-advertise-peer-urls", &member.advertised])
+                .arg("--data-dir")
+                .arg(&data)
+                .output()
+                .expect("etcdctl is installed: tests/run does it");
+            let said = String::from_utf8_lossy(&restored.stderr);
+            assert!(
+                restored.status.success(),
+                "etcdctl snapshot restore: {said}"
+            );
+        }
+        for number in 0..self.members.len() {
+            self.spawn(number);
+        }
+        for number in 0..self.members.len() {
+            self.wait_until_healthy(number);
+        }
+    }
+
+    /// Who its members are, as its programs take it.
+    fn cluster(&self) -> String {
+        let members = self.members.iter();
+        let members = members.map(|member| format!("{}={}", member.name, member.advertised));
+        members.collect::<Vec<_>>().join(",")
+    }
+
     /// Until it says that it has a leader.
     pub fn wait_until_healthy(&self, member: usize) {
         eventually("etcd is healthy", || {
@@ -195,11 +242,7 @@ impl Etcd {
     }
 
     fn spawn(&mut self, number: usize) {
-        let cluster: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| format!("{}={}", member.name, member.advertised))
-            .collect();
+        let cluster = self.cluster();
         let member = &self.members[number];
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let mut arguments = Vec::new();
@@ -210,7 +253,7 @@ impl Etcd {
             ("--advertise-client-urls", member.client.clone()),
             ("--listen-peer-urls", member.peer.clone()),
             ("--initial-advertise-peer-urls", member.advertised.clone()),
-            ("--initial-cluster", cluster.join(",")),
+            ("--initial-cluster", cluster),
         ] {
             arguments.extend([flag.to_owned(), value]);
         }

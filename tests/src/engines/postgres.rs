@@ -12,6 +12,12 @@ use crate::product::{eventually, free_port};
 
 const PASSWORD: &str = "a-password-for-tests";
 
+/// For [`Postgres::start_alone`]: keeps all of its write-ahead log, beside its data.
+pub const ARCHIVED: [&str; 2] = [
+    "archive_mode = on",
+    "archive_command = 'mkdir -p ../archive && cp %p ../archive/%f'",
+];
+
 /// One server with its data.
 struct Node {
     server: Option<Server>,
@@ -301,6 +307,73 @@ impl Postgres {
         }
         // Linux shows hundredths of a second.
         std::time::Duration::from_millis(ticks * 10)
+    }
+
+    /// A copy of the primary's files, made while it runs.
+    pub fn base_backup(&self, name: &str) -> PathBuf {
+        let to = self.folder.path().join(name);
+        run(
+            &postgres_program("pg_basebackup"),
+            &[
+                "--no-sync",
+                "--checkpoint=fast",
+                "--pgdata",
+                &to.display().to_string(),
+                "--dbname",
+                &self.node_url(self.primary, "postgres"),
+            ],
+            User::Postgres,
+        );
+        to
+    }
+
+    /// Until all that was written is in the archive ([`ARCHIVED`]).
+    pub fn wait_until_archived(&self) {
+        let last = "SELECT pg_walfile_name(pg_switch_wal())";
+        let last = self.sql("postgres", last);
+        let archived = self.folder.path().join("archive").join(last);
+        eventually("PostgreSQL archives", || archived.exists().then_some(()));
+    }
+
+    /// The primary's files are lost. It goes on with those of a base backup and the archive, up to a point that `pg_create_restore_point` named.
+    pub fn put_back(&mut self, backup: &Path, to: &str) {
+        self.kill(self.primary);
+        let data = &self.nodes[self.primary].data;
+        std::fs::remove_dir_all(data).expect("removes");
+        std::fs::rename(backup, data).expect("the backup is beside it");
+        let recovery = format!(
+            "restore_command = 'cp ../archive/%f %p'\nrecovery_target_name = '{to}'\nrecovery_target_action = 'promote'\n"
+        );
+        append(&data.join("postgresql.conf"), &recovery);
+        std::fs::write(data.join("recovery.signal"), "").expect("writes");
+        give(data, User::Postgres);
+        self.spawn(self.primary);
+        self.wait_until_up(self.primary);
+        eventually("PostgreSQL has recovered", || {
+            let recovers = self.sql("postgres", "SELECT pg_is_in_recovery()");
+            (recovers == "f").then_some(())
+        });
+    }
+
+    /// `pg_dump` of a database.
+    pub fn dump(&self, database: &str, more: &[&str], to: &Path) {
+        let (url, to) = (
+            self.node_url(self.primary, database),
+            to.display().to_string(),
+        );
+        let mut arguments = vec!["--format=custom", "--file", &to, "--dbname", &url];
+        arguments.extend(more);
+        run(&postgres_program("pg_dump"), &arguments, User::Ours);
+    }
+
+    /// `pg_restore` into a new database, and its URL.
+    pub fn load(&self, database: &str, from: &Path) -> String {
+        let url = self.database(database);
+        let at = self.node_url(self.primary, database);
+        let from = from.display().to_string();
+        let arguments = ["--exit-on-error", "--dbname", &at, &from];
+        run(&postgres_program("pg_restore"), &arguments, User::Ours);
+        url
     }
 
     fn follow(&mut self, number: usize) {

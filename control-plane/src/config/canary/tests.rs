@@ -9,8 +9,9 @@ use tokio_stream::StreamExt;
 
 use super::*;
 use crate::config::watch;
+use crate::keys;
 use crate::seal::SealKey;
-use crate::store::{Changes, EmbeddedStore, Entry, Listing};
+use crate::store::{Changes, EmbeddedStore, Entry, Listing, Transaction, Write};
 
 const WAIT: Duration = Duration::from_secs(20);
 

@@ -76,7 +76,12 @@ fn batch(revision: u64, keys: Keys) -> Batch {
 fn begin(revision: u64, keys: Keys) -> State {
     let dir = tempfile::tempdir().unwrap();
     let seal = SealKey::load_or_create(&dir.path().join("seal.key")).unwrap();
-    State::begin(Arc::new(seal), Encoder::default(), batch(revision, keys))
+    State::begin(
+        Arc::new(seal),
+        Encoder::default(),
+        Arc::default(),
+        batch(revision, keys),
+    )
 }
 
 /// Of all orgs, or of one, in the pool `b`.

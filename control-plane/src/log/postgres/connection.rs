@@ -167,7 +167,7 @@ impl Connector {
                 Err(fault) => fault,
             };
             // A user that is refused is refused again; a server that starts or takes over needs a moment.
-            if fault.code.is_some() || Instant::now() + PAUSE >= deadline {
+            if fault.code.is_some() || fault.is_of_tls || Instant::now() + PAUSE >= deadline {
                 return Err(fault);
             }
             tokio::time::sleep(PAUSE).await;
@@ -183,7 +183,7 @@ impl Connector {
     ) -> Result<Connection, Fault> {
         let first = self.last.load(Ordering::Relaxed);
         let mut faults = Vec::new();
-        let mut code = None;
+        let (mut code, mut is_of_tls) = (None, true);
         for number in 0..self.hosts.len() {
             let number = (first + number) % self.hosts.len();
             let until = deadline.min(Instant::now() + patience);
@@ -196,6 +196,7 @@ impl Connector {
                 Err(_) => Fault::unavailable("it doesn't answer"),
             };
             faults.push(format!("{}: {}", named(&self.hosts[number]), fault.message));
+            is_of_tls &= fault.is_of_tls;
             if !fault.is_of_the_server() {
                 code = code.or(fault.code);
             }
@@ -203,6 +204,7 @@ impl Connector {
         Err(Fault {
             code,
             message: format!("no PostgreSQL server takes writes ({})", faults.join("; ")),
+            is_of_tls,
         })
     }
 

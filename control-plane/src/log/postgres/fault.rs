@@ -1,6 +1,7 @@
 //! Why the log did not do something, from what PostgreSQL answered.
 
 use tokio_postgres::error::SqlState;
+use tokio_rustls::rustls;
 
 use crate::log::LogError;
 
@@ -10,6 +11,8 @@ pub(super) struct Fault {
     /// As PostgreSQL names it; none where the connection ended or the wait did.
     pub(super) code: Option<SqlState>,
     pub(super) message: String,
+    /// The other end's certificate is not believed: it won't be in a moment either.
+    pub(super) is_of_tls: bool,
 }
 
 impl Fault {
@@ -17,6 +20,7 @@ impl Fault {
         Self {
             code: None,
             message: message.into(),
+            is_of_tls: false,
         }
     }
 
@@ -65,24 +69,34 @@ impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             let mut message = error.to_string();
+            let mut is_of_tls = false;
             let mut cause = std::error::Error::source(&error);
             while let Some(inner) = cause {
                 message.push_str(": ");
                 message.push_str(&inner.to_string());
+                // Wrapped in an error of the socket's, which is not among its own causes.
+                is_of_tls |= inner
+                    .downcast_ref::<std::io::Error>()
+                    .and_then(std::io::Error::get_ref)
+                    .is_some_and(|inner| inner.is::<rustls::Error>());
                 cause = inner.source();
             }
-            return Self::unavailable(message);
+            return Self {
+                is_of_tls,
+                ..Self::unavailable(message)
+            };
         };
         Self {
             code: Some(db.code().clone()),
             message: format!("{} ({})", db.message(), db.code().code()),
+            is_of_tls: false,
         }
     }
 }
 
 impl From<Fault> for LogError {
     fn from(fault: Fault) -> Self {
-        let Fault { code, message } = fault;
+        let Fault { code, message, .. } = fault;
         let Some(code) = code else {
             return LogError::Unavailable(message);
         };

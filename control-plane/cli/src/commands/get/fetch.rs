@@ -132,7 +132,8 @@ pub(super) async fn deliveries_of(
 ) -> Result<Vec<v1::Delivery>, Failure> {
     pages(|page_token| async {
         let request = v1::ListDeliveriesRequest {
-            parent: format!("orgs/{}/groups/{}/webhooks/-", event.org, event.group),
+            // Its group may be gone, and another may have its name.
+            parent: format!("orgs/{}/groups/-/webhooks/-", event.org),
             page_size: PAGE,
             page_token,
             event_id: event.id.clone(),
