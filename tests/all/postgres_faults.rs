@@ -5,20 +5,28 @@ mod disk;
 mod durability;
 mod locks;
 mod opening;
+mod rows;
 mod standby;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, NewCallback};
 use hookplane_tests::clock::TestClock;
+use hookplane_tests::engines::postgres::Postgres;
 use tokio::time::Instant;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Of a caller who is going to be disappointed.
 const SHORT: Duration = Duration::from_millis(1_500);
+
+/// A primary and its standby for all tests that leave them as they are; each has a database of its own there.
+fn shared() -> &'static Postgres {
+    static SHARED: OnceLock<Postgres> = OnceLock::new();
+    SHARED.get_or_init(Postgres::start_pair)
+}
 
 fn options(url: &str) -> PostgresOptions {
     PostgresOptions {
@@ -63,12 +71,7 @@ fn assert_unavailable(answer: &Result<Appended, LogError>) {
 }
 
 /// Waits until a query on the primary prints this.
-async fn until_sql(
-    postgres: &hookplane_tests::engines::postgres::Postgres,
-    database: &str,
-    sql: &str,
-    printed: &str,
-) {
+async fn until_sql(postgres: &Postgres, database: &str, sql: &str, printed: &str) {
     let deadline = Instant::now() + PATIENCE;
     while postgres.sql(database, sql) != printed {
         assert!(Instant::now() < deadline, "{sql} prints {printed}");

@@ -1,17 +1,16 @@
 //! Who makes the tables, and who may open them.
 
 use hookplane_control_plane::log::DeliveryLog;
-use hookplane_tests::engines::postgres::Postgres;
 use hookplane_tests::log_suite::callback;
 
-use super::{PATIENCE, append, kept, open, open_with, options};
+use super::{PATIENCE, append, kept, open, open_with, options, shared};
 
 /// Replicas of a new installation start at once, and each of them works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tables_are_made_once_by_whoever_comes_first() {
-    let postgres = Postgres::start_pair();
-    for round in 0..3 {
-        let url = postgres.database(&format!("d{round}"));
+    let postgres = shared();
+    for round in 0..2 {
+        let url = postgres.database(&format!("opened{round}"));
         let starters: Vec<_> = (0..4)
             .map(|_| {
                 let url = url.clone();
@@ -26,19 +25,19 @@ async fn tables_are_made_once_by_whoever_comes_first() {
             log.close().await;
         }
         let keys = "SELECT count(*) FROM hookplane.meta WHERE name IN ('version', 'token_key')";
-        assert_eq!(postgres.sql(&format!("d{round}"), keys), "2");
+        assert_eq!(postgres.sql(&format!("opened{round}"), keys), "2");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tables_of_a_newer_program_are_refused_and_a_user_without_ddl_may_open() {
-    let postgres = Postgres::start_pair();
-    let url = postgres.database("d");
+    let postgres = shared();
+    let url = postgres.database("newer");
     let log = open(&url).await;
     log.close().await;
 
     postgres.sql(
-        "d",
+        "newer",
         "CREATE ROLE app LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA hookplane TO app;
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA hookplane TO app",
     );
@@ -49,7 +48,7 @@ async fn tables_of_a_newer_program_are_refused_and_a_user_without_ddl_may_open()
     log.close().await;
 
     postgres.sql(
-        "d",
+        "newer",
         "UPDATE hookplane.meta SET value = '99' WHERE name = 'version'",
     );
     let error = open_with(options(&url)).await.err().expect("is refused");

@@ -1,13 +1,14 @@
 //! What keeping an event costs the log in PostgreSQL, beside the plainest way to keep it there: one insert for each request.
 //!
-//! `postgres-cost EVENTS CALLERS`: starts a primary and a synchronous standby, and has so many events of 7 KiB kept by so many callers at a time,
-//! first by the log (three keys and one webhook each, as GitHub's), then each by an `INSERT` of its own into a table with one unique key, on a
+//! `postgres-cost EVENTS CALLERS...`: starts a primary and a synchronous standby, and for each number of callers has so many events of 7 KiB kept by
+//! them, first by the log (three keys and one webhook each, as GitHub's), then each by an `INSERT` of its own into a table with one unique key, on a
 //! connection for each caller. Says for both the events a second, and the CPU time of an event here and in the two servers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{Appended, DeliveryLog, NewCallback};
 use hookplane_tests::clock::TestClock;
@@ -19,15 +20,22 @@ use tokio_postgres::NoTls;
 const BODY_BYTES: usize = 7 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of noise, so that compressing it gains nothing, and made once, so that making it costs nothing.
+fn body(number: u64) -> Bytes {
+    static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
+        let block = |number: u64| Sha256::digest(number.to_le_bytes());
+        (0..1 << 15).flat_map(block).collect()
+    });
+    let from = number as usize * 31 % (NOISE.len() - BODY_BYTES);
+    NOISE.slice(from..from + BODY_BYTES)
+}
+
 fn github(number: u64) -> NewCallback {
     let digest: [u8; 32] = Sha256::digest(number.to_le_bytes()).into();
     let other: [u8; 32] = Sha256::digest(digest).into();
     let mut new = callback(&format!("event-{number:012}"), None, None, 0);
     let event = &mut new.events[0];
-    // Of many blocks, so that compressing it gains nothing.
-    let block = |part: u64| Sha256::digest((number << 16 | part).to_le_bytes());
-    let body: Vec<u8> = (0..BODY_BYTES as u64 / 32).flat_map(block).collect();
-    event.event.body = body.into();
+    event.event.body = body(number);
     event.dedup.delivery_key = Some(digest);
     event.dedup.id_key = Some(other);
     event.dedup.content_key = Some(Sha256::digest(other).into());
@@ -83,64 +91,67 @@ async fn by_an_insert_each(client: tokio_postgres::Client, next: Arc<AtomicU64>,
     }
 }
 
+/// Has so many callers run, each until the events are all kept, and says what it cost.
+async fn measure<F: Future<Output = ()> + Send + 'static>(
+    what: &str,
+    postgres: &Postgres,
+    events: u64,
+    callers: impl Iterator<Item = F>,
+) {
+    let (began, own, servers) = (Instant::now(), own_cpu(), postgres.cpu());
+    let tasks: Vec<_> = callers.map(tokio::spawn).collect();
+    for task in tasks {
+        task.await.expect("ends well");
+    }
+    let took = began.elapsed();
+    say(
+        what,
+        events,
+        took,
+        own_cpu() - own,
+        postgres.cpu() - servers,
+    );
+}
+
 #[tokio::main]
 async fn main() {
-    let mut arguments = std::env::args().skip(1).map(|a| a.parse::<u64>());
-    let (Some(Ok(events)), Some(Ok(callers))) = (arguments.next(), arguments.next()) else {
-        panic!("postgres-cost EVENTS CALLERS");
+    let arguments: Result<Vec<u64>, _> = std::env::args().skip(1).map(|a| a.parse()).collect();
+    let Ok([events, rounds @ ..]) = arguments.as_deref() else {
+        panic!("postgres-cost EVENTS CALLERS...");
     };
+    let (events, mut first) = (*events, 0);
     let postgres = Postgres::start_pair();
-    let url = postgres.database("d");
     let options = PostgresOptions {
-        url: url.clone(),
+        url: postgres.database("d"),
         ..PostgresOptions::default()
     };
     let log = PostgresLog::open(options, Arc::new(TestClock::default()));
     let log = log.await.expect("opens");
-    let (began, own, servers) = (Instant::now(), own_cpu(), postgres.cpu());
-    let next = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = (0..callers)
-        .map(|_| tokio::spawn(by_the_log(log.clone(), next.clone(), events)))
-        .collect();
-    for task in tasks {
-        task.await.expect("ends well");
-    }
-    let took = began.elapsed();
-    say(
-        "log",
-        events,
-        took,
-        own_cpu() - own,
-        postgres.cpu() - servers,
-    );
-    log.close().await;
-
-    let table = "CREATE TABLE plain (id text PRIMARY KEY, key bytea UNIQUE, body bytea)";
+    let table = "CREATE TABLE plain (id text PRIMARY KEY, key bytea UNIQUE, body bytea);
+                 ALTER TABLE plain ALTER COLUMN body SET STORAGE EXTERNAL";
     postgres.sql("d", table);
-    let mut clients = Vec::new();
-    for _ in 0..callers {
-        let node = postgres.node_url(postgres.primary(), "d");
-        let (client, connection) = tokio_postgres::connect(&node, NoTls)
-            .await
-            .expect("connects");
-        tokio::spawn(connection);
-        clients.push(client);
+    for &callers in rounds {
+        let numbers = || Arc::new(AtomicU64::new(first));
+        let (next, last) = (numbers(), first + events);
+        let run = (0..callers).map(|_| by_the_log(log.clone(), next.clone(), last));
+        measure(&format!("{callers} callers, log"), &postgres, events, run).await;
+
+        let mut clients = Vec::new();
+        for _ in 0..callers {
+            let node = postgres.node_url(postgres.primary(), "d");
+            let (client, connection) = tokio_postgres::connect(&node, NoTls)
+                .await
+                .expect("connects");
+            tokio::spawn(connection);
+            clients.push(client);
+        }
+        let next = numbers();
+        let run = clients
+            .into_iter()
+            .map(|client| by_an_insert_each(client, next.clone(), last));
+        let what = format!("{callers} callers, an insert each");
+        measure(&what, &postgres, events, run).await;
+        first = last;
     }
-    let (began, own, servers) = (Instant::now(), own_cpu(), postgres.cpu());
-    let next = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = clients
-        .into_iter()
-        .map(|client| tokio::spawn(by_an_insert_each(client, next.clone(), events)))
-        .collect();
-    for task in tasks {
-        task.await.expect("ends well");
-    }
-    let took = began.elapsed();
-    say(
-        "an insert each",
-        events,
-        took,
-        own_cpu() - own,
-        postgres.cpu() - servers,
-    );
+    log.close().await;
 }

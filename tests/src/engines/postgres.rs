@@ -290,7 +290,7 @@ impl Postgres {
         &self.nodes[node].data
     }
 
-    /// On-CPU time of both servers' processes that run now.
+    /// On-CPU time of both servers' processes, those that have ended as well.
     pub fn cpu(&self) -> std::time::Duration {
         let servers = self.nodes.iter().filter_map(|node| node.server.as_ref());
         let mut ticks = 0;
@@ -299,9 +299,12 @@ impl Postgres {
             for process in std::fs::read_dir("/proc").expect("Linux").flatten() {
                 let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
                 let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+                let of = |field: usize| fields[field].parse::<u64>().unwrap_or(0);
                 if fields.get(1) == Some(&parent.as_str()) {
-                    let of = |field: usize| fields[field].parse::<u64>().unwrap_or(0);
                     ticks += of(11) + of(12);
+                } else if process.file_name() == parent.as_str() {
+                    // With the children that have ended.
+                    ticks += (11..15).map(of).sum::<u64>();
                 }
             }
         }

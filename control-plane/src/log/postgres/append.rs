@@ -190,6 +190,7 @@ pub(super) async fn append(
         callback,
         deadline,
         alone: false,
+        aside: false,
         reply,
     })?;
     match tokio::time::timeout_at(deadline, answer).await {

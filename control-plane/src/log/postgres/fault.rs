@@ -39,6 +39,14 @@ impl Fault {
         matches!(&self.code, Some(code) if matches!(&code.code()[..2], "21" | "22" | "23" | "54" | "P0"))
     }
 
+    /// The transaction of several may have failed for what one of them wants, and the others may be kept without it: a row that is held or can't be
+    /// read, a trigger, a statement that took too long.
+    pub(super) fn may_be_of_one(&self) -> bool {
+        let Some(code) = &self.code else { return false };
+        let of_all = matches!(&code.code()[..2], "08" | "25" | "53" | "57" | "58" | "HK");
+        !of_all || *code == SqlState::QUERY_CANCELED
+    }
+
     /// The server starts, stops, or has no room: the same may be taken a moment later.
     pub(super) fn is_of_the_server(&self) -> bool {
         self.code

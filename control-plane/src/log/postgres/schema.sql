@@ -1,6 +1,6 @@
 -- What the log's database looks like. Run once, by whichever replica comes first, in one transaction.
 --
--- Every table but `meta` begins its key with the group, and no statement joins two groups: the tables can be distributed by `group_uid`.
+-- Every table but `meta` has the group in its key, and no statement joins two groups: the tables can be distributed by `group_uid`.
 --
 -- One line of numbers runs through events, deliveries and changes, as in the embedded log. A row's place on it is its transaction's number
 -- times 2^20, plus its place in the transaction: transactions end in another order than they begin, but once none is open below a number, no
@@ -72,11 +72,10 @@ CREATE TABLE events (
     flags        bigint NOT NULL,  -- what the append found: bit n is hookplane.v1.EventFlag n
     duplicate_of text,             -- the earlier event, where a flag says so
     record       bytea  NOT NULL,  -- hookplane.v1.Event as it came in
-    PRIMARY KEY (group_uid, id)
+    PRIMARY KEY (id, group_uid)    -- events are asked for by id alone too
 );
 -- Bodies are JSON for the most part; compressing them costs more than it saves where commits wait.
 ALTER TABLE events ALTER COLUMN record SET STORAGE EXTERNAL;
-CREATE INDEX events_by_id    ON events (id);
 CREATE INDEX events_by_seq   ON events (seq);
 CREATE INDEX events_by_org   ON events (org, seq);
 CREATE INDEX events_by_group ON events (group_uid, seq);
