@@ -148,6 +148,10 @@ fn what_would_be_open_or_makes_no_sense_is_refused() {
     assert!(far.contains("--log: h is not loopback") && !far.contains("hidden"));
     let slip = serve(here, &embedded, "postgre://u:hidden@h/d", &token, 2);
     assert!(slip.contains("say embedded:DIR or postgres://") && !slip.contains("hidden"));
+    for slip in ["etcds://u:hidden@h:1", "etcd://u:hidden@127.0.0.1:1"] {
+        let slip = serve(here, slip, &embedded, &token, 2);
+        assert!(slip.contains("--store") && !slip.contains("hidden"));
+    }
     let idle = [token[0], token[1], "--accept-weaker-durability"];
     assert!(serve(here, &embedded, &embedded, &idle, 2).contains("is for etcd or PostgreSQL"));
     assert!(serve(here, &embedded, &embedded, &[], 1).contains("--bootstrap-token"));

@@ -1,7 +1,9 @@
 //! Where `serve` keeps things, and how it gets there.
 
 use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args as ClapArgs;
 use clap::builder::TypedValueParser;
@@ -14,11 +16,11 @@ use crate::servers::tls::Files;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Backends {
     /// Where configuration is kept: embedded:DIR, or etcd://HOST:PORT,HOST:PORT,… with the members of an etcd cluster
-    #[arg(long, value_name = "embedded:DIR|etcd://…")]
+    #[arg(long, value_name = "embedded:DIR|etcd://…", value_parser = KeptAt::<StoreAt>::of("--store"))]
     pub(crate) store: StoreAt,
     /// Where events are kept: embedded:DIR, the same DIR if you like, or postgres://USER@HOST:PORT,HOST:PORT/DATABASE with the primary and its
     /// standbys, of which the one that takes writes is found
-    #[arg(long, value_name = "embedded:DIR|postgres://…", value_parser = LogParser)]
+    #[arg(long, value_name = "embedded:DIR|postgres://…", value_parser = KeptAt::<LogAt>::of("--log"))]
     pub(crate) log: LogAt,
     /// Speak TLS to etcd, and believe certificates that are signed by one of those in this file (PEM). These files, like those of --log-tls-…, are
     /// read anew for every connection
@@ -128,22 +130,42 @@ fn tls(
     Some((ca.clone()?, shown.map(|(cert, key)| Files { cert, key })))
 }
 
-/// clap shows a value that it doesn't take, and this one may hold a password.
-#[derive(Clone)]
-struct LogParser;
+/// clap shows a value that it doesn't take, and these may hold a password.
+struct KeptAt<T> {
+    flag: &'static str,
+    kind: PhantomData<fn() -> T>,
+}
 
-impl TypedValueParser for LogParser {
-    type Value = LogAt;
+impl<T> KeptAt<T> {
+    const fn of(flag: &'static str) -> Self {
+        Self {
+            flag,
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<T> Clone for KeptAt<T> {
+    fn clone(&self) -> Self {
+        Self::of(self.flag)
+    }
+}
+
+impl<T> TypedValueParser for KeptAt<T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         _argument: Option<&clap::Arg>,
         value: &OsStr,
-    ) -> Result<LogAt, clap::Error> {
+    ) -> Result<T, clap::Error> {
         let refused = |why: &str| {
-            clap::Error::raw(ErrorKind::ValueValidation, format!("--log: {why}\n"))
-                .with_cmd(command)
+            let text = format!("{}: {why}\n", self.flag);
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
         };
         let text = value.to_str().ok_or_else(|| refused("it is no text"))?;
         text.parse().map_err(|why: String| refused(&why))

@@ -63,6 +63,18 @@ impl FromStr for StoreAt {
                     "name the members, as in {ETCD}etcd-0:2379,etcd-1:2379,etcd-2:2379"
                 ));
             }
+            // Whatever it is, it may be a secret: it is not repeated.
+            if members.iter().any(|member| member.contains('@')) {
+                return Err(
+                    "members have no user in front: give --store-user and --store-password-file"
+                        .to_owned(),
+                );
+            }
+            if !members.iter().all(|member| is_address(member)) {
+                return Err(format!(
+                    "write each member as HOST:PORT, as in {ETCD}etcd-0:2379,etcd-1:2379,etcd-2:2379"
+                ));
+            }
             return Ok(Self::Etcd(members));
         }
         directory(text, ETCD).map(Self::Embedded)
@@ -126,6 +138,12 @@ pub(crate) fn check(backends: &Args, insecure_plaintext: bool) -> Result<(), Fai
 /// Not on this machine. A path is a socket here.
 fn far(host: &&str) -> bool {
     !is_loopback(host) && !host.starts_with('/') && !host.to_ascii_lowercase().starts_with("%2f")
+}
+
+/// `HOST:PORT`.
+fn is_address(member: &str) -> bool {
+    let port = member.rsplit_once(':').map(|(_, port)| port);
+    !member.contains('/') && port.is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 fn host_of(address: &str) -> &str {
@@ -220,6 +238,9 @@ fn unopened(
     match tls {
         // It says itself what to give.
         _ if error.contains("--") => failure,
+        _ if error.contains("password missing") => failure.hint(format!(
+            "PostgreSQL asks for one: give {flag}-password-file"
+        )),
         None => failure.hint(format!(
             "is it running? If it speaks TLS, give {flag}-tls-ca"
         )),
@@ -314,6 +335,15 @@ mod tests {
         for text in ["etcd://", "etcd://a,,b"] {
             assert!(store(text).is_err_and(|error| error.contains("name the members")));
         }
+        for text in [
+            "etcd://a",
+            "etcd://a:2379,b",
+            "etcd://a:2379/b",
+            "etcd://[::1]",
+        ] {
+            assert!(store(text).is_err_and(|error| error.contains("HOST:PORT")));
+        }
+        assert!(store("etcd://[::1]:2379").is_ok());
         for text in ["", "embedded:", "redis://x", "data"] {
             assert!(store(text).is_err_and(|error| error.contains("embedded:")));
             assert!(log(text).is_err_and(|error| error.contains("embedded:")));
