@@ -189,7 +189,7 @@ pub enum LogError {
     #[error("event log: {0}")]
     Unavailable(String),
     /// A write or sync failed, and what the disk holds is no longer known: nothing is taken until the log is opened again.
-    #[error("event log has stopped taking writes: {0}")]
+    #[error("event log takes no writes: {0}")]
     Failed(String),
     /// What is stored can't be read: page someone.
     #[error("event log is damaged: {0}")]

@@ -1,5 +1,7 @@
 //! What etcd's answers mean for the call they are to. The one place that reads its codes and messages.
 
+use std::error::Error as StdError;
+
 use etcd_client::Error;
 use tonic::Code;
 
@@ -65,6 +67,9 @@ impl From<Error> for Fault {
             Code::InvalidArgument if said.contains("user name is empty") => {
                 refused("etcd asks for a user and a password, and none were given".to_owned())
             }
+            Code::FailedPrecondition if said.contains("authentication is not enabled") => {
+                refused("etcd checks no users: leave out --store-user".to_owned())
+            }
             Code::PermissionDenied => refused(format!(
                 "etcd: {said}: grant the user a role that reads and writes all keys under the store's prefix"
             )),
@@ -73,7 +78,10 @@ impl From<Error> for Fault {
             | Code::FailedPrecondition
             | Code::Unimplemented
             | Code::AlreadyExists => refused(format!("etcd: {said}")),
-            _ => Self::Elsewhere(chain(&status)),
+            code => {
+                let said = if said.is_empty() { code.description() } else { said };
+                Self::Elsewhere(with_sources(said.to_owned(), status.source()))
+            }
         }
     }
 }
@@ -89,13 +97,15 @@ fn is_too_much(said: &str) -> bool {
     .any(|words| said.contains(words))
 }
 
-/// tonic says "transport error" and keeps what happened in its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
+fn chain(error: &dyn StdError) -> String {
+    with_sources(error.to_string(), error.source())
+}
+
+/// tonic says "transport error" and keeps what happened in its sources, or says what happened and has that for a source.
+fn with_sources(mut text: String, mut source: Option<&(dyn StdError + 'static)>) -> String {
     while let Some(inner) = source {
         let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
+        if inner_text != "transport error" && !text.contains(&inner_text) {
             text.push_str(": ");
             text.push_str(&inner_text);
         }
