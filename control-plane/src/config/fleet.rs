@@ -15,6 +15,7 @@
 mod others;
 mod publish;
 mod record;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ use crate::store::{Store, StoreError};
 use others::{Others, Word};
 use publish::Publisher;
 use record::{Record, Runs, Summary};
+use tally::Tally;
 
 /// What is known at a time of what one listener refused: it names resources as it likes.
 const MAX_PROBLEMS: usize = 1_000;
@@ -386,59 +388,6 @@ impl Inner {
         self.listeners
             .values()
             .any(|l| l.boot == record.boot && l.name == record.name && l.scope == record.scope())
-    }
-}
-
-/// What several replicas say of one resource, added up.
-struct Tally<'a> {
-    uid: &'a str,
-    revision: u64,
-    live: v1::Live,
-    behind: bool,
-}
-
-impl<'a> Tally<'a> {
-    fn new(uid: &'a str, revision: u64) -> Self {
-        Self {
-            uid,
-            revision,
-            live: v1::Live::default(),
-            behind: false,
-        }
-    }
-
-    fn add(&mut self, summary: &Summary) {
-        if summary.ready == 0 {
-            return;
-        }
-        self.live.connected = self.live.connected.saturating_add(summary.ready);
-        self.behind |= summary.lowest < self.revision;
-        for problem in &summary.problems {
-            if problem.uid == self.uid {
-                let more = match problem.others {
-                    0 => String::new(),
-                    others => format!(" and {others} more"),
-                };
-                let text = format!("{}{more}: {}", problem.listener, problem.reason);
-                self.live.problems.push(text);
-            }
-        }
-        if summary.more {
-            self.doubt(
-                "listeners refused more resources than can be told apart here; `get listeners` shows what"
-                    .to_owned(),
-            );
-        }
-    }
-
-    fn doubt(&mut self, why: String) {
-        self.live.problems.push(why);
-    }
-
-    fn live(mut self) -> v1::Live {
-        self.live.applied =
-            self.live.connected > 0 && !self.behind && self.live.problems.is_empty();
-        self.live
     }
 }
 

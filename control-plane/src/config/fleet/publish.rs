@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::others::BEAT;
 use super::record::{Beat, Summary};
 use super::{Fleet, Timing};
+use crate::config::epoch::random;
 use crate::config::watch::Prompt;
 use crate::keys;
 use crate::store::{Precondition, Revision, Store, StoreError, Transaction, Write};
@@ -427,11 +428,4 @@ fn size(written: &Option<Written>) -> usize {
 
 fn for_bytes(bytes: usize, per_second: usize) -> Duration {
     Duration::from_millis((bytes * 1_000 / per_second) as u64)
-}
-
-fn random() -> Result<String, StoreError> {
-    let mut id = [0u8; 16];
-    getrandom::fill(&mut id)
-        .map_err(|e| StoreError::Unavailable(format!("no randomness from the system: {e}")))?;
-    Ok(hex::encode(id))
 }
