@@ -113,3 +113,24 @@ fn with_sources(mut text: String, mut source: Option<&(dyn StdError + 'static)>)
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_reads_what_happened_and_not_a_grpc_status() {
+        let said = |status: tonic::Status| Fault::from(Error::from(status));
+        let text = "Connection refused (os error 111)".to_owned();
+        assert_eq!(
+            said(tonic::Status::unavailable(text.clone())),
+            Fault::Elsewhere(text)
+        );
+        let Fault::Refused(error) = said(tonic::Status::failed_precondition(
+            "etcdserver: authentication is not enabled",
+        )) else {
+            panic!("another member is asked, which would say the same");
+        };
+        assert!(error.to_string().contains("leave out --store-user"));
+    }
+}
