@@ -284,7 +284,7 @@ pub(super) async fn notes(
     };
     let limit = i64::try_from(limit.min(max)).unwrap_or(i64::MAX);
     let kind = number(kind);
-    let mut session = shared.pool.call().await?;
+    let mut session = shared.pool.read().await?;
     let rows = match group {
         Some(group) => {
             let sql = "SELECT record FROM notes WHERE group_uid = $1 AND kind = $2 ORDER BY id DESC LIMIT $3";
@@ -309,7 +309,7 @@ pub(super) async fn counts(
     shared: &Shared,
     group_uids: &[&str],
 ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
-    let mut session = shared.pool.call().await?;
+    let mut session = shared.pool.read().await?;
     let sql = "SELECT group_uid, name, count FROM counts WHERE group_uid = ANY($1)";
     let mut counts: HashMap<String, v1::GroupCounts> = HashMap::new();
     for row in session.query(sql, &[&group_uids]).await? {
