@@ -10,17 +10,16 @@
 use hookplane_proto::v1;
 use prost::Message as _;
 
-use crate::config::Fleet;
-use crate::keys;
+use crate::config::{Fleet, View};
 use crate::store::{Precondition, Store, StoreError, Transaction, Write};
 
-const READ_AT_ONCE: usize = 200;
 /// What follows the public URL: org, connector, function, token.
 const OWN_SEGMENTS: usize = 4;
 
 /// Has the groups follow, and says so. False while another replica differs.
 pub(crate) async fn unless_others_differ(
     store: &dyn Store,
+    view: &View,
     fleet: &Fleet,
     public_url: &str,
 ) -> Result<bool, StoreError> {
@@ -33,7 +32,7 @@ pub(crate) async fn unless_others_differ(
         );
         return Ok(false);
     }
-    let groups = follow(store, public_url).await?;
+    let groups = follow(store, view, public_url).await?;
     if groups > 0 {
         tracing::info!(
             groups,
@@ -44,43 +43,41 @@ pub(crate) async fn unless_others_differ(
     Ok(true)
 }
 
-/// Makes every group's callback URLs begin with `public_url`. Says how many groups had to change.
-async fn follow(store: &dyn Store, public_url: &str) -> Result<u64, StoreError> {
+/// Makes every group's callback URLs begin with `public_url`. Says how many groups had to change. The view knows which: mostly none, and
+/// then a start with many groups reads none of them.
+async fn follow(store: &dyn Store, view: &View, public_url: &str) -> Result<u64, StoreError> {
     let mut changed = 0;
-    let mut after: Option<String> = None;
-    loop {
-        let page = store
-            .list(keys::GROUPS, after.as_deref(), READ_AT_ONCE, None)
-            .await?;
-        let Some(last) = page.entries.last() else {
-            return Ok(changed);
+    for key in view.groups_where(|status| move_all(&mut status.clone(), public_url)) {
+        let Some(entry) = store.get(&key).await? else {
+            continue;
         };
-        after = Some(last.key.clone());
-        for entry in &page.entries {
-            let mut group = v1::WebhookGroup::decode(entry.value.clone())
-                .map_err(|error| StoreError::Damaged(format!("`{}`: {error}", entry.key)))?;
-            let Some(status) = group.status.as_mut() else {
-                continue;
-            };
-            let mut differs = moved(&mut status.callback_url, public_url);
-            for retiring in &mut status.retiring_urls {
-                differs |= moved(&mut retiring.url, public_url);
-            }
-            if !differs {
-                continue;
-            }
-            let transaction = Transaction {
-                checks: vec![(entry.key.clone(), Precondition::At(entry.revision))],
-                writes: vec![Write::Put(entry.key.clone(), group.encode_to_vec().into())],
-            };
-            match store.commit(transaction).await {
-                Ok(_) => changed += 1,
-                // Somebody saved it just now; another replica that starts does the same as we do.
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let mut group = v1::WebhookGroup::decode(entry.value.clone())
+            .map_err(|error| StoreError::Damaged(format!("`{key}`: {error}")))?;
+        let status = group.status.get_or_insert_default();
+        if !move_all(status, public_url) {
+            continue;
+        }
+        let transaction = Transaction {
+            checks: vec![(key.clone(), Precondition::At(entry.revision))],
+            writes: vec![Write::Put(key, group.encode_to_vec().into())],
+        };
+        match store.commit(transaction).await {
+            Ok(_) => changed += 1,
+            // Somebody saved it just now; another replica that starts does the same as we do.
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(changed)
+}
+
+/// Puts a group's URLs under another public URL. False when they are there already.
+fn move_all(status: &mut v1::WebhookGroupStatus, public_url: &str) -> bool {
+    let mut differs = moved(&mut status.callback_url, public_url);
+    for retiring in &mut status.retiring_urls {
+        differs |= moved(&mut retiring.url, public_url);
+    }
+    differs
 }
 
 /// Puts a URL under another public URL. False when it is there already.

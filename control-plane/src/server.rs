@@ -210,7 +210,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
     fleet
         .join(store, public_url.clone(), view.tasks(), shutdown)
         .await?;
-    moved::unless_others_differ(&*parts.store, &fleet, &public_url).await?;
+    moved::unless_others_differ(&*parts.store, &view, &fleet, &public_url).await?;
     Ok(Context {
         store: parts.store,
         log: parts.log,

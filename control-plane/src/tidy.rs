@@ -111,8 +111,8 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
             drop_what_came_after(&context).await;
             let public_url = &context.public_url;
             if !urls_settled && context.fleet.other_url(public_url).is_none() {
-                let settled =
-                    moved::unless_others_differ(&*context.store, &context.fleet, public_url).await;
+                let (store, view, fleet) = (&*context.store, &context.view, &context.fleet);
+                let settled = moved::unless_others_differ(store, view, fleet, public_url).await;
                 match settled {
                     Ok(settled) => urls_settled = settled,
                     Err(error) => {

@@ -35,8 +35,9 @@ fn the_benchmark_measures_each_case_under_each_load_and_finds_all_that_was_kept(
 #[test]
 fn a_change_costs_each_stream_the_same_at_any_number_of_groups_and_a_restart_costs_no_list() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["config", "--groups", "10,1000", "--streams", "100"])
+        .args(["config", "--cases", "10x100,1000x100"])
         .args(["--edits", "10", "--pause", "0.01", "--idle", "0.1"])
+        .args(["--stores", "embedded,etcd"])
         .args(["-o", "json"])
         .output()
         .unwrap();
@@ -77,8 +78,9 @@ fn an_unknown_option_or_a_value_without_bounds_is_refused() {
         &["--loads", "warm"],
         &["--rounds", "1000000"],
         &["--seconds", "x"],
-        &["config", "--streams", "1000000"],
-        &["config", "--groups", "9,8"],
+        &["config", "--cases", "10x1000000"],
+        &["config", "--cases", "9x1,8x1"],
+        &["config", "--cases", "9"],
         &["config", "--stores", "paper"],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -190,6 +190,24 @@ fn webhook(uid: &str, filter: &str) -> Bytes {
     .into()
 }
 
+/// The webhooks that want an event `order` of a group.
+fn wanted_by(view: &View, group: &str) -> Vec<String> {
+    let mut callback = v1::ReportedCallback {
+        events: vec![v1::ReportedEvent {
+            r#type: "order".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let record = view.group(group).unwrap();
+    view.compiled(&record).unwrap().rematch(&mut callback);
+    let matches = callback.events.remove(0).matches.into_iter();
+    matches
+        .filter(|one| one.matched)
+        .map(|one| one.webhook_uid)
+        .collect()
+}
+
 async fn caught_up(view: &View, revision: Revision) {
     assert!(view.reached(revision, Instant::now() + WAIT).await);
 }
@@ -206,11 +224,11 @@ async fn the_view_follows_what_is_stored_and_keeps_the_last_version_that_compile
         (keys::group("acme", "shop"), Some(group("g1", &pin))),
     ]);
     let shutdown = CancellationToken::new();
-    let view = View::start(store.clone(), seal, shutdown.clone())
+    let view = View::start(store.clone(), seal.clone(), shutdown.clone())
         .await
         .unwrap();
     let record = view.group_named("acme", "shop").unwrap();
-    assert_eq!(record.compiled.uid(), "g1");
+    assert_eq!(view.compiled(&record).unwrap().uid(), "g1");
     assert_eq!(record.group.metadata.as_ref().unwrap().revision, 1);
     assert!(record.webhooks.is_empty());
 
@@ -229,7 +247,13 @@ async fn the_view_follows_what_is_stored_and_keeps_the_last_version_that_compile
         Some(webhook("w1", "payload.(")),
     )]);
     caught_up(&view, at).await;
-    assert!(view.group("g1").is_some());
+    assert_eq!(wanted_by(&view, "g1"), ["w1"]);
+
+    // Who starts now has no earlier version of it, and nothing is compiled that nobody asks for.
+    let later = View::start(store.clone(), seal, shutdown.clone())
+        .await
+        .unwrap();
+    assert!(wanted_by(&later, "g1").is_empty());
 
     // A removal counts as a change of the group, so that what was matched before it is matched again.
     let at = store.write(vec![(keys::webhook("acme", "shop", "paid"), None)]);
@@ -249,8 +273,10 @@ async fn the_view_follows_what_is_stored_and_keeps_the_last_version_that_compile
     assert!(view.group_named("acme", "shop").is_none());
 
     shutdown.cancel();
-    view.tasks().close();
-    tokio::time::timeout(WAIT, view.tasks().wait())
-        .await
-        .expect("the view ends with the server");
+    for view in [view, later] {
+        view.tasks().close();
+        tokio::time::timeout(WAIT, view.tasks().wait())
+            .await
+            .expect("the view ends with the server");
+    }
 }

@@ -128,6 +128,7 @@ pub async fn run(backend: &dyn Backend) {
     reads::selections_and_pages_agree(backend).await;
     work::reused_id_is_kept_and_flagged(backend).await;
     work::batch_is_whole(backend).await;
+    work::any_text_of_a_sender_is_kept(backend).await;
     work::held_is_delivered_after_a_replay(backend).await;
     work::attempts_end_in_a_dead_letter(backend).await;
     work::deleted_webhook_drops_what_is_unsettled(backend).await;

@@ -249,8 +249,12 @@ impl v1::event_service_server::EventService for EventApi {
             .await?
             .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
         let uuid = uuid::Builder::from_random_bytes(random()?).into_uuid();
-        let sample = record
-            .compiled
+        let group = self
+            .context
+            .view
+            .compiled(&record)
+            .map_err(Problem::Refused)?;
+        let sample = group
             .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())
             .map_err(|error| match error {
                 SampleError::NoSample { .. } => Problem::field("event", error.to_string()),

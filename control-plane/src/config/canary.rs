@@ -10,7 +10,8 @@
 //! listener is offered, so it wakes none.
 //!
 //! Revisions alone don't tell a store that was put back: written to by others, it may have come past where it was before this one looks again.
-//! So each flight is recorded, at a key of this canary's own, and holds only if the last one is there (see [`flights`]).
+//! So each flight is recorded, at a key of this canary's own, and holds only if the last one is there (see [`flights`]); and after each it looks
+//! whether an epoch that somebody else began was passed by.
 //!
 //! It also flies after each list. What was listed may be of a later revision than any that the other replicas' watches brought, since not
 //! all writes are configuration; with the canary they come past it, so that a listener from here waits nowhere.
@@ -28,6 +29,7 @@ use self::flights::{Flights, Recorded};
 use super::epoch;
 use super::view::View;
 use super::watch::Prompt;
+use crate::keys;
 use crate::store::{Revision, Store, StoreError};
 
 /// How often, and for how long it may be under way.
@@ -118,6 +120,13 @@ pub(super) async fn run(
                 flights = Flights::default();
                 Prompt::Forget
             }
+            Flight::OtherEpoch => {
+                tracing::error!(
+                    view = view.revision(),
+                    "another epoch of the store began unheard: it was restored from an older copy; it is read anew"
+                );
+                Prompt::Forget
+            }
         };
         // One that is waiting to be taken does the same.
         let _ = follower.prompt.try_send(prompt);
@@ -128,6 +137,7 @@ enum Flight {
     Brought(Duration),
     Missing(Revision),
     RolledBack(Revision),
+    OtherEpoch,
     NotWritten(StoreError),
 }
 
@@ -140,11 +150,26 @@ async fn fly(store: &dyn Store, view: &View, flights: &mut Flights, within: Dura
         Err(error) => return Flight::NotWritten(error),
     };
     let written = Instant::now();
-    if view.reached(revision, written + within).await {
-        Flight::Brought(written.elapsed())
-    } else {
-        Flight::Missing(revision)
+    if !view.reached(revision, written + within).await {
+        return Flight::Missing(revision);
     }
+    let lag = written.elapsed();
+    match timeout(within, passed_by(store, view)).await {
+        Ok(Ok(false)) => Flight::Brought(lag),
+        Ok(Ok(true)) => Flight::OtherEpoch,
+        Ok(Err(error)) => Flight::NotWritten(error),
+        Err(_) => Flight::NotWritten(unanswered()),
+    }
+}
+
+/// Whether the view has come past another epoch and didn't hear of it: somebody else noticed that the store was put back, where this one was not
+/// there to see its own writes go.
+async fn passed_by(store: &dyn Store, view: &View) -> Result<bool, StoreError> {
+    let stored = store.get(keys::EPOCH).await?;
+    // First: what comes meanwhile is not passed by.
+    let revision = view.revision();
+    let other = stored.filter(|entry| entry.value != view.epoch().as_bytes());
+    Ok(other.is_some_and(|entry| entry.revision <= revision))
 }
 
 fn unanswered() -> StoreError {

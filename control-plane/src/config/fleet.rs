@@ -15,9 +15,10 @@
 mod others;
 mod publish;
 mod record;
+mod scoped;
 mod tally;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ use crate::keys;
 use crate::store::{Store, StoreError};
 use others::{Others, Word};
 use publish::Publisher;
-use record::{Record, Runs, Summary};
+use record::{Record, Runs};
+use scoped::Scoped;
 use tally::Tally;
 
 /// What is known at a time of what one listener refused: it names resources as it likes.
@@ -78,9 +80,21 @@ struct Inner {
     next: u64,
     /// This replica's.
     listeners: BTreeMap<u64, Listener>,
+    /// The same by what they say they are. Only a run without an id can be there more than once.
+    by_run: HashMap<Run, BTreeSet<u64>>,
+    /// The same added up.
+    scopes: BTreeMap<ListenerScope, Scoped>,
     /// Slots below the highest one that are free.
     free: BTreeSet<usize>,
     others: Others,
+}
+
+/// One run of one listener.
+#[derive(PartialEq, Eq, Hash)]
+struct Run {
+    name: String,
+    boot: String,
+    scope: ListenerScope,
 }
 
 struct Listener {
@@ -167,16 +181,13 @@ impl Fleet {
         now: Timestamp,
     ) -> Connected {
         let id = self.change(|inner| {
-            let same = |l: &Listener| {
-                l.boot == hello.boot && l.name == hello.listener && l.scope == *scope
-            };
             if !hello.boot.is_empty() {
-                let gone: Vec<u64> = inner
-                    .listeners
-                    .iter()
-                    .filter(|(_, l)| same(l))
-                    .map(|(id, _)| *id)
-                    .collect();
+                let run = Run {
+                    name: hello.listener.clone(),
+                    boot: hello.boot.clone(),
+                    scope: scope.clone(),
+                };
+                let gone = inner.by_run.remove(&run).unwrap_or_default();
                 gone.into_iter().for_each(|id| inner.remove(id));
             }
             inner.insert(Listener {
@@ -203,8 +214,7 @@ impl Fleet {
         let inner = self.lock();
         let mut tally = Tally::new(uid, revision);
         for scope in scopes_of(org, &pool) {
-            let own = inner.listeners.values().filter(|l| l.scope == scope);
-            tally.add(&Summary::of(&scope, own));
+            tally.add(&inner.summary(&scope));
         }
         let here = |record: &Record| inner.has(record);
         for (replica, word) in inner.others.words(org, &pool, here) {
@@ -349,8 +359,14 @@ impl Connected {
 
     fn update(&self, update: impl FnOnce(&mut Listener)) {
         self.fleet.change(|inner| {
-            if let Some(listener) = inner.listeners.get_mut(&self.id) {
+            let Some(listener) = inner.listeners.get_mut(&self.id) else {
+                return;
+            };
+            // It is there as long as a listener of it is.
+            if let Some(scoped) = inner.scopes.get_mut(&listener.scope) {
+                scoped.take_out(self.id, listener);
                 update(listener);
+                scoped.add(self.id, listener);
             }
         });
     }
@@ -366,12 +382,32 @@ impl Inner {
     fn insert(&mut self, mut listener: Listener) -> u64 {
         listener.slot = self.free.pop_first().unwrap_or(self.listeners.len());
         self.next += 1;
-        self.listeners.insert(self.next, listener);
-        self.next
+        let id = self.next;
+        self.by_run
+            .entry(Run::of(&listener))
+            .or_default()
+            .insert(id);
+        let scoped = self.scopes.entry(listener.scope.clone()).or_default();
+        scoped.add(id, &listener);
+        self.listeners.insert(id, listener);
+        id
     }
 
     fn remove(&mut self, id: u64) {
         if let Some(gone) = self.listeners.remove(&id) {
+            if let Some(scoped) = self.scopes.get_mut(&gone.scope) {
+                scoped.take_out(id, &gone);
+                if scoped.is_empty() {
+                    self.scopes.remove(&gone.scope);
+                }
+            }
+            let run = Run::of(&gone);
+            if let Some(same) = self.by_run.get_mut(&run) {
+                same.remove(&id);
+                if same.is_empty() {
+                    self.by_run.remove(&run);
+                }
+            }
             self.free.insert(gone.slot);
             // Those at the end are no longer below the highest.
             while self
@@ -385,9 +421,21 @@ impl Inner {
     }
 
     fn has(&self, record: &Record) -> bool {
-        self.listeners
-            .values()
-            .any(|l| l.boot == record.boot && l.name == record.name && l.scope == record.scope())
+        self.by_run.contains_key(&Run {
+            name: record.name.clone(),
+            boot: record.boot.clone(),
+            scope: record.scope(),
+        })
+    }
+}
+
+impl Run {
+    fn of(listener: &Listener) -> Self {
+        Self {
+            name: listener.name.clone(),
+            boot: listener.boot.clone(),
+            scope: listener.scope.clone(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Configuration on its way to the listeners: a view of the store kept by one watch, one stream per listener, and who runs what.
 
 mod canary;
+mod compiled;
 mod encoded;
 pub(crate) mod epoch;
 mod fleet;

@@ -1,7 +1,7 @@
 //! Everything the view knows, and what one batch of changes does to it.
 //!
-//! A batch costs the groups it touches: each is compiled again (its unchanged webhooks are not), and what its pools are offered is
-//! compared with what they were offered before. Each version of a resource is encoded once, here.
+//! A batch costs the groups it touches: what changed of each is tried, and what its pools are offered is compared with what they were
+//! offered before. Each version of a resource is encoded once, here. Of a whole list nothing is tried: it is compiled when it is needed.
 
 mod build;
 mod history;
@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::config_resource::Body;
-use hookplane_rules::{Connector, FieldError, Webhook};
+use hookplane_rules::{Connector, FieldError};
 use prost::Message;
 
+use super::compiled::JudgedWebhook;
 use super::encoded::{Encoded, Encoder};
 use super::offer::{Offer, Pools};
 use super::tombstone::{self, Tombstone, pin_of};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
     pub(super) pools: Pools,
+    /// While the first, whole list is taken.
+    lists: bool,
     /// Apart, so that who calls is told without waiting for what is compiled here.
     pub(crate) tokens: Arc<Tokens>,
 }
@@ -63,9 +66,9 @@ struct WebhookState {
     revision: u64,
     stored: Arc<v1::Webhook>,
     /// With the uid of the group that it names. None until that group is known.
-    encoded: Option<(String, Arc<Encoded>)>,
-    /// The last version that compiled, and what it was compiled from: the webhook's revision and its group's.
-    compiled: Option<(u64, u64, Arc<Webhook>)>,
+    encoded: Option<(Arc<str>, Arc<Encoded>)>,
+    /// The last version that compiled, or that came with the list.
+    judged: Option<JudgedWebhook>,
 }
 
 impl State {
@@ -109,9 +112,11 @@ impl State {
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
             pools: Pools::new(horizon),
+            lists: true,
             tokens,
         };
         state.apply(list);
+        state.lists = false;
         state.remember(&tombstones);
         state
     }
@@ -122,6 +127,19 @@ impl State {
 
     pub(crate) fn record_named(&self, org: &str, name: &str) -> Option<GroupRecord> {
         self.record(self.uids.get(&keys::group(org, name))?)
+    }
+
+    /// The keys of the groups with such a status.
+    pub(crate) fn groups_where(
+        &self,
+        differs: impl Fn(&v1::WebhookGroupStatus) -> bool,
+    ) -> Vec<String> {
+        let groups = self.uids.iter().filter(|(_, uid)| {
+            let group = self.groups.get(*uid);
+            let status = group.and_then(|group| group.stored.status.as_ref());
+            status.is_some_and(&differs)
+        });
+        groups.map(|(key, _)| key.clone()).collect()
     }
 
     /// Says whether what some listeners are offered has changed, or the epoch.
@@ -283,11 +301,11 @@ impl State {
                 metadata.revision = revision;
                 let own = metadata.uid.clone();
                 // A name used again is another webhook, whose last version is not this one's.
-                let compiled = self
+                let judged = self
                     .webhooks
                     .remove(&key)
                     .filter(|old| old.uid == own)
-                    .and_then(|old| old.compiled);
+                    .and_then(|old| old.judged);
                 self.webhooks.insert(
                     key,
                     WebhookState {
@@ -295,7 +313,7 @@ impl State {
                         revision,
                         stored: Arc::new(webhook),
                         encoded: None,
-                        compiled,
+                        judged,
                     },
                 );
             }

@@ -19,8 +19,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::proof::Proofs;
 use crate::access::opened;
 use crate::context::Context;
+use crate::report::identity::Key;
 
 /// For a push to be drained and answered.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -32,12 +34,13 @@ const ADMITTED: Duration = Duration::from_secs(10);
 /// The service.
 pub struct ConfigApi {
     context: Context,
-    pace: Pace,
+    shared: Shared,
 }
 
-/// How long things may take, and how many at a time.
+/// What all streams share: how long things may take, how many at a time, and the proofs of what is pushed.
 #[derive(Clone)]
-struct Pace {
+struct Shared {
+    proofs: Arc<Proofs>,
     answer: Duration,
     lists: Arc<Semaphore>,
     admitted: Duration,
@@ -46,9 +49,11 @@ struct Pace {
 impl ConfigApi {
     /// Over these parts.
     pub fn new(context: Context) -> Self {
+        let proofs = Proofs::new(Key::new(&context.mac_key));
         Self {
             context,
-            pace: Pace {
+            shared: Shared {
+                proofs: Arc::new(proofs),
                 answer: ANSWER,
                 lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
                 admitted: ADMITTED,
@@ -58,14 +63,14 @@ impl ConfigApi {
 
     /// How long a listener has for each push, to drain and answer it.
     pub fn answer_within(mut self, duration: Duration) -> Self {
-        self.pace.answer = duration;
+        self.shared.answer = duration;
         self
     }
 
     /// How many full lists may be on their way at a time, and how long one may wait for its turn.
     pub fn lists_at_once(mut self, lists: usize, admitted: Duration) -> Self {
-        self.pace.lists = Arc::new(Semaphore::new(lists));
-        self.pace.admitted = admitted;
+        self.shared.lists = Arc::new(Semaphore::new(lists));
+        self.shared.admitted = admitted;
         self
     }
 }
@@ -81,10 +86,10 @@ impl ConfigService for ConfigApi {
         // Small: what is behind the push in flight is not worth buffering.
         let (out, responses) = mpsc::channel(4);
         let context = self.context.clone();
-        let pace = self.pace.clone();
+        let shared = self.shared.clone();
         let (caller, said) = opened(request)?;
         self.context.view.tasks().spawn(async move {
-            if let Err(status) = session::run(&context, &caller, said, &out, pace).await {
+            if let Err(status) = session::run(&context, &caller, said, &out, shared).await {
                 tracing::info!(
                     reason = status.message(),
                     "a listener's config stream ended"

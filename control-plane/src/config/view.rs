@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::compiled::{Compiled, Judge};
 use super::encoded::Encoder;
 use super::pool::{Delta, Snapshot};
 use super::state::State;
@@ -29,6 +30,7 @@ pub struct View {
     state: RwLock<State>,
     encoder: Encoder,
     seal: Arc<SealKey>,
+    compiled: Compiled,
     revision: watch::Sender<u64>,
     /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
     /// streams would be woken for it.
@@ -54,8 +56,8 @@ pub struct GroupRecord {
     pub group: Arc<v1::WebhookGroup>,
     /// The last revision of the group or of any of its webhooks, removals counted.
     pub revision: u64,
-    /// Compiled, with its webhooks.
-    pub compiled: Arc<Group>,
+    /// What [`View::compiled`] makes of it.
+    pub(crate) judge: Arc<Judge>,
     /// Its webhooks in order of their names, with the template.
     pub webhooks: Arc<Vec<Arc<v1::Webhook>>>,
 }
@@ -104,6 +106,7 @@ impl View {
             state: RwLock::new(state),
             encoder,
             seal,
+            compiled: Compiled::default(),
             lag: AtomicU64::new(UNKNOWN),
             dropping: Mutex::default(),
             renewed: Mutex::new(None),
@@ -171,6 +174,19 @@ impl View {
     /// How many webhooks an org has.
     pub(crate) fn webhooks_of(&self, org: &str) -> usize {
         self.read(|state| state.webhooks_below(&format!("{}{org}/", keys::WEBHOOKS)))
+    }
+
+    /// A group with its webhooks, as its reports are judged. The error says why it doesn't compile: it was saved by another version.
+    pub fn compiled(&self, record: &GroupRecord) -> Result<Arc<Group>, String> {
+        self.compiled.get(&record.judge, &self.seal)
+    }
+
+    /// The keys of the groups with such a status.
+    pub(crate) fn groups_where(
+        &self,
+        status: impl Fn(&v1::WebhookGroupStatus) -> bool,
+    ) -> Vec<String> {
+        self.read(|state| state.groups_where(status))
     }
 
     /// The stored tokens.

@@ -73,9 +73,24 @@ pub(super) async fn answer(
     }
     // Risk 45: a stale plan answers 2xx and drops what a new webhook wanted.
     if record.revision > callback.plan_revision {
-        record.compiled.rematch(&mut callback);
+        match context.view.compiled(&record) {
+            Ok(group) => group.rematch(&mut callback),
+            // Another replica may run a version that it is made for.
+            Err(reason) => {
+                let group = &callback.group_uid;
+                tracing::error!(
+                    group,
+                    reason,
+                    "a stored group doesn't compile; its callbacks wait"
+                );
+                return answered(
+                    AnswerKind::RetryLater,
+                    "this replica can't match with the group as it is stored",
+                );
+            }
+        }
     }
-    if let Outcome::NotKept { clause, reason } = record.compiled.outcome(&callback) {
+    if let Outcome::NotKept { clause, reason } = Outcome::of(&callback, &record.group) {
         let counted = v1::GroupCounters {
             group_uid: callback.group_uid.clone(),
             not_registered: u64::from(clause == "not-registered"),

@@ -59,6 +59,14 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Of what was matched, on the wire. It needs nothing of the group but its word on what it captures.
+    pub fn of(callback: &v1::ReportedCallback, group: &v1::WebhookGroup) -> Self {
+        let capture_unmatched = group.spec.as_ref().is_some_and(|s| s.capture_unmatched);
+        outcome(&callback.events, capture_unmatched)
+    }
+}
+
 impl Matched {
     /// What the group's configuration says.
     pub fn outcome(&self) -> &Outcome {
@@ -126,7 +134,10 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
     let secret = verified.secret().cloned();
     let mut callback = verified.into_callback();
     // Most filters look at the payload alone, and most of what isn't kept ends here.
-    let mut filters = group.webhooks.iter().filter_map(|one| one.filter.as_ref());
+    let mut filters = group
+        .webhooks
+        .iter()
+        .filter_map(|one| one.filter.as_deref());
     let cleaned = filters
         .any(Filter::reads_head)
         .then(|| Cleaned::of(&mut callback, &group.credentials));

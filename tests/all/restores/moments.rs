@@ -89,7 +89,8 @@ fn events_outlive_a_restored_configuration_that_does_not_know_what_they_were_for
     assert_eq!(dropped.count(), 1);
     one.ok(&["replay", "acme/old", "--status", "dropped"]);
     // The name is free, and the new group another one.
-    one.apply(&group("new"));
+    let new = one.manifest_file(&group("new"));
+    one.ok(&["apply", "-f", &new, "--no-wait"]);
     assert_ne!(one.callback_url("acme/new"), urls.new);
 }
 

@@ -37,6 +37,23 @@ pub(super) async fn reused_id_is_kept_and_flagged(backend: &dyn Backend) {
     log.close().await;
 }
 
+// Risk 1: what a sender names can't keep a genuine event from being kept, nor what shares its transaction.
+pub(super) async fn any_text_of_a_sender_is_kept(backend: &dyn Backend) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = backend.open(dir.path()).await;
+    let mut new = callback("a", Some(1), None, 1);
+    new.events[0].event.r#type = "paid\0\u{1}é".to_owned();
+    new.events[0].deliveries[0].hold = Some("no \0 such field".to_owned());
+    assert_eq!(append(&*log, new).await, kept(&["a"]));
+    assert_eq!(
+        log.event("a").await.expect("kept").r#type,
+        "paid\0\u{1}é",
+        "as it came"
+    );
+    assert_eq!(status(&*log, "a-1").await, DeliveryStatus::Held);
+    log.close().await;
+}
+
 // Risk 6: a callback of several events is kept whole or not at all, and each of its events is deduplicated by itself.
 pub(super) async fn batch_is_whole(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");

@@ -226,7 +226,7 @@ impl Replica {
         let mut gap = false;
         if key == BEAT {
             let beat = read::<Beat>(key, value).unwrap_or_default();
-            gap = self.beat.is_some() && beat.count > self.count + 1;
+            gap = self.beat.is_some() && beat.count > self.count.saturating_add(1);
             self.beat = Some(revision);
             (self.count, self.whole) = (beat.count, beat.whole);
             self.public_url = beat.public_url;

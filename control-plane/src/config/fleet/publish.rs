@@ -28,7 +28,7 @@ use crate::config::watch::Prompt;
 use crate::keys;
 use crate::store::{Precondition, Revision, Store, StoreError, Transaction, Write};
 
-/// Between two looks at what changed: one costs as much as there are listeners.
+/// Between two looks at what changed: thousands of listeners take one change within a few of them.
 const LOOK: Duration = Duration::from_millis(20);
 /// Between two writes, and for so many bytes a second more.
 const REST: Duration = Duration::from_millis(200);

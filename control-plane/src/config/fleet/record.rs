@@ -15,7 +15,7 @@ use hookplane_proto::v1;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::{Inner, Listener};
+use super::{Inner, Listener, Scoped};
 use crate::config::ListenerScope;
 
 /// Below the store's 1 MiB for a value, with [`RECORD_BYTES`] and the longest names each.
@@ -126,51 +126,6 @@ pub(super) struct Record {
 }
 
 impl Summary {
-    pub(super) fn of<'a>(
-        scope: &ListenerScope,
-        listeners: impl Iterator<Item = &'a Listener>,
-    ) -> Self {
-        let mut summary = Self {
-            org: scope.org.as_deref().map(str::to_owned),
-            pool: scope.pool.to_string(),
-            lowest: u64::MAX,
-            ..Self::default()
-        };
-        let mut problems: BTreeMap<&str, Problem> = BTreeMap::new();
-        let mut alike = true;
-        for listener in listeners {
-            let first = *summary.alike.get_or_insert(listener.runs);
-            alike &= listener.runs == first && first.revision > 0;
-            summary.connected += 1;
-            if !listener.ready {
-                continue;
-            }
-            summary.ready += 1;
-            summary.lowest = summary.lowest.min(listener.runs.revision);
-            for (uid, error) in &listener.problems {
-                if let Some(known) = problems.get_mut(uid.as_str()) {
-                    known.others += 1;
-                } else if problems.len() < SUMMARY_PROBLEMS {
-                    let problem = Problem {
-                        uid: uid.clone(),
-                        listener: cut(&listener.name),
-                        reason: cut(&error.reason),
-                        others: 0,
-                    };
-                    problems.insert(uid, problem);
-                } else {
-                    summary.more = true;
-                }
-            }
-        }
-        if summary.ready == 0 {
-            summary.lowest = 0;
-        }
-        summary.problems = problems.into_values().collect();
-        summary.alike = summary.alike.filter(|_| alike);
-        summary
-    }
-
     pub(super) fn scope(&self) -> ListenerScope {
         ListenerScope::new(self.org.as_deref(), &self.pool)
     }
@@ -216,16 +171,44 @@ impl Record {
 }
 
 impl Inner {
+    /// Of this replica's listeners of a scope. Costs those that refused something, however many there are.
+    pub(super) fn summary(&self, scope: &ListenerScope) -> Summary {
+        let nobody = Scoped::default();
+        let scoped = self.scopes.get(scope).unwrap_or(&nobody);
+        let mut summary = Summary {
+            org: scope.org.as_deref().map(str::to_owned),
+            pool: scope.pool.to_string(),
+            ..scoped.summary()
+        };
+        let mut problems: BTreeMap<&str, Problem> = BTreeMap::new();
+        let refusing = scoped.refusing().filter_map(|id| self.listeners.get(id));
+        for listener in refusing.filter(|listener| listener.ready) {
+            for (uid, error) in &listener.problems {
+                if let Some(known) = problems.get_mut(uid.as_str()) {
+                    known.others += 1;
+                } else if problems.len() < SUMMARY_PROBLEMS {
+                    let problem = Problem {
+                        uid: uid.clone(),
+                        listener: cut(&listener.name),
+                        reason: cut(&error.reason),
+                        others: 0,
+                    };
+                    problems.insert(uid, problem);
+                } else {
+                    summary.more = true;
+                }
+            }
+        }
+        summary.problems = problems.into_values().collect();
+        summary
+    }
+
     /// By their keys, below the replica's.
     pub(super) fn summaries(&self) -> BTreeMap<String, Summary> {
-        let mut of_scope: BTreeMap<&ListenerScope, Vec<&Listener>> = BTreeMap::new();
-        for listener in self.listeners.values() {
-            of_scope.entry(&listener.scope).or_default().push(listener);
-        }
         let mut room = REPLICA_BYTES;
         let mut summaries = BTreeMap::new();
-        for (scope, listeners) in of_scope {
-            let mut summary = Summary::of(scope, listeners.into_iter());
+        for scope in self.scopes.keys() {
+            let mut summary = self.summary(scope);
             let size: usize = summary.problems.iter().map(Message::encoded_len).sum();
             if size > room {
                 summary.problems.clear();

@@ -1,12 +1,13 @@
-//! One group made anew: compiled for this control plane's own use, and offered to its pools.
+//! One group made anew: offered to its pools, and what reports of it are judged by.
 
 use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::config_resource::Body;
-use hookplane_rules::{Connector, Group, Webhook};
+use hookplane_rules::{Connector, Group};
 
 use super::{GroupState, State, WebhookState, not_compiled};
+use crate::config::compiled::{Judge, JudgedWebhook};
 use crate::config::encoded::{Encoded, Encoder};
 use crate::config::scope::{pool_of, scopes_of};
 use crate::config::tombstone::pin_of;
@@ -14,7 +15,7 @@ use crate::config::view::GroupRecord;
 use crate::keys;
 
 impl State {
-    /// Compiles a group anew and offers what changed.
+    /// Offers what changed of a group, and says what reports of it are judged by from now on.
     pub(super) fn rebuild(&mut self, uid: &str, at: u64) {
         let Some(mut group) = self.groups.remove(uid) else {
             return;
@@ -26,10 +27,6 @@ impl State {
     /// What lacks a part keeps its last version.
     fn build(&mut self, uid: &str, group: &mut GroupState, at: u64) {
         let Some(encoded) = group.encoded.clone() else {
-            return;
-        };
-        // It could be opened when it was encoded. What is opened is not kept: it is needed now and then, and there are many.
-        let Ok(opened) = self.seal.open_group(&group.stored) else {
             return;
         };
         let digest = pin_of(&group.stored);
@@ -47,7 +44,7 @@ impl State {
         let prefix = keys::webhook(&metadata.org, &metadata.name, "");
         let mut offered = vec![encoded];
         let mut stored = Vec::new();
-        let mut compiled = Vec::new();
+        let mut judged = Vec::new();
         for (key, webhook) in self.webhooks.range_mut(prefix.clone()..) {
             if !key.starts_with(&prefix) {
                 break;
@@ -55,21 +52,24 @@ impl State {
             offered.push(webhook.encoded(uid, &self.encoder));
             stored.push(webhook.stored.clone());
             if let Some(connector) = &connector {
-                webhook.compile(key, &opened, group.written, connector);
+                webhook.judge(key, group, connector, self.lists);
             }
-            compiled.extend(webhook.compiled.as_ref().map(|(_, _, c)| c.clone()));
+            judged.extend(webhook.judged.clone());
         }
         if let Some(connector) = connector {
-            match Group::compile(&opened, connector, compiled) {
-                Ok(compiled) => {
-                    group.record = Some(GroupRecord {
-                        group: group.stored.clone(),
-                        revision: group.revision,
-                        compiled,
-                        webhooks: Arc::new(stored),
-                    });
-                }
-                Err(errors) => not_compiled(uid, group.written, &errors),
+            let judge = Judge {
+                group: group.stored.clone(),
+                connector,
+                webhooks: judged,
+            };
+            // Of a list there is no earlier version that could stay.
+            if self.lists || self.compiles(uid, group.written, &judge) {
+                group.record = Some(GroupRecord {
+                    group: group.stored.clone(),
+                    revision: group.revision,
+                    judge: Arc::new(judge),
+                    webhooks: Arc::new(stored),
+                });
             }
         }
         let scopes = scopes_of(&metadata.org, pool_of(&group.stored));
@@ -77,13 +77,24 @@ impl State {
             .offered
             .replace(&mut self.pools, scopes, offered, pinned, at);
     }
+
+    /// Whether the group itself does; each of its webhooks was tried when it came.
+    fn compiles(&self, uid: &str, written: u64, judge: &Judge) -> bool {
+        // It could be opened when it was encoded. What is opened is not kept: it is needed now and then, and there are many.
+        let Ok(opened) = self.seal.open_group(&judge.group) else {
+            return false;
+        };
+        Group::compile(&opened, judge.connector.clone(), Vec::new())
+            .map_err(|errors| not_compiled(uid, written, &errors))
+            .is_ok()
+    }
 }
 
 impl WebhookState {
     /// Encoded when its group is known, and again only when a group of the same name takes the place of that one.
     fn encoded(&mut self, group_uid: &str, encoder: &Encoder) -> Arc<Encoded> {
         if let Some((of, encoded)) = &self.encoded
-            && of == group_uid
+            && **of == *group_uid
         {
             return encoded.clone();
         }
@@ -93,29 +104,28 @@ impl WebhookState {
             group_uid: group_uid.to_owned(),
             body: Some(Body::Webhook((*self.stored).clone())),
         });
-        self.encoded = Some((group_uid.to_owned(), encoded.clone()));
+        self.encoded = Some((group_uid.into(), encoded.clone()));
         encoded
     }
 
-    /// Unless this very version is compiled already. What doesn't compile keeps its last version.
-    fn compile(
-        &mut self,
-        key: &str,
-        group: &v1::WebhookGroup,
-        written: u64,
-        connector: &Connector,
-    ) {
-        let revision = self.revision;
-        if self
-            .compiled
-            .as_ref()
-            .is_some_and(|(own, of, _)| (*own, *of) == (revision, written))
-        {
+    /// Tried, unless it is of a list or this very version was. What doesn't compile keeps its last version.
+    fn judge(&mut self, key: &str, group: &GroupState, connector: &Arc<Connector>, lists: bool) {
+        let judged = JudgedWebhook {
+            webhook: self.stored.clone(),
+            group: group.stored.clone(),
+            connector: connector.clone(),
+        };
+        if self.judged.as_ref().is_some_and(|last| last.is(&judged)) {
             return;
         }
-        match Webhook::compile(&self.stored, group, connector) {
-            Ok(compiled) => self.compiled = Some((revision, written, compiled)),
-            Err(errors) => not_compiled(key, revision, &errors),
+        let tried = if lists {
+            Ok(())
+        } else {
+            judged.compile().map(drop)
+        };
+        match tried {
+            Ok(()) => self.judged = Some(judged),
+            Err(errors) => not_compiled(key, self.revision, &errors),
         }
     }
 }

@@ -7,10 +7,10 @@ use hookplane_proto::v1::stream_config_request::Kind as Said;
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
-use crate::config::{ListenerScope, View, epoch, proof};
+use crate::config::proof::Proofs;
+use crate::config::{ListenerScope, View, epoch};
 use crate::context::Context;
 use crate::keys;
-use crate::report::identity::Key;
 use crate::store::StoreError;
 
 /// For the listener's hello.
@@ -63,7 +63,7 @@ pub(super) async fn start(
     context: &Context,
     scope: &ListenerScope,
     hello: &v1::ConfigHello,
-    key: &Key,
+    proofs: &Proofs,
 ) -> Result<Start, Status> {
     let view = &context.view;
     let full = |view: &View| Start {
@@ -84,8 +84,7 @@ pub(super) async fn start(
         }
     }
     // A claim costs everybody full lists, or this call a wait: not without proof that this was said.
-    if hello.revision > view.revision()
-        && !proof::holds(key, &hello.epoch, hello.revision, &hello.proof)
+    if hello.revision > view.revision() && !proofs.holds(&hello.epoch, hello.revision, &hello.proof)
     {
         return Err(Status::invalid_argument(
             "hello.proof did not come with hello.revision; say revision 0 for a full list",

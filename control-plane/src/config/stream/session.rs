@@ -1,5 +1,6 @@
 //! One listener's stream, from its hello to its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,11 @@ use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 use super::push::{self, Push};
-use super::{Pace, hello};
+use super::{Shared, hello};
 use crate::access::Caller;
 use crate::config::view::Offered;
-use crate::config::{Connected, ListenerScope, proof};
+use crate::config::{Connected, ListenerScope};
 use crate::context::Context;
-use crate::report::identity::Key;
 
 /// Between heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -43,25 +43,23 @@ pub(super) async fn run(
     caller: &Caller,
     mut said: Streaming<v1::StreamConfigRequest>,
     out: &Out,
-    pace: Pace,
+    shared: Shared,
 ) -> Result<(), Status> {
     let hello = hello::read(&mut said).await?;
     let scope = caller.listener_scope(&hello.pool)?;
-    let key = Key::new(&context.mac_key);
-    let start = hello::start(context, &scope, &hello, &key).await?;
+    let start = hello::start(context, &scope, &hello, &shared.proofs).await?;
     // Before the welcome: who has to wait for its list may as well try another replica.
     let admitted = match start.cursor {
         Some(_) => None,
-        None => Some(admit(&pace).await?),
+        None => Some(admit(&shared).await?),
     };
     let connected = context.fleet.connect(&hello, &scope, context.clock.now());
     let drain_at = Instant::now() + context.age_of_a_stream();
     let mut session = Session {
         context,
         out,
-        pace: &pace,
+        shared: &shared,
         scope,
-        key,
         epoch: start.epoch.clone(),
         connected,
         nonce: 0,
@@ -79,7 +77,7 @@ pub(super) async fn run(
                 epoch: start.epoch.to_string(),
                 resume: start.cursor.is_some(),
             }),
-            pace.answer,
+            shared.answer,
         )
         .await?;
     // Risk 44: before the first plan, so that nothing is judged by a clock that nobody has compared.
@@ -92,8 +90,8 @@ pub(super) async fn run(
 }
 
 /// Risk 23: of a herd that comes back a few are served at a time.
-async fn admit(pace: &Pace) -> Result<SemaphorePermit<'_>, Status> {
-    match timeout(pace.admitted, pace.lists.acquire()).await {
+async fn admit(shared: &Shared) -> Result<SemaphorePermit<'_>, Status> {
+    match timeout(shared.admitted, shared.lists.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Status::unavailable(
             "many listeners need their full lists at the moment; come back",
@@ -110,10 +108,8 @@ enum Pushed {
 struct Session<'a> {
     context: &'a Context,
     out: &'a Out,
-    pace: &'a Pace,
+    shared: &'a Shared,
     scope: ListenerScope,
-    /// For the proofs of its pushes.
-    key: Key,
     /// Of everything on this stream.
     epoch: Arc<str>,
     connected: Connected,
@@ -136,6 +132,9 @@ impl Session<'_> {
         let mut offers = view.offers();
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // One timer and one wait for the end, kept: to begin them anew with every push would cost all streams the locks that they share.
+        let mut alarm = pin!(tokio::time::sleep_until(self.due()));
+        let mut ended = pin!(view.shutdown().cancelled());
         loop {
             offers.borrow_and_update();
             if *view.epoch() != *self.epoch {
@@ -144,18 +143,34 @@ impl Session<'_> {
             if self.in_flight.is_none() && self.is_behind() {
                 let admitted = match self.cursor {
                     Some(_) => None,
-                    None => Some(admit(self.pace).await?),
+                    None => Some(admit(self.shared).await?),
                 };
                 if self.push(admitted).await? == Pushed::OtherEpoch {
                     return self.drain().await;
                 }
             }
-            let answer_by = self.in_flight.as_ref().map(|(_, by)| *by);
+            let due = self.due();
+            // One that comes too early looks again.
+            if due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
             tokio::select! {
-                () = view.shutdown().cancelled() => return self.drain().await,
-                () = tokio::time::sleep_until(self.drain_at) => {
-                    self.drain().await?;
-                    return self.see_off(said).await;
+                () = &mut ended => return self.drain().await,
+                () = &mut alarm => {
+                    let now = Instant::now();
+                    if now >= self.drain_at {
+                        self.drain().await?;
+                        return self.see_off(said).await;
+                    }
+                    // Risk 18: one slow listener keeps nobody waiting but itself.
+                    if self.in_flight.as_ref().is_some_and(|(_, by)| now >= *by) {
+                        return Err(Status::deadline_exceeded("a push was not answered"));
+                    }
+                    if self.resync_at.is_some_and(|at| now >= at) {
+                        self.resync_at = None;
+                        self.cursor = None;
+                    }
+                    alarm.as_mut().reset(self.due());
                 }
                 request = said.message() => match request? {
                     None => return Ok(()),
@@ -165,16 +180,15 @@ impl Session<'_> {
                     changed.map_err(|_| Status::unavailable("the view has ended"))?;
                 }
                 _ = heartbeat.tick() => self.beat().await?,
-                // Risk 18: one slow listener keeps nobody waiting but itself.
-                () = crate::due::at(answer_by) => {
-                    return Err(Status::deadline_exceeded("a push was not answered"));
-                }
-                () = crate::due::at(self.resync_at) => {
-                    self.resync_at = None;
-                    self.cursor = None;
-                }
             }
         }
+    }
+
+    /// When something has to be looked at next, if nothing happens.
+    fn due(&self) -> Instant {
+        let answer_by = self.in_flight.as_ref().map(|(_, by)| *by);
+        let others = [answer_by, self.resync_at].into_iter().flatten();
+        others.fold(self.drain_at, Instant::min)
     }
 
     async fn beat(&self) -> Result<(), Status> {
@@ -182,7 +196,7 @@ impl Session<'_> {
             revision: self.context.view.revision(),
             time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
         };
-        self.send(Kind::Heartbeat(beat), self.pace.answer).await
+        self.send(Kind::Heartbeat(beat), self.shared.answer).await
     }
 
     fn is_behind(&self) -> bool {
@@ -193,7 +207,7 @@ impl Session<'_> {
 
     async fn drain(&self) -> Result<(), Status> {
         let drain = v1::ConfigDrain { after_seconds: 0 };
-        self.send(Kind::Drain(drain), self.pace.answer).await
+        self.send(Kind::Drain(drain), self.shared.answer).await
     }
 
     /// It leaves by itself, and what it still answers counts.
@@ -286,10 +300,10 @@ impl Session<'_> {
             Offered::List(snapshot) => snapshot,
             Offered::Delta(delta) => {
                 let cursor = delta.cursor;
-                let proof = proof::of(&self.key, &self.epoch, delta.to);
+                let proof = self.shared.proofs.of(&self.epoch, delta.to);
                 if let Some((push, kind)) = push::delta(self.nonce, self.at, delta, proof) {
                     self.cursor = Some(cursor);
-                    self.send(kind, self.pace.answer).await?;
+                    self.send(kind, self.shared.answer).await?;
                     self.sent(push);
                     return Ok(Pushed::Sent);
                 }
@@ -301,13 +315,13 @@ impl Session<'_> {
         };
         let _turn = match admitted {
             Some(turn) => turn,
-            None => admit(self.pace).await?,
+            None => admit(self.shared).await?,
         };
         self.cursor = Some(snapshot.cursor);
-        let proof = proof::of(&self.key, &self.epoch, snapshot.revision);
+        let proof = self.shared.proofs.of(&self.epoch, snapshot.revision);
         let (push, parts) = push::list(self.nonce, &snapshot, proof);
         for part in parts {
-            self.send(part, self.pace.answer.min(CHUNK)).await?;
+            self.send(part, self.shared.answer.min(CHUNK)).await?;
         }
         self.sent(push);
         Ok(Pushed::Sent)
@@ -316,7 +330,7 @@ impl Session<'_> {
     fn sent(&mut self, push: Push) {
         self.context.metrics.pushed(push.uids.is_none());
         self.at = push.to;
-        self.in_flight = Some((push, Instant::now() + self.pace.answer));
+        self.in_flight = Some((push, Instant::now() + self.shared.answer));
     }
 
     async fn send(&self, kind: Kind, within: Duration) -> Result<(), Status> {

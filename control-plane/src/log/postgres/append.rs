@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::queue::Waiting;
+use super::statement::text;
 use crate::log::{Appended, Dedup, LogError, NewCallback, NewDelivery, NewEvent};
 
 /// Rows that one transaction has places for on the line.
@@ -146,8 +147,16 @@ impl PreparedEvent {
             keys: Keys::new(&new.dedup),
             id: new.event.id,
             group: new.event.group,
-            event_type: new.event.r#type,
-            deliveries: new.deliveries,
+            // Senders choose them. The record has them as they came.
+            event_type: text(&new.event.r#type),
+            deliveries: new
+                .deliveries
+                .into_iter()
+                .map(|delivery| NewDelivery {
+                    hold: delivery.hold.as_deref().map(text),
+                    ..delivery
+                })
+                .collect(),
         }
     }
 }

@@ -143,6 +143,17 @@ impl Connector {
                 "--log names no host: write postgres://USER@HOST:PORT/DATABASE".into(),
             ));
         }
+        // A password's own `@` ends it, and the rest of it would be shown as a host's name.
+        if given
+            .get_hosts()
+            .iter()
+            .any(|host| matches!(host, Host::Tcp(name) if name.contains('@')))
+        {
+            return Err(LogError::Failed(
+                "--log has an `@` in its password: write it as %40, or give --log-password-file"
+                    .into(),
+            ));
+        }
         let ports = given.get_ports();
         let port = |number: usize| match ports {
             [] => 5432,
@@ -413,5 +424,20 @@ fn named(host: &Config) -> String {
     match host.get_hosts().first() {
         Some(Host::Tcp(name)) => format!("{name}:{port}"),
         _ => format!("port {port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_ends_early_is_not_shown_as_a_host() {
+        let durability = Arc::new(durability::State::new(false));
+        let made = Connector::new("postgres://u:one@two@127.0.0.1/d", None, durability);
+        let Err(LogError::Failed(why)) = made else {
+            panic!("it was taken");
+        };
+        assert!(why.contains("%40") && !why.contains("two"), "{why}");
     }
 }

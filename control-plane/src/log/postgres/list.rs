@@ -138,7 +138,7 @@ pub(super) async fn events(
     limit: usize,
 ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
     let (sql, clause) = events_statement(selection, before, limit);
-    let rows = clause.query(&mut shared.pool.call().await?, &sql).await?;
+    let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
     rows.iter()
         .map(|row| {
             let at = row.try_get(EVENT_WIDTH).map_err(Fault::from)?;
@@ -190,7 +190,7 @@ pub(super) async fn deliveries(
     limit: usize,
 ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
     let (sql, clause) = deliveries_statement(selection, before, limit);
-    let rows = clause.query(&mut shared.pool.call().await?, &sql).await?;
+    let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
     rows.iter()
         .map(|row| {
             let at = row.try_get(DELIVERY_WIDTH).map_err(Fault::from)?;

@@ -8,7 +8,7 @@
 //! group and what was counted of it. What PostgreSQL doesn't take is tried again with the next; of notes the oldest go meanwhile.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::fault::Fault;
+use super::statement::text;
 use crate::log::counts::Counts;
 use crate::log::notes::MAX_SECRETS;
 use crate::log::{LogError, Note, NoteKind, NotesOf};
@@ -186,19 +187,16 @@ async fn insert(
         SELECT count(*) FROM mode";
     // One replica at a time: so the room of a group is what it is, and no two wait for each other both ways.
     const TURN: &str = "SELECT pg_advisory_xact_lock(1752920172)";
-    let text = |text: &str| text.replace('\0', "");
     let groups: Vec<String> = notes.iter().map(|n| text(&n.group_uid)).collect();
     let kinds: Vec<i16> = notes.iter().map(|n| number(n.kind)).collect();
     let orgs: Vec<String> = notes.iter().map(|n| text(&n.refusal.org)).collect();
     let times: Vec<i64> = notes.iter().map(|n| n.time().0).collect();
     let records: Vec<Vec<u8>> = notes.iter().map(|n| n.refusal.encode_to_vec()).collect();
     let (mut uids, mut names, mut sums) = (Vec::new(), Vec::new(), Vec::new());
-    for (uid, of) in counts {
-        for (name, sum) in rows(of) {
-            uids.push(text(uid));
-            names.push(text(&name));
-            sums.push(i64::try_from(sum).unwrap_or(i64::MAX));
-        }
+    for ((uid, name), sum) in added_up(counts) {
+        uids.push(uid);
+        names.push(name);
+        sums.push(i64::try_from(sum).unwrap_or(i64::MAX));
     }
     let size = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     let (refused, not_kept) = (NoteKind::Refused, NoteKind::NotKept);
@@ -237,6 +235,19 @@ fn number(kind: NoteKind) -> i16 {
     }
 }
 
+/// Every row once: listeners name secrets as they like, names that differ only in what text can't hold are one here, and a statement that wrote a
+/// row twice would fail each time it is tried, and keep everybody's counts from being written.
+fn added_up(counts: &HashMap<String, v1::GroupCounts>) -> BTreeMap<(String, String), u64> {
+    let mut sums: BTreeMap<_, u64> = BTreeMap::new();
+    for (uid, of) in counts {
+        for (name, sum) in rows(of) {
+            let known = sums.entry((text(uid), text(&name))).or_default();
+            *known = known.saturating_add(sum);
+        }
+    }
+    sums
+}
+
 /// What a group's counts are stored as, without those that are nothing.
 fn rows(of: &v1::GroupCounts) -> impl Iterator<Item = (String, u64)> {
     let plain = [
@@ -273,7 +284,7 @@ pub(super) async fn notes(
     };
     let limit = i64::try_from(limit.min(max)).unwrap_or(i64::MAX);
     let kind = number(kind);
-    let mut session = shared.pool.call().await?;
+    let mut session = shared.pool.read().await?;
     let rows = match group {
         Some(group) => {
             let sql = "SELECT record FROM notes WHERE group_uid = $1 AND kind = $2 ORDER BY id DESC LIMIT $3";
@@ -298,7 +309,7 @@ pub(super) async fn counts(
     shared: &Shared,
     group_uids: &[&str],
 ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
-    let mut session = shared.pool.call().await?;
+    let mut session = shared.pool.read().await?;
     let sql = "SELECT group_uid, name, count FROM counts WHERE group_uid = ANY($1)";
     let mut counts: HashMap<String, v1::GroupCounts> = HashMap::new();
     for row in session.query(sql, &[&group_uids]).await? {
@@ -351,5 +362,18 @@ mod tests {
         let sample = waiting.lock();
         assert_eq!(sample.notes.len(), WAITING);
         assert_eq!(sample.of_group.values().sum::<usize>(), WAITING);
+    }
+
+    // One listener's names keep nobody's counts from being written.
+    #[test]
+    fn names_that_are_one_as_text_are_written_once() {
+        let secret_uses = [("a\0b".to_owned(), 1), ("ab".to_owned(), 2)];
+        let counts = v1::GroupCounts {
+            secret_uses: secret_uses.into(),
+            ..v1::GroupCounts::default()
+        };
+        let sums = added_up(&[("group".to_owned(), counts)].into());
+        let row = ("group".to_owned(), "secret:ab".to_owned());
+        assert_eq!(sums, [(row, 3)].into());
     }
 }

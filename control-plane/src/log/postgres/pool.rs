@@ -2,6 +2,8 @@
 //!
 //! Every wait has the deadline of whoever asked: for a turn, for a connection, for an answer. A connection is kept for the next one only when it was
 //! at rest and nothing said about it that it may not be (a server that fails, recovers or takes no writes any more).
+//!
+//! Lists and tails, which whoever may read asks for and which can take long, have at most half of them: leases and settlements go on meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,12 +26,16 @@ pub(super) struct Pool {
     pub(super) connector: Arc<Connector>,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    /// Of those, for reading.
+    reads: Semaphore,
 }
 
 /// A connection for one piece of work. It goes back by itself.
 pub(super) struct Session<'a> {
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
+    /// Held until it ends.
+    _read: Option<SemaphorePermit<'a>>,
     connection: Option<Connection>,
     deadline: Instant,
     open_transaction: bool,
@@ -41,17 +47,13 @@ impl Pool {
             connector,
             idle: Mutex::default(),
             permits: Semaphore::new(size),
+            reads: Semaphore::new((size / 2).max(1)),
         }
     }
 
     /// Waits for its turn and a connection, at most until the deadline, which then bounds all that is done with it.
     pub(super) async fn session(&self, deadline: Instant) -> Result<Session<'_>, Fault> {
-        let turn = tokio::time::timeout_at(deadline, self.permits.acquire()).await;
-        let permit = match turn {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(Fault::unavailable("it is closed")),
-            Err(_) => return Err(Fault::unavailable("all connections to PostgreSQL are busy")),
-        };
+        let permit = turn(&self.permits, deadline).await?;
         let pooled = self.idle().pop();
         let connection = match pooled {
             Some(connection) if !connection.client.is_closed() => connection,
@@ -60,6 +62,7 @@ impl Pool {
         Ok(Session {
             pool: self,
             _permit: permit,
+            _read: None,
             connection: Some(connection),
             deadline,
             open_transaction: false,
@@ -71,13 +74,31 @@ impl Pool {
         self.session(Instant::now() + CALL_TIME).await
     }
 
+    /// The same for what a reader asked for.
+    pub(super) async fn read(&self) -> Result<Session<'_>, Fault> {
+        let deadline = Instant::now() + CALL_TIME;
+        let read = turn(&self.reads, deadline).await?;
+        let mut session = self.session(deadline).await?;
+        session._read = Some(read);
+        Ok(session)
+    }
+
     pub(super) fn close(&self) {
+        self.reads.close();
         self.permits.close();
         self.idle().clear();
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn turn(permits: &Semaphore, deadline: Instant) -> Result<SemaphorePermit<'_>, Fault> {
+    match tokio::time::timeout_at(deadline, permits.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) => Err(Fault::unavailable("it is closed")),
+        Err(_) => Err(Fault::unavailable("all connections to PostgreSQL are busy")),
     }
 }
 
@@ -166,5 +187,31 @@ impl Drop for Session<'_> {
         {
             self.pool.idle().push(connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::durability;
+    use super::*;
+
+    #[tokio::test]
+    async fn readers_leave_half_of_the_connections_to_the_work() {
+        // It takes connections and says nothing.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://u@{}/d", silent.local_addr().unwrap());
+        let durability = Arc::new(durability::State::new(false));
+        let connector = Connector::new(&url, None, durability).unwrap();
+        let pool = Arc::new(Pool::new(Arc::new(connector), 4));
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let pool = pool.clone();
+            readers.spawn(async move { drop(pool.read().await) });
+        }
+        // One thread: each has run as far as it gets.
+        tokio::task::yield_now().await;
+        assert_eq!(pool.permits.available_permits(), 2);
+        readers.shutdown().await;
+        assert_eq!(pool.permits.available_permits(), 4);
     }
 }

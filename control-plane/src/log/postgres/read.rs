@@ -71,7 +71,7 @@ pub(super) fn event_at(row: &Row, at: usize) -> Result<v1::Event, LogError> {
 pub(super) async fn event(shared: &Shared, id: &str) -> Result<v1::Event, LogError> {
     let sql =
         format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = $1 ORDER BY e.seq LIMIT 1");
-    let row = shared.pool.call().await?.query_opt(&sql, &[&id]).await?;
+    let row = shared.pool.read().await?.query_opt(&sql, &[&id]).await?;
     match row {
         Some(row) => event_at(&row, 0),
         None => Err(LogError::NotFound(format!("event {id}"))),
@@ -86,7 +86,7 @@ pub(super) async fn delivery(shared: &Shared, id: &str) -> Result<v1::Delivery, 
     let sql = format!(
         "SELECT {DELIVERY_COLUMNS} FROM events e JOIN deliveries d ON {OF_EVENT} WHERE e.id = $1 AND d.n = $2 ORDER BY e.seq LIMIT 1"
     );
-    let mut session = shared.pool.call().await?;
+    let mut session = shared.pool.read().await?;
     let row = session.query_opt(&sql, &[&event_id, &n]).await?;
     Ok(delivery_at(&row.ok_or_else(missing)?, 0)?)
 }

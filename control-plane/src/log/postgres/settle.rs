@@ -8,6 +8,7 @@ use super::Shared;
 use super::fault::Fault;
 use super::leases::{Limits, MAX_DELAY_MS, NOW, UNSYNCED, back_off, millis, noted};
 use super::pool::Session;
+use super::statement::text;
 use super::token::Token;
 use crate::log::{LogError, Settlement};
 
@@ -55,8 +56,7 @@ impl Said {
             token,
             kind,
             delay,
-            // The type text holds every character but this one.
-            reason: reason.replace('\0', ""),
+            reason: text(&reason),
         }
     }
 

@@ -84,6 +84,11 @@ struct Placed<'a> {
     event: &'a PreparedEvent,
 }
 
+/// What the type text can hold: every character but one.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "")
+}
+
 /// Counts that fit: a transaction has at most 2^20 rows.
 fn int(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)

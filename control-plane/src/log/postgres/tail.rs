@@ -19,7 +19,7 @@ pub(super) async fn tail(
     changes: bool,
     limit: usize,
 ) -> Result<(Vec<TailItem>, Cursor), LogError> {
-    let session = &mut shared.pool.call().await?;
+    let session = &mut shared.pool.read().await?;
     // First, so that what the walks see is at least what was committed below it.
     let end = line::reach(session).await?.whole;
     if end <= after {

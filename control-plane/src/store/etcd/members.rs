@@ -209,7 +209,8 @@ impl Members {
     fn order(&self, first: usize) -> Vec<usize> {
         let (now, count) = (Instant::now(), self.members.len());
         let mut order: Vec<_> = (0..count).map(|i| (first + i) % count).collect();
-        order.sort_by_key(|index| {
+        // Each is looked at once: it may change meanwhile.
+        order.sort_by_cached_key(|index| {
             let rests = self.members[*index].health().rests_until;
             rests.filter(|until| *until > now)
         });

@@ -6,6 +6,7 @@ use hookplane_proto::v1;
 
 use super::{Batch, Errors, Extraction, Handshake, Scheme};
 use crate::Reply;
+use crate::group::Places;
 
 /// The body when neither connector nor group says otherwise: 1 MiB.
 pub(crate) const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
@@ -31,6 +32,8 @@ pub(crate) struct Protocol {
     pub(crate) content_types: Vec<String>,
     pub(crate) max_body_bytes: u64,
     pub(crate) schemes: Vec<Scheme>,
+    /// What must not be handed on with an event.
+    pub(crate) credentials: Places,
     pub(crate) handshakes: Vec<Handshake>,
     pub(crate) extraction: Extraction,
     pub(crate) batch: Option<Batch>,
@@ -108,6 +111,7 @@ impl Protocol {
             methods,
             content_types,
             max_body_bytes,
+            credentials: Places::of(&schemes),
             schemes,
             handshakes,
             extraction,

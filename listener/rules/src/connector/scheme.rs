@@ -125,6 +125,15 @@ impl TextEncoding {
 }
 
 impl Scheme {
+    /// True when the URL is signed in any form, so that the group's public URL must be known.
+    pub(crate) fn is_url_bound(&self) -> bool {
+        let signs_it = match &self.proof {
+            Proof::Hmac(hash) | Proof::Digest(hash) => hash.content.is_url_bound(),
+            Proof::Token { .. } | Proof::Basic { .. } | Proof::Unsigned => false,
+        };
+        signs_it || self.also.iter().any(|(_, part)| part.is_url_bound())
+    }
+
     pub(crate) fn compile(
         scheme: &v1::Scheme,
         parameters: &[v1::ConnectorParameter],

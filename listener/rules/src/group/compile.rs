@@ -79,11 +79,11 @@ pub(super) fn compile(
         .filter(|parameter| parameter.secret)
         .filter_map(|parameter| parameters.get(&parameter.name));
     let credentials = Credentials::new(
-        &function.protocol.schemes,
+        function,
         secrets
             .iter()
             .map(Secret::text)
-            .chain(secret_parameters.map(String::as_str)),
+            .chain(secret_parameters.map(|value| value.as_str().into())),
     );
     let has_keys_in_parameters = function
         .protocol
@@ -102,7 +102,11 @@ pub(super) fn compile(
         registered: spec.registered_events.clone(),
         webhooks,
         capture_unmatched: spec.capture_unmatched,
-        urls: url::candidates(&status.callback_url, &retiring),
+        urls: if function.protocol.schemes.iter().any(Scheme::is_url_bound) {
+            url::candidates(&status.callback_url, &retiring)
+        } else {
+            Vec::new()
+        },
         callback_url: status.callback_url,
         decoding: Arc::new(Decoding {
             json_form_field: function.protocol.extraction.json_form_field.clone(),
@@ -357,8 +361,11 @@ fn keys(
                 }
             }
         }
+        keyed.keys.shrink_to_fit();
         all.push(keyed);
     }
+    // There are many groups, and a key is large.
+    all.shrink_to_fit();
     for (index, fits) in fits.into_iter().enumerate() {
         if let Some(Err(problem)) = fits {
             errors.add(format!("spec.signatureSecrets[{index}].value"), problem);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
-use crate::connector::{Proof, Scheme};
+use crate::connector::{Function, Proof, Scheme};
 use crate::location::Location;
 
 /// The control plane's mark on a request that it signed as a test.
@@ -15,24 +16,29 @@ pub(crate) const TEST_HEADER: &str = "hookplane-test";
 /// A secret this long is also looked for inside values; a shorter one would be found by chance.
 const MIN_EMBEDDED_BYTES: usize = 8;
 
-/// Where this group's credentials are, and what they are.
+/// This group's credentials, and where they are.
 pub(crate) struct Credentials {
+    function: Arc<Function>,
+    secrets: Box<[Arc<str>]>,
+}
+
+/// Where the credentials of a function's callbacks are.
+#[derive(Debug)]
+pub(crate) struct Places {
     headers: Vec<String>,
     queries: Vec<String>,
-    secrets: Vec<String>,
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("headers", &self.headers)
-            .field("queries", &self.queries)
+            .field("places", &self.function.protocol.credentials)
             .finish_non_exhaustive()
     }
 }
 
-impl Credentials {
-    pub(super) fn new<'a>(schemes: &[Scheme], secrets: impl Iterator<Item = &'a str>) -> Self {
+impl Places {
+    pub(crate) fn of(schemes: &[Scheme]) -> Self {
         let mut headers: Vec<String> = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]
             .iter()
             .map(|name| name.as_str().to_owned())
@@ -51,17 +57,25 @@ impl Credentials {
                 _ => {}
             }
         }
+        Self { headers, queries }
+    }
+}
+
+impl Credentials {
+    pub(super) fn new(function: &Arc<Function>, secrets: impl Iterator<Item = Arc<str>>) -> Self {
         Self {
-            headers,
-            queries,
-            secrets: secrets.map(str::to_owned).collect(),
+            function: Arc::clone(function),
+            secrets: secrets.collect(),
         }
+    }
+
+    fn places(&self) -> &Places {
+        &self.function.protocol.credentials
     }
 
     fn is_secret(&self, value: &str) -> bool {
         self.secrets.iter().any(|secret| {
-            value == secret
-                || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(secret.as_str()))
+            *value == **secret || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(&**secret))
         })
     }
 
@@ -71,7 +85,7 @@ impl Credentials {
         for (name, value) in headers {
             let name = name.as_str();
             let value = String::from_utf8_lossy(value.as_bytes());
-            if self.headers.iter().any(|one| one == name) || self.is_secret(&value) {
+            if self.places().headers.iter().any(|one| one == name) || self.is_secret(&value) {
                 continue;
             }
             match clean.get_mut(name) {
@@ -91,7 +105,7 @@ impl Credentials {
     pub(crate) fn clean_query(&self, query: String) -> String {
         let keep = |pair: &&str| {
             form_urlencoded::parse(pair.as_bytes()).all(|(name, value)| {
-                !self.queries.iter().any(|one| *one == name) && !self.is_secret(&value)
+                !self.places().queries.iter().any(|one| *one == name) && !self.is_secret(&value)
             })
         };
         if query.split('&').all(|pair| keep(&pair)) {

@@ -22,7 +22,8 @@ use crate::{
 };
 use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
 
-pub(crate) use credentials::{Credentials, TEST_HEADER};
+pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
+pub(crate) use webhook::Shared;
 pub use webhook::{TEMPLATE, Webhook};
 
 /// One group, ready to take callbacks.
@@ -183,11 +184,6 @@ impl Group {
     /// True when what was matched has to be kept: something registered matched, is held, or the group captures the unmatched.
     pub fn keeps(&self, callback: &v1::ReportedCallback) -> bool {
         crate::matching::is_kept(&callback.events, self.capture_unmatched)
-    }
-
-    /// The same with its clause.
-    pub fn outcome(&self, callback: &v1::ReportedCallback) -> crate::Outcome {
-        crate::matching::outcome(&callback.events, self.capture_unmatched)
     }
 
     /// Signs a catalogue sample as the provider would.

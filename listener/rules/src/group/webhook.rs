@@ -1,5 +1,6 @@
 //! One webhook, compiled.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -22,7 +23,24 @@ pub struct Webhook {
     pub(crate) is_template: bool,
     pub(crate) active: bool,
     pub(crate) events: Vec<String>,
-    pub(crate) filter: Option<Filter>,
+    pub(crate) filter: Option<Arc<Filter>>,
+}
+
+/// Filters that are equal are compiled once, and kept once, among all webhooks that are compiled together.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    filters: HashMap<String, Arc<Filter>>,
+}
+
+impl Shared {
+    fn filter(&mut self, source: &str) -> Result<Arc<Filter>, String> {
+        if let Some(filter) = self.filters.get(source) {
+            return Ok(Arc::clone(filter));
+        }
+        let filter = Arc::new(Filter::compile(source)?);
+        self.filters.insert(source.to_owned(), Arc::clone(&filter));
+        Ok(filter)
+    }
 }
 
 impl Webhook {
@@ -32,6 +50,16 @@ impl Webhook {
         webhook: &v1::Webhook,
         group: &v1::WebhookGroup,
         connector: &Connector,
+    ) -> Result<Arc<Self>, Vec<FieldError>> {
+        Self::compile_sharing(webhook, group, connector, &mut Shared::default())
+    }
+
+    /// The same among many.
+    pub(crate) fn compile_sharing(
+        webhook: &v1::Webhook,
+        group: &v1::WebhookGroup,
+        connector: &Connector,
+        shared: &mut Shared,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
         let mut errors = Errors::default();
         let metadata = webhook.metadata.clone().unwrap_or_default();
@@ -73,7 +101,7 @@ impl Webhook {
         let filter = if spec.filter.trim().is_empty() {
             None
         } else {
-            errors.take("spec.filter", Filter::compile(&spec.filter))
+            errors.take("spec.filter", shared.filter(&spec.filter))
         };
         if !errors.list.is_empty() {
             return Err(errors.list);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use hookplane_proto::v1::{ConfigError, ConfigResource, config_resource::Body};
 use sha2::{Digest, Sha256};
 
+use crate::group::Shared;
 use crate::{Connector, Group, Timestamp};
 use entry::{Claim, Entry, State};
 
@@ -30,8 +31,8 @@ use entry::{Claim, Entry, State};
 pub struct Plan {
     revision: u64,
     digest: u64,
-    /// What was offered, refused or not.
-    offered: imbl::HashMap<Arc<str>, Offered>,
+    /// What was offered, refused or not. Only changes look here, and there are several for each group: a tree takes a third of a hash map's room.
+    offered: imbl::OrdMap<Arc<str>, Offered>,
     /// By their digests, which name a definition for good.
     connectors: imbl::HashMap<Arc<str>, Arc<Connector>>,
     /// By group uid.
@@ -106,6 +107,7 @@ impl Plan {
             touched: Vec::new(),
             seen: HashSet::new(),
             refused: Vec::new(),
+            shared: Shared::default(),
         };
         change.plan.revision = to;
         for uid in removes {
@@ -191,6 +193,8 @@ struct Change {
     touched: Vec<Arc<str>>,
     seen: HashSet<Arc<str>>,
     refused: Vec<ConfigError>,
+    /// Among all that this change compiles: a full list has much that is equal.
+    shared: Shared,
 }
 
 impl Change {
@@ -228,7 +232,7 @@ impl Change {
         let kind = match &resource.body {
             Some(Body::Connector(_)) => Kind::Connector,
             Some(Body::Group(_)) => Kind::Group,
-            Some(Body::Webhook(_)) => Kind::Webhook(Arc::from(resource.group_uid.as_str())),
+            Some(Body::Webhook(_)) => Kind::Webhook(self.key_of(&resource.group_uid)),
             None => Kind::Unknown,
         };
         match self.plan.offered.get(&uid) {
@@ -246,9 +250,10 @@ impl Change {
         match resource.body {
             Some(Body::Connector(connector)) => self.connector(uid, revision, &connector),
             Some(Body::Group(group)) => self.edit(&uid, |entry| entry.offer_group(group, revision)),
-            Some(Body::Webhook(webhook)) => self.edit(&Arc::from(resource.group_uid), |entry| {
-                entry.offer_webhook(uid, webhook, revision);
-            }),
+            Some(Body::Webhook(webhook)) => {
+                let group = self.key_of(&resource.group_uid);
+                self.edit(&group, |entry| entry.offer_webhook(uid, &webhook, revision));
+            }
             None => self.refuse(
                 &uid,
                 revision,
@@ -286,6 +291,12 @@ impl Change {
             }
             Err(errors) => self.refuse(&uid, revision, &entry::joined(&errors)),
         }
+    }
+
+    /// A group's uid, in the one place where it is kept.
+    fn key_of(&self, group: &str) -> Arc<str> {
+        let known = self.plan.groups.get_key_value(group);
+        known.map_or_else(|| Arc::from(group), |(uid, _)| Arc::clone(uid))
     }
 
     /// Changes a group's entry and notes that it is to be made anew.
@@ -339,7 +350,7 @@ impl Change {
         let mut entry = Entry::clone(entry);
         let mut problems = Vec::new();
         let former = std::mem::take(&mut entry.tokens);
-        let built = entry.build(&self.plan.connectors, &mut problems);
+        let built = entry.build(&self.plan.connectors, &mut self.shared, &mut problems);
         let claimed = match built {
             Ok(built) => self
                 .plan
@@ -351,7 +362,7 @@ impl Change {
             Ok(()) => drop(self.plan.behind.remove(group)),
             Err(reason) => {
                 problems.push((Arc::clone(group), entry.revision(), reason));
-                if let Some(wanted) = entry.fall_back(&former) {
+                if let Some(wanted) = entry.fall_back(&former, &mut self.shared) {
                     for token in &former {
                         self.plan.release(group, token);
                     }

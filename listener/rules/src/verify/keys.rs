@@ -59,8 +59,8 @@ impl Secret {
         }
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    pub(crate) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// As a key: without its prefix, decoded. The error says what the secret should look like and never how it looks.
@@ -124,13 +124,13 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// A hash under way.
+/// A hash under way. Those that few providers use are twice as large, and would make all keys so.
 #[derive(Clone)]
 pub(crate) enum MacState {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
-    Sha384(Hmac<Sha384>),
-    Sha512(Hmac<Sha512>),
+    Sha384(Box<Hmac<Sha384>>),
+    Sha512(Box<Hmac<Sha512>>),
     PlainSha1(Sha1),
     PlainSha256(Sha256),
     PlainSha384(Sha384),
@@ -144,8 +144,12 @@ impl MacState {
         match hash {
             HashKind::Sha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             HashKind::Sha256 => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            HashKind::Sha384 => Self::Sha384(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            HashKind::Sha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            HashKind::Sha384 => {
+                Self::Sha384(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH)))
+            }
+            HashKind::Sha512 => {
+                Self::Sha512(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH)))
+            }
         }
     }
 
@@ -162,8 +166,8 @@ impl MacState {
         match self {
             Self::Sha1(state) => Mac::update(state, bytes),
             Self::Sha256(state) => Mac::update(state, bytes),
-            Self::Sha384(state) => Mac::update(state, bytes),
-            Self::Sha512(state) => Mac::update(state, bytes),
+            Self::Sha384(state) => Mac::update(&mut **state, bytes),
+            Self::Sha512(state) => Mac::update(&mut **state, bytes),
             Self::PlainSha1(state) => Digest::update(state, bytes),
             Self::PlainSha256(state) => Digest::update(state, bytes),
             Self::PlainSha384(state) => Digest::update(state, bytes),

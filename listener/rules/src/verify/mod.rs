@@ -316,13 +316,8 @@ fn hashed<'a>(
         timestamp: time.as_ref().map(|(_, text)| text.as_ref()),
         ..around
     };
-    let is_url_bound = hash.content.is_url_bound()
-        || scheme
-            .also
-            .iter()
-            .any(|(_, template)| template.is_url_bound());
     let mut places = vec![around];
-    if is_url_bound {
+    if scheme.is_url_bound() {
         if group.urls.is_empty() {
             return Err(signature_refusal(
                 "the scheme signs the URL, and the group has no callback URL yet",
@@ -364,7 +359,7 @@ fn hashed<'a>(
         }
     }
     let Some((key, place)) = matched else {
-        let hint = if is_url_bound {
+        let hint = if scheme.is_url_bound() {
             "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
         } else {
             ""

@@ -40,10 +40,8 @@ const WEBHOOK: &str = "all";
 /// How a run goes.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Groups, ascending. Each size is measured with each number of streams.
-    pub groups: Vec<usize>,
-    /// Config streams.
-    pub streams: Vec<usize>,
+    /// Groups and config streams; those with the fewest groups first.
+    pub cases: Vec<(usize, usize)>,
     /// Measured in each case.
     pub edits: usize,
     /// Between one edit's end and the next one's beginning.
@@ -79,26 +77,27 @@ impl StoreKind {
 impl Options {
     /// Within what this machine can do.
     pub fn check(&self) -> Result<(), Failure> {
-        let within = |what: &str, values: &[usize], least: usize, most: usize| {
-            let wrong = values.iter().find(|value| !(least..=most).contains(value));
-            match wrong {
-                Some(value) => Err(format!("{what} is {value}; it is from {least} to {most}")),
-                None if values.is_empty() => Err(format!("{what} is missing")),
-                None => Ok(()),
+        let within = |what: &str, value: usize, most: usize| {
+            if (1..=most).contains(&value) {
+                return Ok(());
             }
+            Err(format!("{what} is {value}; it is from 1 to {most}"))
         };
-        within("--groups", &self.groups, 1, 1_000_000)?;
-        within("--streams", &self.streams, 1, 10_000)?;
-        within("--edits", &[self.edits], 1, 100_000)?;
+        for (groups, streams) in &self.cases {
+            within("the number of groups", *groups, 1_000_000)?;
+            within("the number of streams", *streams, 10_000)?;
+        }
+        within("--edits", self.edits, 100_000)?;
         for (what, time) in [("--pause", self.pause), ("--idle", self.idle)] {
             let seconds = time.as_secs_f64();
             if !(0.001..=600.0).contains(&seconds) {
                 return Err(format!("{what} is {seconds}; it is from 0.001 to 600").into());
             }
         }
-        if !self.groups.is_sorted() {
+        if !self.cases.is_sorted_by_key(|(groups, _)| groups) {
             return Err(
-                "--groups is in ascending order: each size is filled up from the last".into(),
+                "--cases begins with the fewest groups: each size is filled up from the last"
+                    .into(),
             );
         }
         Ok(())
@@ -118,29 +117,30 @@ pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report, 
         let url = (*store == StoreKind::Etcd).then(|| etcd.store());
         let url = url.as_deref();
         let mut filled = 0;
-        for groups in &options.groups {
-            progress(&format!("{}: {groups} groups", store.name()));
-            runtime.block_on(grow(folder.path(), url, filled, *groups))?;
-            filled = *groups;
-            for (number, streams) in options.streams.iter().enumerate() {
-                let case = Case {
-                    options,
-                    folder: folder.path(),
-                    url,
-                    etcd: &etcd,
-                    store: *store,
-                    groups: *groups,
-                    streams: *streams,
-                };
-                if number == 0 {
-                    let lists = runtime.block_on(case.lists())?;
-                    progress(&format!("full lists: {}", lists.json()));
-                    report.lists.push(lists);
-                }
-                let row = runtime.block_on(case.edits())?;
-                progress(&format!("edits: {}", row.json()));
-                report.rows.push(row);
+        for (groups, streams) in &options.cases {
+            let is_new = filled != *groups;
+            if is_new {
+                progress(&format!("{}: {groups} groups", store.name()));
+                runtime.block_on(grow(folder.path(), url, filled, *groups))?;
+                filled = *groups;
             }
+            let case = Case {
+                options,
+                folder: folder.path(),
+                url,
+                etcd: &etcd,
+                store: *store,
+                groups: *groups,
+                streams: *streams,
+            };
+            if is_new {
+                let lists = runtime.block_on(case.lists())?;
+                progress(&format!("full lists: {}", lists.json()));
+                report.lists.push(lists);
+            }
+            let row = runtime.block_on(case.edits())?;
+            progress(&format!("edits: {}", row.json()));
+            report.rows.push(row);
         }
     }
     Ok(report)

@@ -138,6 +138,39 @@ impl Report {
         }
     }
 
+    /// What was measured, and what it is to stay below.
+    fn against_targets(&self) -> Vec<(String, f64, f64)> {
+        let mut all = Vec::new();
+        for row in &self.rows {
+            let case = format!(
+                "{}, {} groups, {} streams",
+                row.store.name(),
+                row.groups,
+                row.streams
+            );
+            if row.groups <= 3_000 && row.streams <= 1_000 {
+                all.push((format!("{case}: applied p99, ms"), row.ours.at(0.99), 50.0));
+            }
+            let resumed = row.resumed.as_secs_f64();
+            all.push((
+                format!("{case}: all resumed after a restart, s"),
+                resumed,
+                10.0,
+            ));
+        }
+        let few = self.rows.first();
+        for row in &self.rows {
+            let Some(few) = few.filter(|few| few.streams == row.streams && few.groups < row.groups)
+            else {
+                continue;
+            };
+            let case = format!("{} groups for {}", row.groups, few.groups);
+            let ratio = row.ours.at(0.5) / few.ours.at(0.5);
+            all.push((format!("{case}: applied p50, times as much"), ratio, 1.5));
+        }
+        all
+    }
+
     /// For programs.
     pub fn json(&self) -> Value {
         let lists: Vec<Value> = self.lists.iter().map(Lists::json).collect();
@@ -245,6 +278,11 @@ impl fmt::Display for Report {
                 l.listener_resident / l.groups as u64,
                 l.listener_peak as f64 / MIB,
             )?;
+        }
+        writeln!(f, "\nTargets, on a quiet machine.\n")?;
+        for (what, value, most) in self.against_targets() {
+            let met = if value < most { "met" } else { "missed" };
+            writeln!(f, "{what:<72} {value:>9.1} of {most:>7.1}  {met}")?;
         }
         writeln!(
             f,
