@@ -92,7 +92,7 @@ async fn what_one_replica_leases_another_settles() {
     assert_eq!((a.stats().acked, b.stats().acked), (0, 1));
 }
 
-// Issue 4, item 6: no election and no sweeper: whoever asks for work finds what a dead replica had.
+// No election and no sweeper: whoever asks for work finds what a dead replica had.
 #[tokio::test]
 async fn leases_of_a_replica_that_died_come_back_and_count() {
     let (a, b, _) = two().await;
@@ -113,7 +113,7 @@ async fn leases_of_a_replica_that_died_come_back_and_count() {
     assert_eq!(b.stats().expired, 2);
 }
 
-// Issue 4, item 6: take out `FOR UPDATE SKIP LOCKED` and some are handed out twice.
+// Take out `FOR UPDATE SKIP LOCKED` and some are handed out twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_lease_at_once_never_hand_out_a_delivery_twice() {
     const COUNT: usize = 400;
@@ -289,7 +289,7 @@ async fn hears(a: &PostgresLog, b: &PostgresLog, ids: &[&str]) {
     }
 }
 
-// Issue 4, item 6: any replica serves any subscriber, whichever took the callback in.
+// Any replica serves any subscriber, whichever took the callback in.
 #[tokio::test]
 async fn a_subscriber_hears_what_another_replica_keeps() {
     let (a, b, url) = two().await;

@@ -76,7 +76,7 @@ fn id(lease: &v1::SubscribeResponse) -> String {
         .unwrap_or_default()
 }
 
-// Issue 4, item 6: leases live in the log, so any replica serves any subscriber; and those of a replica that dies come back.
+// Leases live in the log, so any replica serves any subscriber; and those of a replica that dies come back.
 #[tokio::test]
 async fn a_subscriber_whose_replica_dies_gets_the_rest_from_another() -> Result<(), Failure> {
     const COUNT: usize = 10;

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use crate::log::LogError;
 
 /// What opening may take, tables included.
-pub(super) const OPEN_TIME: Duration = Duration::from_secs(30);
+pub(super) const OPEN_TIME: Duration = Duration::from_secs(20);
 
 /// Clocks that are set by NTP are nearer.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
