@@ -241,6 +241,9 @@ fn unopened(
         _ if error.contains("password missing") => failure.hint(format!(
             "PostgreSQL asks for one: give {flag}-password-file"
         )),
+        _ if error.contains("password authentication failed") => failure.hint(format!(
+            "look at the user in {flag}, and at {flag}-password-file"
+        )),
         None => failure.hint(format!(
             "is it running? If it speaks TLS, give {flag}-tls-ca"
         )),

@@ -116,9 +116,9 @@ impl From<Fault> for LogError {
             "53300" => LogError::Unavailable(format!(
                 "PostgreSQL has too many connections: {message}; raise max_connections"
             )),
-            "28000" | "28P01" => LogError::Unavailable(format!(
-                "PostgreSQL refuses the user: {message}; look at --log and its password file"
-            )),
+            "28000" | "28P01" => {
+                LogError::Unavailable(format!("PostgreSQL refuses the user: {message}"))
+            }
             "42501" => LogError::Unavailable(format!(
                 "PostgreSQL forbids it: {message}; grant the user what the schema hookplane needs"
             )),
