@@ -12,6 +12,7 @@ use hookplane_tests::log_suite::{callback, numbered, numbered_events};
 use super::{
     PATIENCE, SHORT, append, assert_unavailable, kept, open, open_with, options, until_sql,
 };
+use crate::fake_control_plane::until;
 
 // Risk 1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -74,16 +75,14 @@ async fn killed_primary_loses_nothing_that_was_acknowledged() {
         let callers: Vec<_> = (0..12)
             .map(|caller| tokio::spawn(call(log.clone(), caller, sent.clone())))
             .collect();
-        while sent
-            .lock()
-            .unwrap()
-            .values()
-            .filter(|acked| **acked)
-            .count()
-            < 100
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let acked = || {
+            sent.lock()
+                .unwrap()
+                .values()
+                .filter(|acked| **acked)
+                .count()
+        };
+        until(|| acked() >= 100).await.expect("they are kept");
         postgres.kill(postgres.primary());
         for caller in callers {
             caller.await.expect("ends");

@@ -32,8 +32,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);
 /// What is left of a deadline must be more than this for another try. More than a breath: whoever is not kept is told why, not that time was up.
 const LEAST: Duration = Duration::from_millis(120);
-/// The plans of `append.sql` are made once: else PostgreSQL makes them anew for each batch, which costs as much as running them, and copies all of it
-/// into them. A batch's columns are kept in memory while they become rows.
+/// The plans of `append.sql` are made once: else PostgreSQL may make them anew for each batch, and copies all of it into them. A batch's columns are
+/// kept in memory while they become rows.
 const SET_UP: &str = "SET plan_cache_mode = force_generic_plan; SET work_mem = '16MB'";
 /// What a callback waits for a row that another one holds once a transaction that it was in has failed: it may be why, and there may be many. It comes
 /// again until its deadline.
