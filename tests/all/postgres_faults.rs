@@ -11,6 +11,7 @@ mod standby;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::fake_control_plane::until;
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, NewCallback};
 use hookplane_tests::clock::TestClock;
@@ -72,9 +73,7 @@ fn assert_unavailable(answer: &Result<Appended, LogError>) {
 
 /// Waits until a query on the primary prints this.
 async fn until_sql(postgres: &Postgres, database: &str, sql: &str, printed: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while postgres.sql(database, sql) != printed {
-        assert!(Instant::now() < deadline, "{sql} prints {printed}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(|| postgres.sql(database, sql) == printed)
+        .await
+        .unwrap_or_else(|error| panic!("{sql} prints {printed}: {error}"));
 }
