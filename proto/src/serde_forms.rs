@@ -40,6 +40,9 @@ macro_rules! enums {
 enums! {
     confidence: Confidence, "CONFIDENCE_";
     hash_function: HashFunction, "HASH_FUNCTION_";
+    body_format: BodyFormat, "BODY_FORMAT_";
+    signature_algorithm: SignatureAlgorithm, "SIGNATURE_ALGORITHM_";
+    public_key_format: PublicKeyFormat, "PUBLIC_KEY_FORMAT_";
     encoding: Encoding, "ENCODING_";
     time_unit: TimeUnit, "TIME_UNIT_";
     time_window: TimeWindow, "TIME_WINDOW_";

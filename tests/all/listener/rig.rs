@@ -284,7 +284,7 @@ pub(super) fn resources() -> Vec<v1::ConfigResource> {
             name: "token".to_owned(),
             token: Some(v1::SharedToken {
                 location: "json:/token".to_owned(),
-                prefix: String::new(),
+                ..Default::default()
             }),
             ..Default::default()
         }];
@@ -440,6 +440,7 @@ fn connector(name: &str, tolerance_seconds: Option<u32>) -> v1::Connector {
             decode: v1::Encoding::Raw.into(),
             ..Default::default()
         }),
+        ..Default::default()
     };
     let scheme = v1::Scheme {
         name: "sha256".to_owned(),
@@ -495,15 +496,15 @@ fn connector(name: &str, tolerance_seconds: Option<u32>) -> v1::Connector {
                 extract: Some(v1::Extraction {
                     event_type: value("header:X-Event"),
                     delivery_id: value("header:X-Delivery"),
-                    delivery_id_is_unique: false,
                     external_id: value("json:/repository"),
-                    json_form_field: String::new(),
+                    ..Default::default()
                 }),
                 answer: Some(v1::Answer {
                     status: 202,
                     body: "thanks".to_owned(),
                     content_type: "text/plain".to_owned(),
                     patience_seconds: 2,
+                    ..Default::default()
                 }),
                 ..Default::default()
             }),

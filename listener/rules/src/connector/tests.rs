@@ -287,8 +287,8 @@ proptest! {
             5 => scheme.timestamp = Some(v1::SignedTime { location: a, unit: kind, tolerance_seconds: number, window: kind }),
             6 => scheme.also = vec![v1::Equality { location: a, equals: b }],
             7 => scheme.covers = vec![a, b],
-            8 => protocol.batch = Some(v1::Batch { items: a, max_items: number }),
-            9 => protocol.answer = Some(v1::Answer { status: number, body: a, content_type: b, patience_seconds: number }),
+            8 => protocol.batch = Some(v1::Batch { items: a, max_items: number , ..Default::default() }),
+            9 => protocol.answer = Some(v1::Answer { status: number, body: a, content_type: b, patience_seconds: number , ..Default::default() }),
             10 => scheme.when = Some(v1::Condition { present: a, absent: b, ..Default::default() }),
             _ => protocol.handshakes = vec![v1::Handshake { name: a, challenge: Some(v1::ChallengeShape { location: b, also: String::new(), max_length: number }), ..Default::default() }],
         }

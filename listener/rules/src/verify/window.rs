@@ -1,5 +1,7 @@
 //! The signed time, and how far it may be off. Looked at only after the signature matched: a stale forgery is a forgery.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use hookplane_proto::v1::{TimeUnit, TimeWindow};
 
 use crate::connector::SignedTime;
@@ -7,6 +9,8 @@ use crate::{Refusal, RefusalKind, Timestamp};
 
 /// The longest text of a time, in bytes.
 const MAX_TIME_BYTES: usize = 40;
+/// From so many digits on, a number of unknown unit counts milliseconds: as seconds it would be 5,000 years ahead.
+const MILLISECOND_DIGITS: usize = 12;
 
 /// Says why not when the time is no time, or outside the window.
 pub(super) fn check(time: &SignedTime, text: &str, now: Timestamp) -> Result<(), Refusal> {
@@ -64,11 +68,24 @@ fn read(unit: TimeUnit, text: &str) -> Option<i64> {
         TimeUnit::Seconds => digits(text)?.checked_mul(1000),
         TimeUnit::Milliseconds => digits(text),
         TimeUnit::Rfc3339 => {
-            let time: prost_types::Timestamp = text.parse().ok()?;
+            let time: prost_types::Timestamp = match text.parse() {
+                Ok(time) => time,
+                // Some leave out the zone and mean UTC.
+                Err(_) => format!("{text}Z").parse().ok()?,
+            };
             time.seconds
                 .checked_mul(1000)?
                 .checked_add(i64::from(time.nanos / 1_000_000))
         }
+        TimeUnit::HttpDate => {
+            let since = httpdate::parse_http_date(text)
+                .ok()?
+                .duration_since(UNIX_EPOCH)
+                .ok()?;
+            i64::try_from(since.as_millis()).ok()
+        }
+        TimeUnit::Epoch if text.len() >= MILLISECOND_DIGITS => digits(text),
+        TimeUnit::Epoch => digits(text)?.checked_mul(1000),
         TimeUnit::Unspecified => None,
     }
 }
@@ -89,7 +106,11 @@ pub(crate) fn write(unit: TimeUnit, now: Timestamp) -> String {
             nanos: 0,
         }
         .to_string(),
-        TimeUnit::Seconds | TimeUnit::Unspecified => now.seconds().to_string(),
+        TimeUnit::HttpDate => {
+            let since = Duration::from_secs(now.seconds().try_into().unwrap_or_default());
+            httpdate::fmt_http_date(UNIX_EPOCH + since)
+        }
+        TimeUnit::Seconds | TimeUnit::Epoch | TimeUnit::Unspecified => now.seconds().to_string(),
     }
 }
 
@@ -97,6 +118,8 @@ fn unit(unit: TimeUnit) -> &'static str {
     match unit {
         TimeUnit::Milliseconds => "whole milliseconds since 1970",
         TimeUnit::Rfc3339 => "RFC 3339",
+        TimeUnit::HttpDate => "the form of the header Date",
+        TimeUnit::Epoch => "whole seconds or milliseconds since 1970",
         TimeUnit::Seconds | TimeUnit::Unspecified => "whole seconds since 1970",
     }
 }
