@@ -5,20 +5,25 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hookplane_proto::v1::PayloadFormat;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
 use crate::Callback;
 use crate::location::{Location, Part, Template};
-use crate::payload::{self, Json, Payload};
+use crate::payload::{self, Decoded, Json, Payload, PayloadAt, Reading};
 use crate::verify::url;
 
 /// A callback, and its body decoded when somebody asked for it.
 pub(crate) struct Request {
+    /// Its body is what the signature is over.
     pub(crate) callback: Callback,
+    /// The body as it came, where that is another.
+    packed: Option<Bytes>,
     decoding: Arc<Decoding>,
-    payload: OnceCell<Payload>,
+    payload: OnceCell<Decoded>,
 }
 
 /// Without the payload, which may hold credentials.
@@ -30,11 +35,10 @@ impl fmt::Debug for Request {
     }
 }
 
-/// How this group's bodies are decoded.
+/// What of a group its requests are read with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Decoding {
-    pub(crate) json_form_field: Option<String>,
-    pub(crate) max_bytes: usize,
+    pub(crate) reading: Reading,
 }
 
 /// What else locations may refer to.
@@ -77,24 +81,68 @@ impl Missing {
 }
 
 impl Request {
-    pub(crate) fn new(callback: Callback, decoding: Arc<Decoding>) -> Self {
-        Self {
+    /// Unpacks the body where the signature is over what it unpacks to; says why that can't be done.
+    pub(crate) fn new(mut callback: Callback, decoding: Arc<Decoding>) -> Result<Self, String> {
+        let mut packed = None;
+        if decoding.reading.signs_unpacked {
+            let encoding = single(&callback.headers, &CONTENT_ENCODING);
+            if !callback.body.is_empty() && payload::is_packed(encoding, &callback.body) {
+                let unpacked =
+                    payload::unpack_any(encoding, &callback.body, decoding.reading.max_bytes)?;
+                packed = Some(std::mem::replace(&mut callback.body, unpacked));
+            }
+        }
+        Ok(Self {
             callback,
+            packed,
             decoding,
             payload: OnceCell::new(),
+        })
+    }
+
+    /// The callback as it came.
+    pub(crate) fn into_callback(self) -> Callback {
+        let mut callback = self.callback;
+        if let Some(packed) = self.packed {
+            callback.body = packed;
         }
+        callback
+    }
+
+    fn decoded(&self) -> &Decoded {
+        self.payload.get_or_init(|| {
+            let encoding = match self.packed {
+                Some(_) => None,
+                None => single(&self.callback.headers, &CONTENT_ENCODING),
+            };
+            payload::decode(
+                &self.decoding.reading,
+                single(&self.callback.headers, &CONTENT_TYPE),
+                encoding,
+                &self.callback.body,
+            )
+        })
     }
 
     pub(crate) fn payload(&self) -> &Payload {
-        self.payload.get_or_init(|| {
-            payload::decode(
-                single(&self.callback.headers, &CONTENT_TYPE),
-                single(&self.callback.headers, &CONTENT_ENCODING),
-                &self.callback.body,
-                self.decoding.json_form_field.as_deref(),
-                self.decoding.max_bytes,
-            )
-        })
+        &self.decoded().payload
+    }
+
+    /// Which rule decoded it.
+    pub(crate) fn format(&self) -> PayloadFormat {
+        self.decoded().format
+    }
+
+    /// The body as the JSON that it is if it is valid. None where the rule is another one.
+    pub(crate) fn if_valid(&self) -> Option<Json> {
+        let text = |name| single(&self.callback.headers, name);
+        let encoding = text(&CONTENT_ENCODING);
+        payload::if_valid(
+            &self.decoding.reading,
+            text(&CONTENT_TYPE),
+            encoding,
+            &self.callback.body,
+        )
     }
 
     /// What there is to see if the body were decoded to this. None where it has been decoded: then there is nothing to suppose.
@@ -106,7 +154,10 @@ impl Request {
         if self.payload.get().is_some() {
             return None;
         }
-        self.payload = OnceCell::from(payload);
+        self.payload = OnceCell::from(Decoded {
+            payload,
+            format: PayloadFormat::Json,
+        });
         let seen = look(self);
         self.payload = OnceCell::new();
         Some(seen)
@@ -154,8 +205,13 @@ impl Request {
                 (None, Payload::Opaque(why)) => Err(Missing::Undecodable(why.clone())),
             },
             Location::FormJson(name, at) => {
-                if let (Payload::FormJson(_, json), Some(field)) =
-                    (self.payload(), &self.decoding.json_form_field)
+                if let (
+                    Payload::FormJson(_, json),
+                    Some(PayloadAt::Form {
+                        name: field,
+                        base64: false,
+                    }),
+                ) = (self.payload(), &self.decoding.reading.payload)
                     && field == name
                 {
                     return scalar(json, at);
@@ -237,6 +293,12 @@ impl Request {
     fn sorted_form_params(&self, sink: &mut dyn FnMut(&[u8])) -> Result<(), (Missing, String)> {
         if self.callback.body.is_empty() {
             return Ok(());
+        }
+        if self.format() == PayloadFormat::Multipart {
+            // Its files are in no field, so they would be left out of what is signed.
+            return Err(undecodable(
+                "it is multipart, and what is signed are the fields of a plain form",
+            ));
         }
         match self.payload() {
             Payload::Form(fields) | Payload::FormJson(fields, _) => {

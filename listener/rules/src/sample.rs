@@ -241,7 +241,7 @@ impl Signing<'_> {
         // Before the URL is signed, as what must be equal may be part of it.
         for (location, template) in &self.scheme.also {
             let value = {
-                let request = self.request(&callback);
+                let request = self.request(&callback)?;
                 let around = Around {
                     url: self.group.urls.first().map(String::as_str),
                     ..Around::default()
@@ -257,7 +257,7 @@ impl Signing<'_> {
             self.fill(&mut callback, location, &value)?;
         }
         let mac = {
-            let request = self.request(&callback);
+            let request = self.request(&callback)?;
             let mut around = Around {
                 sig: &fields,
                 url: self.group.urls.first().map(String::as_str),
@@ -286,7 +286,7 @@ impl Signing<'_> {
         Ok(callback)
     }
 
-    fn request(&self, callback: &Callback) -> Request {
+    fn request(&self, callback: &Callback) -> Result<Request, String> {
         Request::new(callback.clone(), self.group.decoding.clone())
     }
 
@@ -298,7 +298,7 @@ impl Signing<'_> {
         value: &str,
     ) -> Result<(), String> {
         let missing = self
-            .request(callback)
+            .request(callback)?
             .read(location, Around::default())
             .err();
         match missing {

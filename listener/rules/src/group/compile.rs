@@ -10,6 +10,7 @@ use crate::connector::{
     Errors, Function, HashKind, Proof, Scheme, TextEncoding, check_limit, event_name_problem,
     is_name, not_a_name,
 };
+use crate::payload::Reading;
 use crate::request::Decoding;
 use crate::verify::keys::{Secret, fingerprint};
 use crate::verify::url;
@@ -43,16 +44,7 @@ pub(super) fn compile(
         errors.add("spec", "is missing");
         return Err(errors.list);
     };
-    let Some(function) = connector.function(&spec.function) else {
-        errors.add(
-            "spec.function",
-            format!(
-                "connector `{}` has no function `{}`; it has {}",
-                connector.name,
-                spec.function,
-                connector.function_names()
-            ),
-        );
+    let Some(function) = errors.take("spec.function", connector.function(&spec.function)) else {
         return Err(errors.list);
     };
     check_texts(spec, &mut errors);
@@ -109,8 +101,12 @@ pub(super) fn compile(
         },
         callback_url: status.callback_url,
         decoding: Arc::new(Decoding {
-            json_form_field: function.protocol.extraction.json_form_field.clone(),
-            max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+            reading: Reading {
+                format: function.protocol.body,
+                payload: function.protocol.extraction.payload.clone(),
+                max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+                signs_unpacked: function.protocol.signs_unpacked_body,
+            },
         }),
         credentials: Arc::new(credentials),
         max_body_bytes,

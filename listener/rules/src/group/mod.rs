@@ -15,7 +15,8 @@ use std::time::Duration;
 use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
-use crate::request::{Decoding, header, media_type};
+use crate::payload;
+use crate::request::{Decoding, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
     Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
@@ -159,6 +160,12 @@ impl Group {
             )),
             _ => Ok(self.max_body_bytes),
         }
+    }
+
+    /// True when the body has to be unpacked before anybody knows whether it is genuine: it may be a thousand times as large then.
+    pub fn unpacks(&self, callback: &Callback) -> bool {
+        let encoding = single(&callback.headers, &http::header::CONTENT_ENCODING);
+        self.decoding.reading.signs_unpacked && payload::is_packed(encoding, &callback.body)
     }
 
     /// Proves a callback genuine, or says what was wrong with it.
