@@ -1,13 +1,15 @@
 //! Which rule decodes a body: told by its connector, or by what its sender says about it.
 
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use hookplane_proto::v1::PayloadFormat;
 
 use super::form::decode_form;
 use super::unpack::{is_packed, unpack, unpack_any};
 use super::{Json, MAX_FORM_FIELDS, Payload, multipart, xml};
+use crate::encoding::any_base64;
+
+/// The longest place of a payload, as it is written, in bytes.
+const MAX_PLACE_BYTES: usize = 512;
 
 /// How bodies are decoded.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,12 @@ pub(crate) enum PayloadAt {
 impl PayloadAt {
     /// Reads one, or says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_PLACE_BYTES {
+            return Err(format!(
+                "is {} bytes long, at most {MAX_PLACE_BYTES} are taken",
+                text.len()
+            ));
+        }
         let wrong = || {
             format!(
                 "`{text}` is no place of a payload; one is form:name, form:name->base64 or jwt:"
@@ -277,23 +285,6 @@ fn json_or_xml(text: Bytes) -> Result<Json, String> {
             .map_err(|reason| format!("not XML as it is read here: {reason}")),
         _ => Json::validate(text).map_err(|reason| format!("not valid JSON: {reason}")),
     }
-}
-
-/// Of either alphabet, with or without padding; senders break its lines.
-fn any_base64(text: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-    let plain: String = text
-        .chars()
-        .filter(|c| !matches!(c, '\r' | '\n'))
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect();
-    BASE64.decode(plain).ok()
 }
 
 /// The media type, and its charset without quotes.
