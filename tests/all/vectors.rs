@@ -87,7 +87,7 @@ fn check(case: &Case) -> Result<(), String> {
             read_as_expected(case, &events)?;
             ("genuine", None)
         }
-        Ok(Proven::Handshake(reply)) => ("handshake", Some(reply)),
+        Ok(Proven::Handshake(shaken)) => ("handshake", Some(shaken.reply)),
         Err(refusal) if refusal.kind == RefusalKind::Handshake => ("handshake-refused", None),
         Err(refusal) => (refusal.kind.clause(), None),
     };
