@@ -255,6 +255,7 @@ impl Rig {
                 refusals: vec![refusal],
                 not_kept: Vec::new(),
                 sequence: 0,
+                codes: Vec::new(),
             }),
             Kind::Batch(v1::ReportBatch {
                 batch_id: 1,
