@@ -3,6 +3,8 @@
 //! A value that can't be read for certain (it is there twice, it isn't text, it is longer than [`MAX_VALUE_BYTES`]) counts as missing. A body
 //! that can't be decoded is one event of that body, flagged; what its headers say is still read.
 
+mod split;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -10,10 +12,13 @@ use bytes::Bytes;
 use hookplane_proto::v1::{EventFlag, PayloadFormat};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use crate::connector::{Batch, Coverage, Value};
-use crate::payload::{self, Json, Payload};
+use crate::connector::{Coverage, Source, Value};
+use crate::location::Location;
+use crate::payload::{self, Json, Kind, Payload, kind, members, unescape};
 use crate::request::{Around, Request, media_type, single};
 use crate::{Group, Refusal, RefusalKind, Verified};
+
+use split::{Item, split};
 
 /// The longest event type or id, in bytes. A longer one counts as missing: a cut one could be taken for another.
 pub(crate) const MAX_VALUE_BYTES: usize = 512;
@@ -147,34 +152,20 @@ fn is_bodiless(request: &Request) -> bool {
         })
 }
 
-/// The items; None for a body that is one event. More than the definition allows are no items at all.
-fn split(batch: &Batch, json: &Json, webhooks: usize) -> Result<Option<Vec<Json>>, String> {
-    match json.items_at(&batch.items) {
-        None => Ok(None),
-        Some(items) if items.is_empty() => Ok(None),
-        Some(items) if items.len() > batch.max_items => Err(format!(
-            "it holds {} items, at most {} are taken",
-            items.len(),
-            batch.max_items
-        )),
-        Some(items) if items.len().saturating_mul(webhooks) > MAX_VERDICTS => Err(format!(
-            "it holds {} items for {webhooks} webhooks, at most {MAX_VERDICTS} pairs are taken",
-            items.len(),
-        )),
-        Some(items) => Ok(Some(items)),
-    }
-}
-
 fn event(
     group: &Group,
     verified: &Verified,
     payload: &Payload,
-    item: Option<&Json>,
+    item: Option<&Item>,
     shared: &Shared,
 ) -> ExtractedEvent {
     let extraction = &group.function.protocol.extraction;
+    let of = item.and_then(|item| item.of.as_deref());
+    let item = item.map(|item| &item.json);
     let around = Around {
         item,
+        parent: of.map(|of| &of.parent),
+        key: of.and_then(|of| of.key.as_deref()),
         ..Around::default()
     };
     let coverage = verified.coverage();
@@ -255,19 +246,49 @@ fn read(
     {
         return None;
     }
-    let (head, tail) = value.parts.split_first()?;
+    let (mut text, is_covered) = match &value.source {
+        Source::Parts { parts, separator } => joined(parts, separator, request, around, coverage)?,
+        Source::MemberOf {
+            location,
+            skip,
+            ending,
+        } => {
+            let name = request.object(location, around).and_then(|object| {
+                members(object)
+                    .filter(|(_, value)| kind(value) != Kind::Null)
+                    .map(|(key, _)| unescape(key))
+                    .find(|name| name.ends_with(ending) && !skip.iter().any(|one| one == name))
+            })?;
+            (name.into_owned(), coverage.covers(location))
+        }
+    };
+    if let Some(meant) = value.values.get(&text) {
+        text.clone_from(meant);
+    }
+    (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+}
+
+/// The first part, and what there is of the others.
+fn joined(
+    parts: &[Location],
+    separator: &str,
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+) -> Option<(String, bool)> {
+    let (head, tail) = parts.split_first()?;
     let mut text = request.read(head, around).ok()?.into_owned();
     let mut is_covered = coverage.covers(head);
     for part in tail {
         if let Ok(more) = request.read(part, around)
             && !more.is_empty()
         {
-            text.push_str(&value.separator);
+            text.push_str(separator);
             text.push_str(&more);
             is_covered &= coverage.covers(part);
         }
     }
-    (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+    Some((text, is_covered))
 }
 
 fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
@@ -285,5 +306,7 @@ fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> 
     Err(Refusal::new(RefusalKind::ExternalId, reason))
 }
 
+#[cfg(test)]
+mod batches;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@
 
 mod callback;
 mod connector;
+mod encoding;
 mod error;
 mod extract;
 pub mod filter;
@@ -33,6 +34,7 @@ pub mod payload;
 mod plan;
 mod request;
 mod sample;
+mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -9,16 +9,19 @@
 //! What compiles can be run on any request without an error of the definition's own: every location, template and condition is
 //! parsed, every enum is stated, every bound is kept. Whoever writes a definition is told all that is wrong with it at once.
 
+mod batch;
 mod condition;
 mod coverage;
 mod extraction;
 mod handshake;
+mod key;
 mod protocol;
 mod scheme;
+mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -26,13 +29,18 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::FieldError;
+use crate::location::Location;
+use crate::template::{Template, Use};
 
+pub(crate) use batch::{Batch, MOST_ITEMS};
 pub(crate) use condition::Condition;
 pub(crate) use coverage::Coverage;
-pub(crate) use extraction::{Batch, Extraction, Value};
+pub(crate) use extraction::{Extraction, Source, Value};
 pub(crate) use handshake::{Challenge, Handshake, HandshakeReply};
+pub(crate) use key::KeySpec;
 pub(crate) use protocol::{Protocol, check_limit};
-pub(crate) use scheme::{Format, HashKind, KeyedHash, Proof, Scheme, SignedTime, TextEncoding};
+pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
+pub(crate) use signature::{Carrier, Format, PairKey};
 
 /// Functions of one connector.
 const MAX_FUNCTIONS: usize = 64;
@@ -89,6 +97,11 @@ impl Connector {
             return Err(errors.list);
         }
         check_parameters(&spec.parameters, &mut errors);
+        errors.parameters = spec
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.secret))
+            .collect();
         if spec.functions.is_empty() {
             errors.add(
                 "spec.functions",
@@ -311,6 +324,8 @@ fn check_parameters(parameters: &[v1::ConnectorParameter], errors: &mut Errors) 
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
     pub(crate) list: Vec<FieldError>,
+    /// What `param:` and the fields that name a parameter may name, and whether it is secret.
+    parameters: BTreeMap<String, bool>,
 }
 
 impl Errors {
@@ -329,6 +344,44 @@ impl Errors {
         result: Result<T, String>,
     ) -> Option<T> {
         result.map_err(|message| self.add(field, message)).ok()
+    }
+
+    /// Reads a location of this definition, or says at its field what is wrong with it.
+    pub(crate) fn location(&mut self, text: &str, at: &str) -> Option<Location> {
+        let location = self.take(at, Location::parse(text))?;
+        if let Location::Param(name) = location.base() {
+            self.parameter(name, at);
+        }
+        Some(location)
+    }
+
+    /// Reads a template of this definition, or says at its field what is wrong with it.
+    pub(crate) fn template(&mut self, text: &str, purpose: Use, at: &str) -> Option<Template> {
+        let template = self.take(at, Template::parse(text, purpose))?;
+        for location in template.locations() {
+            let Location::Param(name) = location.base() else {
+                continue;
+            };
+            self.parameter(name, at);
+            if matches!(purpose, Use::Reply | Use::Text) && self.is_secret(name) {
+                self.add(
+                    at,
+                    format!("may not hold {{param:{name}}}, which is a secret"),
+                );
+            }
+        }
+        Some(template)
+    }
+
+    /// What names a parameter must name one of this definition's.
+    pub(crate) fn parameter(&mut self, name: &str, at: &str) {
+        if !self.parameters.contains_key(name) {
+            self.add(at, format!("`{name}` is none of spec.parameters"));
+        }
+    }
+
+    fn is_secret(&self, parameter: &str) -> bool {
+        self.parameters.get(parameter) == Some(&true)
     }
 
     pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize, what: &str) {

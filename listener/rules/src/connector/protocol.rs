@@ -73,7 +73,7 @@ impl Protocol {
         let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
 
         let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
-        let schemes = compile_schemes(list, spec, place, at, errors);
+        let schemes = compile_schemes(list, place, at, errors);
         let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
         errors.at_most(
             &format!("{place}.handshakes"),
@@ -137,7 +137,6 @@ impl Protocol {
 
 fn compile_schemes(
     list: &[v1::Scheme],
-    spec: &v1::ConnectorSpec,
     place: &str,
     function_at: &str,
     errors: &mut Errors,
@@ -163,7 +162,7 @@ fn compile_schemes(
                 "is missing, so that the schemes after it are never used; give it a condition or put it last",
             );
         }
-        schemes.extend(Scheme::compile(scheme, &spec.parameters, &at, errors));
+        schemes.extend(Scheme::compile(scheme, &at, errors));
     }
     schemes
 }

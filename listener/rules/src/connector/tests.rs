@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::location::{Location, Template};
+use crate::location::{Location, Step};
+use crate::template::{Template, Use};
 use crate::testing::{connector, definition, errors};
 
 const HMAC: &str = r#"schemes:
@@ -244,9 +245,10 @@ fn a_name_takes_itself_and_what_is_below_it_at_a_dot() {
 fn locations_and_templates_read_as_written() {
     assert_eq!(
         Location::parse("form:payload->json:/a~1b/0").unwrap(),
-        Location::FormJson("payload".to_owned(), vec!["a/b".to_owned(), "0".to_owned()])
+        Location::Form("payload".to_owned())
+            .stepped(vec![Step::Json(vec!["a/b".to_owned(), "0".to_owned()])])
     );
-    let template = Template::parse("v0:{timestamp}\\n{{{body}}}").unwrap();
+    let template = Template::parse("v0:{timestamp}\\n{{{body}}}", Use::Signed).unwrap();
     assert_eq!(template.literals().collect::<String>(), "v0:\n{}");
     for bad in [
         "",
@@ -261,15 +263,15 @@ fn locations_and_templates_read_as_written() {
         assert!(Location::parse(bad).is_err(), "{bad}");
     }
     for bad in ["", "{", "}", "{item:/x}", "{fixed:x}", "{}"] {
-        assert!(Template::parse(bad).is_err(), "{bad}");
+        assert!(Template::parse(bad, Use::Signed).is_err(), "{bad}");
     }
 }
 
 proptest! {
     #[test]
-    fn no_location_or_template_panics(text in "(header|query|form|json|item|sig|fixed)?:?[{}~/\\\\n>a-z\\PC]{0,40}") {
+    fn no_location_or_template_panics(text in "(header|query|form|json|item|parent|raw|param|sig|fixed)?:?[{}\\[\\]|?*~/\\\\n>a-z\\PC]{0,40}") {
         let _ = Location::parse(&text);
-        let _ = Template::parse(&text);
+        let _ = Template::parse(&text, Use::Signed);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::time::Duration;
 use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
+use crate::location::Location;
 use crate::request::{Decoding, header, media_type};
 use crate::verify::keys::Key;
 use crate::{
@@ -59,6 +60,8 @@ pub(crate) struct KeyedScheme {
     pub(crate) user: Option<[u8; 32]>,
     /// The user name, for samples.
     pub(crate) user_name: String,
+    /// Where the token is, if it isn't where the connector says.
+    pub(crate) token: Option<Location>,
 }
 
 impl Group {

@@ -4,7 +4,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::connector::TextEncoding;
+use crate::encoding::TextEncoding;
 use crate::testing::*;
 
 const GITHUB: &str = r#"
@@ -30,7 +30,7 @@ schemes:
   - name: body hash
     when: {present: "query:bodySHA256"}
     hmac: {hash: sha1, content: "{url}", signature: "header:X-Twilio-Signature", encoding: base64, key: {decode: raw}}
-    also: [{location: "query:bodySHA256", equals: "{sha256_hex(body)}"}]
+    also: [{location: "query:bodySHA256", equals: "{body|sha256|hex}"}]
     covers: [url, body]
   - name: get
     when: {method: GET}
