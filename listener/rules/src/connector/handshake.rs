@@ -247,14 +247,21 @@ fn refuse_alike(
 /// Refuses a shape that could hold a signed content of a scheme under the same secret.
 pub(super) fn refuse_oracle(shape: &Challenge, schemes: &[Scheme], at: &str, errors: &mut Errors) {
     for scheme in schemes {
-        let Proof::Hmac(keyed) = &scheme.proof else {
-            continue;
-        };
-        if keyed.key.parameter.is_some() {
-            continue;
-        }
-        for content in keyed.contents() {
-            refuse_alike(shape, content, &scheme.name, at, errors);
+        match &scheme.proof {
+            Proof::Hmac(keyed) if keyed.key.parameter.is_none() => {
+                for content in keyed.contents() {
+                    refuse_alike(shape, content, &scheme.name, at, errors);
+                }
+            }
+            // What a token signs has a dot in it.
+            Proof::Jwt(token) if token.is_under_secret() && shape.also.contains('.') => errors.add(
+                at,
+                format!(
+                    "may not hold `.`: the tokens of scheme `{}` have it, so a caller could have one of his own signed",
+                    scheme.name
+                ),
+            ),
+            _ => {}
         }
     }
 }

@@ -16,10 +16,12 @@ use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
 use crate::location::Location;
+use crate::public::PublicKey;
 use crate::request::{Decoding, header, media_type};
 use crate::verify::keys::Key;
 use crate::{
-    Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
+    Callback, Connector, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
+    Timestamp, Unproven,
 };
 use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
 
@@ -56,6 +58,8 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct KeyedScheme {
     pub(crate) keys: Vec<Key>,
+    /// Pasted ones.
+    pub(crate) public: Box<[PublicKey]>,
     /// The fingerprint of the user name that basic authentication must have.
     pub(crate) user: Option<[u8; 32]>,
     /// The user name, for samples.
@@ -164,9 +168,23 @@ impl Group {
         }
     }
 
-    /// Proves a callback genuine, or says what was wrong with it.
+    /// Proves a callback genuine, or says what was wrong with it. Where its public key would have to be fetched, that it isn't here.
     pub fn verify(&self, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
-        crate::verify::verify(self, callback, now)
+        self.verify_with(callback, &NoKeys, now)
+            .map_err(|unproven| match unproven {
+                Unproven::Refused(refusal) => refusal,
+                Unproven::NeedsKey(needed) => needed.refusal(),
+            })
+    }
+
+    /// The same with public keys that were fetched. One that is lacking is no refusal: it has to be fetched first.
+    pub fn verify_with(
+        &self,
+        callback: Callback,
+        keys: &dyn Keys,
+        now: Timestamp,
+    ) -> Result<Proven, Unproven> {
+        crate::verify::verify(self, callback, keys, now)
     }
 
     /// Reads type, ids and events out of what is genuine.
