@@ -36,6 +36,7 @@ mod connect;
 mod fake_control_plane;
 mod handle;
 mod keys;
+mod learn;
 mod limit;
 mod link;
 mod metrics;
@@ -246,6 +247,7 @@ pub async fn run(
     // Our own, so that our end is not the caller's.
     let shutdown = shutdown.child_token();
     let (state, reports) = State::new(&config, clock);
+    state.learner.ask(peer.clone());
     // Ends the two clients, after the last callback is answered.
     let stop = CancellationToken::new();
     let mut syncing = tokio::spawn(sync::run(

@@ -84,7 +84,7 @@ impl Verified {
     }
 
     pub(crate) fn into_callback(self) -> Callback {
-        self.request.callback
+        self.request.into_callback()
     }
 
     /// What its signature covers.
@@ -170,7 +170,11 @@ pub(crate) fn verify(
     keys: &dyn Keys,
     now: Timestamp,
 ) -> Result<Proven, Unproven> {
-    let request = Request::new(callback, group.decoding.clone());
+    let mut request = Request::new(callback, group.decoding.clone());
+    request.unpack().map_err(|why| {
+        let why = format!("the signature is over the unpacked body: {why}");
+        Refusal::new(RefusalKind::Undecodable, why)
+    })?;
     let handshakes = &group.function.protocol.handshakes;
     let asked = |unverified: bool| {
         handshakes
@@ -187,7 +191,7 @@ pub(crate) fn verify(
         Err(Failed::NeedsKey(source)) => {
             return Err(Unproven::NeedsKey(Box::new(Needed {
                 source: *source,
-                callback: request.callback,
+                callback: request.into_callback(),
             })));
         }
     };
