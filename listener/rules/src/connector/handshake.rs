@@ -382,37 +382,42 @@ pub(super) fn refuse_oracle(
     at: &str,
     errors: &mut Errors,
 ) {
-    for scheme in schemes.iter().filter(|scheme| mimicked.concerns(scheme)) {
-        let Proof::Hmac(keyed) = &scheme.proof else {
-            continue;
-        };
-        for content in keyed.contents() {
-            let mut separators: String = content
-                .literals()
-                .filter(|c| !c.is_ascii_alphanumeric())
-                .collect();
-            if separators.is_empty() {
-                // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
-                // refused as a callback.
-                separators.push_str("=&\"{[");
+    for scheme in schemes {
+        match &scheme.proof {
+            Proof::Hmac(keyed) if mimicked.concerns(scheme) => {
+                for content in keyed.contents() {
+                    let mut separators: String = content
+                        .literals()
+                        .filter(|c| !c.is_ascii_alphanumeric())
+                        .collect();
+                    if separators.is_empty() {
+                        // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number,
+                        // or a word, is refused as a callback.
+                        separators.push_str("=&\"{[");
+                    }
+                    refuse_held(mimicked, &separators, &scheme.name, at, errors);
+                }
             }
-            let fixed = mimicked.before.chars().chain(mimicked.after.chars());
-            let bad = mimicked
-                .shape
-                .also
-                .chars()
-                .chain(fixed)
-                .find(|c| separators.contains(*c));
-            if let Some(bad) = bad {
-                errors.add(
-                    at,
-                    format!(
-                        "may not hold `{}`: the signed content of scheme `{}` has it, so a caller could have a callback of his own signed",
-                        bad.escape_default(),
-                        scheme.name
-                    ),
-                );
+            // What a token signs has a dot in it.
+            Proof::Jwt(token) if token.is_under_secret() => {
+                refuse_held(mimicked, ".", &scheme.name, at, errors);
             }
+            _ => {}
         }
+    }
+}
+
+/// Refuses a challenge that may hold one of these characters.
+fn refuse_held(mimicked: &Mimicked, separators: &str, scheme: &str, at: &str, errors: &mut Errors) {
+    let fixed = mimicked.before.chars().chain(mimicked.after.chars());
+    let mut held = mimicked.shape.also.chars().chain(fixed);
+    if let Some(bad) = held.find(|c| separators.contains(*c)) {
+        errors.add(
+            at,
+            format!(
+                "may not hold `{}`: what is signed in scheme `{scheme}` has it, so a caller could have a callback of his own signed",
+                bad.escape_default()
+            ),
+        );
     }
 }

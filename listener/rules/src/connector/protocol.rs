@@ -5,9 +5,10 @@ use std::time::Duration;
 use hookplane_proto::v1;
 
 use super::reply::{ReplyTemplate, Said};
-use super::{Batch, Errors, Extraction, Handshake, Scheme};
+use super::{Batch, Errors, Extraction, Handshake, Proof, Scheme};
 use crate::Reply;
 use crate::group::Places;
+use crate::payload::PayloadAt;
 use crate::template::Use;
 
 /// The body when neither connector nor group says otherwise: 1 MiB.
@@ -108,6 +109,15 @@ impl Protocol {
             .map_or_else(Extraction::default, |extract| {
                 Extraction::compile(extract, &format!("{place}.extract"), errors)
             });
+        let has_token = schemes
+            .iter()
+            .any(|scheme| matches!(scheme.proof, Proof::Jwt(_)));
+        if extraction.payload == Some(PayloadAt::Token) && !has_token {
+            errors.add(
+                format!("{place}.extract.payload"),
+                "is the claims of a token, and no scheme is `jwt`",
+            );
+        }
         let (batch, place) = winner!(batch, Option::is_some);
         let batch = batch
             .as_ref()
