@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 pub(crate) use decode::if_valid;
 pub use decode::{decode, to_json};
 pub use form::decode_form;
-pub(crate) use form::form_json;
+pub(crate) use form::{form_json, form_pairs};
 pub use json::Json;
 pub(crate) use scan::{Kind, elements, kind, member, members, unescape};
 
