@@ -5,7 +5,7 @@ use hookplane_tests::product::Dev;
 use hookplane_tests::signers;
 use serde_json::Value;
 
-use crate::connectors::path;
+use hookplane_tests::catalogue::path;
 
 #[test]
 fn real_payloads_are_kept_typed_and_handed_out_unchanged() {

@@ -3,11 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use hookplane_proto::v1;
 use hookplane_rules::{Proven, Timestamp};
+use hookplane_tests::catalogue::{callback, group, secrets};
 use proptest::prelude::*;
 use sha2::Sha256;
-
-use crate::connectors::{callback, group};
 
 const NOW: i64 = 1_767_225_600;
 const WINDOW: i64 = 300;
@@ -95,7 +95,12 @@ proptest! {
             sent[at] ^= bits;
         }
         let expected = headers == sign(connector, &secret, time, &sent) && in_window(connector, time);
-        let group = group(connector, "", &[secret], "https://hooks.example.com/c/t").unwrap();
+        let spec = v1::WebhookGroupSpec {
+            connector: connector.into(),
+            signature_secrets: secrets(&[secret]),
+            ..Default::default()
+        };
+        let group = group(spec, "https://hooks.example.com/c/t").unwrap();
         let proven = group.verify(callback("POST", "", &headers, sent), Timestamp(NOW * 1000));
         prop_assert_eq!(matches!(proven, Ok(Proven::Genuine(_))), expected);
     }

@@ -11,7 +11,7 @@ use hookplane_tests::http::Connection;
 use hookplane_tests::product::Dev;
 use serde::Deserialize;
 
-use crate::connectors::path;
+use hookplane_tests::catalogue::path;
 
 /// The moment all vectors were made for: 1767225600.
 const MOMENT: &str = "@2026-01-01 00:00:00";

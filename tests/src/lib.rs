@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod campaign;
+pub mod catalogue;
 pub mod clock;
 pub mod engines;
 pub mod http;

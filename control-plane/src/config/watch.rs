@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Change, Changes, Revision, Store, StoreError};
 
-/// Keys asked for at once.
-const PAGE: usize = 1_000;
+/// Keys asked for at once. For each page etcd counts all keys that are left: 300,000 in pages of 1,000 took 18 s, nearly all of it counting.
+const PAGE: usize = 10_000;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use hookplane_proto::v1::{EventFlag, PayloadFormat};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::connector::{Coverage, Source, Value};
 use crate::location::Location;
-use crate::payload::{self, Json, Kind, Payload, kind, members, unescape};
+use crate::payload::{Json, Kind, Payload, PayloadAt, kind, members, unescape};
 use crate::request::{Around, Request, media_type, single};
 use crate::{Group, Refusal, RefusalKind, Verified};
 
@@ -49,6 +48,8 @@ pub struct ExtractedEvent {
     pub external_id: String,
     /// How the payload is read.
     pub format: PayloadFormat,
+    /// Where it is when it isn't the whole body or item.
+    pub payload: String,
     /// This item of a batch; empty means the whole body.
     pub item: Bytes,
     /// Those of `type`, `delivery_id` and `external_id` that the signature doesn't cover.
@@ -118,13 +119,10 @@ pub(crate) fn is_unregistered(group: &Group, verified: &mut Verified) -> bool {
     }
     let coverage = verified.shared_coverage();
     let request = verified.request_mut();
-    let callback = &request.callback;
-    let text = |name| single(&callback.headers, name);
-    let (content_type, encoding) = (text(&CONTENT_TYPE), text(&CONTENT_ENCODING));
-    if callback.body.is_empty() {
+    if request.callback.body.is_empty() {
         return false;
     }
-    let Some(json) = payload::if_valid(content_type, encoding, &callback.body) else {
+    let Some(json) = request.if_valid() else {
         return false;
     };
     let types = &group.function.protocol.extraction.event_type;
@@ -193,16 +191,21 @@ fn event(
         "external_id",
     );
     let format = match (item, payload) {
-        (Some(_), _) | (None, Payload::Json(_)) => PayloadFormat::Json,
-        (None, Payload::Form(_)) => PayloadFormat::Form,
-        (None, Payload::FormJson(..)) => PayloadFormat::FormJson,
+        (Some(_), _) => PayloadFormat::Json,
         (None, Payload::Opaque(_)) => PayloadFormat::Opaque,
+        (None, Payload::Form(_)) if is_bodiless(verified.request()) => PayloadFormat::Form,
+        (None, _) => verified.request().format(),
+    };
+    let place = match (item, payload) {
+        (None, Payload::FormJson(..)) => extraction.payload.as_ref().map(PayloadAt::written),
+        _ => None,
     };
     ExtractedEvent {
         event_type: event_type.unwrap_or_default(),
         delivery_id: delivery_id.unwrap_or_default(),
         external_id: external_id.unwrap_or_default(),
         format,
+        payload: place.unwrap_or_default(),
         item: item.map(|item| item.bytes().clone()).unwrap_or_default(),
         unsigned_values,
         json: item.cloned(),

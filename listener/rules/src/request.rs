@@ -6,18 +6,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hookplane_proto::v1::PayloadFormat;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
 
 use crate::Callback;
 use crate::location::{Location, Step, Stepped};
-use crate::payload::{self, Json, Kind, Payload, kind};
+use crate::payload::{self, Decoded, Json, Kind, Payload, PayloadAt, Reading, kind};
 
 /// A callback, and its body decoded when somebody asked for it.
 pub(crate) struct Request {
+    /// Its body is what the signature is over.
     pub(crate) callback: Callback,
+    /// The body as it came, where that is another.
+    packed: Option<Bytes>,
     decoding: Arc<Decoding>,
-    payload: OnceCell<Payload>,
+    payload: OnceCell<Decoded>,
 }
 
 /// Without the payload, which may hold credentials.
@@ -32,8 +37,7 @@ impl fmt::Debug for Request {
 /// What of a group its requests are read with.
 #[derive(Clone, Default)]
 pub(crate) struct Decoding {
-    pub(crate) json_form_field: Option<String>,
-    pub(crate) max_bytes: usize,
+    pub(crate) reading: Reading,
     /// For `param:` locations. Secret ones among them.
     pub(crate) parameters: BTreeMap<String, String>,
 }
@@ -42,8 +46,7 @@ pub(crate) struct Decoding {
 impl fmt::Debug for Decoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoding")
-            .field("json_form_field", &self.json_form_field)
-            .field("max_bytes", &self.max_bytes)
+            .field("reading", &self.reading)
             .finish_non_exhaustive()
     }
 }
@@ -99,21 +102,71 @@ impl Request {
     pub(crate) fn new(callback: Callback, decoding: Arc<Decoding>) -> Self {
         Self {
             callback,
+            packed: None,
             decoding,
             payload: OnceCell::new(),
         }
     }
 
-    pub(crate) fn payload(&self) -> &Payload {
+    /// Unpacks the body where the signature is over what it unpacks to; says why that can't be done.
+    pub(crate) fn unpack(&mut self) -> Result<(), String> {
+        let Reading {
+            signs_unpacked,
+            max_bytes,
+            ..
+        } = self.decoding.reading;
+        let body = &self.callback.body;
+        let encoding = single(&self.callback.headers, &CONTENT_ENCODING);
+        if signs_unpacked && !body.is_empty() && payload::is_packed(encoding, body) {
+            let unpacked = payload::unpack_any(encoding, body, max_bytes)?;
+            self.packed = Some(std::mem::replace(&mut self.callback.body, unpacked));
+        }
+        Ok(())
+    }
+
+    /// The callback as it came.
+    pub(crate) fn into_callback(self) -> Callback {
+        let mut callback = self.callback;
+        if let Some(packed) = self.packed {
+            callback.body = packed;
+        }
+        callback
+    }
+
+    fn decoded(&self) -> &Decoded {
         self.payload.get_or_init(|| {
+            let encoding = match self.packed {
+                Some(_) => None,
+                None => single(&self.callback.headers, &CONTENT_ENCODING),
+            };
             payload::decode(
+                &self.decoding.reading,
                 single(&self.callback.headers, &CONTENT_TYPE),
-                single(&self.callback.headers, &CONTENT_ENCODING),
+                encoding,
                 &self.callback.body,
-                self.decoding.json_form_field.as_deref(),
-                self.decoding.max_bytes,
             )
         })
+    }
+
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.decoded().payload
+    }
+
+    /// Which rule decoded it.
+    pub(crate) fn format(&self) -> PayloadFormat {
+        self.decoded().format
+    }
+
+    /// The body as the JSON that it is if it is valid. None where the rule is another one.
+    pub(crate) fn if_valid(&self) -> Option<Json> {
+        let text = |name| single(&self.callback.headers, name);
+        let encoding = text(&CONTENT_ENCODING);
+        payload::if_valid(
+            &self.decoding.reading,
+            text(&CONTENT_TYPE),
+            encoding,
+            &self.callback.body,
+        )
     }
 
     /// What there is to see if the body were decoded to this. None where it has been decoded: then there is nothing to suppose.
@@ -125,7 +178,10 @@ impl Request {
         if self.payload.get().is_some() {
             return None;
         }
-        self.payload = OnceCell::from(payload);
+        self.payload = OnceCell::from(Decoded {
+            payload,
+            format: PayloadFormat::Json,
+        });
         let seen = look(self);
         self.payload = OnceCell::new();
         Some(seen)
@@ -159,6 +215,13 @@ impl Request {
             .ok_or(Missing::Absent)
     }
 
+    fn is_payload(&self, field: &str) -> bool {
+        matches!(
+            &self.decoding.reading.payload,
+            Some(PayloadAt::Form { name, base64: false }) if name == field
+        )
+    }
+
     fn stepped<'a>(
         &'a self,
         stepped: &'a Stepped,
@@ -167,7 +230,7 @@ impl Request {
         let Stepped { base, steps } = stepped;
         // The JSON of the form field that is the payload is validated already.
         if let (Location::Form(name), Some((Step::Json(at), rest))) = (base, steps.split_first())
-            && self.decoding.json_form_field.as_ref() == Some(name)
+            && self.is_payload(name)
             && let Payload::FormJson(_, json) = self.payload()
         {
             return apply(rest, scalar(json, at)?);

@@ -6,6 +6,7 @@ use hookplane_proto::v1;
 
 use super::{Condition, Errors};
 use crate::location::Location;
+use crate::payload::PayloadAt;
 
 /// Alternatives for one value.
 const MAX_VALUES: usize = 16;
@@ -23,7 +24,7 @@ pub(crate) struct Extraction {
     pub(crate) delivery_id: Vec<Value>,
     pub(crate) delivery_id_is_unique: bool,
     pub(crate) external_id: Vec<Value>,
-    pub(crate) json_form_field: Option<String>,
+    pub(crate) payload: Option<PayloadAt>,
 }
 
 /// One value.
@@ -76,10 +77,21 @@ impl Extraction {
             delivery_id: values(&extraction.delivery_id, &format!("{at}.deliveryId"), errors),
             delivery_id_is_unique: extraction.delivery_id_is_unique,
             external_id: values(&extraction.external_id, &format!("{at}.externalId"), errors),
-            json_form_field: (!extraction.json_form_field.is_empty())
-                .then(|| extraction.json_form_field.clone()),
+            payload: payload(&extraction.payload, &format!("{at}.payload"), errors),
         }
     }
+}
+
+fn payload(text: &str, at: &str, errors: &mut Errors) -> Option<PayloadAt> {
+    if text.is_empty() {
+        return None;
+    }
+    let place = errors.take(at, PayloadAt::parse(text))?;
+    if place == PayloadAt::Token {
+        errors.add(at, "needs a `jwt` scheme, whose claims it is");
+        return None;
+    }
+    Some(place)
 }
 
 fn values(list: &[v1::Value], at: &str, errors: &mut Errors) -> Vec<Value> {

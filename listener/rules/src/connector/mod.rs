@@ -59,8 +59,16 @@ const MAX_DEFINITION_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 pub struct Connector {
     pub(crate) name: String,
-    pub(crate) functions: Vec<Arc<Function>>,
+    /// In the definition's order.
+    functions: Vec<Listed>,
     pub(crate) parameters: Vec<v1::ConnectorParameter>,
+}
+
+/// A function by its name: one to make groups of, or why none can be made.
+#[derive(Debug)]
+struct Listed {
+    name: String,
+    function: Result<Arc<Function>, String>,
 }
 
 /// One API of the provider's.
@@ -129,17 +137,32 @@ impl Connector {
             }
             errors.prose(format!("{at}.setup"), &function.setup);
             check_events(function, &at, &mut errors);
+            let name = function.name.clone();
+            if !function.unsupported.is_empty() {
+                errors.prose(format!("{at}.unsupported"), &function.unsupported);
+                functions.push(Listed {
+                    name,
+                    function: Err(function.unsupported.clone()),
+                });
+                continue;
+            }
             let protocol = Protocol::compile(spec, function, &at, &mut errors);
-            functions.extend(protocol.map(|protocol| {
-                Arc::new(Function {
+            functions.extend(protocol.map(|protocol| Listed {
+                name,
+                function: Ok(Arc::new(Function {
                     name: function.name.clone(),
                     events: function.events.clone(),
                     open_events: function.open_events,
                     protocol,
-                })
+                })),
             }));
         }
-        refuse_oracles_of_others(&functions, &mut errors);
+        let supported: Vec<(usize, &Arc<Function>)> = functions
+            .iter()
+            .enumerate()
+            .filter_map(|(index, listed)| Some((index, listed.function.as_ref().ok()?)))
+            .collect();
+        refuse_oracles_of_others(&supported, &mut errors);
         if !errors.list.is_empty() {
             return Err(errors.list);
         }
@@ -156,17 +179,34 @@ impl Connector {
         hex::encode(Sha256::digest(spec.encode_to_vec()))
     }
 
-    /// The function of this name; the first one when no name is given.
-    pub(crate) fn function(&self, name: &str) -> Option<&Arc<Function>> {
-        if name.is_empty() {
-            self.functions.first()
-        } else {
-            self.functions.iter().find(|function| function.name == name)
+    /// The function of this name; the first one when no name is given. Else why no group can be made of it.
+    pub(crate) fn function(&self, name: &str) -> Result<&Arc<Function>, String> {
+        let found = match name {
+            "" => self.functions.first(),
+            _ => self.functions.iter().find(|listed| listed.name == name),
+        };
+        match found {
+            Some(Listed {
+                function: Ok(function),
+                ..
+            }) => Ok(function),
+            Some(Listed {
+                name,
+                function: Err(reason),
+            }) => Err(format!(
+                "function `{name}` of connector `{}` is not supported: {reason}",
+                self.name
+            )),
+            None => Err(format!(
+                "connector `{}` has no function `{name}`; it has {}",
+                self.name,
+                self.function_names()
+            )),
         }
     }
 
     /// For an operator: which functions there are.
-    pub(crate) fn function_names(&self) -> String {
+    fn function_names(&self) -> String {
         let names: Vec<&str> = self.functions.iter().map(|f| f.name.as_str()).collect();
         names.join(", ")
     }
@@ -225,14 +265,14 @@ pub(crate) fn not_a_name(name: &str) -> String {
 }
 
 /// One secret may be set for groups of several functions, so a handshake must sign for none of them.
-fn refuse_oracles_of_others(functions: &[Arc<Function>], errors: &mut Errors) {
-    for (index, function) in functions.iter().enumerate() {
+fn refuse_oracles_of_others(functions: &[(usize, &Arc<Function>)], errors: &mut Errors) {
+    for (index, function) in functions {
         for handshake in &function.protocol.handshakes {
             let HandshakeReply::Hmac { challenge, .. } = &handshake.reply else {
                 continue;
             };
             let at = format!("spec.functions[{index}]");
-            for other in functions.iter().filter(|other| other.name != function.name) {
+            for (_, other) in functions.iter().filter(|(other, _)| other != index) {
                 handshake::refuse_oracle(challenge, &other.protocol.schemes, &at, errors);
             }
         }

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Group;
 use crate::location::{Location, Step};
 use crate::template::{Template, Use};
-use crate::testing::{connector, definition, errors};
+use crate::testing::{connector, definition, errors, group_spec};
 
 const HMAC: &str = r#"schemes:
   - name: one
@@ -132,7 +133,7 @@ fn a_functions_own_field_wins_and_the_rest_is_the_connectors() {
         ..Default::default()
     });
     let connector = Connector::compile(&definition).unwrap();
-    let protocol = &connector.functions[0].protocol;
+    let protocol = &connector.function("").unwrap().protocol;
     assert_eq!(protocol.methods, ["PUT"]);
     assert_eq!(protocol.max_body_bytes, 10);
     assert_eq!(protocol.success.status, 204);
@@ -144,7 +145,7 @@ fn a_functions_own_field_wins_and_the_rest_is_the_connectors() {
 fn the_budget_is_four_seconds_where_the_patience_is_unknown() {
     let connector = connector(HMAC);
     assert_eq!(
-        connector.functions[0].protocol.answer_budget,
+        connector.function("").unwrap().protocol.answer_budget,
         std::time::Duration::from_secs(4)
     );
 }
@@ -215,6 +216,40 @@ fn extraction_and_batch_are_checked() {
         let found = errors(&format!("{HMAC}{text}"));
         assert_eq!(found[0].field, field, "{found:?}");
     }
+}
+
+#[test]
+fn an_unsupported_function_is_listed_and_no_group_can_be_made_of_it() {
+    let mut definition = definition(HMAC);
+    let spec = definition.spec.as_mut().unwrap();
+    let mut other = spec.functions[0].clone();
+    other.name = "sealed".to_owned();
+    other.unsupported = "its payload stays encrypted".to_owned();
+    other.protocol = Some(v1::Protocol {
+        schemes: vec![v1::Scheme::default()],
+        ..Default::default()
+    });
+    spec.functions.push(other);
+    let connector = Connector::compile(&definition).unwrap();
+    assert!(connector.function("main").is_ok() && connector.function("").is_ok());
+    let mut group = group_spec();
+    group.spec.as_mut().unwrap().function = "sealed".to_owned();
+    let refused = Group::compile(&group, connector, Vec::new()).unwrap_err();
+    assert_eq!(refused[0].field, "spec.function");
+    assert!(
+        refused[0].message.contains("its payload stays encrypted"),
+        "{refused:?}"
+    );
+    // Where it is the first, a group that names none is one of it.
+    definition.spec.as_mut().unwrap().functions.reverse();
+    let connector = Connector::compile(&definition).unwrap();
+    assert!(connector.function("").is_err() && connector.function("main").is_ok());
+    assert!(
+        connector
+            .function("gone")
+            .unwrap_err()
+            .contains("sealed, main")
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::connector::{
     is_name, not_a_name,
 };
 use crate::location::Location;
+use crate::payload::Reading;
 use crate::request::Decoding;
 use crate::verify::keys::{Secret, fingerprint};
 use crate::verify::url;
@@ -44,16 +45,7 @@ pub(super) fn compile(
         errors.add("spec", "is missing");
         return Err(errors.list);
     };
-    let Some(function) = connector.function(&spec.function) else {
-        errors.add(
-            "spec.function",
-            format!(
-                "connector `{}` has no function `{}`; it has {}",
-                connector.name,
-                spec.function,
-                connector.function_names()
-            ),
-        );
+    let Some(function) = errors.take("spec.function", connector.function(&spec.function)) else {
         return Err(errors.list);
     };
     check_texts(spec, &mut errors);
@@ -65,8 +57,12 @@ pub(super) fn compile(
         .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
     let max_body_bytes = own_limit.unwrap_or(function.protocol.max_body_bytes);
     let decoding = Arc::new(Decoding {
-        json_form_field: function.protocol.extraction.json_form_field.clone(),
-        max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+        reading: Reading {
+            format: function.protocol.body,
+            payload: function.protocol.extraction.payload.clone(),
+            max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+            signs_unpacked: function.protocol.signs_unpacked_body,
+        },
         parameters,
     });
     let keyed = keys(spec, function, &secrets, &decoding, &mut errors);

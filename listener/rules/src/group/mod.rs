@@ -16,7 +16,8 @@ use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
 use crate::location::Location;
-use crate::request::{Decoding, header, media_type};
+use crate::payload;
+use crate::request::{Decoding, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
     Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
@@ -162,6 +163,12 @@ impl Group {
             )),
             _ => Ok(self.max_body_bytes),
         }
+    }
+
+    /// True when the body has to be unpacked before anybody knows whether it is genuine: it may be a thousand times as large then.
+    pub fn unpacks(&self, callback: &Callback) -> bool {
+        let encoding = single(&callback.headers, &http::header::CONTENT_ENCODING);
+        self.decoding.reading.signs_unpacked && payload::is_packed(encoding, &callback.body)
     }
 
     /// Proves a callback genuine, or says what was wrong with it.

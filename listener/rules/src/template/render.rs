@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hookplane_proto::v1::PayloadFormat;
+
 use super::{Filter, Filtered, Part, Template};
 use crate::location::Location;
 use crate::payload::{Kind, Payload, kind};
@@ -183,6 +185,10 @@ impl Request {
     /// The fields of a body that is a form. A body that is none would be left out of what is signed, and could then be anything.
     pub(crate) fn form_fields(&self) -> Result<&BTreeMap<String, Vec<String>>, Unfilled> {
         match self.payload() {
+            // Its files are in no field, so they would be left out of what is signed.
+            _ if self.format() == PayloadFormat::Multipart => Err(undecodable(
+                "it is multipart, and what is signed are the fields of a plain form",
+            )),
             Payload::Form(fields) | Payload::FormJson(fields, _) => Ok(fields),
             Payload::Json(_) => Err(undecodable(
                 "it is JSON, and what is signed are form fields",

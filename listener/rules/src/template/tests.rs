@@ -16,7 +16,10 @@ fn made_of(
     let mut callback = callback(&all, body.to_owned());
     callback.query = query.to_owned();
     let decoding = Decoding {
-        max_bytes: 1 << 20,
+        reading: crate::payload::Reading {
+            max_bytes: 1 << 20,
+            ..Default::default()
+        },
         parameters: [("id".to_owned(), "webhook-1".to_owned())].into(),
         ..Decoding::default()
     };

@@ -79,7 +79,7 @@ impl Verified {
     }
 
     pub(crate) fn into_callback(self) -> Callback {
-        self.request.callback
+        self.request.into_callback()
     }
 
     /// What its signature covers.
@@ -113,7 +113,11 @@ struct Accepted<'a> {
 }
 
 pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
-    let request = Request::new(callback, group.decoding.clone());
+    let mut request = Request::new(callback, group.decoding.clone());
+    request.unpack().map_err(|why| {
+        let why = format!("the signature is over the unpacked body: {why}");
+        Refusal::new(RefusalKind::Undecodable, why)
+    })?;
     let handshakes = &group.function.protocol.handshakes;
     let asked = |unverified: bool| {
         handshakes
