@@ -184,7 +184,12 @@ fn answered_as_expected(case: &Case, reply: &Reply) -> Result<(), String> {
     let headers: BTreeMap<String, String> = reply
         .headers
         .iter()
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into(),
+            )
+        })
         .collect();
     for (name, expected) in &case.expect_headers {
         let got = headers.get(&name.to_ascii_lowercase());
