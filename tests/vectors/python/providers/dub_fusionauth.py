@@ -242,7 +242,7 @@ provider(
         good(
             "three changes of two pages, escaped as Meta does",
             '{"object":"page","entry":[{"id":"1003","time":1,"changes":[{"field":"leadgen","value":{"leadgen_id":"77","note":"\\u00e4\\u00f6\\u00e5 \\/ \\u003C"}},{"field":"feed","value":{}}]},{"id":"1004","time":1,"changes":[{"field":"mention","value":{}}]}]}',
-            events=3, type="page.leadgen", id="77", account="1003",
+            events=3, type="page.leadgen", account="1003",
         ),
         good("URL check", method="GET", content_type=None, query=CHALLENGE + "synthetic-verify-token", signed=False, expect="handshake", reply="1158201444"),
         good("URL check with another token", method="GET", content_type=None, query=CHALLENGE + "another", signed=False, expect="handshake-refused", reply_status=403),

@@ -187,8 +187,8 @@ provider(
     goods=CHAT_GOODS
     + [
         good("an app made as a Workspace add-on", js({"commonEventObject": {}, "chat": {"user": {}, "messagePayload": {"space": {"name": "spaces/a"}}}}), type="messagePayload", account="spaces/a"),
-        stranger("somebody else's service account", token({"iss": SIGN_IN, "aud": URL, "email": "x@acme.iam.gserviceaccount.com"}, google)),
-        stranger("a token for another URL", token({"iss": SIGN_IN, "aud": URL + "x", "email": BOT}, google)),
+        stranger("somebody else's service account", token({"iss": SIGN_IN, "aud": URL, "email": "x@acme.iam.gserviceaccount.com", "email_verified": True}, google)),
+        stranger("a token for another URL", token({"iss": SIGN_IN, "aud": URL + "x", "email": BOT, "email_verified": True}, google)),
     ],
 )
 
@@ -227,7 +227,7 @@ provider(
         good("a purchase was voided", js(pushed(play(voidedPurchaseNotification={"purchaseToken": "t"}), "m3")), type="voidedPurchaseNotification", id="m3", account="com.example.gate"),
         good("a number nobody knows yet", js(pushed(play(subscriptionNotification={"notificationType": 99}), "m4")), type="99", id="m4", account="com.example.gate"),
         good("a test", js(pushed(play(testNotification={"version": "1.0"}), "m5")), type="testNotification", id="m5", account="com.example.gate"),
-        stranger("another service account", token({"iss": SIGN_IN, "aud": AUDIENCE, "email": "x@example.com"}, google)),
+        stranger("another service account", token({"iss": SIGN_IN, "aud": AUDIENCE, "email": "x@example.com", "email_verified": True}, google)),
     ],
 )
 provider(
@@ -236,8 +236,9 @@ provider(
     goods=[
         good("an object was stored", js(pushed('{"name":"a.txt"}', "m1", eventType="OBJECT_FINALIZE")), type="OBJECT_FINALIZE", id="m1", account="projects/acme/subscriptions/gate"),
         good("a message without a name", odd(pushed("\u00fc", "m2")), type="message", id="m2", account="projects/acme/subscriptions/gate"),
-        stranger("another audience", token({"iss": SIGN_IN, "aud": AUDIENCE + "/other", "email": ACCOUNT}, google)),
-        stranger("another issuer", token({"iss": "https://accounts.example.com", "aud": AUDIENCE, "email": ACCOUNT}, google)),
+        stranger("another audience", token({"iss": SIGN_IN, "aud": AUDIENCE + "/other", "email": ACCOUNT, "email_verified": True}, google)),
+        stranger("another issuer", token({"iss": "https://accounts.example.com", "aud": AUDIENCE, "email": ACCOUNT, "email_verified": True}, google)),
+        stranger("an address that nobody verified", token({"iss": SIGN_IN, "aud": AUDIENCE, "email": ACCOUNT, "email_verified": False}, google)),
     ],
 )
 provider(
