@@ -42,8 +42,8 @@ provider(
     sign=body_mac("Signature"),
     signature="header:Signature",
     goods=[
-        good("a delivery", js(activity), type="activity.delivered", id="activity.delivered:act1", account="dom1"),
-        good("white space and escapes", odd(activity), type="activity.delivered", id="activity.delivered:act1", account="dom1"),
+        good("a delivery", js(activity), type="activity.delivered", id="act1:activity.delivered", account="dom1"),
+        good("white space and escapes", odd(activity), type="activity.delivered", id="act1:activity.delivered", account="dom1"),
         # Signed with a secret that MailerSend publishes, when a webhook is saved.
         good("the check of the URL", js({"type": "webhook.test"}), expect="handshake", signed=False),
     ],
@@ -52,7 +52,7 @@ provider(
     "mailersend",
     function="inbound-routes",
     sign=body_mac("Signature"),
-    goods=[good("a mail", js({"type": "inbound.message", "inbound_id": "in1", "data": {"id": "msg1"}}), type="inbound.message", id="inbound.message:msg1", account="in1")],
+    goods=[good("a mail", js({"type": "inbound.message", "inbound_id": "in1", "data": {"id": "msg1"}}), type="inbound.message", id="msg1:inbound.message", account="in1")],
 )
 
 
@@ -148,9 +148,9 @@ provider(
     signature="header:X-Mandrill-Signature",
     covers_body=False,
     goods=[
-        good("a sent mail", mandrill_form([send]), FORM, type="send", id="send:abc:1767225600", account="acme"),
+        good("a sent mail", mandrill_form([send]), FORM, type="send", id="abc:send:1767225600", account="acme"),
         good("two events, a query and what needs escapes", mandrill_form([{**send, "event": "open", "who": "Z\u00fcrich + & ="}, send]), FORM, query="a=1&b=%2F",
-             type="open", id="open:abc:1767225600", events=2),
+             type="open", id="abc:open:1767225600", events=2),
         good("HEAD", b"", None, method="HEAD", expect="handshake", signed=False),
         good("the empty list under a key that everybody knows", mandrill_form([]), FORM, expect="handshake", signed=False),
         good("a field added", mandrill_form([send]) + b"&added=1", FORM, headers={"X-Mandrill-Signature": b64(mac("sha1", KEY, URL, "mandrill_events", json.dumps([send])))},
