@@ -10,44 +10,75 @@ use hookplane_proto::v1::manifest::Resource;
 
 use crate::manifest::{self, Document};
 
+const SUFFIX: &str = ".yaml";
 /// Name and text of each file, in order.
 const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/connectors.rs"));
 
-/// All built-in connectors, by name.
+/// All built-in connectors, by name. A file is read when its connector is asked for: a server that starts needs few of them, and soon.
 #[derive(Clone)]
 pub struct Catalogue {
-    connectors: Arc<BTreeMap<String, v1::Connector>>,
+    entries: Arc<BTreeMap<&'static str, Entry>>,
+}
+
+struct Entry {
+    file: &'static str,
+    text: &'static str,
+    connector: OnceLock<Result<v1::Connector, String>>,
 }
 
 impl Catalogue {
-    /// Reads the embedded files, once per process. An error names file, line and field; the tests read them all, so a release has
-    /// none.
-    pub fn built_in() -> Result<Self, String> {
-        static ONCE: OnceLock<Result<Catalogue, String>> = OnceLock::new();
-        ONCE.get_or_init(|| Self::read(FILES)).clone()
+    /// The embedded files. The tests read and compile each of them, so that a release has none that can't be read.
+    pub fn built_in() -> Self {
+        static ONCE: OnceLock<Catalogue> = OnceLock::new();
+        ONCE.get_or_init(|| Self::of(FILES)).clone()
     }
 
-    /// Reads files of the same form as the built-in ones: each with its name and text.
-    pub fn read(files: &[(&str, &str)]) -> Result<Self, String> {
-        let mut connectors = BTreeMap::new();
-        for (file, text) in files {
-            let (_, connector) = connector_of(file, text)?;
-            let name = connector.metadata.clone().unwrap_or_default().name;
-            connectors.insert(name, connector);
+    /// Files of the same form as the built-in ones: each with its name and text.
+    pub fn of(files: &[(&'static str, &'static str)]) -> Self {
+        let entry = |(file, text): &(&'static str, &'static str)| {
+            let entry = Entry {
+                file,
+                text,
+                connector: OnceLock::new(),
+            };
+            (file.strip_suffix(SUFFIX).unwrap_or(file), entry)
+        };
+        Self {
+            entries: Arc::new(files.iter().map(entry).collect()),
         }
-        Ok(Self {
-            connectors: Arc::new(connectors),
-        })
     }
 
-    /// One by its id.
+    /// One by its id. None, too, for a file that can't be read.
     pub fn get(&self, name: &str) -> Option<&v1::Connector> {
-        self.connectors.get(name)
+        self.entries.get(name)?.read().as_ref().ok()
     }
 
     /// All, in order of their ids.
     pub fn all(&self) -> impl Iterator<Item = &v1::Connector> {
-        self.connectors.values()
+        let entries = self.entries.values();
+        entries.filter_map(|entry| entry.read().as_ref().ok())
+    }
+
+    /// All, each with its id, in order.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &v1::Connector)> {
+        let entries = self.entries.iter();
+        entries.filter_map(|(name, entry)| Some((*name, entry.read().as_ref().ok()?)))
+    }
+
+    /// What is wrong with the files: each error with file, line and field.
+    pub fn errors(&self) -> Vec<&str> {
+        let entries = self.entries.values();
+        entries
+            .filter_map(|entry| entry.read().as_ref().err())
+            .map(String::as_str)
+            .collect()
+    }
+}
+
+impl Entry {
+    fn read(&self) -> &Result<v1::Connector, String> {
+        self.connector
+            .get_or_init(|| connector_of(self.file, self.text).map(|(_, connector)| connector))
     }
 }
 
@@ -65,7 +96,7 @@ fn connector_of(file: &str, text: &str) -> Result<(Document, v1::Connector), Str
     };
     let connector = connector.clone();
     let metadata = connector.metadata.clone().unwrap_or_default();
-    if file.strip_suffix(".yaml") != Some(&metadata.name) || !metadata.org.is_empty() {
+    if file.strip_suffix(SUFFIX) != Some(&metadata.name) || !metadata.org.is_empty() {
         let (line, column) = document.locate("metadata.name");
         return Err(format!(
             "{file}:{line}:{column}: metadata.name: must be the file's name, without an org"
@@ -93,14 +124,15 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert_eq!(Catalogue::built_in()?.all().count(), FILES.len());
+        let catalogue = Catalogue::built_in();
+        assert!(catalogue.errors().is_empty());
+        assert_eq!(catalogue.all().count(), FILES.len());
         Ok(())
     }
 
     #[test]
     fn connectors_are_found_by_id_and_listed_in_order() -> Result<(), String> {
-        let catalogue =
-            Catalogue::read(&[("tiny-token.yaml", TINY_TOKEN), ("tiny-hmac.yaml", TINY)])?;
+        let catalogue = Catalogue::of(&[("tiny-token.yaml", TINY_TOKEN), ("tiny-hmac.yaml", TINY)]);
         let names: Vec<String> = catalogue
             .all()
             .map(|connector| connector.metadata.clone().unwrap_or_default().name)
@@ -118,7 +150,7 @@ mod tests {
     #[test]
     fn an_error_names_file_line_and_field() {
         let broken = TINY.replace("contentTypes", "contentType");
-        let error = Catalogue::read(&[("tiny-hmac.yaml", &broken)])
+        let error = connector_of("tiny-hmac.yaml", &broken)
             .map(|_| ())
             .expect_err("refused");
         let line = TINY
@@ -136,8 +168,10 @@ mod tests {
 
     #[test]
     fn a_file_must_carry_its_own_name_and_kind() {
-        assert!(Catalogue::read(&[("other.yaml", TINY)]).is_err());
+        let other = Catalogue::of(&[("other.yaml", TINY)]);
+        assert_eq!((other.errors().len(), other.all().count()), (1, 0));
+        assert!(other.get("other").is_none());
         let org = "apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: a}\n";
-        assert!(Catalogue::read(&[("a.yaml", org)]).is_err());
+        assert!(connector_of("a.yaml", org).is_err());
     }
 }

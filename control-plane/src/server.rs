@@ -17,6 +17,7 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use v1::connector_service_server::ConnectorServiceServer;
 use v1::event_service_server::EventServiceServer;
+use v1::handshake_service_server::HandshakeServiceServer;
 use v1::manifest_service_server::ManifestServiceServer;
 use v1::org_service_server::OrgServiceServer;
 use v1::subscription_service_server::SubscriptionServiceServer;
@@ -26,7 +27,7 @@ use v1::webhook_service_server::WebhookServiceServer;
 
 use crate::access::{Authorities, Door, uses};
 use crate::api::events::EventApi;
-use crate::api::{ConnectorApi, GroupApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
+use crate::api::{ConnectorApi, GroupApi, HandshakeApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
 use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
@@ -252,6 +253,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;
         ConfigServiceServer(ConfigApi::new(c())), MAX_REQUEST_BYTES;
         ReportServiceServer(ReportApi::new(c())), MAX_MESSAGE_BYTES;
+        HandshakeServiceServer(HandshakeApi { context: c() }), MAX_REQUEST_BYTES;
         SubscriptionServiceServer(SubscriptionApi::new(c())), MAX_REQUEST_BYTES;
     }
     Ok(routes.routes())

@@ -57,7 +57,7 @@ impl Share {
         }
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let before = self.of.used.fetch_add(bytes, Relaxed);
         self.bytes += bytes;
         if before + bytes > self.of.max {

@@ -35,13 +35,14 @@ const MAX_TEST_MARK_BYTES: usize = 128;
 /// Hashing and decoding more than this would keep others of the same worker waiting (about 0.5 ms), so it is done aside.
 const ASIDE_ABOVE_BYTES: usize = 256 * 1024;
 /// Methods a group may take, for the answer to one that it doesn't.
-const METHODS: [Method; 6] = [
+const METHODS: [Method; 7] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
     Method::PUT,
     Method::PATCH,
     Method::DELETE,
+    Method::OPTIONS,
 ];
 
 /// Why a callback was turned away, and whose it was.
@@ -153,7 +154,7 @@ async fn process(
 
     let deadline = started + group.answer_budget();
     let body_deadline = deadline.min(started + state.limits.body_timeout);
-    let (body, share) = body::read(&mut body, max_body_bytes, body_deadline, &state.buffers)
+    let (body, mut share) = body::read(&mut body, max_body_bytes, body_deadline, &state.buffers)
         .await
         .map_err(|error| {
             let (why, reason) = match error {
@@ -176,7 +177,15 @@ async fn process(
         headers: parts.headers,
         body,
     };
-    let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES {
+    let unpacks = group.unpacks(&callback);
+    if unpacks {
+        // Whoever sends it hasn't proven anything yet.
+        let most = usize::try_from(max_body_bytes).unwrap_or(usize::MAX);
+        share
+            .grow(most)
+            .map_err(|_| Turn::of(Why::Overload, "bodies hold all they may", &group))?;
+    }
+    let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES && !unpacks {
         decide(&group, callback, state.clock.now())
     } else {
         Box::pin(decide_aside(&group, callback, state.clock.now())).await?

@@ -34,6 +34,7 @@ mod connect;
 #[path = "../../tests/all/fake_control_plane.rs"]
 mod fake_control_plane;
 mod handle;
+mod learn;
 mod limit;
 mod link;
 mod metrics;
@@ -240,6 +241,7 @@ pub async fn run(
     // Our own, so that our end is not the caller's.
     let shutdown = shutdown.child_token();
     let (state, reports) = State::new(&config, clock);
+    state.learner.ask(peer.clone());
     // Ends the two clients, after the last callback is answered.
     let stop = CancellationToken::new();
     let mut syncing = tokio::spawn(sync::run(

@@ -29,6 +29,8 @@ const MAX_REASON_BYTES: usize = 512;
 /// Examples of what was not kept between two reports: of one group, and of all. Only these cost more than counting.
 const EXAMPLES_PER_GROUP: u64 = 4;
 const MAX_EXAMPLES: usize = 64;
+/// Codes for people between two reports; of one group the newest.
+const MAX_CODES: usize = 64;
 /// Webhooks whose clause an example shows.
 const MAX_VERDICTS: usize = 50;
 
@@ -53,6 +55,7 @@ struct Inner {
     waiting: Vec<v1::Refusal>,
     shown: Shown,
     examples: Vec<v1::Refusal>,
+    codes: Vec<v1::ReportedCode>,
     counters: HashMap<String, v1::GroupCounters>,
 }
 
@@ -180,6 +183,19 @@ impl Refusals {
         }
     }
 
+    /// A code that a person has to type in at the provider.
+    pub(crate) fn code(&self, group_uid: &str, code: String, time: Timestamp) {
+        let mut inner = self.lock();
+        inner.codes.retain(|known| known.group_uid != group_uid);
+        if inner.codes.len() < MAX_CODES {
+            inner.codes.push(v1::ReportedCode {
+                group_uid: group_uid.to_owned(),
+                code,
+                time: Some(hookplane_rules::time::to_wire(time)),
+            });
+        }
+    }
+
     /// Resolves when so many wait that they should go at once.
     pub(crate) async fn many(&self) {
         self.many.notified().await;
@@ -187,20 +203,22 @@ impl Refusals {
 
     /// What to send.
     pub(crate) fn take(&self) -> Vec<Kind> {
-        let (waiting, examples, counters) = {
+        let (waiting, examples, codes, counters) = {
             let mut inner = self.lock();
             (
                 std::mem::take(&mut inner.waiting),
                 std::mem::take(&mut inner.examples),
+                std::mem::take(&mut inner.codes),
                 std::mem::take(&mut inner.counters),
             )
         };
         let mut messages = Vec::new();
-        if !waiting.is_empty() || !examples.is_empty() {
+        if !waiting.is_empty() || !examples.is_empty() || !codes.is_empty() {
             messages.push(Kind::Refusals(v1::ReportRefusals {
                 refusals: waiting,
                 not_kept: examples,
                 sequence: 0,
+                codes,
             }));
         }
         if !counters.is_empty() {
@@ -395,6 +413,26 @@ mod tests {
         assert_eq!(counters.groups.len(), 101);
         assert!(counters.groups.iter().all(|of| of.not_matched == 1_000));
         assert!(refusals.not_kept("g1", Count::NotMatched), "a new second");
+    }
+
+    #[test]
+    fn of_each_group_the_newest_code_goes_up_and_of_all_groups_a_few() {
+        let refusals = Refusals::default();
+        for n in 0..1_000 {
+            refusals.code("g1", n.to_string(), Timestamp(1_700_000_000_000));
+        }
+        for n in 0..1_000 {
+            refusals.code(&n.to_string(), "x".to_owned(), Timestamp(0));
+        }
+        let [Kind::Refusals(sent)] = &refusals.take()[..] else {
+            panic!("one message");
+        };
+        assert_eq!(sent.codes.len(), MAX_CODES);
+        assert_eq!(
+            (&*sent.codes[0].group_uid, &*sent.codes[0].code),
+            ("g1", "999")
+        );
+        assert!(refusals.take().is_empty(), "taken once");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::body::Buffers;
+use crate::learn::Learner;
 use crate::limit::{Buckets, Source};
 use crate::link::Link;
 use crate::metrics::Metrics;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) reporter: Reporter,
     pub(crate) refusals: Refusals,
+    pub(crate) learner: Learner,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Buckets<Source>,
     pub(crate) groups: Buckets<String>,
@@ -53,6 +55,7 @@ impl State {
             buffers: Arc::new(Buffers::new(config.limits.max_buffered_bytes)),
             reporter,
             refusals: Refusals::default(),
+            learner: Learner::default(),
             metrics: config.metrics.clone(),
             sources: Buckets::new(MAX_SOURCES),
             groups: Buckets::new(MAX_LIMITED_GROUPS),

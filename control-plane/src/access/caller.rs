@@ -71,6 +71,11 @@ impl Caller {
         Err(self.refused(what))
     }
 
+    /// Whether the role is enough to be shown a part of what a method tells.
+    pub(crate) fn is_enough_for(&self, needs: Needs) -> bool {
+        needs.met_by(&self.grant)
+    }
+
     /// The org that a list is of: the one that is asked for, else the caller's own; none for all.
     pub(crate) fn narrow(&self, asked: Option<String>) -> Result<Option<String>, Problem> {
         let org = asked.or_else(|| self.grant.org.as_deref().map(str::to_owned));

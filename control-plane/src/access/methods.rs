@@ -132,6 +132,7 @@ const METHODS: &[(&str, Needs)] = &[
     ("/hookplane.v1.ConfigService/StreamConfig", Needs::Listen),
     ("/hookplane.v1.ConfigService/ListListeners", Needs::View),
     ("/hookplane.v1.ReportService/Report", Needs::Listen),
+    ("/hookplane.v1.HandshakeService/LearnSecret", Needs::Listen),
     ("/hookplane.v1.TokenService/CreateToken", Needs::Administer),
     ("/hookplane.v1.TokenService/ListTokens", Needs::Administer),
     ("/hookplane.v1.TokenService/GetToken", Needs::Administer),

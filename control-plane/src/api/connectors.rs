@@ -4,13 +4,16 @@ use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, stamp};
-use super::page::page;
+use super::page::{is_of, page, page_in_memory};
 use super::status::Problem;
 use super::{difference, guard, names};
 use crate::access::{Caller, Target, opened};
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
+
+/// The list of the built-in ones, which come first.
+const BUILT_IN: &str = "built-in connectors";
 
 /// Serves `ConnectorService`.
 pub struct ConnectorApi {
@@ -124,19 +127,34 @@ impl ConnectorApi {
                 Some(org) => keys::connector(&org, ""),
             })
         };
-        let mut connectors: Vec<v1::Connector> = Vec::new();
-        // The built-in ones are few: they are all on the first page.
-        if request.page_token.is_empty() {
-            connectors.extend(self.context.catalogue.all().cloned());
+        if request.page_token.is_empty() || is_of(BUILT_IN, &request.page_token) {
+            let (found, next_page_token) = page_in_memory(
+                BUILT_IN,
+                self.context.catalogue.named(),
+                request.page_size,
+                &request.page_token,
+                prefix.is_some(),
+            )?;
+            if !found.is_empty() || prefix.is_none() {
+                return Ok(v1::ListConnectorsResponse {
+                    connectors: found.into_iter().cloned().collect(),
+                    next_page_token,
+                });
+            }
         }
+        let mut connectors: Vec<v1::Connector> = Vec::new();
         let mut next_page_token = String::new();
         if let Some(prefix) = prefix {
+            let token = match is_of(BUILT_IN, &request.page_token) {
+                true => "",
+                false => &request.page_token,
+            };
             let (entries, next) = page(
                 &*self.context.store,
                 &prefix,
                 &prefix,
                 request.page_size,
-                &request.page_token,
+                token,
                 |_| true,
             )
             .await?;

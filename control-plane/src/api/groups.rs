@@ -1,5 +1,6 @@
 //! Webhook groups: made with a callback URL, a pinned definition and a blank template; updated, rotated, deleted.
 
+mod learn;
 mod prepare;
 mod remove;
 mod rotate;
@@ -13,15 +14,20 @@ use super::desk::{Desk, Mode, decode, stamp};
 use super::names;
 use super::page::page;
 use super::status::Problem;
-use crate::access::{Caller, Target, opened};
+use crate::access::{Caller, Needs, Target, opened};
 use crate::admission::Refused;
 use crate::context::Context;
 use crate::keys;
+use crate::log::{NoteKind, NotesOf};
 
+pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
 
 /// For the log to say what was counted.
 const COUNTS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a code for a person is shown: an hour.
+const CODE_MILLIS: i64 = 3_600_000;
 
 /// Serves `WebhookGroupService`.
 pub struct GroupApi {
@@ -89,6 +95,27 @@ pub(super) async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) 
         let of = uid(group).and_then(|uid| counts.remove(&uid));
         group.status.get_or_insert_default().counts = Some(of.unwrap_or_default());
     }
+}
+
+/// The newest code for a person, if it is new enough to be of use.
+async fn code(context: &Context, group: &v1::WebhookGroup) -> Option<v1::HandshakeCode> {
+    let uid = &group.metadata.as_ref()?.uid;
+    let of = NotesOf::Group(uid);
+    let asked = context.log.notes().notes(NoteKind::Code, of, 1);
+    let notes = match tokio::time::timeout(COUNTS, asked).await {
+        Ok(Ok(notes)) => notes,
+        _ => {
+            tracing::debug!("a group is shown without its code: the event log is slow or away");
+            return None;
+        }
+    };
+    let note = notes.into_iter().next()?;
+    let time = hookplane_rules::time::from_wire(note.time.as_ref()?);
+    let age_millis = context.clock.now().0.saturating_sub(time.0);
+    (age_millis < CODE_MILLIS).then_some(v1::HandshakeCode {
+        code: note.reason,
+        time: note.time,
+    })
 }
 
 /// A group by its path.
@@ -180,6 +207,10 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         let (group, revision) = find(&desk, org, group).await?;
         let mut group = present(&desk, group, revision).await?;
         counted(&self.context, std::slice::from_mut(&mut group)).await;
+        // Whoever has it can finish what an editor began.
+        if caller.is_enough_for(Needs::Edit) {
+            group.status.get_or_insert_default().handshake_code = code(&self.context, &group).await;
+        }
         Ok(Response::new(group))
     }
 

@@ -27,7 +27,7 @@ mod waiting;
 mod webhooks;
 
 pub use connectors::ConnectorApi;
-pub use groups::GroupApi;
+pub use groups::{GroupApi, HandshakeApi};
 pub use manifests::ManifestApi;
 pub use orgs::OrgApi;
 pub use tokens::TokenApi;

@@ -1,5 +1,6 @@
 //! Lists page by page, all pages at the revision of the first. A token names that revision, the last key, and which list it is of.
 
+use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::status::Problem;
@@ -54,6 +55,45 @@ fn read(list: &str, token: &str) -> Result<Option<Token>, Problem> {
     Ok(Some(Token { revision, after }))
 }
 
+fn size_of(asked: u32) -> usize {
+    match usize::try_from(asked).unwrap_or(MAX_PAGE) {
+        0 => DEFAULT_PAGE,
+        size => size.min(MAX_PAGE),
+    }
+}
+
+/// True for a token that goes on with this list.
+pub(super) fn is_of(list: &str, token: &str) -> bool {
+    matches!(read(list, token), Ok(Some(_)))
+}
+
+/// One page of what is in memory, in order of names, and the next page's token: that of the end where `goes_on`, since another list follows.
+pub(super) fn page_in_memory<'a, M: Message + 'a>(
+    list: &str,
+    all: impl Iterator<Item = (&'a str, &'a M)>,
+    size: u32,
+    token: &str,
+    goes_on: bool,
+) -> Result<(Vec<&'a M>, String), Problem> {
+    let after = read(list, token)?.map(|token| token.after);
+    let is_next = |name: &str| after.as_deref().is_none_or(|after| name > after);
+    let mut found = Vec::new();
+    let (mut bytes, mut last) = (0, "");
+    for (name, message) in all.filter(|(name, _)| is_next(name)) {
+        bytes += message.encoded_len();
+        if found.len() == size_of(size) || (!found.is_empty() && bytes > MAX_PAGE_BYTES) {
+            return Ok((found, write(list, 0, last)));
+        }
+        last = name;
+        found.push(message);
+    }
+    let next = match goes_on && !found.is_empty() {
+        true => write(list, 0, last),
+        false => String::new(),
+    };
+    Ok((found, next))
+}
+
 /// One page of the keys that begin with `prefix` and are `wanted`, and the next page's token. `list` names the list.
 pub(super) async fn page(
     store: &dyn Store,
@@ -63,10 +103,7 @@ pub(super) async fn page(
     token: &str,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<(Vec<Entry>, String), Problem> {
-    let size = match usize::try_from(size).unwrap_or(MAX_PAGE) {
-        0 => DEFAULT_PAGE,
-        size => size.min(MAX_PAGE),
-    };
+    let size = size_of(size);
     let (mut at, mut after) = match read(list, token)? {
         Some(token) => (Some(token.revision), Some(token.after)),
         None => (None, None),

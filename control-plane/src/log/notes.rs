@@ -30,6 +30,8 @@ pub enum NoteKind {
     Refused,
     /// One that was genuine and isn't kept. An example: it is counted in full.
     NotKept,
+    /// A code that a provider sent for a person to type in, as the note's reason.
+    Code,
 }
 
 impl NoteKind {
@@ -37,7 +39,7 @@ impl NoteKind {
     pub(super) fn max(self) -> usize {
         match self {
             Self::Refused => 10_000,
-            Self::NotKept => 5_000,
+            Self::NotKept | Self::Code => 5_000,
         }
     }
 
@@ -45,7 +47,7 @@ impl NoteKind {
     pub(super) fn max_per_group(self) -> usize {
         match self {
             Self::Refused => 1_000,
-            Self::NotKept => 50,
+            Self::NotKept | Self::Code => 50,
         }
     }
 }

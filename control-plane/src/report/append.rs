@@ -266,7 +266,7 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
             ("type", &event.r#type),
             ("delivery_id", &event.delivery_id),
             ("external_id", &event.external_id),
-            ("json_form_field", &event.json_form_field),
+            ("payload", &event.payload),
         ] {
             if text.len() > MAX_TEXT_BYTES {
                 return Err(format!("{field} is larger than {MAX_TEXT_BYTES} bytes"));
@@ -435,7 +435,7 @@ fn build(
             unsigned_values: reported.unsigned_values,
             method: for_event(&mut callback.method, last),
             verdicts,
-            json_form_field: reported.json_form_field,
+            payload: reported.payload,
             undecodable_reason: callback.undecodable_reason.clone(),
         };
         let new = NewEvent {

@@ -92,11 +92,28 @@ pub(super) fn remember(
             note(&metadata.uid, refusal);
         }
     }
+    for code in refusals.codes.into_iter().take(MAX_REFUSALS) {
+        let record = context.view.group(&code.group_uid);
+        if record.is_some_and(|record| scope.covers(&record.group)) {
+            let group_uid = code.group_uid.clone();
+            let note = Note::new(NoteKind::Code, &group_uid, as_note(code));
+            context.log.notes().note(note);
+        }
+    }
     for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {
         example.listener = listener.to_owned();
         if let Some(record) = of(&example) {
             not_kept::remember(context, &record, example);
         }
+    }
+}
+
+/// A code is kept where refusals are, and shown nowhere but on its group.
+fn as_note(code: v1::ReportedCode) -> v1::Refusal {
+    v1::Refusal {
+        time: code.time,
+        reason: code.code,
+        ..Default::default()
     }
 }
 

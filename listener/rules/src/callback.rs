@@ -19,7 +19,7 @@ pub struct Head<'a> {
 }
 
 /// A whole request, unverified.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Callback {
     /// The method.
     pub method: Method,

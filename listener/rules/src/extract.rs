@@ -3,17 +3,21 @@
 //! A value that can't be read for certain (it is there twice, it isn't text, it is longer than [`MAX_VALUE_BYTES`]) counts as missing. A body
 //! that can't be decoded is one event of that body, flagged; what its headers say is still read.
 
+mod split;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use hookplane_proto::v1::{EventFlag, PayloadFormat};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use crate::connector::{Batch, Coverage, Value};
-use crate::payload::{self, Json, Payload};
+use crate::connector::{Coverage, Source, Value};
+use crate::location::Location;
+use crate::payload::{Json, Kind, Payload, PayloadAt, kind, members, unescape};
 use crate::request::{Around, Request, media_type, single};
 use crate::{Group, Refusal, RefusalKind, Verified};
+
+use split::{Item, split};
 
 /// The longest event type or id, in bytes. A longer one counts as missing: a cut one could be taken for another.
 pub(crate) const MAX_VALUE_BYTES: usize = 512;
@@ -44,6 +48,8 @@ pub struct ExtractedEvent {
     pub external_id: String,
     /// How the payload is read.
     pub format: PayloadFormat,
+    /// Where it is when it isn't the whole body or item.
+    pub payload: String,
     /// This item of a batch; empty means the whole body.
     pub item: Bytes,
     /// Those of `type`, `delivery_id` and `external_id` that the signature doesn't cover.
@@ -113,13 +119,10 @@ pub(crate) fn is_unregistered(group: &Group, verified: &mut Verified) -> bool {
     }
     let coverage = verified.shared_coverage();
     let request = verified.request_mut();
-    let callback = &request.callback;
-    let text = |name| single(&callback.headers, name);
-    let (content_type, encoding) = (text(&CONTENT_TYPE), text(&CONTENT_ENCODING));
-    if callback.body.is_empty() {
+    if request.callback.body.is_empty() {
         return false;
     }
-    let Some(json) = payload::if_valid(content_type, encoding, &callback.body) else {
+    let Some(json) = request.if_valid() else {
         return false;
     };
     let types = &group.function.protocol.extraction.event_type;
@@ -147,34 +150,20 @@ fn is_bodiless(request: &Request) -> bool {
         })
 }
 
-/// The items; None for a body that is one event. More than the definition allows are no items at all.
-fn split(batch: &Batch, json: &Json, webhooks: usize) -> Result<Option<Vec<Json>>, String> {
-    match json.items_at(&batch.items) {
-        None => Ok(None),
-        Some(items) if items.is_empty() => Ok(None),
-        Some(items) if items.len() > batch.max_items => Err(format!(
-            "it holds {} items, at most {} are taken",
-            items.len(),
-            batch.max_items
-        )),
-        Some(items) if items.len().saturating_mul(webhooks) > MAX_VERDICTS => Err(format!(
-            "it holds {} items for {webhooks} webhooks, at most {MAX_VERDICTS} pairs are taken",
-            items.len(),
-        )),
-        Some(items) => Ok(Some(items)),
-    }
-}
-
 fn event(
     group: &Group,
     verified: &Verified,
     payload: &Payload,
-    item: Option<&Json>,
+    item: Option<&Item>,
     shared: &Shared,
 ) -> ExtractedEvent {
     let extraction = &group.function.protocol.extraction;
+    let of = item.and_then(|item| item.of.as_deref());
+    let item = item.map(|item| &item.json);
     let around = Around {
         item,
+        parent: of.map(|of| &of.parent),
+        key: of.and_then(|of| of.key.as_deref()),
         ..Around::default()
     };
     let coverage = verified.coverage();
@@ -202,16 +191,21 @@ fn event(
         "external_id",
     );
     let format = match (item, payload) {
-        (Some(_), _) | (None, Payload::Json(_)) => PayloadFormat::Json,
-        (None, Payload::Form(_)) => PayloadFormat::Form,
-        (None, Payload::FormJson(..)) => PayloadFormat::FormJson,
+        (Some(_), _) => PayloadFormat::Json,
         (None, Payload::Opaque(_)) => PayloadFormat::Opaque,
+        (None, Payload::Form(_)) if is_bodiless(verified.request()) => PayloadFormat::Form,
+        (None, _) => verified.request().format(),
+    };
+    let place = match (item, payload) {
+        (None, Payload::FormJson(..)) => extraction.payload.as_ref().map(PayloadAt::written),
+        _ => None,
     };
     ExtractedEvent {
         event_type: event_type.unwrap_or_default(),
         delivery_id: delivery_id.unwrap_or_default(),
         external_id: external_id.unwrap_or_default(),
         format,
+        payload: place.unwrap_or_default(),
         item: item.map(|item| item.bytes().clone()).unwrap_or_default(),
         unsigned_values,
         json: item.cloned(),
@@ -255,19 +249,49 @@ fn read(
     {
         return None;
     }
-    let (head, tail) = value.parts.split_first()?;
+    let (mut text, is_covered) = match &value.source {
+        Source::Parts { parts, separator } => joined(parts, separator, request, around, coverage)?,
+        Source::MemberOf {
+            location,
+            skip,
+            ending,
+        } => {
+            let name = request.object(location, around).and_then(|object| {
+                members(object)
+                    .filter(|(_, value)| kind(value) != Kind::Null)
+                    .map(|(key, _)| unescape(key))
+                    .find(|name| name.ends_with(ending) && !skip.iter().any(|one| one == name))
+            })?;
+            (name.into_owned(), coverage.covers(location))
+        }
+    };
+    if let Some(meant) = value.values.get(&text) {
+        text.clone_from(meant);
+    }
+    (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+}
+
+/// The first part, and what there is of the others.
+fn joined(
+    parts: &[Location],
+    separator: &str,
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+) -> Option<(String, bool)> {
+    let (head, tail) = parts.split_first()?;
     let mut text = request.read(head, around).ok()?.into_owned();
     let mut is_covered = coverage.covers(head);
     for part in tail {
         if let Ok(more) = request.read(part, around)
             && !more.is_empty()
         {
-            text.push_str(&value.separator);
+            text.push_str(separator);
             text.push_str(&more);
             is_covered &= coverage.covers(part);
         }
     }
-    (!text.is_empty() && text.len() <= MAX_VALUE_BYTES).then_some((text, is_covered))
+    Some((text, is_covered))
 }
 
 fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
@@ -285,5 +309,7 @@ fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> 
     Err(Refusal::new(RefusalKind::ExternalId, reason))
 }
 
+#[cfg(test)]
+mod batches;
 #[cfg(test)]
 mod tests;

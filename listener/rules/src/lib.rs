@@ -15,7 +15,7 @@
 //!
 //! Guarantees:
 //! - Nothing but [`verify`](Group::verify) makes a [`Verified`], and only a `Verified` can be extracted, matched and reported.
-//! - Raw bytes are verified as they came: before decoding, reformatting or decompression.
+//! - Raw bytes are verified as they came: before decoding, reformatting or decompression; what a provider signs unpacked is unpacked and no more.
 //! - No input panics, and every pass over it is bounded.
 //!
 //! No sockets, no async, no clock: the time comes in as an argument. The control plane admits a configuration only if it compiles
@@ -23,6 +23,7 @@
 
 mod callback;
 mod connector;
+mod encoding;
 mod error;
 mod extract;
 pub mod filter;
@@ -33,6 +34,7 @@ pub mod payload;
 mod plan;
 mod request;
 mod sample;
+mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;

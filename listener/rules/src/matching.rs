@@ -9,7 +9,7 @@ use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
 
 use crate::filter::{Filter, FilterInput, Verdict};
 use crate::group::{Credentials, TEST_HEADER};
-use crate::payload::{self, Json, Payload};
+use crate::payload::{self, Json, Payload, PayloadAt, Reading};
 use crate::request::single;
 use crate::{Callback, Extracted, Group, Timestamp, Webhook};
 
@@ -151,7 +151,6 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
     let events: Vec<v1::ReportedEvent> = (0..)
         .zip(events)
         .map(|(index, event)| {
-            let has_form_field = event.format == PayloadFormat::FormJson;
             let mut reported = v1::ReportedEvent {
                 index,
                 in_batch,
@@ -167,13 +166,9 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
                     .collect(),
                 format: event.format as i32,
                 item: event.item,
-                json_form_field: extraction
-                    .json_form_field
-                    .clone()
-                    .filter(|_| has_form_field)
-                    .unwrap_or_default(),
                 registered: false,
                 matches: Vec::new(),
+                payload: event.payload,
             };
             match event.json {
                 Some(item) => judge(group, &mut reported, &Payload::Json(item), &seen),
@@ -238,13 +233,15 @@ fn decode_again(
     if event.format() == PayloadFormat::Form && body.is_empty() {
         return Payload::Form(BTreeMap::new());
     }
-    payload::decode(
-        Some(content_type).filter(|text| !text.is_empty()),
-        headers.get("content-encoding").map(String::as_str),
-        body,
-        Some(event.json_form_field.as_str()).filter(|name| !name.is_empty()),
-        group.decoding.max_bytes,
-    )
+    let as_it_was = Reading {
+        format: Some(event.format()),
+        payload: PayloadAt::parse(&event.payload).ok(),
+        max_bytes: group.decoding.reading.max_bytes,
+        signs_unpacked: true,
+    };
+    let content_type = Some(content_type).filter(|text| !text.is_empty());
+    let content_encoding = headers.get("content-encoding").map(String::as_str);
+    payload::decode(&as_it_was, content_type, content_encoding, body).payload
 }
 
 fn judge(group: &Group, event: &mut v1::ReportedEvent, payload: &Payload, seen: &Seen<'_>) {
@@ -457,6 +454,55 @@ batch: {items: "json:"}
         assert!(matches[0].matched && matches[0].hold.is_empty());
         assert!(matches[1].matched && !matches[1].hold.is_empty());
         assert_eq!(report.events[0].r#type, "told");
+    }
+
+    #[test]
+    fn a_rematch_reads_any_body_as_it_was_read_when_it_came() {
+        let protocol = r#"
+schemes: [{name: token, token: {location: "header:X-Token"}}]
+extract: {eventType: [{from: "json:/a/type"}, {from: "form:type"}, {from: "json:/0/type"}], payload: "form:data->base64"}
+"#;
+        let old = group_of(protocol, &[], |_| {});
+        let webhooks = |filter| [webhook("one", &["paid"], filter)];
+        let part = "--b\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\npaid\r\n--b--";
+        for (content_type, body, filter) in [
+            (
+                "text/xml",
+                "<a><type>paid</type></a>",
+                "payload.a.type == 'paid'",
+            ),
+            (
+                "multipart/form-data; boundary=b",
+                part,
+                "payload.type == 'paid'",
+            ),
+            (
+                "application/x-ndjson",
+                "{\"type\":\"paid\"}\n2",
+                "payload[1] == 2",
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                "type=paid&data=eyJiIjoxfQ",
+                "payload.b == 1",
+            ),
+        ] {
+            let new = group_of(protocol, &webhooks(filter), |_| {});
+            let read = |group: &Group| {
+                let headers = [("x-token", SECRET), ("content-type", content_type)];
+                let verified = genuine(group, callback(&headers, body.to_owned()));
+                report(group.match_events(group.extract(verified).unwrap()))
+            };
+            let fresh = read(&new);
+            assert!(new.keeps(&fresh), "{content_type}: {:?}", fresh.events);
+            let mut again = read(&old);
+            assert_eq!(again.body, body, "as it came");
+            new.rematch(&mut again);
+            assert_eq!(
+                again.events[0].matches, fresh.events[0].matches,
+                "{content_type}"
+            );
+        }
     }
 
     #[test]

@@ -2,23 +2,27 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hookplane_proto::v1::PayloadFormat;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use sha2::{Digest, Sha256};
 
 use crate::Callback;
-use crate::location::{Location, Part, Template};
-use crate::payload::{self, Json, Payload};
-use crate::verify::url;
+use crate::location::{Location, Step, Stepped};
+use crate::payload::{self, Decoded, Json, Kind, Payload, PayloadAt, Reading, kind};
 
 /// A callback, and its body decoded when somebody asked for it.
 pub(crate) struct Request {
+    /// Its body is what the signature is over.
     pub(crate) callback: Callback,
+    /// The body as it came, where that is another.
+    packed: Option<Bytes>,
     decoding: Arc<Decoding>,
-    payload: OnceCell<Payload>,
+    payload: OnceCell<Decoded>,
 }
 
 /// Without the payload, which may hold credentials.
@@ -30,11 +34,21 @@ impl fmt::Debug for Request {
     }
 }
 
-/// How this group's bodies are decoded.
-#[derive(Debug, Clone, Default)]
+/// What of a group its requests are read with.
+#[derive(Clone, Default)]
 pub(crate) struct Decoding {
-    pub(crate) json_form_field: Option<String>,
-    pub(crate) max_bytes: usize,
+    pub(crate) reading: Reading,
+    /// For `param:` locations. Secret ones among them.
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+/// Without the parameters.
+impl fmt::Debug for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoding")
+            .field("reading", &self.reading)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What else locations may refer to.
@@ -44,12 +58,20 @@ pub(crate) struct Around<'a> {
     pub(crate) sig: &'a [(String, String)],
     /// One element of the batch.
     pub(crate) item: Option<&'a Json>,
+    /// What the batch's last wildcard stepped into.
+    pub(crate) parent: Option<&'a Json>,
+    /// The name of the member that it stands for.
+    pub(crate) key: Option<&'a str>,
     /// The public URL without its query.
     pub(crate) url: Option<&'a str>,
     /// The value at the timestamp's location.
     pub(crate) timestamp: Option<&'a str>,
     /// The secret of a plain digest.
     pub(crate) secret: Option<&'a [u8]>,
+    /// A handshake's challenge.
+    pub(crate) challenge: Option<&'a str>,
+    /// The challenge's MAC or digest.
+    pub(crate) mac: Option<&'a str>,
 }
 
 /// Why a location has no value.
@@ -80,21 +102,71 @@ impl Request {
     pub(crate) fn new(callback: Callback, decoding: Arc<Decoding>) -> Self {
         Self {
             callback,
+            packed: None,
             decoding,
             payload: OnceCell::new(),
         }
     }
 
-    pub(crate) fn payload(&self) -> &Payload {
+    /// Unpacks the body where the signature is over what it unpacks to; says why that can't be done.
+    pub(crate) fn unpack(&mut self) -> Result<(), String> {
+        let Reading {
+            signs_unpacked,
+            max_bytes,
+            ..
+        } = self.decoding.reading;
+        let body = &self.callback.body;
+        let encoding = single(&self.callback.headers, &CONTENT_ENCODING);
+        if signs_unpacked && !body.is_empty() && payload::is_packed(encoding, body) {
+            let unpacked = payload::unpack_any(encoding, body, max_bytes)?;
+            self.packed = Some(std::mem::replace(&mut self.callback.body, unpacked));
+        }
+        Ok(())
+    }
+
+    /// The callback as it came.
+    pub(crate) fn into_callback(self) -> Callback {
+        let mut callback = self.callback;
+        if let Some(packed) = self.packed {
+            callback.body = packed;
+        }
+        callback
+    }
+
+    fn decoded(&self) -> &Decoded {
         self.payload.get_or_init(|| {
+            let encoding = match self.packed {
+                Some(_) => None,
+                None => single(&self.callback.headers, &CONTENT_ENCODING),
+            };
             payload::decode(
+                &self.decoding.reading,
                 single(&self.callback.headers, &CONTENT_TYPE),
-                single(&self.callback.headers, &CONTENT_ENCODING),
+                encoding,
                 &self.callback.body,
-                self.decoding.json_form_field.as_deref(),
-                self.decoding.max_bytes,
             )
         })
+    }
+
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.decoded().payload
+    }
+
+    /// Which rule decoded it.
+    pub(crate) fn format(&self) -> PayloadFormat {
+        self.decoded().format
+    }
+
+    /// The body as the JSON that it is if it is valid. None where the rule is another one.
+    pub(crate) fn if_valid(&self) -> Option<Json> {
+        let text = |name| single(&self.callback.headers, name);
+        let encoding = text(&CONTENT_ENCODING);
+        payload::if_valid(
+            &self.decoding.reading,
+            text(&CONTENT_TYPE),
+            encoding,
+            &self.callback.body,
+        )
     }
 
     /// What there is to see if the body were decoded to this. None where it has been decoded: then there is nothing to suppose.
@@ -106,7 +178,10 @@ impl Request {
         if self.payload.get().is_some() {
             return None;
         }
-        self.payload = OnceCell::from(payload);
+        self.payload = OnceCell::from(Decoded {
+            payload,
+            format: PayloadFormat::Json,
+        });
         let seen = look(self);
         self.payload = OnceCell::new();
         Some(seen)
@@ -132,6 +207,52 @@ impl Request {
         }
     }
 
+    /// A parameter of the group.
+    pub(crate) fn parameter(&self, name: &str) -> Result<Cow<'_, str>, Missing> {
+        let value = self.decoding.parameters.get(name);
+        value
+            .map(|value| Cow::Borrowed(value.as_str()))
+            .ok_or(Missing::Absent)
+    }
+
+    fn is_payload(&self, field: &str) -> bool {
+        matches!(
+            &self.decoding.reading.payload,
+            Some(PayloadAt::Form { name, base64: false }) if name == field
+        )
+    }
+
+    fn stepped<'a>(
+        &'a self,
+        stepped: &'a Stepped,
+        around: Around<'a>,
+    ) -> Result<Cow<'a, str>, Missing> {
+        let Stepped { base, steps } = stepped;
+        // The JSON of the form field that is the payload is validated already.
+        if let (Location::Form(name), Some((Step::Json(at), rest))) = (base, steps.split_first())
+            && self.is_payload(name)
+            && let Payload::FormJson(_, json) = self.payload()
+        {
+            return apply(rest, scalar(json, at)?);
+        }
+        apply(steps, self.read(base, around)?)
+    }
+
+    /// The raw text of the object at a location in JSON.
+    pub(crate) fn object<'a>(&'a self, location: &Location, around: Around<'a>) -> Option<&'a str> {
+        let payload = || match self.payload() {
+            Payload::Json(json) | Payload::FormJson(_, json) => Some(json),
+            Payload::Form(_) | Payload::Opaque(_) => None,
+        };
+        let (json, at) = match location {
+            Location::Json(at) => (payload()?, at),
+            Location::Item(at) => (around.item.or_else(payload)?, at),
+            Location::Parent(at) => (around.parent?, at),
+            _ => return None,
+        };
+        json.at(at).filter(|raw| kind(raw) == Kind::Object)
+    }
+
     /// The value at a location.
     pub(crate) fn read<'a>(
         &'a self,
@@ -153,17 +274,16 @@ impl Request {
                 (None, Payload::Form(_)) => Err(Missing::Absent),
                 (None, Payload::Opaque(why)) => Err(Missing::Undecodable(why.clone())),
             },
-            Location::FormJson(name, at) => {
-                if let (Payload::FormJson(_, json), Some(field)) =
-                    (self.payload(), &self.decoding.json_form_field)
-                    && field == name
-                {
-                    return scalar(json, at);
+            Location::Parent(at) => scalar(around.parent.ok_or(Missing::Absent)?, at),
+            Location::Key => around.key.map(Cow::Borrowed).ok_or(Missing::Absent),
+            Location::Raw(at) => match self.payload() {
+                Payload::Json(json) | Payload::FormJson(_, json) => {
+                    json.at(at).map(Cow::Borrowed).ok_or(Missing::Absent)
                 }
-                let text = self.form(name)?.into_owned();
-                let json = Json::validate(text.into()).map_err(Missing::Undecodable)?;
-                json.scalar_at(at).map(Cow::Owned).ok_or(Missing::Absent)
-            }
+                Payload::Form(_) => Err(Missing::Absent),
+                Payload::Opaque(why) => Err(Missing::Undecodable(why.clone())),
+            },
+            Location::Param(name) => self.parameter(name),
             Location::Sig(key) => {
                 let mut values = around.sig.iter().filter(|(name, _)| name == key);
                 only(values.next(), values.next()).map(|(_, value)| Cow::Borrowed(value.as_str()))
@@ -173,98 +293,18 @@ impl Request {
                 .url
                 .map(|url| with_query(url, &self.callback.query))
                 .ok_or(Missing::Absent),
+            Location::Body if self.callback.body.is_empty() => Err(Missing::Absent),
+            Location::Body => std::str::from_utf8(&self.callback.body)
+                .map(Cow::Borrowed)
+                .map_err(|_| Missing::Unreadable),
             Location::Fixed(text) => Ok(Cow::Borrowed(text)),
-        }
-    }
-
-    /// Hands a template's bytes to `sink`, piece by piece, without copying the body.
-    pub(crate) fn render(
-        &self,
-        template: &Template,
-        around: Around<'_>,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), (Missing, String)> {
-        let absent = |what: &str| (Missing::Absent, format!("{what} is not known"));
-        for part in &template.parts {
-            match part {
-                Part::Text(text) => sink(text.as_bytes()),
-                Part::Body => sink(&self.callback.body),
-                Part::Timestamp => sink(
-                    around
-                        .timestamp
-                        .ok_or_else(|| absent("the timestamp"))?
-                        .as_bytes(),
-                ),
-                Part::Secret => sink(around.secret.ok_or_else(|| absent("the secret"))?),
-                Part::UrlWithoutQuery => {
-                    sink(
-                        around
-                            .url
-                            .ok_or_else(|| absent("the callback URL"))?
-                            .as_bytes(),
-                    );
-                }
-                Part::UrlUnescaped => {
-                    let url = around.url.ok_or_else(|| absent("the callback URL"))?;
-                    let url = with_query(url, &self.callback.query);
-                    sink(url::unescaped(&url).as_bytes());
-                }
-                Part::Path => {
-                    sink(path_of(around.url.ok_or_else(|| absent("the callback URL"))?).as_bytes())
-                }
-                Part::PathAndQuery => {
-                    let path = path_of(around.url.ok_or_else(|| absent("the callback URL"))?);
-                    sink(with_query(path, &self.callback.query).as_bytes());
-                }
-                Part::RawQuery => sink(self.callback.query.as_bytes()),
-                Part::Sha256HexBody => {
-                    sink(hex::encode(Sha256::digest(&self.callback.body)).as_bytes())
-                }
-                Part::SortedFormParams => self.sorted_form_params(sink)?,
-                Part::At(location) => match self.read(location, around) {
-                    Ok(value) => sink(value.as_bytes()),
-                    Err(missing) => {
-                        let why = missing.explain(location);
-                        return Err((missing, why));
-                    }
-                },
-            }
-        }
-        Ok(())
-    }
-
-    /// Names and values, in order of the names, without separators; of a name's values each once, in their order.
-    fn sorted_form_params(&self, sink: &mut dyn FnMut(&[u8])) -> Result<(), (Missing, String)> {
-        if self.callback.body.is_empty() {
-            return Ok(());
-        }
-        match self.payload() {
-            Payload::Form(fields) | Payload::FormJson(fields, _) => {
-                for (name, values) in fields {
-                    let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
-                    values.sort_unstable();
-                    values.dedup();
-                    for value in values {
-                        sink(name.as_bytes());
-                        sink(value.as_bytes());
-                    }
-                }
-                Ok(())
-            }
-            // A body that is no form would be left out of what is signed, and could then be anything.
-            Payload::Json(_) => Err(undecodable(
-                "it is JSON, and what is signed are form fields",
-            )),
-            Payload::Opaque(why) => Err(undecodable(why)),
+            Location::Stepped(stepped) => self.stepped(stepped, around),
         }
     }
 }
 
-fn undecodable(why: &str) -> (Missing, String) {
-    (
-        Missing::Undecodable(why.to_owned()),
-        format!("the body can't be read as a form: {why}"),
-    )
+fn apply<'a>(steps: &'a [Step], text: Cow<'a, str>) -> Result<Cow<'a, str>, Missing> {
+    steps.iter().try_fold(text, |text, step| step.apply(text))
 }
 
 fn only<T>(first: Option<T>, second: Option<T>) -> Result<T, Missing> {
@@ -296,7 +336,7 @@ pub(crate) fn media_type(value: &str) -> &str {
     value.split(';').next().unwrap_or(value).trim()
 }
 
-fn with_query<'a>(url: &'a str, query: &str) -> Cow<'a, str> {
+pub(crate) fn with_query<'a>(url: &'a str, query: &str) -> Cow<'a, str> {
     if query.is_empty() {
         Cow::Borrowed(url)
     } else {
@@ -305,7 +345,7 @@ fn with_query<'a>(url: &'a str, query: &str) -> Cow<'a, str> {
 }
 
 /// What follows the authority.
-fn path_of(url: &str) -> &str {
+pub(crate) fn path_of(url: &str) -> &str {
     let after = url.split_once("://").map_or(url, |(_, rest)| rest);
     after.find('/').map_or("/", |at| &after[at..])
 }

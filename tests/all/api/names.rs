@@ -1,5 +1,8 @@
 //! Orgs and connectors: what names mean, and what stays below them.
 
+use std::collections::BTreeSet;
+
+use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_proto::v1;
 use tonic::Code;
 
@@ -99,16 +102,31 @@ async fn an_orgs_own_connector_never_shadows_a_built_in_one() {
         .create_connector(create(connector_of(ERP)))
         .await;
     let made = made.unwrap().into_inner();
-    let list = |parent: &str| v1::ListConnectorsRequest {
-        parent: parent.to_owned(),
-        ..Default::default()
-    };
+    let built_in = Catalogue::built_in().all().count();
     let mut counts = Vec::new();
     for parent in ["", "orgs/acme", "orgs/other", "orgs/-"] {
-        let found = rig.connectors().list_connectors(list(parent)).await;
-        counts.push(found.unwrap().into_inner().connectors.len());
+        let (mut names, mut page_token) = (BTreeSet::new(), String::new());
+        loop {
+            let list = v1::ListConnectorsRequest {
+                parent: parent.to_owned(),
+                page_size: 7,
+                page_token,
+            };
+            let page = rig.connectors().list_connectors(list).await;
+            let page = page.unwrap().into_inner();
+            for connector in page.connectors {
+                let name = connector.metadata.unwrap_or_default().name;
+                assert!(names.insert(name), "it is on two pages");
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        counts.push(names.len());
     }
-    assert_eq!(counts, [10, 11, 10, 11]);
+    let [all, one_more] = [built_in, built_in + 1];
+    assert_eq!(counts, [all, one_more, all, one_more]);
     let mut wrong = made.clone();
     let protocol = wrong.spec.as_mut().unwrap().protocol.as_mut().unwrap();
     protocol.schemes[0].hmac.as_mut().unwrap().content = "{bodi}".to_owned();

@@ -78,7 +78,7 @@ impl Rig {
             log: EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options).unwrap(),
             seal: SealKey::load_or_create(&folder.path().join("seal.key")).unwrap(),
             clock: clock.clone(),
-            catalogue: Catalogue::built_in().unwrap(),
+            catalogue: Catalogue::built_in(),
             public_url: "https://hooks.example.com".to_owned(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,

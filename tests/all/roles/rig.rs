@@ -158,7 +158,7 @@ impl Rig {
             log: EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options)?,
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
             clock: clock.clone(),
-            catalogue: Catalogue::built_in()?,
+            catalogue: Catalogue::built_in(),
             public_url: "https://hooks.example.com".to_owned(),
             admin_token: bootstrap.map(str::to_owned),
             stream_age: server::STREAM_AGE,
@@ -255,6 +255,7 @@ impl Rig {
                 refusals: vec![refusal],
                 not_kept: Vec::new(),
                 sequence: 0,
+                codes: Vec::new(),
             }),
             Kind::Batch(v1::ReportBatch {
                 batch_id: 1,

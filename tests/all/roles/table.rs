@@ -89,6 +89,11 @@ const ROWS: &[Row] = &[
     row("SubscriptionService/Subscribe", "Cac", "a"),
     row("ConfigService/StreamConfig", "Lal", "a"),
     row("ReportService/Report", "Lal", "a"),
+    // There is no such group in the pool.
+    Row {
+        done: Code::NotFound,
+        ..row("HandshakeService/LearnSecret", "Lal", "a")
+    },
     row("TokenService/CreateToken", "Aa", "a"),
     row("TokenService/ListTokens", "Aa", "a"),
     row("TokenService/GetToken", "Aa", "a"),
@@ -315,6 +320,13 @@ fn request(method: &str, there: &There) -> Vec<u8> {
             };
             message!(ReportRequest {
                 kind: Some(Kind::Hello(hello))
+            })
+        }
+        "HandshakeService/LearnSecret" => {
+            message!(LearnSecretRequest {
+                pool: there.pool.to_owned(),
+                group_uid: "none".to_owned(),
+                secret: "a made-up one".replace(' ', "-")
             })
         }
         "TokenService/CreateToken" => {

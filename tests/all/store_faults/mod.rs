@@ -92,7 +92,7 @@ const GROUP: (&str, &str) = ("acme", "shop");
 
 impl Viewed {
     async fn start(store: Arc<dyn Store>) -> Result<Self, Failure> {
-        let pin = Catalogue::built_in()?
+        let pin = Catalogue::built_in()
             .get("github")
             .ok_or("it is built in")?
             .clone();

@@ -402,6 +402,7 @@ async fn refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool() -> R
                 refusal(&code),
             ],
             not_kept: vec![refusal(&other), refusal("")],
+            codes: Vec::new(),
             sequence: 0,
         }))
         .await?;

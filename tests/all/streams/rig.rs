@@ -151,7 +151,7 @@ impl Rig {
             log: wrap(log.clone()),
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,
             clock: clock.clone(),
-            catalogue: Catalogue::built_in()?,
+            catalogue: Catalogue::built_in(),
             public_url: public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,

@@ -213,7 +213,7 @@ async fn control_plane(
         log: EmbeddedLog::open(folder, clock.clone(), Options::default())?,
         seal: SealKey::load_or_create(&folder.join("seal.key"))?,
         clock,
-        catalogue: Catalogue::built_in()?,
+        catalogue: Catalogue::built_in(),
         public_url: "http://hooks.example.com".to_owned(),
         admin_token: Some(TOKEN.to_owned()),
         stream_age: server::STREAM_AGE,

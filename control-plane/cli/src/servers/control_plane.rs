@@ -75,7 +75,7 @@ impl ControlPlane {
             log,
             seal,
             clock,
-            catalogue: Catalogue::built_in().map_err(Failure::new)?,
+            catalogue: Catalogue::built_in(),
             public_url: self.public_url,
             admin_token: self.admin_token,
             stream_age: server::STREAM_AGE,

@@ -39,6 +39,7 @@ fn merge(
                 spec.refuse_suspected_replays = given.refuse_suspected_replays
             }
             "dedup_window_days" => spec.dedup_window_days = given.dedup_window_days,
+            "learn_secret" => spec.learn_secret = given.learn_secret,
             "rate_limit_per_second" => spec.rate_limit_per_second = given.rate_limit_per_second,
             _ => {
                 return Err(Problem::field(

@@ -15,6 +15,7 @@ use ring::Ring;
 pub(super) struct InMemory {
     refused: Ring,
     not_kept: Ring,
+    codes: Ring,
     counts: Counts,
 }
 
@@ -23,6 +24,7 @@ impl InMemory {
         match kind {
             NoteKind::Refused => &self.refused,
             NoteKind::NotKept => &self.not_kept,
+            NoteKind::Code => &self.codes,
         }
     }
 }

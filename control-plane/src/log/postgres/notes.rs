@@ -232,6 +232,7 @@ fn number(kind: NoteKind) -> i16 {
     match kind {
         NoteKind::Refused => 1,
         NoteKind::NotKept => 2,
+        NoteKind::Code => 3,
     }
 }
 

@@ -13,7 +13,14 @@ pub(crate) struct Condition {
     content_type: Option<String>,
     present: Option<Location>,
     absent: Option<Location>,
-    equals: Option<(Location, String)>,
+    compared: Option<(Location, Comparison)>,
+    empty_body: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Comparison {
+    Equals(String),
+    StartsWith(String),
 }
 
 impl Condition {
@@ -27,12 +34,24 @@ impl Condition {
             if text.is_empty() {
                 return None;
             }
-            errors.take(format!("{at}.{field}"), Location::parse(text))
+            errors.location(text, &format!("{at}.{field}"))
         };
         let present = location(&condition.present, "present");
         let absent = location(&condition.absent, "absent");
         let left = location(&condition.location, "location");
-        if condition.location.is_empty() && !condition.equals.is_empty() {
+        let comparison = match (condition.equals.as_str(), condition.starts_with.as_str()) {
+            (equals, "") => Comparison::Equals(equals.to_owned()),
+            ("", beginning) => Comparison::StartsWith(beginning.to_owned()),
+            _ => {
+                errors.add(
+                    format!("{at}.startsWith"),
+                    "stands instead of `equals`; leave one of them out",
+                );
+                return None;
+            }
+        };
+        let compares = !condition.equals.is_empty() || !condition.starts_with.is_empty();
+        if condition.location.is_empty() && compares {
             errors.add(
                 format!("{at}.location"),
                 "is missing; it says what must equal the text",
@@ -40,7 +59,7 @@ impl Condition {
         }
         let nothing = *condition == v1::Condition::default();
         if nothing {
-            errors.add(at, "says nothing; leave it out, or set method, contentType, present, absent or location");
+            errors.add(at, "says nothing; leave it out, or set method, contentType, present, absent, location or emptyBody");
         }
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         (errors.list.len() == before).then(|| Self {
@@ -48,14 +67,15 @@ impl Condition {
             content_type: text(&condition.content_type),
             present,
             absent,
-            equals: left.map(|left| (left, condition.equals.clone())),
+            compared: left.map(|left| (left, comparison)),
+            empty_body: condition.empty_body,
         })
     }
 
     /// Where it looks.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
-        let equals = self.equals.as_ref().map(|(location, _)| location);
-        [self.present.as_ref(), self.absent.as_ref(), equals]
+        let compared = self.compared.as_ref().map(|(location, _)| location);
+        [self.present.as_ref(), self.absent.as_ref(), compared]
             .into_iter()
             .flatten()
     }
@@ -85,11 +105,17 @@ impl Condition {
         {
             return false;
         }
-        if let Some((location, expected)) = &self.equals {
-            return request
-                .read(location, around)
-                .is_ok_and(|value| value == expected.as_str());
+        if self.empty_body && !callback.body.is_empty() {
+            return false;
         }
-        true
+        let Some((location, comparison)) = &self.compared else {
+            return true;
+        };
+        request
+            .read(location, around)
+            .is_ok_and(|value| match comparison {
+                Comparison::Equals(text) => value == text.as_str(),
+                Comparison::StartsWith(beginning) => value.starts_with(beginning.as_str()),
+            })
     }
 }

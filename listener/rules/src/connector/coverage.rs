@@ -1,7 +1,8 @@
 //! What a signature covers, told from what is signed.
 
 use super::scheme::{Proof, Scheme};
-use crate::location::{Location, Part, Template};
+use crate::location::{Location, Step};
+use crate::template::{Part, Template};
 
 /// The parts of a request that the signature proves.
 #[derive(Debug, Clone, Default)]
@@ -17,30 +18,59 @@ pub(crate) struct Coverage {
 impl Coverage {
     /// What this scheme's signature and its further equalities prove.
     pub(crate) fn of(scheme: &Scheme) -> Self {
-        let mut coverage = Self::default();
         let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &scheme.proof else {
             // A token proves who speaks, and nothing of what is said.
-            return coverage;
+            return Self::default();
         };
-        coverage.add(&keyed.content);
-        if keyed.content.has(&Part::Timestamp)
-            && let Some(time) = &scheme.timestamp
-        {
-            coverage.locations.push(time.location.clone());
-        }
+        let mut coverage = keyed
+            .contents()
+            .map(|content| Self::of_content(content, scheme))
+            .reduce(|one, other| one.and(&other))
+            .unwrap_or_default();
         // In order: an equality with a proven value proves what it is compared with.
         for (location, template) in &scheme.also {
             if coverage.covers(location) {
-                coverage.add(template);
+                coverage.add(&template.parts);
             }
         }
         coverage
     }
 
-    fn add(&mut self, template: &Template) {
-        for part in &template.parts {
+    fn of_content(content: &Template, scheme: &Scheme) -> Self {
+        let mut coverage = Self::default();
+        coverage.add(&content.parts);
+        if content.has(&Part::Timestamp)
+            && let Some(time) = &scheme.timestamp
+        {
+            coverage.locations.push(time.location.clone());
+        }
+        coverage
+    }
+
+    /// What both prove: of contents where one is enough, the sender chooses which.
+    fn and(&self, other: &Self) -> Self {
+        let both = |part: fn(&Self) -> bool| part(self) && part(other);
+        let locations = self.locations.iter().chain(&other.locations);
+        let mut common: Vec<Location> = Vec::new();
+        for location in locations {
+            if self.covers(location) && other.covers(location) && !common.contains(location) {
+                common.push(location.clone());
+            }
+        }
+        Self {
+            body: both(|one| one.body),
+            form: both(|one| one.body || one.form),
+            query: both(|one| one.query),
+            url: both(|one| one.url),
+            method: both(|one| one.method),
+            locations: common,
+        }
+    }
+
+    fn add(&mut self, parts: &[Part]) {
+        for part in parts {
             match part {
-                Part::Body | Part::Sha256HexBody => self.body = true,
+                Part::Body => self.body = true,
                 Part::SortedFormParams => self.form = true,
                 Part::UrlWithoutQuery | Part::Path => self.url = true,
                 Part::PathAndQuery | Part::UrlUnescaped => {
@@ -48,36 +78,69 @@ impl Coverage {
                     self.query = true;
                 }
                 Part::RawQuery => self.query = true,
-                Part::At(Location::Url) => {
-                    self.url = true;
-                    self.query = true;
+                Part::At(location) | Part::IfThere(location) => match location {
+                    Location::Url => {
+                        self.url = true;
+                        self.query = true;
+                    }
+                    Location::Method => self.method = true,
+                    location => self.locations.push(location.clone()),
+                },
+                Part::Filtered(filtered) if filtered.keeps_all() => {
+                    self.add(std::slice::from_ref(&filtered.part));
                 }
-                Part::At(Location::Method) => self.method = true,
-                Part::At(location) => self.locations.push(location.clone()),
-                Part::Text(_) | Part::Timestamp | Part::Secret => {}
+                Part::Filtered(filtered) => self.locations.extend(filtered.lowered()),
+                // Where it is left out, what it would have held can't be put in without changing what is signed.
+                Part::Optional(parts) => self.add(parts),
+                Part::Text(_) | Part::Timestamp | Part::Secret | Part::Challenge | Part::Mac => {}
             }
         }
     }
 
     /// True when the value at this location can't be changed without breaking the signature.
     pub(crate) fn covers(&self, location: &Location) -> bool {
+        let is_listed = || self.locations.contains(location);
         match location {
-            Location::Fixed(_) => true,
+            Location::Fixed(_) | Location::Param(_) => true,
             Location::Method => self.method,
             Location::Url => self.url && self.query,
-            Location::Query(_) => self.query || self.locations.contains(location),
-            Location::Form(_) | Location::FormJson(..) => {
-                self.body || self.form || self.locations.contains(location)
+            Location::Query(_) => self.query || is_listed(),
+            Location::Form(_) => self.body || self.form || is_listed(),
+            Location::Json(at) | Location::Raw(at) => {
+                self.body || is_listed() || self.covers_within(at)
             }
-            Location::Json(_) | Location::Item(_) => self.body || self.locations.contains(location),
-            Location::Header(_) | Location::Sig(_) => self.locations.contains(location),
+            Location::Item(_) | Location::Parent(_) | Location::Key => self.body || is_listed(),
+            Location::Header(_) | Location::Sig(_) => is_listed(),
+            Location::Body => self.body,
+            Location::Stepped(stepped) => {
+                self.covers(&stepped.base)
+                    || is_listed()
+                    || self.covers_longer(&stepped.base, &stepped.steps)
+            }
         }
+    }
+
+    /// True when the JSON text of a value at or above this pointer is covered.
+    fn covers_within(&self, at: &[String]) -> bool {
+        self.locations
+            .iter()
+            .any(|location| matches!(location, Location::Raw(above) if at.starts_with(above)))
+    }
+
+    /// True when what the first steps lead to is covered: the others only read on from there.
+    fn covers_longer(&self, base: &Location, steps: &[Step]) -> bool {
+        self.locations.iter().any(|location| {
+            matches!(location, Location::Stepped(known) if known.base == *base && steps.starts_with(&known.steps))
+        })
     }
 
     /// True when nothing of the request is proven.
     pub(crate) fn is_empty(&self) -> bool {
         !(self.body || self.form || self.query || self.url || self.method)
-            && self.locations.is_empty()
+            && self
+                .locations
+                .iter()
+                .all(|location| matches!(location.base(), Location::Param(_)))
     }
 
     /// Reads what a definition states to be covered: `body`, or a location. Says what isn't so.

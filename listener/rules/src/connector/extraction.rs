@@ -1,16 +1,21 @@
-//! Which values are read out of a genuine callback, and how it is split into events.
+//! Which values are read out of a genuine callback.
+
+use std::collections::BTreeMap;
 
 use hookplane_proto::v1;
 
 use super::{Condition, Errors};
 use crate::location::Location;
+use crate::payload::PayloadAt;
 
 /// Alternatives for one value.
 const MAX_VALUES: usize = 16;
-/// Items of a batch when the definition doesn't say.
-const DEFAULT_MAX_ITEMS: usize = 1_000;
-/// What a definition may allow.
-const MOST_ITEMS: u32 = 10_000;
+/// Names that don't count.
+const MAX_SKIPPED: usize = 64;
+/// Values that others stand for.
+const MAX_MAPPED: usize = 256;
+/// The longest of them, in bytes.
+const MAX_MAPPED_BYTES: usize = 200;
 
 /// What is read, compiled.
 #[derive(Debug, Clone, Default)]
@@ -19,34 +24,50 @@ pub(crate) struct Extraction {
     pub(crate) delivery_id: Vec<Value>,
     pub(crate) delivery_id_is_unique: bool,
     pub(crate) external_id: Vec<Value>,
-    pub(crate) json_form_field: Option<String>,
+    pub(crate) payload: Option<PayloadAt>,
 }
 
-/// One value: parts after the first may be missing.
+/// One value.
 #[derive(Debug, Clone)]
 pub(crate) struct Value {
-    pub(crate) parts: Vec<Location>,
-    pub(crate) separator: String,
+    pub(crate) source: Source,
     pub(crate) when: Option<Condition>,
+    /// Values as posted, and what stands for them.
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+/// What it is made of.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Several are joined. Parts after the first may be missing.
+    Parts {
+        parts: Vec<Location>,
+        separator: String,
+    },
+    /// The name of the first member whose value isn't null.
+    MemberOf {
+        /// A JSON object.
+        location: Location,
+        /// Names that don't count.
+        skip: Vec<String>,
+        /// What the name must end with.
+        ending: String,
+    },
 }
 
 impl Value {
     /// Whether each item of a batch may have another.
     pub(crate) fn is_of_item(&self) -> bool {
-        let of_item = |location: &Location| matches!(location, Location::Item(_));
-        self.parts.iter().any(of_item)
+        let is_in_source = match &self.source {
+            Source::Parts { parts, .. } => parts.iter().any(Location::is_of_item),
+            Source::MemberOf { location, .. } => location.is_of_item(),
+        };
+        is_in_source
             || self
                 .when
                 .as_ref()
-                .is_some_and(|when| when.locations().any(of_item))
+                .is_some_and(|when| when.locations().any(Location::is_of_item))
     }
-}
-
-/// How a callback that holds several events is split.
-#[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    pub(crate) items: Vec<String>,
-    pub(crate) max_items: usize,
 }
 
 impl Extraction {
@@ -56,10 +77,21 @@ impl Extraction {
             delivery_id: values(&extraction.delivery_id, &format!("{at}.deliveryId"), errors),
             delivery_id_is_unique: extraction.delivery_id_is_unique,
             external_id: values(&extraction.external_id, &format!("{at}.externalId"), errors),
-            json_form_field: (!extraction.json_form_field.is_empty())
-                .then(|| extraction.json_form_field.clone()),
+            payload: payload(&extraction.payload, &format!("{at}.payload"), errors),
         }
     }
+}
+
+fn payload(text: &str, at: &str, errors: &mut Errors) -> Option<PayloadAt> {
+    if text.is_empty() {
+        return None;
+    }
+    let place = errors.take(at, PayloadAt::parse(text))?;
+    if place == PayloadAt::Token {
+        errors.add(at, "needs a `jwt` scheme, whose claims it is");
+        return None;
+    }
+    Some(place)
 }
 
 fn values(list: &[v1::Value], at: &str, errors: &mut Errors) -> Vec<Value> {
@@ -73,68 +105,116 @@ fn values(list: &[v1::Value], at: &str, errors: &mut Errors) -> Vec<Value> {
 
 impl Value {
     fn compile(value: &v1::Value, at: &str, errors: &mut Errors) -> Option<Self> {
-        let texts: Vec<(String, &String)> = match (value.from.is_empty(), value.join.is_empty()) {
-            (false, true) => vec![(format!("{at}.from"), &value.from)],
-            (true, false) => (0..)
-                .zip(&value.join)
-                .map(|(index, text): (usize, _)| (format!("{at}.join[{index}]"), text))
-                .collect(),
+        let source = match (
+            value.from.is_empty(),
+            value.join.is_empty(),
+            value.member_of.is_empty(),
+        ) {
+            (false, true, true) | (true, false, true) => parts(value, at, errors),
+            (true, true, false) => member_of(value, at, errors),
             _ => {
                 errors.add(
                     at,
-                    "needs either `from` with a location or `join` with several",
+                    "needs exactly one of `from` with a location, `join` with several, and `memberOf` with an object's",
                 );
-                return None;
+                None
             }
         };
-        errors.at_most(at, texts.len(), MAX_VALUES, "parts");
-        let mut parts = Vec::new();
-        for (field, text) in texts.into_iter().take(MAX_VALUES) {
-            let location = errors.take(field.clone(), Location::parse(text))?;
-            if matches!(location, Location::Url) {
-                errors.add(
-                    field,
-                    "the URL is a group's own and says nothing of an event",
-                );
-                return None;
-            }
-            parts.push(location);
-        }
+        check_values(&value.values, &format!("{at}.values"), errors);
         let when = match &value.when {
             Some(when) => Some(Condition::compile(when, &format!("{at}.when"), errors)?),
             None => None,
         };
         Some(Self {
-            parts,
-            separator: value.separator.clone(),
+            source: source?,
             when,
+            values: value.values.clone(),
         })
     }
 }
 
-impl Batch {
-    pub(crate) fn compile(batch: &v1::Batch, at: &str, errors: &mut Errors) -> Option<Self> {
-        if batch.max_items > MOST_ITEMS {
+fn parts(value: &v1::Value, at: &str, errors: &mut Errors) -> Option<Source> {
+    if !value.skip.is_empty() || !value.ending.is_empty() {
+        errors.add(
+            at,
+            "has `skip` or `ending`, which are of use only with `memberOf`",
+        );
+    }
+    let texts: Vec<(String, &String)> = match value.from.is_empty() {
+        false => vec![(format!("{at}.from"), &value.from)],
+        true => (0..)
+            .zip(&value.join)
+            .map(|(index, text): (usize, _)| (format!("{at}.join[{index}]"), text))
+            .collect(),
+    };
+    errors.at_most(at, texts.len(), MAX_VALUES, "parts");
+    let parts = texts
+        .into_iter()
+        .take(MAX_VALUES)
+        .map(|(field, text)| source(text, &field, errors))
+        .collect::<Option<_>>()?;
+    Some(Source::Parts {
+        parts,
+        separator: value.separator.clone(),
+    })
+}
+
+fn member_of(value: &v1::Value, at: &str, errors: &mut Errors) -> Option<Source> {
+    errors.at_most(
+        &format!("{at}.skip"),
+        value.skip.len(),
+        MAX_SKIPPED,
+        "names",
+    );
+    let field = format!("{at}.memberOf");
+    let location = source(&value.member_of, &field, errors)?;
+    if !matches!(
+        location,
+        Location::Json(_) | Location::Item(_) | Location::Parent(_)
+    ) {
+        errors.add(
+            field,
+            "must be an object's place: json:, item: or parent: with a pointer, without steps",
+        );
+        return None;
+    }
+    Some(Source::MemberOf {
+        location,
+        skip: value.skip.clone(),
+        ending: value.ending.clone(),
+    })
+}
+
+/// A location whose value may become an event's.
+fn source(text: &str, field: &str, errors: &mut Errors) -> Option<Location> {
+    let location = errors.location(text, field)?;
+    match location.base() {
+        Location::Url => {
             errors.add(
-                format!("{at}.maxItems"),
-                format!("is {}, at most {MOST_ITEMS} are taken", batch.max_items),
+                field,
+                "the URL is a group's own and says nothing of an event",
             );
+            None
         }
-        match Location::parse(&batch.items) {
-            Ok(Location::Json(items)) => Some(Self {
-                items,
-                max_items: match batch.max_items {
-                    0 => DEFAULT_MAX_ITEMS,
-                    count => count as usize,
-                },
-            }),
-            _ => {
-                errors.add(
-                    format!("{at}.items"),
-                    "must be `json:` for a body that is an array, or `json:/pointer` for an array inside",
-                );
-                None
-            }
+        Location::Param(name) if errors.is_secret(name) => {
+            errors.add(
+                field,
+                format!("`{name}` is a secret and stays out of events"),
+            );
+            None
+        }
+        _ => Some(location),
+    }
+}
+
+fn check_values(values: &BTreeMap<String, String>, at: &str, errors: &mut Errors) {
+    errors.at_most(at, values.len(), MAX_MAPPED, "values");
+    for (from, to) in values {
+        if to.is_empty() || from.len().max(to.len()) > MAX_MAPPED_BYTES {
+            errors.add(
+                format!("{at}.{from}"),
+                format!("must be a text of 1 to {MAX_MAPPED_BYTES} bytes"),
+            );
         }
     }
 }

@@ -5,9 +5,11 @@
 
 use hookplane_proto::v1;
 
-use super::scheme::{HashKind, Proof, Scheme, TextEncoding};
+use super::scheme::{HashKind, Proof, Scheme};
 use super::{Condition, Errors};
+use crate::encoding::TextEncoding;
 use crate::location::Location;
+use crate::template::{Part, Template};
 
 /// The longest challenge that a definition may allow, in bytes.
 const MOST_CHALLENGE_BYTES: u32 = 1_024;
@@ -123,7 +125,7 @@ impl Handshake {
 }
 
 fn challenge(shape: &v1::ChallengeShape, at: &str, errors: &mut Errors) -> Option<Challenge> {
-    let location = errors.take(format!("{at}.location"), Location::parse(&shape.location))?;
+    let location = errors.location(&shape.location, &format!("{at}.location"))?;
     if shape.max_length == 0 || shape.max_length > MOST_CHALLENGE_BYTES {
         errors.add(
             format!("{at}.maxLength"),
@@ -209,33 +211,50 @@ fn hmac_reply(
     })
 }
 
+fn refuse_alike(
+    shape: &Challenge,
+    content: &Template,
+    scheme: &str,
+    at: &str,
+    errors: &mut Errors,
+) {
+    let mut separators: String = content
+        .literals()
+        .filter(|c| !c.is_ascii_alphanumeric())
+        .collect();
+    if separators.is_empty() {
+        if !content.parts.contains(&Part::Body) {
+            errors.add(
+                at,
+                format!("can't be told from the signed content of scheme `{scheme}`, which may be letters and digits alone, so a caller could have a callback of his own signed"),
+            );
+            return;
+        }
+        // Then a challenge must not be able to look like a body: no form, no string, no structure.
+        separators.push_str("=&\"{[");
+    }
+    if let Some(bad) = shape.also.chars().find(|c| separators.contains(*c)) {
+        errors.add(
+            at,
+            format!(
+                "may not hold `{}`: the signed content of scheme `{scheme}` has it, so a caller could have a callback of his own signed",
+                bad.escape_default(),
+            ),
+        );
+    }
+}
+
 /// Refuses a shape that could hold a signed content of a scheme under the same secret.
 pub(super) fn refuse_oracle(shape: &Challenge, schemes: &[Scheme], at: &str, errors: &mut Errors) {
     for scheme in schemes {
         let Proof::Hmac(keyed) = &scheme.proof else {
             continue;
         };
-        if keyed.parameter.is_some() {
+        if keyed.key.parameter.is_some() {
             continue;
         }
-        let mut separators: String = keyed
-            .content
-            .literals()
-            .filter(|c| !c.is_ascii_alphanumeric())
-            .collect();
-        if separators.is_empty() {
-            // Then a challenge must not be able to look like a body: no form, no string, no structure.
-            separators.push_str("=&\"{[");
-        }
-        if let Some(bad) = shape.also.chars().find(|c| separators.contains(*c)) {
-            errors.add(
-                at,
-                format!(
-                    "may not hold `{}`: the signed content of scheme `{}` has it, so a caller could have a callback of his own signed",
-                    bad.escape_default(),
-                    scheme.name
-                ),
-            );
+        for content in keyed.contents() {
+            refuse_alike(shape, content, &scheme.name, at, errors);
         }
     }
 }

@@ -9,16 +9,19 @@
 //! What compiles can be run on any request without an error of the definition's own: every location, template and condition is
 //! parsed, every enum is stated, every bound is kept. Whoever writes a definition is told all that is wrong with it at once.
 
+mod batch;
 mod condition;
 mod coverage;
 mod extraction;
 mod handshake;
+mod key;
 mod protocol;
 mod scheme;
+mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -26,13 +29,18 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::FieldError;
+use crate::location::Location;
+use crate::template::{Template, Use};
 
+pub(crate) use batch::{Batch, MOST_ITEMS};
 pub(crate) use condition::Condition;
 pub(crate) use coverage::Coverage;
-pub(crate) use extraction::{Batch, Extraction, Value};
+pub(crate) use extraction::{Extraction, Source, Value};
 pub(crate) use handshake::{Challenge, Handshake, HandshakeReply};
+pub(crate) use key::KeySpec;
 pub(crate) use protocol::{Protocol, check_limit};
-pub(crate) use scheme::{Format, HashKind, KeyedHash, Proof, Scheme, SignedTime, TextEncoding};
+pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
+pub(crate) use signature::{Carrier, Format, PairKey};
 
 /// Functions of one connector.
 const MAX_FUNCTIONS: usize = 64;
@@ -51,8 +59,16 @@ const MAX_DEFINITION_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 pub struct Connector {
     pub(crate) name: String,
-    pub(crate) functions: Vec<Arc<Function>>,
+    /// In the definition's order.
+    functions: Vec<Listed>,
     pub(crate) parameters: Vec<v1::ConnectorParameter>,
+}
+
+/// A function by its name: one to make groups of, or why none can be made.
+#[derive(Debug)]
+struct Listed {
+    name: String,
+    function: Result<Arc<Function>, String>,
 }
 
 /// One API of the provider's.
@@ -89,6 +105,11 @@ impl Connector {
             return Err(errors.list);
         }
         check_parameters(&spec.parameters, &mut errors);
+        errors.parameters = spec
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.secret))
+            .collect();
         if spec.functions.is_empty() {
             errors.add(
                 "spec.functions",
@@ -116,17 +137,32 @@ impl Connector {
             }
             errors.prose(format!("{at}.setup"), &function.setup);
             check_events(function, &at, &mut errors);
+            let name = function.name.clone();
+            if !function.unsupported.is_empty() {
+                errors.prose(format!("{at}.unsupported"), &function.unsupported);
+                functions.push(Listed {
+                    name,
+                    function: Err(function.unsupported.clone()),
+                });
+                continue;
+            }
             let protocol = Protocol::compile(spec, function, &at, &mut errors);
-            functions.extend(protocol.map(|protocol| {
-                Arc::new(Function {
+            functions.extend(protocol.map(|protocol| Listed {
+                name,
+                function: Ok(Arc::new(Function {
                     name: function.name.clone(),
                     events: function.events.clone(),
                     open_events: function.open_events,
                     protocol,
-                })
+                })),
             }));
         }
-        refuse_oracles_of_others(&functions, &mut errors);
+        let supported: Vec<(usize, &Arc<Function>)> = functions
+            .iter()
+            .enumerate()
+            .filter_map(|(index, listed)| Some((index, listed.function.as_ref().ok()?)))
+            .collect();
+        refuse_oracles_of_others(&supported, &mut errors);
         if !errors.list.is_empty() {
             return Err(errors.list);
         }
@@ -143,17 +179,34 @@ impl Connector {
         hex::encode(Sha256::digest(spec.encode_to_vec()))
     }
 
-    /// The function of this name; the first one when no name is given.
-    pub(crate) fn function(&self, name: &str) -> Option<&Arc<Function>> {
-        if name.is_empty() {
-            self.functions.first()
-        } else {
-            self.functions.iter().find(|function| function.name == name)
+    /// The function of this name; the first one when no name is given. Else why no group can be made of it.
+    pub(crate) fn function(&self, name: &str) -> Result<&Arc<Function>, String> {
+        let found = match name {
+            "" => self.functions.first(),
+            _ => self.functions.iter().find(|listed| listed.name == name),
+        };
+        match found {
+            Some(Listed {
+                function: Ok(function),
+                ..
+            }) => Ok(function),
+            Some(Listed {
+                name,
+                function: Err(reason),
+            }) => Err(format!(
+                "function `{name}` of connector `{}` is not supported: {reason}",
+                self.name
+            )),
+            None => Err(format!(
+                "connector `{}` has no function `{name}`; it has {}",
+                self.name,
+                self.function_names()
+            )),
         }
     }
 
     /// For an operator: which functions there are.
-    pub(crate) fn function_names(&self) -> String {
+    fn function_names(&self) -> String {
         let names: Vec<&str> = self.functions.iter().map(|f| f.name.as_str()).collect();
         names.join(", ")
     }
@@ -212,14 +265,14 @@ pub(crate) fn not_a_name(name: &str) -> String {
 }
 
 /// One secret may be set for groups of several functions, so a handshake must sign for none of them.
-fn refuse_oracles_of_others(functions: &[Arc<Function>], errors: &mut Errors) {
-    for (index, function) in functions.iter().enumerate() {
+fn refuse_oracles_of_others(functions: &[(usize, &Arc<Function>)], errors: &mut Errors) {
+    for (index, function) in functions {
         for handshake in &function.protocol.handshakes {
             let HandshakeReply::Hmac { challenge, .. } = &handshake.reply else {
                 continue;
             };
             let at = format!("spec.functions[{index}]");
-            for other in functions.iter().filter(|other| other.name != function.name) {
+            for (_, other) in functions.iter().filter(|(other, _)| other != index) {
                 handshake::refuse_oracle(challenge, &other.protocol.schemes, &at, errors);
             }
         }
@@ -311,6 +364,8 @@ fn check_parameters(parameters: &[v1::ConnectorParameter], errors: &mut Errors) 
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
     pub(crate) list: Vec<FieldError>,
+    /// What `param:` and the fields that name a parameter may name, and whether it is secret.
+    parameters: BTreeMap<String, bool>,
 }
 
 impl Errors {
@@ -329,6 +384,44 @@ impl Errors {
         result: Result<T, String>,
     ) -> Option<T> {
         result.map_err(|message| self.add(field, message)).ok()
+    }
+
+    /// Reads a location of this definition, or says at its field what is wrong with it.
+    pub(crate) fn location(&mut self, text: &str, at: &str) -> Option<Location> {
+        let location = self.take(at, Location::parse(text))?;
+        if let Location::Param(name) = location.base() {
+            self.parameter(name, at);
+        }
+        Some(location)
+    }
+
+    /// Reads a template of this definition, or says at its field what is wrong with it.
+    pub(crate) fn template(&mut self, text: &str, purpose: Use, at: &str) -> Option<Template> {
+        let template = self.take(at, Template::parse(text, purpose))?;
+        for location in template.locations() {
+            let Location::Param(name) = location.base() else {
+                continue;
+            };
+            self.parameter(name, at);
+            if matches!(purpose, Use::Reply | Use::Text) && self.is_secret(name) {
+                self.add(
+                    at,
+                    format!("may not hold {{param:{name}}}, which is a secret"),
+                );
+            }
+        }
+        Some(template)
+    }
+
+    /// What names a parameter must name one of this definition's.
+    pub(crate) fn parameter(&mut self, name: &str, at: &str) {
+        if !self.parameters.contains_key(name) {
+            self.add(at, format!("`{name}` is none of spec.parameters"));
+        }
+    }
+
+    fn is_secret(&self, parameter: &str) -> bool {
+        self.parameters.get(parameter) == Some(&true)
     }
 
     pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize, what: &str) {

@@ -37,6 +37,9 @@ pub(crate) struct Protocol {
     pub(crate) handshakes: Vec<Handshake>,
     pub(crate) extraction: Extraction,
     pub(crate) batch: Option<Batch>,
+    /// Told from the content type when nothing is said here.
+    pub(crate) body: Option<v1::PayloadFormat>,
+    pub(crate) signs_unpacked_body: bool,
     pub(crate) success: Reply,
     pub(crate) answer_budget: Duration,
 }
@@ -73,7 +76,7 @@ impl Protocol {
         let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
 
         let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
-        let schemes = compile_schemes(list, spec, place, at, errors);
+        let schemes = compile_schemes(list, place, at, errors);
         let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
         errors.at_most(
             &format!("{place}.handshakes"),
@@ -107,7 +110,11 @@ impl Protocol {
         let answer = answer.clone().unwrap_or_default();
         check_answer(&answer, &format!("{place}.answer"), errors);
 
+        let (format, place) = winner!(body, |v: &i32| *v != 0);
+        let body = body_format(*format, &format!("{place}.body"), errors);
         (errors.list.len() == before).then(|| Self {
+            body,
+            signs_unpacked_body: own.signs_unpacked_body || shared.signs_unpacked_body,
             methods,
             content_types,
             max_body_bytes,
@@ -137,7 +144,6 @@ impl Protocol {
 
 fn compile_schemes(
     list: &[v1::Scheme],
-    spec: &v1::ConnectorSpec,
     place: &str,
     function_at: &str,
     errors: &mut Errors,
@@ -163,7 +169,7 @@ fn compile_schemes(
                 "is missing, so that the schemes after it are never used; give it a condition or put it last",
             );
         }
-        schemes.extend(Scheme::compile(scheme, &spec.parameters, &at, errors));
+        schemes.extend(Scheme::compile(scheme, &at, errors));
     }
     schemes
 }
@@ -173,11 +179,11 @@ fn check_methods(methods: &[String], at: &str, errors: &mut Errors) -> Vec<Strin
     for (index, method) in methods.iter().enumerate() {
         if !matches!(
             method.as_str(),
-            "POST" | "GET" | "PUT" | "PATCH" | "DELETE" | "HEAD"
+            "POST" | "GET" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS"
         ) {
             errors.add(
                 format!("{at}[{index}]"),
-                format!("`{method}` is none of POST, GET, PUT, PATCH, DELETE and HEAD"),
+                format!("`{method}` is none of POST, GET, PUT, PATCH, DELETE, HEAD and OPTIONS"),
             );
         }
     }
@@ -185,6 +191,27 @@ fn check_methods(methods: &[String], at: &str, errors: &mut Errors) -> Vec<Strin
         vec!["POST".to_owned()]
     } else {
         methods.to_vec()
+    }
+}
+
+/// None where nothing is said.
+fn body_format(format: i32, at: &str, errors: &mut Errors) -> Option<v1::PayloadFormat> {
+    use v1::{BodyFormat, PayloadFormat};
+    match BodyFormat::try_from(format) {
+        Ok(BodyFormat::Unspecified) => None,
+        Ok(BodyFormat::Json) => Some(PayloadFormat::Json),
+        Ok(BodyFormat::Form) => Some(PayloadFormat::Form),
+        Ok(BodyFormat::Multipart) => Some(PayloadFormat::Multipart),
+        Ok(BodyFormat::Xml) => Some(PayloadFormat::Xml),
+        Ok(BodyFormat::Ndjson) => Some(PayloadFormat::Ndjson),
+        Ok(BodyFormat::Opaque) => Some(PayloadFormat::Opaque),
+        Err(_) => {
+            errors.add(
+                at,
+                "is none of json, form, multipart, xml, ndjson and opaque",
+            );
+            None
+        }
     }
 }
 

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 
-use super::{Condition, Coverage, Errors};
-use crate::location::{Location, Part, Template};
+use super::signature::credential;
+use super::{Carrier, Condition, Coverage, Errors, KeySpec};
+use crate::location::{Location, Pattern};
+use crate::template::{Part, Template, Use};
 
 const MAX_EQUALITIES: usize = 8;
+/// Further contents of one signature.
+const MAX_CONTENTS: usize = 4;
 /// The widest window, in seconds: a day.
 const MOST_TOLERANCE_SECONDS: u32 = 86_400;
-/// The longest prefix, separator or key of a signature header, in bytes.
-const MAX_FORMAT_BYTES: usize = 64;
 
 /// One scheme, compiled.
 #[derive(Debug)]
@@ -33,10 +35,7 @@ pub(crate) enum Proof {
     Hmac(KeyedHash),
     /// A plain hash whose content holds the secret.
     Digest(KeyedHash),
-    Token {
-        location: Location,
-        prefix: String,
-    },
+    Token(Token),
     Basic {
         user_parameter: Option<String>,
     },
@@ -47,48 +46,39 @@ pub(crate) enum Proof {
 #[derive(Debug)]
 pub(crate) struct KeyedHash {
     pub(crate) hash: HashKind,
-    pub(crate) content: Template,
-    pub(crate) signature: Location,
-    pub(crate) prefix: String,
-    pub(crate) format: Format,
-    pub(crate) encoding: TextEncoding,
-    pub(crate) key_decode: TextEncoding,
-    pub(crate) strip_prefix: String,
-    pub(crate) parameter: Option<String>,
+    content: Template,
+    /// One content that fits is enough.
+    or_content: Vec<Template>,
+    pub(crate) carrier: Carrier,
+    pub(crate) key: KeySpec,
 }
 
-/// How the signature's value is taken apart.
+/// A shared secret, sent as it is.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) place: TokenPlace,
+    pub(crate) prefix: String,
+    /// The group's parameter that names the header, query parameter or member instead of the location.
+    pub(crate) name_parameter: Option<String>,
+}
+
+/// Where a token is.
 #[derive(Debug, Clone)]
-pub(crate) enum Format {
-    Whole,
-    Pairs {
-        pair: String,
-        key: String,
-        signature_key: String,
-    },
-    Versioned {
-        item: String,
-        separator: String,
-        version: String,
-    },
+pub(crate) enum TokenPlace {
+    At(Location),
+    /// In the JSON body, everywhere that the pattern leads to: all of them must be the secret.
+    Everywhere(Pattern),
 }
 
 /// The hash functions there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HashKind {
+    Md5,
     Sha1,
     Sha256,
     Sha384,
     Sha512,
-}
-
-/// How bytes are written as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TextEncoding {
-    Hex,
-    Base64,
-    Base64Url,
-    Raw,
+    Keccak256,
 }
 
 /// Where the signed time is, and how far it may be off.
@@ -107,20 +97,19 @@ impl HashKind {
             Ok(v1::HashFunction::Sha256) => Ok(Self::Sha256),
             Ok(v1::HashFunction::Sha384) => Ok(Self::Sha384),
             Ok(v1::HashFunction::Sha512) => Ok(Self::Sha512),
-            _ => Err("is missing; it is sha256, sha1, sha384 or sha512".to_owned()),
+            Ok(v1::HashFunction::Md5) => Ok(Self::Md5),
+            Ok(v1::HashFunction::Keccak256) => Ok(Self::Keccak256),
+            Ok(v1::HashFunction::Unspecified) | Err(_) => {
+                Err("is missing; it is sha256, sha1, sha384, sha512, md5 or keccak256".to_owned())
+            }
         }
     }
 }
 
-impl TextEncoding {
-    pub(crate) fn of(value: i32) -> Result<Self, String> {
-        match v1::Encoding::try_from(value) {
-            Ok(v1::Encoding::Hex) => Ok(Self::Hex),
-            Ok(v1::Encoding::Base64) => Ok(Self::Base64),
-            Ok(v1::Encoding::Base64url) => Ok(Self::Base64Url),
-            Ok(v1::Encoding::Raw) => Ok(Self::Raw),
-            _ => Err("is missing; it is hex, base64, base64url or raw".to_owned()),
-        }
+impl KeyedHash {
+    /// What may have been signed, in this order.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Template> {
+        std::iter::once(&self.content).chain(&self.or_content)
     }
 }
 
@@ -128,18 +117,13 @@ impl Scheme {
     /// True when the URL is signed in any form, so that the group's public URL must be known.
     pub(crate) fn is_url_bound(&self) -> bool {
         let signs_it = match &self.proof {
-            Proof::Hmac(hash) | Proof::Digest(hash) => hash.content.is_url_bound(),
-            Proof::Token { .. } | Proof::Basic { .. } | Proof::Unsigned => false,
+            Proof::Hmac(hash) | Proof::Digest(hash) => hash.contents().any(Template::is_url_bound),
+            Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => false,
         };
         signs_it || self.also.iter().any(|(_, part)| part.is_url_bound())
     }
 
-    pub(crate) fn compile(
-        scheme: &v1::Scheme,
-        parameters: &[v1::ConnectorParameter],
-        at: &str,
-        errors: &mut Errors,
-    ) -> Option<Self> {
+    pub(crate) fn compile(scheme: &v1::Scheme, at: &str, errors: &mut Errors) -> Option<Self> {
         let before = errors.list.len();
         let when = scheme
             .when
@@ -150,7 +134,7 @@ impl Scheme {
             .as_ref()
             .and_then(|time| signed_time(time, &format!("{at}.timestamp"), errors));
         let also = equalities(&scheme.also, &format!("{at}.also"), errors);
-        let proof = proof(scheme, parameters, at, errors);
+        let proof = proof(scheme, at, errors);
         let mut compiled = Self {
             name: scheme.name.clone(),
             when,
@@ -185,28 +169,18 @@ impl Scheme {
         let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &self.proof else {
             return;
         };
-        let content = format!("{at}.{kind}.content");
-        match (&self.proof, keyed.content.has(&Part::Secret)) {
-            (Proof::Hmac(_), true) => errors.add(
-                &content,
-                "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
-            ),
-            (Proof::Digest(_), false) => errors.add(
-                &content,
-                "must hold {secret}: a plain hash of anything else can be made by anybody",
-            ),
-            _ => {}
+        for (index, content) in keyed.contents().enumerate() {
+            let at = match index.checked_sub(1) {
+                None => format!("{at}.{kind}.content"),
+                Some(index) => format!("{at}.{kind}.orContent[{index}]"),
+            };
+            self.check_content(content, scheme.timestamp.is_some(), &at, errors);
         }
+        let content = format!("{at}.{kind}.content");
         if self.coverage.is_empty() {
             errors.add(
                 &content,
                 "signs nothing of the request, so that one signature would fit them all",
-            );
-        }
-        if keyed.content.has(&Part::Timestamp) && scheme.timestamp.is_none() {
-            errors.add(
-                &content,
-                "holds {timestamp}; say under `timestamp` where it is",
             );
         }
         if let Some(time) = &self.timestamp
@@ -217,183 +191,144 @@ impl Scheme {
                 "is not covered by the content, so that anybody could write a new time; put {timestamp} into the content",
             );
         }
-        let has_pairs = matches!(keyed.format, Format::Pairs { .. });
-        let uses_sig = |template: &Template| {
-            template
-                .parts
-                .iter()
-                .any(|part| matches!(part, Part::At(Location::Sig(_))))
-        };
-        let time_in_sig = self
-            .timestamp
-            .as_ref()
-            .is_some_and(|time| matches!(time.location, Location::Sig(_)));
-        if !has_pairs && (uses_sig(&keyed.content) || time_in_sig) {
-            errors.add(
-                format!("{at}.{kind}.format.pairs"),
-                "is missing, and `sig:` reads one of its pairs",
-            );
+        let time = self.timestamp.as_ref().map(|time| &time.location);
+        let read = keyed.contents().flat_map(Template::locations).chain(time);
+        for location in read {
+            if let Location::Sig(name) = location.base()
+                && !keyed.carrier.format.has_field(name)
+            {
+                errors.add(
+                    format!("{at}.{kind}.format"),
+                    format!("gives no `sig:{name}`; that is one of its `pairs`, of what its `list` skips, or of its JSON"),
+                );
+            }
         }
     }
-}
 
-fn proof(
-    scheme: &v1::Scheme,
-    parameters: &[v1::ConnectorParameter],
-    at: &str,
-    errors: &mut Errors,
-) -> Option<Proof> {
-    match (
-        &scheme.hmac,
-        &scheme.digest,
-        &scheme.token,
-        &scheme.basic,
-        &scheme.unsigned,
-    ) {
-        (Some(keyed), None, None, None, None) => {
-            keyed_hash(keyed, parameters, &format!("{at}.hmac"), errors).map(Proof::Hmac)
-        }
-        (None, Some(keyed), None, None, None) => {
-            keyed_hash(keyed, parameters, &format!("{at}.digest"), errors).map(Proof::Digest)
-        }
-        (None, None, Some(token), None, None) => {
-            let location =
-                credential_location(&token.location, &format!("{at}.token.location"), errors)?;
-            Some(Proof::Token {
-                location,
-                prefix: token.prefix.clone(),
-            })
-        }
-        (None, None, None, Some(basic), None) => {
-            let parameter = &basic.user_parameter;
-            known_parameter(
-                parameter,
-                parameters,
-                &format!("{at}.basic.userParameter"),
-                errors,
-            );
-            Some(Proof::Basic {
-                user_parameter: (!parameter.is_empty()).then(|| parameter.clone()),
-            })
-        }
-        (None, None, None, None, Some(_)) => Some(Proof::Unsigned),
-        _ => {
-            errors.add(
+    fn check_content(&self, content: &Template, has_time: bool, at: &str, errors: &mut Errors) {
+        match (&self.proof, content.has(&Part::Secret)) {
+            (Proof::Hmac(_), true) => errors.add(
                 at,
-                "needs exactly one of `hmac`, `digest`, `token`, `basic` and `unsigned`",
-            );
-            None
+                "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
+            ),
+            (Proof::Digest(_), false) => errors.add(
+                at,
+                "must hold {secret}: a plain hash of anything else can be made by anybody",
+            ),
+            _ => {}
+        }
+        if content.has(&Part::Timestamp) && !has_time {
+            errors.add(at, "holds {timestamp}; say under `timestamp` where it is");
         }
     }
 }
 
-fn keyed_hash(
-    keyed: &v1::KeyedHash,
-    parameters: &[v1::ConnectorParameter],
-    at: &str,
-    errors: &mut Errors,
-) -> Option<KeyedHash> {
-    let hash = errors.take(format!("{at}.hash"), HashKind::of(keyed.hash));
-    let content = errors.take(format!("{at}.content"), Template::parse(&keyed.content));
-    let signature = credential_location(&keyed.signature, &format!("{at}.signature"), errors);
-    let encoding = errors.take(format!("{at}.encoding"), TextEncoding::of(keyed.encoding));
-    if encoding == Some(TextEncoding::Raw) {
+fn proof(scheme: &v1::Scheme, at: &str, errors: &mut Errors) -> Option<Proof> {
+    let given = [
+        scheme.hmac.is_some(),
+        scheme.digest.is_some(),
+        scheme.token.is_some(),
+        scheme.basic.is_some(),
+        scheme.unsigned.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() != 1
+        || scheme.public_key.is_some()
+        || scheme.jwt.is_some()
+    {
         errors.add(
-            format!("{at}.encoding"),
-            "of a signature is hex, base64 or base64url",
+            at,
+            "needs exactly one of `hmac`, `digest`, `token`, `basic` and `unsigned`",
         );
+        return None;
     }
-    let key = keyed.key.clone().unwrap_or_default();
-    let key_decode = TextEncoding::of(key.decode).unwrap_or(TextEncoding::Raw);
-    known_parameter(
-        &key.parameter,
-        parameters,
-        &format!("{at}.key.parameter"),
+    if let Some(keyed) = &scheme.hmac {
+        keyed_hash(keyed, &format!("{at}.hmac"), errors).map(Proof::Hmac)
+    } else if let Some(keyed) = &scheme.digest {
+        keyed_hash(keyed, &format!("{at}.digest"), errors).map(Proof::Digest)
+    } else if let Some(shared) = &scheme.token {
+        token(shared, &format!("{at}.token"), errors).map(Proof::Token)
+    } else if let Some(basic) = &scheme.basic {
+        let parameter = &basic.user_parameter;
+        if !parameter.is_empty() {
+            errors.parameter(parameter, &format!("{at}.basic.userParameter"));
+        }
+        Some(Proof::Basic {
+            user_parameter: (!parameter.is_empty()).then(|| parameter.clone()),
+        })
+    } else {
+        Some(Proof::Unsigned)
+    }
+}
+
+fn keyed_hash(keyed: &v1::KeyedHash, at: &str, errors: &mut Errors) -> Option<KeyedHash> {
+    let hash = errors.take(format!("{at}.hash"), HashKind::of(keyed.hash));
+    let content = errors.template(&keyed.content, Use::Signed, &format!("{at}.content"));
+    let or_at = format!("{at}.orContent");
+    errors.at_most(
+        &or_at,
+        keyed.or_content.len(),
+        MAX_CONTENTS,
+        "further contents",
+    );
+    let or_content = (0..MAX_CONTENTS)
+        .zip(&keyed.or_content)
+        .filter_map(|(index, text)| {
+            errors.template(text, Use::Signed, &format!("{or_at}[{index}]"))
+        })
+        .collect();
+    let carrier = Carrier::compile(
+        &keyed.signature,
+        &keyed.or_signature,
+        keyed.format.as_ref(),
+        keyed.encoding,
+        at,
         errors,
     );
-    let form = keyed.format.clone().unwrap_or_default();
-    let format = format(&form, &format!("{at}.format"), errors);
+    let key = KeySpec::compile(keyed.key.as_ref(), &format!("{at}.key"), errors);
     Some(KeyedHash {
         hash: hash?,
         content: content?,
-        signature: signature?,
-        prefix: form.prefix.clone(),
-        format: format?,
-        encoding: encoding?,
-        key_decode,
-        strip_prefix: key.strip_prefix.clone(),
-        parameter: (!key.parameter.is_empty()).then_some(key.parameter),
+        or_content,
+        carrier: carrier?,
+        key: key?,
     })
 }
 
-fn format(format: &v1::SignatureFormat, at: &str, errors: &mut Errors) -> Option<Format> {
-    let mut short = |field: &str, text: &str| {
-        if text.is_empty() || text.len() > MAX_FORMAT_BYTES {
-            errors.add(
-                format!("{at}.{field}"),
-                format!("must be a text of 1 to {MAX_FORMAT_BYTES} bytes"),
-            );
+fn token(token: &v1::SharedToken, at: &str, errors: &mut Errors) -> Option<Token> {
+    let location_at = format!("{at}.location");
+    let place = match token.location.strip_prefix("json:") {
+        Some(pointer) if pointer.contains('*') => {
+            let pattern = errors.take(location_at, Pattern::parse(pointer))?;
+            TokenPlace::Everywhere(pattern)
         }
-        text.to_owned()
+        _ => TokenPlace::At(credential(&token.location, &location_at, errors)?),
     };
-    match (&format.pairs, &format.versioned) {
-        (None, None) => Some(Format::Whole),
-        (Some(pairs), None) => Some(Format::Pairs {
-            pair: short("pairs.pairSeparator", &pairs.pair_separator),
-            key: short("pairs.keySeparator", &pairs.key_separator),
-            signature_key: short("pairs.signatureKey", &pairs.signature_key),
-        }),
-        (None, Some(versioned)) => Some(Format::Versioned {
-            item: short("versioned.itemSeparator", &versioned.item_separator),
-            separator: short("versioned.versionSeparator", &versioned.version_separator),
-            version: short("versioned.version", &versioned.version),
-        }),
-        (Some(_), Some(_)) => {
-            errors.add(
-                at,
-                "has both `pairs` and `versioned`; a header is taken apart one way",
-            );
-            None
+    let name_parameter = match token.name_parameter.as_str() {
+        "" => None,
+        name => {
+            let at = format!("{at}.nameParameter");
+            errors.parameter(name, &at);
+            match &place {
+                TokenPlace::At(location) if location.named(name).is_ok() => {}
+                _ => errors.add(at, "names a header, a query parameter, a form field or a JSON member without further steps; the location is something else"),
+            }
+            Some(name.to_owned())
         }
-    }
-}
-
-/// Where a credential may be. In the body it would be kept and handed on with the event, unless the sender means it so.
-fn credential_location(text: &str, at: &str, errors: &mut Errors) -> Option<Location> {
-    match errors.take(at, Location::parse(text))? {
-        Location::Sig(_)
-        | Location::Method
-        | Location::Url
-        | Location::Fixed(_)
-        | Location::Item(_) => {
-            errors.add(
-                at,
-                "must be in a header, the query, a form field or the JSON body",
-            );
-            None
-        }
-        location => Some(location),
-    }
-}
-
-fn known_parameter(
-    name: &str,
-    parameters: &[v1::ConnectorParameter],
-    at: &str,
-    errors: &mut Errors,
-) {
-    if !name.is_empty() && !parameters.iter().any(|parameter| parameter.name == name) {
-        errors.add(at, format!("`{name}` is none of spec.parameters"));
-    }
+    };
+    Some(Token {
+        place,
+        prefix: token.prefix.clone(),
+        name_parameter,
+    })
 }
 
 fn signed_time(time: &v1::SignedTime, at: &str, errors: &mut Errors) -> Option<SignedTime> {
-    let location = errors.take(format!("{at}.location"), Location::parse(&time.location));
+    let location = errors.location(&time.location, &format!("{at}.location"));
     let unit = v1::TimeUnit::try_from(time.unit).unwrap_or_default();
     if unit == v1::TimeUnit::Unspecified {
         errors.add(
             format!("{at}.unit"),
-            "is missing; it is seconds, milliseconds or rfc3339",
+            "is missing; it is seconds, milliseconds, rfc3339, http_date or epoch",
         );
     }
     let window = v1::TimeWindow::try_from(time.window).unwrap_or_default();
@@ -424,11 +359,8 @@ fn equalities(list: &[v1::Equality], at: &str, errors: &mut Errors) -> Vec<(Loca
         .enumerate()
         .filter_map(|(index, equality)| {
             let at = format!("{at}[{index}]");
-            let location = errors.take(
-                format!("{at}.location"),
-                Location::parse(&equality.location),
-            );
-            let template = errors.take(format!("{at}.equals"), Template::parse(&equality.equals));
+            let location = errors.location(&equality.location, &format!("{at}.location"));
+            let template = errors.template(&equality.equals, Use::Signed, &format!("{at}.equals"));
             if template
                 .as_ref()
                 .is_some_and(|template| template.has(&Part::Secret))

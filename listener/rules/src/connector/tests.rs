@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::location::{Location, Template};
-use crate::testing::{connector, definition, errors};
+use crate::Group;
+use crate::location::{Location, Step};
+use crate::template::{Template, Use};
+use crate::testing::{connector, definition, errors, group_spec};
 
 const HMAC: &str = r#"schemes:
   - name: one
@@ -131,7 +133,7 @@ fn a_functions_own_field_wins_and_the_rest_is_the_connectors() {
         ..Default::default()
     });
     let connector = Connector::compile(&definition).unwrap();
-    let protocol = &connector.functions[0].protocol;
+    let protocol = &connector.function("").unwrap().protocol;
     assert_eq!(protocol.methods, ["PUT"]);
     assert_eq!(protocol.max_body_bytes, 10);
     assert_eq!(protocol.success.status, 204);
@@ -143,7 +145,7 @@ fn a_functions_own_field_wins_and_the_rest_is_the_connectors() {
 fn the_budget_is_four_seconds_where_the_patience_is_unknown() {
     let connector = connector(HMAC);
     assert_eq!(
-        connector.functions[0].protocol.answer_budget,
+        connector.function("").unwrap().protocol.answer_budget,
         std::time::Duration::from_secs(4)
     );
 }
@@ -217,6 +219,40 @@ fn extraction_and_batch_are_checked() {
 }
 
 #[test]
+fn an_unsupported_function_is_listed_and_no_group_can_be_made_of_it() {
+    let mut definition = definition(HMAC);
+    let spec = definition.spec.as_mut().unwrap();
+    let mut other = spec.functions[0].clone();
+    other.name = "sealed".to_owned();
+    other.unsupported = "its payload stays encrypted".to_owned();
+    other.protocol = Some(v1::Protocol {
+        schemes: vec![v1::Scheme::default()],
+        ..Default::default()
+    });
+    spec.functions.push(other);
+    let connector = Connector::compile(&definition).unwrap();
+    assert!(connector.function("main").is_ok() && connector.function("").is_ok());
+    let mut group = group_spec();
+    group.spec.as_mut().unwrap().function = "sealed".to_owned();
+    let refused = Group::compile(&group, connector, Vec::new()).unwrap_err();
+    assert_eq!(refused[0].field, "spec.function");
+    assert!(
+        refused[0].message.contains("its payload stays encrypted"),
+        "{refused:?}"
+    );
+    // Where it is the first, a group that names none is one of it.
+    definition.spec.as_mut().unwrap().functions.reverse();
+    let connector = Connector::compile(&definition).unwrap();
+    assert!(connector.function("").is_err() && connector.function("main").is_ok());
+    assert!(
+        connector
+            .function("gone")
+            .unwrap_err()
+            .contains("sealed, main")
+    );
+}
+
+#[test]
 fn equal_definitions_have_one_version_and_others_another() {
     let one = definition(HMAC).spec.unwrap();
     let mut other = one.clone();
@@ -244,9 +280,10 @@ fn a_name_takes_itself_and_what_is_below_it_at_a_dot() {
 fn locations_and_templates_read_as_written() {
     assert_eq!(
         Location::parse("form:payload->json:/a~1b/0").unwrap(),
-        Location::FormJson("payload".to_owned(), vec!["a/b".to_owned(), "0".to_owned()])
+        Location::Form("payload".to_owned())
+            .stepped(vec![Step::Json(vec!["a/b".to_owned(), "0".to_owned()])])
     );
-    let template = Template::parse("v0:{timestamp}\\n{{{body}}}").unwrap();
+    let template = Template::parse("v0:{timestamp}\\n{{{body}}}", Use::Signed).unwrap();
     assert_eq!(template.literals().collect::<String>(), "v0:\n{}");
     for bad in [
         "",
@@ -261,15 +298,15 @@ fn locations_and_templates_read_as_written() {
         assert!(Location::parse(bad).is_err(), "{bad}");
     }
     for bad in ["", "{", "}", "{item:/x}", "{fixed:x}", "{}"] {
-        assert!(Template::parse(bad).is_err(), "{bad}");
+        assert!(Template::parse(bad, Use::Signed).is_err(), "{bad}");
     }
 }
 
 proptest! {
     #[test]
-    fn no_location_or_template_panics(text in "(header|query|form|json|item|sig|fixed)?:?[{}~/\\\\n>a-z\\PC]{0,40}") {
+    fn no_location_or_template_panics(text in "(header|query|form|json|item|parent|raw|param|sig|fixed)?:?[{}\\[\\]|?*~/\\\\n>a-z\\PC]{0,40}") {
         let _ = Location::parse(&text);
-        let _ = Template::parse(&text);
+        let _ = Template::parse(&text, Use::Signed);
     }
 
     #[test]

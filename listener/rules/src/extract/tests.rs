@@ -7,7 +7,7 @@ extract:
   eventType: [{join: ["item:/type", "item:/action"], separator: .}, {from: "header:X-Type"}]
   deliveryId: [{from: "item:/id"}]
   externalId: [{from: "item:/account"}]
-  jsonFormField: payload
+  payload: "form:payload"
 batch: {items: "json:", maxItems: 3}
 "#;
 
@@ -116,7 +116,8 @@ fn json_in_a_form_field_is_read_as_json() {
     )
     .unwrap();
     assert_eq!(extracted.events()[0].event_type, "a");
-    assert_eq!(extracted.events()[0].format, PayloadFormat::FormJson);
+    assert_eq!(extracted.events()[0].format, PayloadFormat::Form);
+    assert_eq!(extracted.events()[0].payload, "form:payload");
 }
 
 #[test]

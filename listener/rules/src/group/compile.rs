@@ -7,9 +7,11 @@ use hookplane_proto::v1;
 
 use super::{Credentials, Group, KeyedScheme, Webhook};
 use crate::connector::{
-    Errors, Function, HashKind, Proof, Scheme, TextEncoding, check_limit, event_name_problem,
+    Errors, Function, KeySpec, Proof, Scheme, Token, TokenPlace, check_limit, event_name_problem,
     is_name, not_a_name,
 };
+use crate::location::Location;
+use crate::payload::Reading;
 use crate::request::Decoding;
 use crate::verify::keys::{Secret, fingerprint};
 use crate::verify::url;
@@ -43,33 +45,33 @@ pub(super) fn compile(
         errors.add("spec", "is missing");
         return Err(errors.list);
     };
-    let Some(function) = connector.function(&spec.function) else {
-        errors.add(
-            "spec.function",
-            format!(
-                "connector `{}` has no function `{}`; it has {}",
-                connector.name,
-                spec.function,
-                connector.function_names()
-            ),
-        );
+    let Some(function) = errors.take("spec.function", connector.function(&spec.function)) else {
         return Err(errors.list);
     };
     check_texts(spec, &mut errors);
     check_events(spec, connector, function, &mut errors);
     let parameters = parameters(spec, connector, &mut errors);
     let secrets = secrets(spec, &mut errors);
-    let keyed = keys(spec, function, &secrets, &parameters, &mut errors);
+    let own_limit = spec
+        .max_body_bytes
+        .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
+    let max_body_bytes = own_limit.unwrap_or(function.protocol.max_body_bytes);
+    let decoding = Arc::new(Decoding {
+        reading: Reading {
+            format: function.protocol.body,
+            payload: function.protocol.extraction.payload.clone(),
+            max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
+            signs_unpacked: function.protocol.signs_unpacked_body,
+        },
+        parameters,
+    });
+    let keyed = keys(spec, function, &secrets, &decoding, &mut errors);
     let status = group.status.clone().unwrap_or_default();
     let retiring: Vec<&str> = status
         .retiring_urls
         .iter()
         .map(|one| one.url.as_str())
         .collect();
-    let own_limit = spec
-        .max_body_bytes
-        .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
-    let max_body_bytes = own_limit.unwrap_or(function.protocol.max_body_bytes);
     if !errors.list.is_empty() {
         return Err(errors.list);
     }
@@ -77,9 +79,11 @@ pub(super) fn compile(
         .parameters
         .iter()
         .filter(|parameter| parameter.secret)
-        .filter_map(|parameter| parameters.get(&parameter.name));
+        .filter_map(|parameter| decoding.parameters.get(&parameter.name));
+    let named = keyed.iter().filter_map(|keyed| keyed.token.clone());
     let credentials = Credentials::new(
         function,
+        named,
         secrets
             .iter()
             .map(Secret::text)
@@ -108,10 +112,7 @@ pub(super) fn compile(
             Vec::new()
         },
         callback_url: status.callback_url,
-        decoding: Arc::new(Decoding {
-            json_form_field: function.protocol.extraction.json_form_field.clone(),
-            max_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX),
-        }),
+        decoding,
         credentials: Arc::new(credentials),
         max_body_bytes,
         rate_limit: (spec.rate_limit_per_second > 0).then_some(spec.rate_limit_per_second),
@@ -266,8 +267,8 @@ fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
 /// The group's parameter that is this scheme's key instead of the signature secrets.
 fn key_parameter(scheme: &Scheme) -> Option<&str> {
     match &scheme.proof {
-        Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.parameter.as_deref(),
-        Proof::Token { .. } | Proof::Basic { .. } | Proof::Unsigned => None,
+        Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.key.parameter.as_deref(),
+        Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => None,
     }
 }
 
@@ -275,9 +276,10 @@ fn keys(
     spec: &v1::WebhookGroupSpec,
     function: &Function,
     secrets: &[Secret],
-    parameters: &BTreeMap<String, String>,
+    decoding: &Arc<Decoding>,
     errors: &mut Errors,
 ) -> Vec<KeyedScheme> {
+    let parameters = &decoding.parameters;
     let schemes = &function.protocol.schemes;
     let signs = |scheme: &Scheme| !matches!(scheme.proof, Proof::Unsigned);
     let uses_secrets = |scheme: &Scheme| signs(scheme) && key_parameter(scheme).is_none();
@@ -305,22 +307,30 @@ fn keys(
     }
     // A secret need not fit every scheme (a token isn't base64), but one that fits none is a mistake.
     let mut fits = vec![None; secrets.len()];
+    let as_pasted = KeySpec::default();
     let mut all = Vec::new();
     for scheme in schemes {
         let mut keyed = KeyedScheme::default();
-        let (strip, decode, hmac) = match &scheme.proof {
-            Proof::Hmac(hash) => (hash.strip_prefix.as_str(), hash.key_decode, Some(hash.hash)),
-            Proof::Digest(hash) => (
-                hash.strip_prefix.as_str(),
-                hash.key_decode,
-                None::<HashKind>,
-            ),
-            Proof::Token { .. } | Proof::Basic { .. } => ("", TextEncoding::Raw, None),
+        let (rule, hmac) = match &scheme.proof {
+            Proof::Hmac(hash) => (&hash.key, Some(hash.hash)),
+            Proof::Digest(hash) => (&hash.key, None),
+            Proof::Token(_) | Proof::Basic { .. } => (&as_pasted, None),
             Proof::Unsigned => {
                 all.push(keyed);
                 continue;
             }
         };
+        for name in rule.template_parameters() {
+            if !parameters.contains_key(name) {
+                errors.add(
+                    format!("spec.parameters.{name}"),
+                    "is missing; it is part of the key that proves callbacks genuine",
+                );
+            }
+        }
+        if let Proof::Token(token) = &scheme.proof {
+            keyed.token = named_token(token, parameters, errors);
+        }
         if let Proof::Basic {
             user_parameter: Some(name),
         } = &scheme.proof
@@ -341,7 +351,7 @@ fn keys(
             match parameters.get(name) {
                 Some(value) => keyed
                     .keys
-                    .extend(errors.take(at, Secret::new(name, value).key(strip, decode, hmac))),
+                    .extend(errors.take(at, Secret::new(name, value).key(rule, hmac, decoding))),
                 None if spec.accept_unsigned => {}
                 None => errors.add(
                     at,
@@ -350,7 +360,7 @@ fn keys(
             }
         } else {
             for (secret, fits) in secrets.iter().zip(&mut fits) {
-                match secret.key(strip, decode, hmac) {
+                match secret.key(rule, hmac, decoding) {
                     Ok(key) => {
                         keyed.keys.push(key);
                         *fits = Some(Ok(()));
@@ -372,4 +382,17 @@ fn keys(
         }
     }
     all
+}
+
+/// Where the token is in this group, if the group says so.
+fn named_token(
+    token: &Token,
+    parameters: &BTreeMap<String, String>,
+    errors: &mut Errors,
+) -> Option<Location> {
+    let name = token.name_parameter.as_ref()?;
+    let (TokenPlace::At(location), Some(value)) = (&token.place, parameters.get(name)) else {
+        return None;
+    };
+    errors.take(format!("spec.parameters.{name}"), location.named(value))
 }

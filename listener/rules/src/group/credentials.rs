@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
-use crate::connector::{Function, Proof, Scheme};
+use crate::connector::{Function, Proof, Scheme, TokenPlace};
 use crate::location::Location;
 
 /// The control plane's mark on a request that it signed as a test.
@@ -19,6 +19,8 @@ const MIN_EMBEDDED_BYTES: usize = 8;
 /// This group's credentials, and where they are.
 pub(crate) struct Credentials {
     function: Arc<Function>,
+    /// Those that the group names.
+    named: Box<[Location]>,
     secrets: Box<[Arc<str>]>,
 }
 
@@ -45,16 +47,22 @@ impl Places {
             .collect();
         headers.push(TEST_HEADER.to_owned());
         let mut queries = Vec::new();
+        let mut add = |location: &Location| match location.base() {
+            Location::Header(name) => headers.push(name.as_str().to_owned()),
+            Location::Query(name) => queries.push(name.clone()),
+            _ => {}
+        };
         for scheme in schemes {
-            let location = match &scheme.proof {
-                Proof::Hmac(keyed) | Proof::Digest(keyed) => &keyed.signature,
-                Proof::Token { location, .. } => location,
-                Proof::Basic { .. } | Proof::Unsigned => continue,
-            };
-            match location {
-                Location::Header(name) => headers.push(name.as_str().to_owned()),
-                Location::Query(name) => queries.push(name.clone()),
-                _ => {}
+            match &scheme.proof {
+                Proof::Hmac(keyed) | Proof::Digest(keyed) => {
+                    keyed.carrier.locations().for_each(&mut add);
+                }
+                Proof::Token(token) => {
+                    if let TokenPlace::At(location) = &token.place {
+                        add(location);
+                    }
+                }
+                Proof::Basic { .. } | Proof::Unsigned => {}
             }
         }
         Self { headers, queries }
@@ -62,15 +70,31 @@ impl Places {
 }
 
 impl Credentials {
-    pub(super) fn new(function: &Arc<Function>, secrets: impl Iterator<Item = Arc<str>>) -> Self {
+    pub(super) fn new(
+        function: &Arc<Function>,
+        named: impl Iterator<Item = Location>,
+        secrets: impl Iterator<Item = Arc<str>>,
+    ) -> Self {
         Self {
             function: Arc::clone(function),
+            named: named.collect(),
             secrets: secrets.collect(),
         }
     }
 
     fn places(&self) -> &Places {
         &self.function.protocol.credentials
+    }
+
+    fn is_header(&self, name: &str) -> bool {
+        let is_named =
+            |one: &Location| matches!(one, Location::Header(header) if header.as_str() == name);
+        self.places().headers.iter().any(|one| one == name) || self.named.iter().any(is_named)
+    }
+
+    fn is_query(&self, name: &str) -> bool {
+        let is_named = |one: &Location| matches!(one, Location::Query(query) if query == name);
+        self.places().queries.iter().any(|one| one == name) || self.named.iter().any(is_named)
     }
 
     fn is_secret(&self, value: &str) -> bool {
@@ -85,7 +109,7 @@ impl Credentials {
         for (name, value) in headers {
             let name = name.as_str();
             let value = String::from_utf8_lossy(value.as_bytes());
-            if self.places().headers.iter().any(|one| one == name) || self.is_secret(&value) {
+            if self.is_header(name) || self.is_secret(&value) {
                 continue;
             }
             match clean.get_mut(name) {
@@ -104,9 +128,8 @@ impl Credentials {
     /// The query that is handed on: as it came, without the pairs that are credentials.
     pub(crate) fn clean_query(&self, query: String) -> String {
         let keep = |pair: &&str| {
-            form_urlencoded::parse(pair.as_bytes()).all(|(name, value)| {
-                !self.places().queries.iter().any(|one| *one == name) && !self.is_secret(&value)
-            })
+            form_urlencoded::parse(pair.as_bytes())
+                .all(|(name, value)| !self.is_query(&name) && !self.is_secret(&value))
         };
         if query.split('&').all(|pair| keep(&pair)) {
             return query;

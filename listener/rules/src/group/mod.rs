@@ -15,7 +15,9 @@ use std::time::Duration;
 use hookplane_proto::v1;
 
 use crate::connector::{Function, takes};
-use crate::request::{Decoding, header, media_type};
+use crate::location::Location;
+use crate::payload;
+use crate::request::{Decoding, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
     Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
@@ -59,6 +61,8 @@ pub(crate) struct KeyedScheme {
     pub(crate) user: Option<[u8; 32]>,
     /// The user name, for samples.
     pub(crate) user_name: String,
+    /// Where the token is, if it isn't where the connector says.
+    pub(crate) token: Option<Location>,
 }
 
 impl Group {
@@ -159,6 +163,12 @@ impl Group {
             )),
             _ => Ok(self.max_body_bytes),
         }
+    }
+
+    /// True when the body has to be unpacked before anybody knows whether it is genuine: it may be a thousand times as large then.
+    pub fn unpacks(&self, callback: &Callback) -> bool {
+        let encoding = single(&callback.headers, &http::header::CONTENT_ENCODING);
+        self.decoding.reading.signs_unpacked && payload::is_packed(encoding, &callback.body)
     }
 
     /// Proves a callback genuine, or says what was wrong with it.

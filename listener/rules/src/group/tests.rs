@@ -100,7 +100,7 @@ fn a_required_parameter_must_be_there_and_a_default_is_taken() {
     .unwrap();
     let send = |user: &str| {
         let pair =
-            crate::connector::TextEncoding::Base64.encode(format!("{user}:{SECRET}").as_bytes());
+            crate::encoding::TextEncoding::Base64.encode(format!("{user}:{SECRET}").as_bytes());
         callback(&[("authorization", &format!("Basic {pair}"))], "{}")
     };
     genuine(&group, send("hook"));

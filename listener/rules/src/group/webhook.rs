@@ -130,7 +130,7 @@ fn check_events(
     errors.at_most("spec.events", events.len(), MAX_EVENTS, "events");
     let nothing = v1::WebhookGroupSpec::default();
     let group = group.spec.as_ref().unwrap_or(&nothing);
-    let function = connector.function(&group.function);
+    let function = connector.function(&group.function).ok();
     let registered = &group.registered_events;
     for (index, name) in events.iter().take(MAX_EVENTS).enumerate() {
         let at = format!("spec.events[{index}]");

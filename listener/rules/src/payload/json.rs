@@ -66,11 +66,12 @@ impl Json {
         if scan::kind(raw) != Kind::Array {
             return None;
         }
-        Some(
-            scan::elements(raw)
-                .map(|item| Json::unvalidated(self.text.slice_ref(item.as_bytes())))
-                .collect(),
-        )
+        Some(scan::elements(raw).map(|item| self.part(item)).collect())
+    }
+
+    /// A value within this text, without copying. `raw` must have been read from it.
+    pub(crate) fn part(&self, raw: &str) -> Json {
+        Json::unvalidated(self.text.slice_ref(raw.as_bytes()))
     }
 
     /// As shared bytes.

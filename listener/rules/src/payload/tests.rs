@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod formats;
+
+use formats::{MULTIPART, multipart};
+
 fn validate(text: impl AsRef<[u8]>) -> Result<Json, String> {
     Json::validate(Bytes::copy_from_slice(text.as_ref()))
 }
@@ -251,12 +255,28 @@ fn forms_are_split_as_the_standard_says() {
 }
 
 fn of(content_type: Option<&str>, encoding: Option<&str>, body: &[u8]) -> Payload {
+    decoded(&reading(), content_type, encoding, body).payload
+}
+
+fn reading() -> Reading {
+    Reading {
+        payload: PayloadAt::parse("form:payload").ok(),
+        max_bytes: 1000,
+        ..Reading::default()
+    }
+}
+
+fn decoded(
+    reading: &Reading,
+    content_type: Option<&str>,
+    encoding: Option<&str>,
+    body: &[u8],
+) -> Decoded {
     decode(
+        reading,
         content_type,
         encoding,
         &Bytes::copy_from_slice(body),
-        Some("payload"),
-        1000,
     )
 }
 
@@ -290,7 +310,7 @@ fn a_body_is_decoded_by_its_content_type() {
     );
     is_opaque(
         of(Some(form), None, b"payload=%7B"),
-        "form field `payload` is not valid JSON",
+        "form field `payload`: not valid JSON",
     );
     is_opaque(of(Some(form), None, b"payload=1&payload=2"), "2 times");
     is_opaque(of(Some(form), None, b"a=%zz"), "not a valid form");
@@ -358,22 +378,31 @@ fn a_kept_event_reads_as_it_did() {
         to_json(&fields).as_deref(),
         Some(r#"{"a":["1","2"],"b":"x \""}"#)
     );
-    let mut inside = event(
-        PayloadFormat::FormJson,
-        form,
-        b"payload=%7B%22a%22%3A1.0%7D",
-    );
-    inside.json_form_field = "payload".to_owned();
+    let mut inside = event(PayloadFormat::Form, form, b"payload=%7B%22a%22%3A1.0%7D");
+    inside.payload = "form:payload".to_owned();
     assert_eq!(to_json(&inside).as_deref(), Some(r#"{"a":1.0}"#));
     // One of a batch that came in a form field, or compressed: the item itself is JSON.
-    inside.body = Bytes::from_static(b"{\"a\":2}");
-    assert_eq!(to_json(&inside).as_deref(), Some(r#"{"a":2}"#));
+    let item = event(PayloadFormat::Json, form, b"{\"a\":2}");
+    assert_eq!(to_json(&item).as_deref(), Some(r#"{"a":2}"#));
     let mut item = event(PayloadFormat::Json, "application/json", b"{\"a\":3}");
     item.headers
         .insert("content-encoding".to_owned(), "gzip".to_owned());
     assert_eq!(to_json(&item).as_deref(), Some(r#"{"a":3}"#));
     item.body = gzip(b"{\"a\":4}").into();
     assert_eq!(to_json(&item).as_deref(), Some(r#"{"a":4}"#));
+    let kept = event(PayloadFormat::Xml, "application/xml", b"<a><b>1</b></a>");
+    assert_eq!(to_json(&kept).as_deref(), Some(r#"{"a":{"b":"1"}}"#));
+    let kept = event(PayloadFormat::Ndjson, "text/plain", b"{\"a\":1}\n2\n");
+    assert_eq!(to_json(&kept).as_deref(), Some(r#"[{"a":1},2]"#));
+    let kept = event(
+        PayloadFormat::Multipart,
+        MULTIPART,
+        &multipart(&[("a", None, b"1")]),
+    );
+    assert_eq!(to_json(&kept).as_deref(), Some(r#"{"a":"1"}"#));
+    // Gzip that nobody named was seen when it came.
+    let kept = event(PayloadFormat::Xml, "text/xml", &gzip(b"<a>1</a>"));
+    assert_eq!(to_json(&kept).as_deref(), Some(r#"{"a":"1"}"#));
     assert_eq!(
         to_json(&event(PayloadFormat::Opaque, "application/json", b"{}")),
         None

@@ -357,7 +357,7 @@ fn signed_json_that_is_called_a_form_has_no_fields() {
 schemes:
   - name: h
     hmac: {hash: sha256, content: "{body}", signature: "header:x-sig", encoding: hex}
-extract: {eventType: [{from: "json:/type"}], jsonFormField: payload}
+extract: {eventType: [{from: "json:/type"}], payload: "form:payload"}
 "#;
     let group = group(form);
     let body = r#"{"type":"issue","title":"x&payload={\"type\":\"admin\"}&y"}"#;

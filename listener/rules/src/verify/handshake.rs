@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::keys::{Key, MacState};
+use super::hash::MacState;
+use super::keys::Key;
 use crate::connector::{Challenge, Handshake, HandshakeReply};
 use crate::request::{Around, Request};
 use crate::{Group, Refusal, RefusalKind, Reply};

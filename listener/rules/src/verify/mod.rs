@@ -11,24 +11,29 @@
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod formats;
 mod handshake;
+pub(crate) mod hash;
+mod keyed;
 pub(crate) mod keys;
 pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
+mod token;
 pub(crate) mod url;
 pub(crate) mod window;
 
 use std::sync::Arc;
 
-use crate::connector::{Coverage, KeyedHash, Proof, Scheme};
+use crate::connector::{Coverage, Proof, Scheme, TokenPlace};
 use crate::group::KeyedScheme;
+use crate::location::Location;
 use crate::payload::Payload;
-use crate::request::{Around, Request};
+use crate::request::{Around, Missing, Request};
 use crate::{Callback, Group, Refusal, RefusalKind, Reply, Timestamp};
 
-use keys::{Key, fingerprint, same};
-use signature::refuse;
+use keys::Key;
 
 /// A genuine request.
 #[derive(Debug)]
@@ -74,7 +79,7 @@ impl Verified {
     }
 
     pub(crate) fn into_callback(self) -> Callback {
-        self.request.callback
+        self.request.into_callback()
     }
 
     /// What its signature covers.
@@ -108,7 +113,11 @@ struct Accepted<'a> {
 }
 
 pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
-    let request = Request::new(callback, group.decoding.clone());
+    let mut request = Request::new(callback, group.decoding.clone());
+    request.unpack().map_err(|why| {
+        let why = format!("the signature is over the unpacked body: {why}");
+        Refusal::new(RefusalKind::Undecodable, why)
+    })?;
     let handshakes = &group.function.protocol.handshakes;
     let asked = |unverified: bool| {
         handshakes
@@ -176,7 +185,7 @@ fn accept<'a>(
         Proof::Unsigned => Err(signature_refusal(
             "the provider signs nothing; set acceptUnsigned to take it all the same",
         )),
-        _ if open => match carried(scheme, request) {
+        _ if open => match carried(scheme, keyed, request) {
             None => Ok(unsigned()),
             Some(place) => Err(signature_refusal(format!(
                 "{place} is there, but the group has no secret to check it with; add the signature secret"
@@ -186,28 +195,34 @@ fn accept<'a>(
             "no secret of the group fits scheme `{}`",
             scheme.name
         ))),
-        Proof::Token { location, prefix } => {
-            let value = request
-                .read(location, Around::default())
-                .map_err(|missing| refuse(&missing, missing.explain(location)))?;
-            let value = value.strip_prefix(prefix.as_str()).ok_or_else(|| {
-                signature_refusal(format!(
-                    "{} does not begin with `{prefix}`",
-                    location.describe()
-                ))
-            })?;
-            accepted(find(&keyed.keys, value.as_bytes()), scheme, keyed)
+        Proof::Token(one) => token::token(one, scheme, keyed, request),
+        Proof::Basic { .. } => token::basic(scheme, keyed, request),
+        Proof::Hmac(hash) | Proof::Digest(hash) => {
+            keyed::hashed(group, scheme, hash, keyed, request, now)
         }
-        Proof::Basic { .. } => basic(scheme, keyed, request),
-        Proof::Hmac(hash) | Proof::Digest(hash) => hashed(group, scheme, hash, keyed, request, now),
     }
 }
 
 /// Where this scheme's credential is, if the request has one.
-fn carried(scheme: &Scheme, request: &Request) -> Option<String> {
-    let location = match &scheme.proof {
-        Proof::Hmac(hash) | Proof::Digest(hash) => &hash.signature,
-        Proof::Token { location, .. } => location,
+fn carried(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Option<String> {
+    let is_there = |location: &&Location| {
+        !matches!(
+            request.read(location, Around::default()),
+            Err(Missing::Absent)
+        )
+    };
+    let found = match &scheme.proof {
+        Proof::Hmac(hash) | Proof::Digest(hash) => hash.carrier.locations().find(is_there),
+        Proof::Token(token) => match (&token.place, &keyed.token) {
+            (TokenPlace::Everywhere(pattern), _) => {
+                let (Payload::Json(json) | Payload::FormJson(_, json)) = request.payload() else {
+                    return None;
+                };
+                return token::is_there(pattern, json).then(|| "a token in the body".to_owned());
+            }
+            (_, Some(named)) => Some(named).filter(is_there),
+            (TokenPlace::At(location), None) => Some(location).filter(is_there),
+        },
         Proof::Basic { .. } => {
             return request
                 .callback
@@ -215,12 +230,9 @@ fn carried(scheme: &Scheme, request: &Request) -> Option<String> {
                 .contains_key(http::header::AUTHORIZATION)
                 .then(|| "header authorization".to_owned());
         }
-        Proof::Unsigned => return None,
+        Proof::Unsigned => None,
     };
-    match request.read(location, Around::default()) {
-        Err(crate::request::Missing::Absent) => None,
-        _ => Some(location.describe()),
-    }
+    found.map(Location::describe)
 }
 
 fn accepted<'a>(
@@ -240,173 +252,4 @@ fn accepted<'a>(
             keyed.keys.len()
         ))),
     }
-}
-
-/// Compares with every key, so that the time tells nothing.
-fn find<'a>(keys: &'a [Key], sent: &[u8]) -> Option<&'a Key> {
-    keys.iter().fold(
-        None,
-        |found, key| if key.equals(sent) { Some(key) } else { found },
-    )
-}
-
-fn basic<'a>(
-    scheme: &Scheme,
-    keyed: &'a KeyedScheme,
-    request: &Request,
-) -> Result<Accepted<'a>, Refusal> {
-    let value = crate::request::header(&request.callback.headers, &http::header::AUTHORIZATION)
-        .map_err(|missing| {
-            signature_refusal(missing.explain(&crate::location::Location::Header(
-                http::header::AUTHORIZATION,
-            )))
-        })?;
-    let wrong = || signature_refusal("header authorization is not `Basic` with user and password");
-    let (kind, encoded) = value.split_once(' ').ok_or_else(wrong)?;
-    if !kind.eq_ignore_ascii_case("basic") {
-        return Err(wrong());
-    }
-    let decoded = crate::connector::TextEncoding::Base64
-        .decode(encoded.trim())
-        .ok_or_else(wrong)?;
-    let colon = decoded.iter().position(|b| *b == b':').ok_or_else(wrong)?;
-    let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
-    let found = find(&keyed.keys, password);
-    if let Some(expected) = &keyed.user
-        && !same(expected, &fingerprint(user))
-    {
-        return Err(signature_refusal("user name or password is wrong"));
-    }
-    accepted(found, scheme, keyed)
-}
-
-fn hashed<'a>(
-    group: &Group,
-    scheme: &Scheme,
-    hash: &KeyedHash,
-    keyed: &'a KeyedScheme,
-    request: &Request,
-    now: Timestamp,
-) -> Result<Accepted<'a>, Refusal> {
-    let sent = signature::read(hash, request)?;
-    let around = Around {
-        sig: &sent.fields,
-        ..Around::default()
-    };
-    let time = match &scheme.timestamp {
-        None => None,
-        Some(time) => Some((
-            time,
-            request
-                .read(&time.location, around)
-                .map_err(|missing| refuse(&missing, missing.explain(&time.location)))?,
-        )),
-    };
-    // A GET's body isn't expected, so what doesn't cover it must not let it through.
-    let callback = &request.callback;
-    if [http::Method::GET, http::Method::HEAD].contains(&callback.method)
-        && !callback.body.is_empty()
-        && !scheme.coverage.body
-    {
-        return Err(signature_refusal(
-            "a GET has a body, and the signature doesn't cover it",
-        ));
-    }
-    let around = Around {
-        timestamp: time.as_ref().map(|(_, text)| text.as_ref()),
-        ..around
-    };
-    let mut places = vec![around];
-    if scheme.is_url_bound() {
-        if group.urls.is_empty() {
-            return Err(signature_refusal(
-                "the scheme signs the URL, and the group has no callback URL yet",
-            ));
-        }
-        places = group
-            .urls
-            .iter()
-            .map(|base| Around {
-                url: Some(base),
-                ..around
-            })
-            .collect();
-    }
-    let mut matched = None;
-    'all: for key in &keyed.keys {
-        for place in &places {
-            let mut state = key.start(&scheme.proof).ok_or_else(|| {
-                signature_refusal(
-                    "the secret is no key of this scheme: please report this as a bug",
-                )
-            })?;
-            let place = Around {
-                secret: Some(key.bytes()),
-                ..*place
-            };
-            request
-                .render(&hash.content, place, &mut |bytes| state.update(bytes))
-                .map_err(|(missing, why)| refuse(&missing, why))?;
-            let expected = state.finish();
-            let fits = sent
-                .signatures
-                .iter()
-                .fold(false, |fits, one| fits | same(one, &expected));
-            if fits {
-                matched = Some((key, place));
-                break 'all;
-            }
-        }
-    }
-    let Some((key, place)) = matched else {
-        let hint = if scheme.is_url_bound() {
-            "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
-        } else {
-            ""
-        };
-        return Err(signature_refusal(format!(
-            "no secret matched ({} tried){hint}",
-            keyed.keys.len()
-        )));
-    };
-    if let Some((time, text)) = &time {
-        window::check(time, text, now)?;
-    }
-    // Asked in this order: no other scheme has the body decoded here.
-    if matches!(scheme.proof, Proof::Digest(_))
-        && !callback.body.is_empty()
-        && let Payload::Opaque(why) = request.payload()
-    {
-        // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
-        // read: what is added begins with bytes that no JSON and no form holds.
-        return Err(Refusal::new(
-            RefusalKind::Undecodable,
-            format!(
-                "scheme `{}` is a plain hash, which proves nothing of a body that can't be decoded: {why}",
-                scheme.name
-            ),
-        ));
-    }
-    let place = Around {
-        secret: None,
-        ..place
-    };
-    for (location, template) in &scheme.also {
-        let sent = request
-            .read(location, place)
-            .map_err(|missing| refuse(&missing, missing.explain(location)))?;
-        let mut expected = Vec::new();
-        request
-            .render(template, place, &mut |bytes| {
-                expected.extend_from_slice(bytes)
-            })
-            .map_err(|(missing, why)| refuse(&missing, why))?;
-        if !same(&fingerprint(sent.as_bytes()), &fingerprint(&expected)) {
-            return Err(signature_refusal(format!(
-                "the signature matched, but {} is not what it must be",
-                location.describe()
-            )));
-        }
-    }
-    accepted(Some(key), scheme, keyed)
 }

@@ -4,7 +4,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::connector::TextEncoding;
+use crate::encoding::TextEncoding;
 use crate::testing::*;
 
 const GITHUB: &str = r#"
@@ -14,7 +14,7 @@ schemes:
 extract:
   eventType: [{join: ["header:X-GitHub-Event", "json:/action"], separator: .}]
   deliveryId: [{from: "header:X-GitHub-Delivery"}]
-  jsonFormField: payload
+  payload: "form:payload"
 "#;
 
 const STRIPE: &str = r#"
@@ -30,7 +30,7 @@ schemes:
   - name: body hash
     when: {present: "query:bodySHA256"}
     hmac: {hash: sha1, content: "{url}", signature: "header:X-Twilio-Signature", encoding: base64, key: {decode: raw}}
-    also: [{location: "query:bodySHA256", equals: "{sha256_hex(body)}"}]
+    also: [{location: "query:bodySHA256", equals: "{body|sha256|hex}"}]
     covers: [url, body]
   - name: get
     when: {method: GET}
@@ -153,6 +153,40 @@ fn raw_bytes_are_what_is_verified() {
 }
 
 // Risk 33: unknown verifier accepts everything.
+#[test]
+fn a_signature_over_what_a_body_unpacks_to_is_checked_before_anything_is_decoded() {
+    let hmac = GITHUB.split("extract:").next().unwrap();
+    let packed = |body: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, body).unwrap();
+        encoder.finish().unwrap()
+    };
+    let body = br#"{"action": "opened"}"#;
+    let sent = |encoding: Option<&str>, bytes: Vec<u8>| {
+        let signature = format!("sha256={}", mac(SECRET.as_bytes(), body));
+        let mut headers = vec![("x-hub-signature-256", signature.as_str())];
+        headers.extend(encoding.map(|name| ("content-encoding", name)));
+        callback(&headers, bytes)
+    };
+    let unpacked = group(&format!("{hmac}signsUnpackedBody: true\n"));
+    for encoding in [Some("gzip"), None] {
+        let verified = genuine(&unpacked, sent(encoding, packed(body)));
+        // What is kept is what came.
+        assert_eq!(verified.into_callback().body, packed(body));
+    }
+    genuine(&unpacked, sent(None, body.to_vec()));
+    let other = refusal(&unpacked, sent(Some("gzip"), packed(b"{}")));
+    assert_eq!(other.kind, RefusalKind::Signature);
+    let broken = refusal(&unpacked, sent(Some("gzip"), body.to_vec()));
+    assert_eq!(broken.kind, RefusalKind::Undecodable);
+    let bomb = refusal(&unpacked, sent(Some("gzip"), packed(&vec![b' '; 2 << 20])));
+    assert!(bomb.reason.contains("when decompressed"), "{}", bomb.reason);
+    // Elsewhere the bytes as received are what is signed, whatever they unpack to.
+    let plain = group(hmac);
+    let refused = refusal(&plain, sent(Some("gzip"), packed(body)));
+    assert_eq!(refused.kind, RefusalKind::Signature);
+}
+
 #[test]
 fn whatever_is_missing_or_malformed_is_refused_with_the_clause() {
     let group = group(GITHUB);
@@ -605,7 +639,7 @@ proptest! {
     fn no_time_panics(text in "\\PC{0,45}", now in any::<i64>(), unit in 1i32..=3, window in 1i32..=3) {
         let protocol = STRIPE;
         let connector = connector(protocol);
-        let mut time = connector.functions[0].protocol.schemes[0].timestamp.clone().unwrap();
+        let mut time = connector.function("").unwrap().protocol.schemes[0].timestamp.clone().unwrap();
         time.unit = hookplane_proto::v1::TimeUnit::try_from(unit).unwrap();
         time.window = hookplane_proto::v1::TimeWindow::try_from(window).unwrap();
         let _ = window::check(&time, &text, Timestamp(now));

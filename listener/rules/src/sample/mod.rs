@@ -2,18 +2,24 @@
 //!
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
+mod write;
+
 use std::fmt;
 
 use bytes::Bytes;
 use hookplane_proto::v1::TimeUnit;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 
-use crate::connector::{KeyedHash, Proof, Scheme, TextEncoding};
+use crate::connector::{KeyedHash, Proof, Scheme, TokenPlace};
+use crate::encoding::TextEncoding;
 use crate::group::KeyedScheme;
-use crate::location::{Location, Part};
+use crate::location::Location;
 use crate::request::{Around, Missing, Request};
+use crate::template::Part;
 use crate::verify::{signature, window};
 use crate::{Callback, Group, Timestamp};
+
+use write::{everywhere, put, write};
 
 /// A test callback, ready to post.
 #[derive(Clone)]
@@ -152,36 +158,6 @@ fn posted(group: &Group, callback: Callback) -> SignedSample {
     }
 }
 
-fn put(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("`{name}` can't be a header's name"))?;
-    let value = HeaderValue::from_str(value)
-        .map_err(|_| format!("header {name} would have a value that can't be sent"))?;
-    headers.insert(name, value);
-    Ok(())
-}
-
-/// Writes a value where a location would read it.
-fn write(callback: &mut Callback, location: &Location, value: &str) -> Result<(), String> {
-    match location {
-        Location::Header(name) => put(&mut callback.headers, name.as_str(), value),
-        Location::Query(name) => {
-            let pair: String = form_urlencoded::Serializer::new(String::new())
-                .append_pair(name, value)
-                .finish();
-            if !callback.query.is_empty() {
-                callback.query.push('&');
-            }
-            callback.query.push_str(&pair);
-            Ok(())
-        }
-        other => Err(format!(
-            "{} can't be filled in; write it into the sample",
-            other.describe()
-        )),
-    }
-}
-
 struct Signing<'a> {
     group: &'a Group,
     scheme: &'a Scheme,
@@ -196,10 +172,16 @@ impl Signing<'_> {
         match &self.scheme.proof {
             Proof::Unsigned => Ok(callback),
             _ if self.keyed.keys.is_empty() && self.group.accept_unsigned => Ok(callback),
-            Proof::Token { location, prefix } => {
+            Proof::Token(token) => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
-                let text = String::from_utf8_lossy(key.bytes());
-                write(&mut callback, location, &format!("{prefix}{text}"))?;
+                let text = format!("{}{}", token.prefix, String::from_utf8_lossy(key.bytes()));
+                match (&token.place, &self.keyed.token) {
+                    (TokenPlace::Everywhere(pattern), _) => {
+                        everywhere(&mut callback, pattern, &text)?;
+                    }
+                    (_, Some(named)) => write(&mut callback, named, &text)?,
+                    (TokenPlace::At(location), None) => write(&mut callback, location, &text)?,
+                }
                 Ok(callback)
             }
             Proof::Basic { .. } => {
@@ -232,8 +214,9 @@ impl Signing<'_> {
             }
             time = Some(signed.location.clone());
         }
-        // Ids that are signed and that the sample leaves out.
-        for part in &hash.content.parts {
+        // Ids that are signed and that the sample leaves out. Of several contents the first is signed.
+        let content = hash.contents().next().ok_or("the scheme signs nothing")?;
+        for part in &content.parts {
             if let Part::At(location @ (Location::Header(_) | Location::Query(_))) = part {
                 self.fill(&mut callback, location, self.uuid)?;
             }
@@ -246,12 +229,7 @@ impl Signing<'_> {
                     url: self.group.urls.first().map(String::as_str),
                     ..Around::default()
                 };
-                let mut value = Vec::new();
-                request
-                    .render(template, around, &mut |bytes| {
-                        value.extend_from_slice(bytes)
-                    })
-                    .map_err(|(_, why)| why)?;
+                let value = request.rendered(template, around).map_err(|(_, why)| why)?;
                 String::from_utf8_lossy(&value).into_owned()
             };
             self.fill(&mut callback, location, &value)?;
@@ -277,12 +255,13 @@ impl Signing<'_> {
                 .start(&self.scheme.proof)
                 .ok_or_else(|| "the secret is no key of this scheme".to_owned())?;
             request
-                .render(&hash.content, around, &mut |bytes| state.update(bytes))
+                .render(content, around, &mut |bytes| state.update(bytes))
                 .map_err(|(_, why)| why)?;
             state.finish()
         };
-        let value = signature::write(hash, &mac, &fields);
-        write(&mut callback, &hash.signature, &value)?;
+        let carrier = &hash.carrier;
+        let value = signature::write(carrier, &mac, &fields, &self.request(&callback))?;
+        write(&mut callback, &carrier.location, &value)?;
         Ok(callback)
     }
 
@@ -310,80 +289,4 @@ impl Signing<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Proven;
-    use crate::testing::*;
-
-    const UUID: &str = "01930000-0000-7000-8000-000000000000";
-
-    fn posted_back(sample: &SignedSample) -> Callback {
-        let headers: Vec<(&str, &str)> = sample
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let mut callback = callback(&headers, sample.body.clone());
-        callback.method = sample.method.parse().unwrap();
-        callback.query = sample
-            .url
-            .split_once('?')
-            .map_or("", |(_, query)| query)
-            .to_owned();
-        callback
-    }
-
-    #[test]
-    fn a_sample_of_every_kind_of_scheme_is_genuine() {
-        let hmac = |rest: &str, time: &str| {
-            format!(
-                "schemes:\n  - name: one\n    hmac: {{hash: sha256, signature: \"header:X-Sig\", key: {{decode: raw}}, {rest}}}\n{time}"
-            )
-        };
-        let time = |location: &str, unit: &str| {
-            format!(
-                "    timestamp: {{location: \"{location}\", unit: {unit}, toleranceSeconds: 300, window: both}}\n"
-            )
-        };
-        let pairs = "{pairs: {pairSeparator: \",\", keySeparator: \"=\", signatureKey: v1}}";
-        let versioned = "{versioned: {itemSeparator: \" \", versionSeparator: \",\", version: v1}}";
-        for protocol in [
-            hmac("content: \"{body}\", encoding: hex, format: {prefix: \"sha256=\"}", ""),
-            hmac("content: \"{body}\", encoding: base64url", ""),
-            hmac(&format!("content: \"{{sig:t}}.{{body}}\", encoding: hex, format: {pairs}"), &time("sig:t", "seconds")),
-            hmac(
-                &format!("content: \"{{header:webhook-id}}.{{timestamp}}.{{body}}\", encoding: base64, format: {versioned}"),
-                &time("header:webhook-timestamp", "seconds"),
-            ),
-            hmac("content: \"{method}{url}{body}{timestamp}\", encoding: base64", &time("header:X-Time", "milliseconds")),
-            hmac("content: \"{timestamp}{path_and_query}{body}\", encoding: hex", &time("query:time", "rfc3339")),
-            hmac("content: \"{url}\", encoding: base64", "    also: [{location: \"query:bodySHA256\", equals: \"{sha256_hex(body)}\"}]\n    when: {present: \"query:bodySHA256\"}\n"),
-            "schemes: [{name: d, digest: {hash: sha256, content: \"{secret}{body}\", signature: \"header:X-Sig\", encoding: hex, key: {decode: raw}}}]".to_owned(),
-            "schemes: [{name: t, token: {location: \"header:X-Token\", prefix: \"Bearer \"}}]".to_owned(),
-            "schemes: [{name: t, token: {location: \"query:key\"}}]".to_owned(),
-            "schemes: [{name: b, basic: {}}]".to_owned(),
-        ] {
-            let group = group(&protocol);
-            let sample = group.sign_sample("made", NOW, UUID).unwrap_or_else(|e| panic!("{e}: {protocol}"));
-            assert!(sample.url.starts_with(URL));
-            assert!(String::from_utf8_lossy(&sample.body).contains(UUID));
-            let callback = posted_back(&sample);
-            assert!(matches!(group.verify(callback.clone(), NOW), Ok(Proven::Genuine(_))), "{protocol}");
-            if !protocol.contains("token") && !protocol.contains("basic") {
-                let mut forged = callback;
-                forged.body = "{}".into();
-                assert!(group.verify(forged, NOW).is_err(), "{protocol}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_event_without_a_sample_names_those_that_have_one() {
-        let group = group("schemes: [{name: b, basic: {}}]");
-        let error = group.sign_sample("nope", NOW, UUID).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no sample for event `nope`; there are samples for made"
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,163 @@
+//! Hashes under the group's keys: HMACs, and plain hashes with the secret in what is hashed.
+
+use super::keys::{Key, fingerprint, same};
+use super::signature::{self, Sent, refuse};
+use super::{Accepted, accepted, signature_refusal, window};
+use crate::connector::{KeyedHash, Proof, Scheme};
+use crate::group::KeyedScheme;
+use crate::payload::Payload;
+use crate::request::{Around, Request};
+use crate::{Group, Refusal, RefusalKind, Timestamp};
+
+/// Accepts a request whose signature is made with one of the group's keys, whose time is within the window, and whose further
+/// equalities hold.
+pub(super) fn hashed<'a>(
+    group: &Group,
+    scheme: &Scheme,
+    hash: &KeyedHash,
+    keyed: &'a KeyedScheme,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Accepted<'a>, Refusal> {
+    let sent = signature::read(&hash.carrier, Some(hash.hash.output_bytes()), request)?;
+    let around = Around {
+        sig: &sent.fields,
+        ..Around::default()
+    };
+    let time = match &scheme.timestamp {
+        None => None,
+        Some(time) => Some((
+            time,
+            request
+                .read(&time.location, around)
+                .map_err(|missing| refuse(&missing, missing.explain(&time.location)))?,
+        )),
+    };
+    // A GET's body isn't expected, so what doesn't cover it must not let it through.
+    let callback = &request.callback;
+    if [http::Method::GET, http::Method::HEAD].contains(&callback.method)
+        && !callback.body.is_empty()
+        && !scheme.coverage.body
+    {
+        return Err(signature_refusal(
+            "a GET has a body, and the signature doesn't cover it",
+        ));
+    }
+    let around = Around {
+        timestamp: time.as_ref().map(|(_, text)| text.as_ref()),
+        ..around
+    };
+    let mut places = vec![around];
+    if scheme.is_url_bound() {
+        if group.urls.is_empty() {
+            return Err(signature_refusal(
+                "the scheme signs the URL, and the group has no callback URL yet",
+            ));
+        }
+        places = group
+            .urls
+            .iter()
+            .map(|base| Around {
+                url: Some(base),
+                ..around
+            })
+            .collect();
+    }
+    let Some((key, place)) = matching(scheme, hash, keyed, &sent, &places, request)? else {
+        let hint = if scheme.is_url_bound() {
+            "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
+        } else {
+            ""
+        };
+        return Err(signature_refusal(format!(
+            "no secret matched ({} tried){hint}",
+            keyed.keys.len()
+        )));
+    };
+    if let Some((time, text)) = &time {
+        window::check(time, text, now)?;
+    }
+    // Asked in this order: no other scheme has the body decoded here.
+    if matches!(scheme.proof, Proof::Digest(_))
+        && !callback.body.is_empty()
+        && let Payload::Opaque(why) = request.payload()
+    {
+        // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
+        // read: what is added begins with bytes that no JSON and no form holds.
+        return Err(Refusal::new(
+            RefusalKind::Undecodable,
+            format!(
+                "scheme `{}` is a plain hash, which proves nothing of a body that can't be decoded: {why}",
+                scheme.name
+            ),
+        ));
+    }
+    check_equalities(scheme, request, place)?;
+    accepted(Some(key), scheme, keyed)
+}
+
+/// The key and the place with which one of the contents has one of the signatures.
+fn matching<'a, 'p>(
+    scheme: &Scheme,
+    hash: &KeyedHash,
+    keyed: &'a KeyedScheme,
+    sent: &Sent,
+    places: &[Around<'p>],
+    request: &Request,
+) -> Result<Option<(&'a Key, Around<'p>)>, Refusal> {
+    // A content that can't be put together is not the one that was signed, if there is another.
+    let mut unfilled = None;
+    let mut is_tried = false;
+    for key in &keyed.keys {
+        for place in places {
+            for content in hash.contents() {
+                let mut state = key.start(&scheme.proof).ok_or_else(|| {
+                    signature_refusal(
+                        "the secret is no key of this scheme: please report this as a bug",
+                    )
+                })?;
+                let around = Around {
+                    secret: Some(key.bytes()),
+                    ..*place
+                };
+                if let Err((missing, why)) =
+                    request.render(content, around, &mut |bytes| state.update(bytes))
+                {
+                    unfilled.get_or_insert_with(|| refuse(&missing, why));
+                    continue;
+                }
+                is_tried = true;
+                let expected = state.finish();
+                let fits = sent
+                    .signatures
+                    .iter()
+                    .fold(false, |fits, one| fits | same(one, &expected));
+                if fits {
+                    return Ok(Some((key, *place)));
+                }
+            }
+        }
+    }
+    match unfilled {
+        Some(refusal) if !is_tried => Err(refusal),
+        _ => Ok(None),
+    }
+}
+
+fn check_equalities(scheme: &Scheme, request: &Request, place: Around<'_>) -> Result<(), Refusal> {
+    for (location, template) in &scheme.also {
+        let sent = request
+            .read(location, place)
+            .map_err(|missing| refuse(&missing, missing.explain(location)))?;
+        let expected = request
+            .rendered(template, place)
+            .map_err(|(missing, why)| refuse(&missing, why))?;
+        if !same(&fingerprint(sent.as_bytes()), &fingerprint(&expected)) {
+            return Err(signature_refusal(format!(
+                "the signature matched, but {} is not what it must be",
+                location.describe()
+            )));
+        }
+    }
+    Ok(())
+}
