@@ -527,6 +527,7 @@ def imagekit(r):
 
 provider(
     "imagekit",
+    function="media-webhooks",
     sign=imagekit,
     # The secret is not decoded, though it looks so.
     secret="whsec_" + KEY_BASE64,
@@ -536,6 +537,16 @@ provider(
         good("a video is ready", js({"type": "video.transformation.ready", "id": "e1", "data": {}}), type="video.transformation.ready", id="e1"),
         good("bytes of another taste", odd({"type": "upload.pre-transform.error", "id": "e2"}), type="upload.pre-transform.error", id="e2"),
     ],
+)
+standard_webhooks(
+    "imagekit",
+    [
+        good("a video is ready", js({"type": "video.transformation.ready", "id": "e1"}), headers={"webhook-id": "msg_1"}, type="video.transformation.ready", id="msg_1"),
+        good("bytes of another taste", odd({"type": "upload.post-transform.success", "id": "e2"}), headers={"webhook-id": "msg_2"}, type="upload.post-transform.success", id="msg_2"),
+    ],
+    function="standard-webhooks",
+    # Its own library encodes the secret's text before it hands it over, so that the text is the key.
+    raw_key=True,
 )
 standard_webhooks(
     "incident-io",
@@ -550,6 +561,8 @@ standard_webhooks(
         good("an account", js({"id": "event_1", "category": "account.created", "associated_object_id": "account_1"}), headers={"webhook-id": "msg_1"}, type="account.created", id="msg_1", account="account_1"),
         good("bytes of another taste", odd({"id": "event_2", "category": "transaction.created"}), headers={"webhook-id": "msg_2"}, type="transaction.created", id="msg_2"),
     ],
+    # Its own library hands the secret over as bytes, which are not decoded.
+    raw_key=True,
 )
 
 # --- Infisical, Intercom -----------------------------------------------------------------------------------------------------------
