@@ -308,17 +308,11 @@ provider("alchemy", sign=alchemy, signature="header:X-Alchemy-Signature", goods=
 ALIPAY, ALIPAY_OTHER = keys.rsa("alipay"), keys.rsa("alipay other")
 
 
-def alipay(r):
-    # Every field but sign and sign_type that has a value, sorted by name, decoded, as k=v with & between them.
+def alipay(r, name="sha256", left_out=("sign", "sign_type")):
+    # Every other field that has a value, sorted by name, decoded, as k=v with & between them.
     fields = dict(urllib.parse.parse_qsl(r.body.decode(), keep_blank_values=True))
-    text = "&".join(f"{k}={v}" for k, v in sorted(fields.items()) if k not in ("sign", "sign_type") and v != "")
-    r.body = form({**fields, "sign": b64(r.key.sign(text.encode(), "sha256"))})
-
-
-def alipay_in_sha1(r):
-    fields = dict(urllib.parse.parse_qsl(r.body.decode(), keep_blank_values=True))
-    text = "&".join(f"{k}={v}" for k, v in sorted(fields.items()) if k not in ("sign", "sign_type") and v != "")
-    r.body = form({**fields, "sign": b64(r.key.sign(text.encode(), "sha1"))})
+    text = "&".join(f"{k}={v}" for k, v in sorted(fields.items()) if k not in left_out and v != "")
+    r.body = form({**fields, "sign": b64(r.key.sign(text.encode(), name))})
 
 
 def alipay_fields(**changes):
@@ -339,7 +333,8 @@ provider(
     ],
     **ALIPAY_KEYS,
 )
-provider("alipay-cn", sign=alipay_in_sha1, goods=[good("signed with SHA-1", alipay_fields(sign_type="RSA"), FORM, expect="signature")], **ALIPAY_KEYS)
+provider("alipay-cn", sign=lambda r: alipay(r, left_out=("sign",)), goods=[good("sign_type is signed too", alipay_fields(), FORM, type="TRADE_SUCCESS", id="n1")], **ALIPAY_KEYS)
+provider("alipay-cn", sign=lambda r: alipay(r, "sha1"), goods=[good("signed with SHA-1", alipay_fields(sign_type="RSA"), FORM, expect="signature")], **ALIPAY_KEYS)
 
 
 standard_webhooks.of("anthropic", [
