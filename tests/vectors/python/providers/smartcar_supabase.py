@@ -208,8 +208,8 @@ for function, kind in (("", "user"), ("b2b", "member")):
     standard_webhooks(
         "stytch",
         [
-            good(f"a {kind}", js({"project_id": "p1", "object_type": kind, "action": "CREATE"}), type=f"{kind}.CREATE", id="msg_1", account="p1"),
-            good(f"a {kind}, oddly written", odd({"object_type": kind, "action": "UPDATE"}), headers={"svix-id": "msg_2"}, type=f"{kind}.UPDATE", id="msg_2"),
+            good(f"a {kind}", js({"project_id": "p1", "source": "DIRECT", "object_type": kind, "action": "CREATE"}), type=f"direct.{kind}.create", id="msg_1", account="p1"),
+            good(f"a {kind}, oddly written", odd({"source": "DASHBOARD", "object_type": kind, "action": "UPDATE"}), headers={"svix-id": "msg_2"}, type=f"dashboard.{kind}.update", id="msg_2"),
         ],
         prefix="svix",
         function=function,

@@ -51,7 +51,7 @@ provider(
     sign=webflow,
     signature="header:X-Webflow-Signature",
     covers=("X-Webflow-Timestamp",),
-    window=(300, "both"),
+    window=(300, "age"),
     goods=[
         good("a form", js({"triggerType": "form_submission", "payload": {"id": "f1", "siteId": "s1"}}), type="form_submission", id="form_submission|f1", account="s1"),
         good("an item, oddly written", odd({"triggerType": "collection_item_changed", "payload": {"id": "i1", "lastUpdated": AT}}), type="collection_item_changed", id=f"collection_item_changed|i1|{AT}"),
@@ -211,7 +211,7 @@ for function, kind in (("", "payment.succeeded"), ("app-webhooks", "membership.a
         "whop",
         [
             good(kind, js({"type": kind, "company_id": "biz_1"}), type=kind, id="msg_1", account="biz_1"),
-            good(f"{kind}, oddly written", odd({"type": kind}), headers={"webhook-id": "msg_2"}, type=kind, id="msg_2"),
+            good(f"{kind}, oddly written", odd({"type": kind, "account_id": "biz_2"}), headers={"webhook-id": "msg_2"}, type=kind, id="msg_2", account="biz_2"),
         ],
         raw_key=True,
         function=function,
