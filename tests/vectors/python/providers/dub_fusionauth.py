@@ -723,3 +723,15 @@ provider(
     signature="header:X-FusionAuth-Signature-JWT",
     goods=fusionauth_goods("ES256"),
 )
+fa_ed, fa_ed_other = keys.ed25519("fusionauth"), keys.ed25519("fusionauth other")
+provider(
+    "fusionauth",
+    function="okp-key",
+    sign=fusionauth("EdDSA", lambda key: key.sign),
+    secret=fa_ed,
+    configured=fa_ed.public_pem,
+    other=fa_ed_other,
+    other_configured=fa_ed_other.public_pem,
+    signature="header:X-FusionAuth-Signature-JWT",
+    goods=fusionauth_goods("EdDSA"),
+)

@@ -1,6 +1,7 @@
 """Keap to Mailchimp."""
 
 import json
+from email.utils import formatdate
 
 import keys
 from harness import *
@@ -28,16 +29,16 @@ unsigned(
 # --- Keygen ------------------------------------------------------------------------------------------------------------------------
 
 kg, kg_other = keys.ed25519("keygen"), keys.ed25519("keygen other")
-DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 def keygen(r):
     """A signature of the request line and three headers, as the draft on HTTP signatures has it. The signature comes last here."""
+    date = formatdate(r.now, usegmt=True)
     checksum = "sha-256=" + b64(digest("sha256", r.body))
-    text = f"(request-target): {r.method.lower()} {r.path_and_query}\nhost: hooks.example.com\ndate: {DATE}\ndigest: {checksum}"
+    text = f"(request-target): {r.method.lower()} {r.path_and_query}\nhost: hooks.example.com\ndate: {date}\ndigest: {checksum}"
     return {
         "Host": "hooks.example.com",
-        "Date": DATE,
+        "Date": date,
         "Digest": checksum,
         "Keygen-Signature": f'keyid="a1", algorithm="ed25519", headers="(request-target) host date digest", signature="{b64(r.key.sign(text.encode()))}"',
     }
@@ -48,7 +49,6 @@ def licensing(kind, number):
     return {"data": {"id": number, "type": "webhook-events", "attributes": {"event": kind, "payload": "{}"}, "relationships": account}}
 
 
-API_JSON = "application/vnd.api+json"
 provider(
     "keygen",
     sign=keygen,
@@ -58,9 +58,10 @@ provider(
     other_configured=kg_other.public_raw.hex(),
     signature="header:Keygen-Signature",
     covers=("Host", "Date", "Digest"),
+    window=(300, "age"),
     goods=[
-        good("a licence", js(licensing("license.created", "e1")), API_JSON, type="license.created", id="e1", account="a1"),
-        good("bytes of another taste, and a query", odd(licensing("machine.heartbeat.dead", "e2")), API_JSON, query="env=live", type="machine.heartbeat.dead", id="e2", account="a1"),
+        good("a licence", js(licensing("license.created", "e1")), type="license.created", id="e1", account="a1"),
+        good("bytes of another taste, and a query", odd(licensing("machine.heartbeat.dead", "e2")), "application/vnd.api+json", query="env=live", type="machine.heartbeat.dead", id="e2", account="a1"),
     ],
 )
 
