@@ -259,12 +259,11 @@ provider(
     sign=body_hex("x-vercel-signature", hash="sha1"),
     signature="header:x-vercel-signature",
     params={"verifyToken": "v1"},
-    # What carries no signature is the check of the URL.
-    unsigned_is="handshake",
     goods=[
         good("a line", js([LINE]), type="lambda", id="l1", account="p1"),
         good("three lines, each JSON", b"\n".join(js({**LINE, "id": f"l{i}"}) for i in (1, 2, 3)) + b"\n", "application/x-ndjson", type="lambda", id="l1", events=3),
-        good("URL check", b"[]", signed=False, expect="handshake", reply_status=200, reply_headers={"x-vercel-verify": "v1"}),
+        good("URL check by GET", b"", None, method="GET", signed=False, expect="handshake", reply_status=200, reply_headers={"x-vercel-verify": "v1"}),
+        good("URL check", b"{}", headers={"x-vercel-verify": "v1"}, signed=False, expect="handshake", reply_status=200, reply_headers={"x-vercel-verify": "v1"}),
     ],
 )
 
