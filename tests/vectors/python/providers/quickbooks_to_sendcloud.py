@@ -274,14 +274,43 @@ provider(
 )
 
 SCRAPED = {"X-Scrapfly-Webhook-Resource-Type": "scrape", "X-Scrapfly-Webhook-Job-Id": "j1", "X-Scrapfly-Webhook-Project": "default"}
+
+
+def scrapfly(header="X-Scrapfly-Webhook-Signature", packed=False):
+    """Signed before it is compressed."""
+
+    def sign(r):
+        added = {header: mac("sha256", r.key, r.body).hex().upper()}
+        if packed:
+            r.body = gzip.compress(r.body, mtime=0)
+            added["Content-Encoding"] = "gzip"
+        return added
+
+    return sign
+
+
 provider(
     "scrapfly",
-    sign=lambda r: {"X-Scrapfly-Webhook-Signature": mac("sha256", r.key, r.body).hex().upper()},
+    sign=scrapfly(),
     signature="header:X-Scrapfly-Webhook-Signature",
     goods=[
-        good("a page", js({"result": {"status_code": 200}}), headers=SCRAPED, type="scrape", id="j1", account="default"),
+        good("a page", js({"result": {"status_code": 200}}), headers={**SCRAPED, "X-Scrapfly-Webhook-Id": "w1"}, type="scrape", id="w1", account="default"),
         good("white space and escapes", odd({"result": {}}), headers=SCRAPED, type="scrape", id="j1", account="default"),
+        good("a ping while the webhook is made", js({"ping": "OK"}), headers={"X-Scrapfly-Webhook-Resource-Type": "ping"}, expect="handshake", signed=False),
+        good("a ping with a false signature", js({"ping": "OK"}), headers={"X-Scrapfly-Webhook-Resource-Type": "ping", "X-Scrapfly-Webhook-Signature": "0" * 64}, expect="signature", signed=False),
     ],
+)
+provider("scrapfly", sign=scrapfly(packed=True), goods=[good("a compressed page", odd({"result": {}}), headers=SCRAPED, type="scrape", id="j1")])
+provider("scrapfly", sign=lambda r: {"X-Scrapfly-Webhook-Signature-Lowercase": mac("sha256", r.key, r.body).hex()}, goods=[
+    good("in the other header", js({"result": {}}), headers=SCRAPED, type="scrape", id="j1")])
+provider(
+    "scrapfly",
+    function="alerts",
+    sign=lambda r: {"X-Scrapfly-Webhook-Timestamp": str(r.now), "X-Scrapfly-Webhook-Signature": mac("sha256", r.key, f"{r.now}.", r.body).hex().upper()},
+    signature="header:X-Scrapfly-Webhook-Signature",
+    covers=("X-Scrapfly-Webhook-Timestamp",),
+    window=(300, "both"),
+    goods=[good("an alert", js({"event_id": "e1", "alert": {"name": "credit-low"}}), headers={"X-Scrapfly-Webhook-Resource-Type": "alert"}, type="alert", id="e1")],
 )
 
 standard_webhooks.of("seam", [
