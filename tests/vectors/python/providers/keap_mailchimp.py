@@ -413,7 +413,7 @@ provider(
         linkedin_check(CODE, name="URL check", expect="handshake", reply_json={"challengeCode": CODE, "challengeResponse": mac("sha256", KEY, CODE).hex()}),
         # Signed, it would be the signature of a callback.
         linkedin_check('hmacsha256={"type":"LEAD_ACTION"}', name="URL check with a callback as the code", expect="handshake-refused"),
-        linkedin_check("", name="URL check without a code", expect="handshake-refused"),
+        linkedin_check("", name="URL check without a code", expect="signature"),
     ],
 )
 provider(
