@@ -237,7 +237,10 @@ def braintree(r, more=b"", others=True):
 
 def braintree_payload(kind, tail="\n", **more):
     inside = "".join(f"<{k}>{v}</{k}>" for k, v in more.items())
-    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<notification><kind>{kind}</kind><timestamp type="datetime">2026-01-01T00:00:00Z</timestamp>{inside}</notification>\n'
+    xml = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<notification>\n  <kind>{kind}</kind>\n  <timestamp type="datetime">2026-01-01T00:00:00Z</timestamp>\n'
+        f'  <subject>\n    <check type="boolean">true</check>\n  </subject>\n  {inside}</notification>\n'
+    )
     return form({"bt_payload": b64(xml) + tail})
 
 

@@ -367,12 +367,13 @@ def contentful_usual(r):
 CONTENTFUL_ENTRY = js({"sys": {"type": "Entry", "id": "e1", "space": {"sys": {"id": "space1"}}}})
 CONTENTFUL_HEADERS = {"X-Contentful-Topic": "ContentManagement.Entry.publish", "X-Contentful-Idempotency-Key": "i1"}
 CONTENTFUL_JSON = "application/vnd.contentful.management.v1+json"
-CONTENTFUL = dict(sign=contentful_usual, signature="header:X-Contentful-Signature", covers=("X-Contentful-Topic", "X-Contentful-Timestamp", "X-Contentful-Signed-Headers"), window=(30, "age"))
+CONTENTFUL_SECRET = dict(secret=KEY_HEX, other=OTHER_HEX)  # 64 characters, used as text
+CONTENTFUL = dict(**CONTENTFUL_SECRET, sign=contentful_usual, signature="header:X-Contentful-Signature", covers=("X-Contentful-Topic", "X-Contentful-Timestamp", "X-Contentful-Signed-Headers"), window=(30, "age"))
 provider("contentful", function="webhooks", **CONTENTFUL, goods=[
     good("an entry", CONTENTFUL_ENTRY, CONTENTFUL_JSON, headers=CONTENTFUL_HEADERS, type="ContentManagement.Entry.publish", id="i1", account="space1"),
     good("a query, white space and an escape", '{"sys": {"space": {"sys": {"id": "space1"}}}, "t": "Z\\u00fcrich", "n": 12.50}\n', CONTENTFUL_JSON, headers=CONTENTFUL_HEADERS, query="a=1&b=%C3%BC+x", type="ContentManagement.Entry.publish", id="i1"),
 ])
-provider("contentful", function="webhooks", sign=contentful, goods=[good("only the headers that must be signed are", CONTENTFUL_ENTRY, CONTENTFUL_JSON, headers=CONTENTFUL_HEADERS, type="ContentManagement.Entry.publish")])
+provider("contentful", function="webhooks", sign=contentful, goods=[good("only the headers that must be signed are", CONTENTFUL_ENTRY, CONTENTFUL_JSON, headers=CONTENTFUL_HEADERS, type="ContentManagement.Entry.publish")], **CONTENTFUL_SECRET)
 provider("contentful", function="app-events", **CONTENTFUL, goods=[
     good("an asset for an app", CONTENTFUL_ENTRY, CONTENTFUL_JSON, headers={**CONTENTFUL_HEADERS, "X-Contentful-Topic": "ContentManagement.Asset.publish"}, type="ContentManagement.Asset.publish", id="i1"),
 ])
