@@ -53,8 +53,8 @@ provider(
     covers=("X-Webflow-Timestamp",),
     window=(300, "age"),
     goods=[
-        good("a form", js({"triggerType": "form_submission", "payload": {"id": "f1", "siteId": "s1"}}), type="form_submission", id="form_submission|f1", account="s1"),
-        good("an item, oddly written", odd({"triggerType": "collection_item_changed", "payload": {"id": "i1", "lastUpdated": AT}}), type="collection_item_changed", id=f"collection_item_changed|i1|{AT}"),
+        good("a form", js({"triggerType": "form_submission", "payload": {"id": "f1", "siteId": "s1"}}), type="form_submission", id="f1|form_submission", account="s1"),
+        good("an item, oddly written", odd({"triggerType": "collection_item_changed", "payload": {"id": "i1", "lastUpdated": AT}}), type="collection_item_changed", id=f"i1|collection_item_changed|{AT}"),
     ],
 )
 
