@@ -22,6 +22,7 @@
 //! here, and the listener runs what compiled here, so the two can't disagree.
 
 mod callback;
+mod canonical;
 mod connector;
 mod encoding;
 mod error;

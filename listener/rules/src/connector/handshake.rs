@@ -97,6 +97,13 @@ impl Mimicked {
             .is_some_and(|middle| self.shape.fits(middle))
     }
 
+    /// The first of these characters, none of them a letter or digit, that what is hashed may hold.
+    fn may_hold(&self, separators: &str) -> Option<char> {
+        let fixed = self.before.chars().chain(self.after.chars());
+        let mut all = self.shape.also.chars().chain(fixed);
+        all.find(|c| separators.contains(*c))
+    }
+
     /// The longest content that it is about, in bytes.
     pub(crate) fn max_bytes(&self) -> usize {
         self.before.len() + self.shape.max_length + self.after.len()
@@ -420,37 +427,46 @@ pub(super) fn refuse_oracle(
         match &scheme.proof {
             Proof::Hmac(keyed) if mimicked.concerns(scheme) => {
                 for content in keyed.contents() {
-                    let mut separators: String = content
-                        .literals()
-                        .filter(|c| !c.is_ascii_alphanumeric())
-                        .collect();
-                    if separators.is_empty() {
-                        // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number,
-                        // or a word, is refused as a callback.
-                        separators.push_str("=&\"{[");
-                    }
-                    refuse_held(mimicked, &separators, &scheme.name, at, errors);
+                    refuse_alike(mimicked, content, &scheme.name, at, errors);
                 }
             }
             // What a token signs has a dot in it.
-            Proof::Jwt(token) if token.is_under_secret() => {
-                refuse_held(mimicked, ".", &scheme.name, at, errors);
+            Proof::Jwt(token) if token.is_under_secret() && mimicked.may_hold(".").is_some() => {
+                errors.add(
+                    at,
+                    format!(
+                        "may not hold `.`: the tokens of scheme `{}` have it, so a caller could have one of his own signed",
+                        scheme.name
+                    ),
+                );
             }
             _ => {}
         }
     }
 }
 
-/// Refuses a challenge that may hold one of these characters.
-fn refuse_held(mimicked: &Mimicked, separators: &str, scheme: &str, at: &str, errors: &mut Errors) {
-    let fixed = mimicked.before.chars().chain(mimicked.after.chars());
-    let mut held = mimicked.shape.also.chars().chain(fixed);
-    if let Some(bad) = held.find(|c| separators.contains(*c)) {
+fn refuse_alike(
+    mimicked: &Mimicked,
+    content: &Template,
+    scheme: &str,
+    at: &str,
+    errors: &mut Errors,
+) {
+    let mut separators: String = content
+        .literals()
+        .filter(|c| !c.is_ascii_alphanumeric())
+        .collect();
+    if separators.is_empty() {
+        // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
+        // refused as a callback.
+        separators.push_str("=&\"{[");
+    }
+    if let Some(bad) = mimicked.may_hold(&separators) {
         errors.add(
             at,
             format!(
-                "may not hold `{}`: what is signed in scheme `{scheme}` has it, so a caller could have a callback of his own signed",
-                bad.escape_default()
+                "may not hold `{}`: the signed content of scheme `{scheme}` has it, so a caller could have a callback of his own signed",
+                bad.escape_default(),
             ),
         );
     }

@@ -273,7 +273,7 @@ impl Scheme {
     }
 
     fn check_content(&self, content: &Template, has_time: bool, at: &str, errors: &mut Errors) {
-        match (&self.proof, content.has(&Part::Secret)) {
+        match (&self.proof, content.holds_secret()) {
             (Proof::Hmac(_), true) => errors.add(
                 at,
                 "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
@@ -441,10 +441,7 @@ pub(super) fn equalities(
             let at = format!("{at}[{index}]");
             let location = errors.location(&equality.location, &format!("{at}.location"));
             let template = errors.template(&equality.equals, Use::Signed, &format!("{at}.equals"));
-            if template
-                .as_ref()
-                .is_some_and(|template| template.has(&Part::Secret))
-            {
+            if template.as_ref().is_some_and(Template::holds_secret) {
                 errors.add(
                     format!("{at}.equals"),
                     "may not hold {secret}; a shared secret is a `token`",

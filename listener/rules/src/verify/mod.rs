@@ -186,8 +186,8 @@ pub(crate) fn verify(
                 one.unverified == unverified && one.when.holds(&request, Around::default())
             })
     };
-    if let Some((shake, keys)) = asked(true) {
-        let shaken = handshake::answer(group, shake, keys, &request, None)?;
+    if let Some((shake, secrets)) = asked(true) {
+        let shaken = handshake::answer(group, shake, secrets, &request, None)?;
         return Ok(Proven::Handshake(shaken));
     }
     let accepted = match accept(group, &request, keys, now) {
@@ -200,9 +200,9 @@ pub(crate) fn verify(
             })));
         }
     };
-    if let Some((shake, keys)) = asked(false) {
+    if let Some((shake, secrets)) = asked(false) {
         let signed_with = accepted.key.map(|key| &*key.name);
-        let shaken = handshake::answer(group, shake, keys, &request, signed_with)?;
+        let shaken = handshake::answer(group, shake, secrets, &request, signed_with)?;
         return Ok(Proven::Handshake(shaken));
     }
     Ok(Proven::Genuine(Verified {
