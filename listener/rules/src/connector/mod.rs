@@ -15,6 +15,7 @@ mod coverage;
 mod extraction;
 mod handshake;
 mod key;
+mod oracle;
 mod protocol;
 mod public_key;
 mod reply;
@@ -39,8 +40,9 @@ pub(crate) use batch::{Batch, MOST_ITEMS};
 pub(crate) use condition::Condition;
 pub(crate) use coverage::Coverage;
 pub(crate) use extraction::{Extraction, Source, Value};
-pub(crate) use handshake::{Challenge, Handshake, Mimicked};
+pub(crate) use handshake::{Challenge, Handshake};
 pub(crate) use key::KeySpec;
+pub(crate) use oracle::Mimicked;
 pub(crate) use protocol::{Protocol, check_limit};
 pub(crate) use public_key::{KeyPlace, PublicKeySignature};
 pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
@@ -283,7 +285,7 @@ fn guard_against_oracles(functions: &mut [Listed], errors: &mut Errors) {
         for (of, mimicked) in &all {
             if *of != index {
                 let at = format!("spec.functions[{of}]");
-                handshake::refuse_oracle(mimicked, schemes, &at, errors);
+                oracle::refuse_oracle(mimicked, schemes, &at, errors);
             }
         }
         function.mimicked = all
