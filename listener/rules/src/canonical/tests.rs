@@ -7,6 +7,7 @@ use http::Method;
 
 use super::Canonical;
 use crate::Callback;
+use crate::payload::Reading;
 use crate::request::{Around, Decoding, Missing, Request};
 use crate::template::{Template, Use};
 use crate::testing::{URL, callback, definition};
@@ -17,7 +18,10 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// What a form makes of a request to this URL.
 fn write_at(name: &str, callback: Callback, url: &str) -> Result<String, Missing> {
     let decoding = Decoding {
-        max_bytes: 1 << 20,
+        reading: Reading {
+            max_bytes: 1 << 20,
+            ..Reading::default()
+        },
         ..Decoding::default()
     };
     let request = Request::new(callback, Arc::new(decoding));

@@ -16,9 +16,19 @@ pub(crate) struct Coverage {
     locations: Vec<Location>,
     /// What a form or a query leaves out of itself.
     but_not: Vec<Location>,
+    /// Where the JSON is that locations read, if it isn't the body.
+    payload: Option<Location>,
 }
 
 impl Coverage {
+    /// The same, where locations in JSON are read in this field of a form.
+    pub(crate) fn with_payload_in(&self, field: &str) -> Self {
+        Self {
+            payload: Some(Location::Form(field.to_owned())),
+            ..self.clone()
+        }
+    }
+
     /// What this scheme's signature and its further equalities prove.
     pub(crate) fn of(scheme: &Scheme) -> Self {
         let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &scheme.proof else {
@@ -68,6 +78,7 @@ impl Coverage {
             method: both(|one| one.method),
             locations: common,
             but_not: [self.but_not.as_slice(), &other.but_not].concat(),
+            payload: None,
         }
     }
 
@@ -124,9 +135,11 @@ impl Coverage {
             Location::Query(_) => (self.query && is_within()) || is_listed(),
             Location::Form(_) => self.body || (self.form && is_within()) || is_listed(),
             Location::Json(at) | Location::Raw(at) => {
-                self.body || is_listed() || self.covers_within(at)
+                self.covers_json() || is_listed() || self.covers_within(at)
             }
-            Location::Item(_) | Location::Parent(_) | Location::Key => self.body || is_listed(),
+            Location::Item(_) | Location::Parent(_) | Location::Key => {
+                self.covers_json() || is_listed()
+            }
             Location::Header(_) | Location::Sig(_) => is_listed(),
             Location::Body => self.body,
             Location::Stepped(stepped) => {
@@ -135,6 +148,11 @@ impl Coverage {
                     || self.covers_longer(&stepped.base, &stepped.steps)
             }
         }
+    }
+
+    /// True when all of the JSON that locations read is covered.
+    fn covers_json(&self) -> bool {
+        self.body || self.payload.as_ref().is_some_and(|at| self.covers(at))
     }
 
     /// True when the JSON text of a value at or above this pointer is covered.
