@@ -34,6 +34,7 @@ mod connect;
 #[path = "../../tests/all/fake_control_plane.rs"]
 mod fake_control_plane;
 mod handle;
+mod handshake;
 mod learn;
 mod limit;
 mod link;

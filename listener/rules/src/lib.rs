@@ -4,7 +4,7 @@
 //!  ConfigResource ─▶ Plan ──route(path)──▶ Group
 //!                                            │ admit(head)             405 413 415
 //!                                            ▼
-//!                    Callback (raw bytes) ─ verify ─▶ Handshake(Reply) | Genuine(Verified)
+//!                    Callback (raw bytes) ─ verify ─▶ Handshake(Shaken) | Genuine(Verified)
 //!                                                                          │ extract     403
 //!                                                                          ▼
 //!                                            match_events ◀──────────  Extracted
@@ -50,4 +50,4 @@ pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use sample::{SampleError, SignedSample};
 pub use time::{Clock, Timestamp};
-pub use verify::{Proven, Verified};
+pub use verify::{Learned, Proven, Shaken, Verified};

@@ -12,16 +12,18 @@
 mod batch;
 mod condition;
 mod coverage;
+mod errors;
 mod extraction;
 mod handshake;
 mod key;
 mod protocol;
+mod reply;
 mod scheme;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -29,14 +31,13 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::FieldError;
-use crate::location::Location;
-use crate::template::{Template, Use};
 
 pub(crate) use batch::{Batch, MOST_ITEMS};
 pub(crate) use condition::Condition;
 pub(crate) use coverage::Coverage;
+pub(crate) use errors::Errors;
 pub(crate) use extraction::{Extraction, Source, Value};
-pub(crate) use handshake::{Challenge, Handshake, HandshakeReply};
+pub(crate) use handshake::{Challenge, Handshake, Mimicked};
 pub(crate) use key::KeySpec;
 pub(crate) use protocol::{Protocol, check_limit};
 pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
@@ -78,6 +79,8 @@ pub(crate) struct Function {
     pub(crate) events: Vec<v1::ConnectorEvent>,
     pub(crate) open_events: bool,
     pub(crate) protocol: Protocol,
+    /// What could be a challenge that a handshake signs, of this function or another.
+    pub(crate) mimicked: Vec<Mimicked>,
 }
 
 impl Connector {
@@ -154,15 +157,11 @@ impl Connector {
                     events: function.events.clone(),
                     open_events: function.open_events,
                     protocol,
+                    mimicked: Vec::new(),
                 })),
             }));
         }
-        let supported: Vec<(usize, &Arc<Function>)> = functions
-            .iter()
-            .enumerate()
-            .filter_map(|(index, listed)| Some((index, listed.function.as_ref().ok()?)))
-            .collect();
-        refuse_oracles_of_others(&supported, &mut errors);
+        guard_against_oracles(&mut functions, &mut errors);
         if !errors.list.is_empty() {
             return Err(errors.list);
         }
@@ -265,17 +264,30 @@ pub(crate) fn not_a_name(name: &str) -> String {
 }
 
 /// One secret may be set for groups of several functions, so a handshake must sign for none of them.
-fn refuse_oracles_of_others(functions: &[(usize, &Arc<Function>)], errors: &mut Errors) {
-    for (index, function) in functions {
-        for handshake in &function.protocol.handshakes {
-            let HandshakeReply::Hmac { challenge, .. } = &handshake.reply else {
-                continue;
-            };
-            let at = format!("spec.functions[{index}]");
-            for (_, other) in functions.iter().filter(|(other, _)| other != index) {
-                handshake::refuse_oracle(challenge, &other.protocol.schemes, &at, errors);
+fn guard_against_oracles(functions: &mut [Listed], errors: &mut Errors) {
+    let mut all: Vec<(usize, Mimicked)> = Vec::new();
+    for (index, listed) in functions.iter().enumerate() {
+        let supported = listed.function.iter();
+        let handshakes = supported.flat_map(|function| &function.protocol.handshakes);
+        all.extend(handshakes.filter_map(|one| Some((index, one.mimicked()?))));
+    }
+    for (index, listed) in functions.iter_mut().enumerate() {
+        let Some(function) = listed.function.as_mut().ok().and_then(Arc::get_mut) else {
+            continue;
+        };
+        let schemes = &function.protocol.schemes;
+        for (of, mimicked) in &all {
+            if *of != index {
+                let at = format!("spec.functions[{of}]");
+                handshake::refuse_oracle(mimicked, schemes, &at, errors);
             }
         }
+        function.mimicked = all
+            .iter()
+            .map(|(_, mimicked)| mimicked)
+            .filter(|mimicked| schemes.iter().any(|scheme| mimicked.concerns(scheme)))
+            .cloned()
+            .collect();
     }
 }
 
@@ -355,92 +367,6 @@ fn check_parameters(parameters: &[v1::ConnectorParameter], errors: &mut Errors) 
             errors.add(
                 format!("{at}.defaultValue"),
                 "a secret that is written in a definition is none; leave it out",
-            );
-        }
-    }
-}
-
-/// What is wrong so far.
-#[derive(Debug, Default)]
-pub(crate) struct Errors {
-    pub(crate) list: Vec<FieldError>,
-    /// What `param:` and the fields that name a parameter may name, and whether it is secret.
-    parameters: BTreeMap<String, bool>,
-}
-
-impl Errors {
-    /// Adds one, once: what several functions inherit is compiled for each of them.
-    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        let error = FieldError::new(field, message);
-        if !self.list.contains(&error) {
-            self.list.push(error);
-        }
-    }
-
-    /// Takes an error's message down at a field.
-    pub(crate) fn take<T>(
-        &mut self,
-        field: impl Into<String>,
-        result: Result<T, String>,
-    ) -> Option<T> {
-        result.map_err(|message| self.add(field, message)).ok()
-    }
-
-    /// Reads a location of this definition, or says at its field what is wrong with it.
-    pub(crate) fn location(&mut self, text: &str, at: &str) -> Option<Location> {
-        let location = self.take(at, Location::parse(text))?;
-        if let Location::Param(name) = location.base() {
-            self.parameter(name, at);
-        }
-        Some(location)
-    }
-
-    /// Reads a template of this definition, or says at its field what is wrong with it.
-    pub(crate) fn template(&mut self, text: &str, purpose: Use, at: &str) -> Option<Template> {
-        let template = self.take(at, Template::parse(text, purpose))?;
-        for location in template.locations() {
-            let Location::Param(name) = location.base() else {
-                continue;
-            };
-            self.parameter(name, at);
-            if matches!(purpose, Use::Reply | Use::Text) && self.is_secret(name) {
-                self.add(
-                    at,
-                    format!("may not hold {{param:{name}}}, which is a secret"),
-                );
-            }
-        }
-        Some(template)
-    }
-
-    /// What names a parameter must name one of this definition's.
-    pub(crate) fn parameter(&mut self, name: &str, at: &str) {
-        if !self.parameters.contains_key(name) {
-            self.add(at, format!("`{name}` is none of spec.parameters"));
-        }
-    }
-
-    fn is_secret(&self, parameter: &str) -> bool {
-        self.parameters.get(parameter) == Some(&true)
-    }
-
-    pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize, what: &str) {
-        if count > most {
-            self.add(
-                field,
-                format!("has {count} {what}, at most {most} are taken"),
-            );
-        }
-    }
-
-    fn prose(&mut self, field: String, text: &str) {
-        if text.len() > MAX_PROSE_BYTES {
-            self.add(
-                field,
-                format!(
-                    "is {} bytes long, at most {MAX_PROSE_BYTES} are taken",
-                    text.len()
-                ),
             );
         }
     }

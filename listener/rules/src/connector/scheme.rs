@@ -352,7 +352,11 @@ fn signed_time(time: &v1::SignedTime, at: &str, errors: &mut Errors) -> Option<S
     })
 }
 
-fn equalities(list: &[v1::Equality], at: &str, errors: &mut Errors) -> Vec<(Location, Template)> {
+pub(super) fn equalities(
+    list: &[v1::Equality],
+    at: &str,
+    errors: &mut Errors,
+) -> Vec<(Location, Template)> {
     errors.at_most(at, list.len(), MAX_EQUALITIES, "equalities");
     list.iter()
         .take(MAX_EQUALITIES)

@@ -19,13 +19,6 @@ use crate::location::{Location, Step};
 pub(crate) use filter::Filter;
 
 /// What a template is for.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "handshakes, answers and the URLs of remote keys are to be compiled with the last three"
-    )
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// What is signed, or what must be equal.

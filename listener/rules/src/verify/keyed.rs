@@ -93,6 +93,7 @@ pub(super) fn hashed<'a>(
         ));
     }
     check_equalities(scheme, request, place)?;
+    refuse_mimics(group, scheme, hash, request, place)?;
     accepted(Some(key), scheme, keyed)
 }
 
@@ -142,6 +143,35 @@ fn matching<'a, 'p>(
         Some(refusal) if !is_tried => Err(refusal),
         _ => Ok(None),
     }
+}
+
+/// Risk 35: a signature that a handshake may have made for whoever asked proves nothing.
+fn refuse_mimics(
+    group: &Group,
+    scheme: &Scheme,
+    hash: &KeyedHash,
+    request: &Request,
+    place: Around<'_>,
+) -> Result<(), Refusal> {
+    let mimicked = group.function.mimicked.iter();
+    for mimicked in mimicked.filter(|mimicked| mimicked.concerns(scheme)) {
+        let most = mimicked.max_bytes();
+        for content in hash.contents() {
+            let mut made = Vec::new();
+            let filled = request.render(content, place, &mut |bytes| {
+                // One byte too many is enough to know.
+                let room = (most + 1).saturating_sub(made.len());
+                made.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            });
+            if filled.is_ok() && mimicked.could_be(&made) {
+                return Err(signature_refusal(format!(
+                    "the signature matched, but what is signed could be a challenge of handshake `{}`, which is signed for whoever asks",
+                    mimicked.handshake
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_equalities(scheme: &Scheme, request: &Request, place: Around<'_>) -> Result<(), Refusal> {

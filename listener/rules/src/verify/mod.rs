@@ -26,12 +26,14 @@ pub(crate) mod window;
 
 use std::sync::Arc;
 
+pub use handshake::{Learned, Shaken};
+
 use crate::connector::{Coverage, Proof, Scheme, TokenPlace};
 use crate::group::KeyedScheme;
 use crate::location::Location;
 use crate::payload::Payload;
 use crate::request::{Around, Missing, Request};
-use crate::{Callback, Group, Refusal, RefusalKind, Reply, Timestamp};
+use crate::{Callback, Group, Refusal, RefusalKind, Timestamp};
 
 use keys::Key;
 
@@ -43,7 +45,7 @@ use keys::Key;
 )]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
-    Handshake(Reply),
+    Handshake(Shaken),
     /// It carries events.
     Genuine(Verified),
 }
@@ -122,14 +124,20 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
     let asked = |unverified: bool| {
         handshakes
             .iter()
-            .find(|one| one.unverified == unverified && one.when.holds(&request, Around::default()))
+            .zip(&group.handshake_keys)
+            .find(|(one, _)| {
+                one.unverified == unverified && one.when.holds(&request, Around::default())
+            })
     };
-    if let Some(shake) = asked(true) {
-        return handshake::answer(shake, &request, None, group).map(Proven::Handshake);
+    if let Some((shake, keys)) = asked(true) {
+        let shaken = handshake::answer(group, shake, keys, &request, None);
+        return shaken.map(Proven::Handshake);
     }
     let accepted = accept(group, &request, now)?;
-    if let Some(shake) = asked(false) {
-        return handshake::answer(shake, &request, accepted.key, group).map(Proven::Handshake);
+    if let Some((shake, keys)) = asked(false) {
+        let signed_with = accepted.key.map(|key| &*key.name);
+        let shaken = handshake::answer(group, shake, keys, &request, signed_with);
+        return shaken.map(Proven::Handshake);
     }
     Ok(Proven::Genuine(Verified {
         request,
