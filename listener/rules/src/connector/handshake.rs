@@ -391,6 +391,17 @@ pub(super) fn refuse_oracle(
                 .literals()
                 .filter(|c| !c.is_ascii_alphanumeric())
                 .collect();
+            if separators.is_empty() && !content.parts.contains(&Part::Body) {
+                // Hashes, names and numbers: any challenge could be one of them.
+                errors.add(
+                    at,
+                    format!(
+                        "can't be told from the signed content of scheme `{}`, which may be letters and digits alone, so a caller could have a callback of his own signed",
+                        scheme.name
+                    ),
+                );
+                continue;
+            }
             if separators.is_empty() {
                 // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
                 // refused as a callback.

@@ -90,6 +90,7 @@ fn what_may_be_absent_is_empty_and_never_a_structure() {
     // It would be signed as if it weren't there.
     assert!(made(r#"{"a": {"b": 1}}"#).is_err());
     assert!(made(r#"{"a": [1]}"#).is_err());
+    assert!(made_of("{json:/a->lower?}", &[], "", r#"{"a": [1]}"#).is_err());
     assert!(made("not json").is_err());
 }
 
