@@ -198,6 +198,7 @@ mod tests {
                 ca_file: None,
                 limits: crate::Limits::default(),
                 metrics: Arc::default(),
+                keys: crate::KeyServers::default(),
             };
             let mut fleet: Vec<_> = (0..LISTENERS)
                 .map(|_| (Peer::new(&config).expect("a peer"), 0))

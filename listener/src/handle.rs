@@ -3,7 +3,7 @@
 //! ```text
 //!  rate by address ▸ route ▸ admit ▸ read body ▸ verify ▸ handshake | extract ▸ match ▸ rate by group ▸ report ▸ answer
 //!       429          404 503  405 413  408 413     401     2xx         400 403   2xx        429           2xx 503
-//!                             415 431  400 503
+//!                             415 431  400 503  503
 //! ```
 //!
 //! The group's answer budget starts when the head is complete and bounds all of it.
@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hookplane_rules::{
-    Callback, Group, Head, Matched, Outcome, Proven, Refusal, RefusalKind, Reply, Route, Shaken,
-    Timestamp, Verified,
+    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, Refusal, RefusalKind, Reply,
+    Route, Shaken, Timestamp, Unproven, Verified,
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::body::{self, BodyError};
 use crate::handshake;
+use crate::keys::Just;
 use crate::limit::Source;
 use crate::metrics::Outcome as Counted;
 use crate::refusals::{Count, Turned, cut};
@@ -190,9 +191,22 @@ async fn process(
             .map_err(|_| Turn::of(Why::Overload, "bodies hold all they may", &group))?;
     }
     let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES && !unpacks {
-        decide(&group, callback, state.clock.now())
+        decide(&group, callback, &*state.keys, state.clock.now())
     } else {
-        Box::pin(decide_aside(&group, callback, state.clock.now())).await?
+        Box::pin(decide_aside(
+            &group,
+            callback,
+            state.keys.clone(),
+            state.clock.now(),
+        ))
+        .await?
+    };
+    let decided = match decided {
+        Ok(decided) => Ok(decided),
+        Err(Unproven::Refused(refusal)) => Err(refusal),
+        Err(Unproven::NeedsKey(needed)) => {
+            Box::pin(decide_with_key(state, &group, *needed, started, deadline)).await?
+        }
     };
     let (matched, reply) = match decided {
         Ok(Decided::Handshake(mut shaken)) => {
@@ -423,8 +437,13 @@ enum Decided {
 }
 
 /// All that the rules have to say, in one go.
-fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, Refusal> {
-    match group.verify(callback, now)? {
+fn decide(
+    group: &Group,
+    callback: Callback,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Result<Decided, Unproven> {
+    match group.verify_with(callback, keys, now)? {
         Proven::Handshake(shaken) => Ok(Decided::Handshake(shaken)),
         Proven::Genuine(mut verified) => {
             let is_unregistered = verified.is_unregistered(group);
@@ -442,15 +461,39 @@ fn decide(group: &Group, callback: Callback, now: Timestamp) -> Result<Decided, 
 async fn decide_aside(
     group: &Arc<Group>,
     callback: Callback,
+    keys: Arc<dyn Keys + Send + Sync>,
     now: Timestamp,
-) -> Result<Result<Decided, Refusal>, Box<Turn>> {
+) -> Result<Result<Decided, Unproven>, Box<Turn>> {
     let aside = group.clone();
-    tokio::task::spawn_blocking(move || decide(&aside, callback, now))
+    tokio::task::spawn_blocking(move || decide(&aside, callback, &*keys, now))
         .await
         .map_err(|error| {
             tracing::error!(%error, "deciding on a callback panicked: please report this as a bug");
             Turn::of(Why::Internal, "a bug: see the listener's log", group)
         })
+}
+
+/// Fetches the public key that is lacking, and decides once more. Without it nobody can say whether the callback is genuine.
+async fn decide_with_key(
+    state: &State,
+    group: &Arc<Group>,
+    needed: Needed,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Result<Decided, Refusal>, Box<Turn>> {
+    let Needed { source, callback } = needed;
+    let set = state
+        .keys
+        .fetch(&source, group.uid(), started, deadline)
+        .await
+        .map_err(|why| Turn::of(Why::KeyUnavailable, why, group))?;
+    let keys = Arc::new(Just(source, set));
+    let decided = decide_aside(group, callback, keys, state.clock.now()).await?;
+    Ok(decided.map_err(|unproven| match unproven {
+        Unproven::Refused(refusal) => refusal,
+        // The set is as new as can be, so that what the request names is nobody's key.
+        Unproven::NeedsKey(needed) => needed.refusal(),
+    }))
 }
 
 fn test_mark(parts: &Parts) -> String {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  socket ─ accept ─▶ handle ─ body ─▶ rules (verify · extract · match) ─▶ report ─▶ control plane
-//!                       │  ▲                                                 │
+//!                       │  ▲             │ a provider's public key is lacking │
+//!                       │  │             └──▶ keys ─▶ fetched, and once again │
 //!                       │  └──── one pointer to the plan ◀── sync ◀──────────┼────── control plane
 //!                       ▼                                                    ▼
 //!                    respond ◀───────────────────────────────────── answer per callback
@@ -35,6 +36,7 @@ mod connect;
 mod fake_control_plane;
 mod handle;
 mod handshake;
+mod keys;
 mod learn;
 mod limit;
 mod link;
@@ -46,6 +48,7 @@ mod state;
 mod sync;
 
 use crate::state::State;
+pub use keys::KeyServers;
 pub use metrics::Metrics;
 
 #[cfg(test)]
@@ -73,6 +76,7 @@ mod testing {
             ca_file: None,
             limits,
             metrics: Arc::default(),
+            keys: KeyServers::default(),
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct Config {
     pub limits: Limits,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
+    /// Who is asked for the public keys that providers publish.
+    pub keys: KeyServers,
 }
 
 impl std::fmt::Debug for Config {

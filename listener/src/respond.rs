@@ -61,6 +61,8 @@ pub(crate) enum Why {
     Overload,
     /// Genuine, and nobody said in time that it is durable.
     NotDurable,
+    /// The public key that it would be verified with couldn't be fetched in time.
+    KeyUnavailable,
     /// The control plane says that the group is deleted.
     GroupGone,
     /// The group refuses suspected replays.
@@ -71,7 +73,7 @@ pub(crate) enum Why {
 
 impl Why {
     /// Every one there is, for counters made beforehand.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::UnknownUrl,
         Self::Disabled,
         Self::InDoubt,
@@ -92,6 +94,7 @@ impl Why {
         Self::GroupRate,
         Self::Overload,
         Self::NotDurable,
+        Self::KeyUnavailable,
         Self::GroupGone,
         Self::Replay,
         Self::Internal,
@@ -119,6 +122,7 @@ impl Why {
             | Self::ClockOff
             | Self::Overload
             | Self::NotDurable
+            | Self::KeyUnavailable
             | Self::Internal => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -139,6 +143,7 @@ impl Why {
             Self::GroupRate => "group-rate",
             Self::Overload => "overload",
             Self::NotDurable => "not-durable",
+            Self::KeyUnavailable => "key-unavailable",
             Self::GroupGone => "group-gone",
             Self::Replay => "suspected-replay",
             Self::Internal => "internal",
@@ -237,6 +242,7 @@ mod tests {
             (Why::GroupRate, 429),
             (Why::Overload, 503),
             (Why::NotDurable, 503),
+            (Why::KeyUnavailable, 503),
             (Why::Internal, 503),
         ];
         assert_eq!(table.len(), Why::ALL.len());

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::body::Buffers;
+use crate::keys::RemoteKeys;
 use crate::learn::Learner;
 use crate::limit::{Buckets, Source};
 use crate::link::Link;
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Buckets<Source>,
     pub(crate) groups: Buckets<String>,
+    pub(crate) keys: Arc<RemoteKeys>,
 }
 
 impl State {
@@ -49,6 +51,7 @@ impl State {
             name: config.name.clone(),
             pool: config.pool.clone(),
             plan: ArcSwap::default(),
+            keys: RemoteKeys::new(config.keys.clone(), Arc::clone(&clock)),
             clock,
             limits: config.limits.clone(),
             link: Link::new(),

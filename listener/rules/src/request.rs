@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName};
 use crate::Callback;
 use crate::location::{Location, Step, Stepped};
 use crate::payload::{self, Decoded, Json, Kind, Payload, PayloadAt, Reading, kind};
+use crate::verify::Said;
 
 /// A callback, and its body decoded when somebody asked for it.
 pub(crate) struct Request {
@@ -23,6 +24,8 @@ pub(crate) struct Request {
     packed: Option<Bytes>,
     decoding: Arc<Decoding>,
     payload: OnceCell<Decoded>,
+    /// What a verified token says. Boxed: few requests bring one.
+    said: OnceCell<Box<Said>>,
 }
 
 /// Without the payload, which may hold credentials.
@@ -56,6 +59,8 @@ impl fmt::Debug for Decoding {
 pub(crate) struct Around<'a> {
     /// The parsed signature header.
     pub(crate) sig: &'a [(String, String)],
+    /// The header of a token that is being verified. What is read of it chooses a key among the provider's, and is proven with the rest.
+    pub(crate) jws: Option<&'a Json>,
     /// One element of the batch.
     pub(crate) item: Option<&'a Json>,
     /// What the batch's last wildcard stepped into.
@@ -105,7 +110,18 @@ impl Request {
             packed: None,
             decoding,
             payload: OnceCell::new(),
+            said: OnceCell::new(),
         }
+    }
+
+    /// From now on what a token says is true. Only who verified it says so, and once.
+    pub(crate) fn believe(&self, said: Said) {
+        let _ = self.said.set(Box::new(said));
+    }
+
+    /// What the verified token says.
+    pub(crate) fn said(&self) -> Option<&Said> {
+        self.said.get().map(|said| &**said)
     }
 
     /// Unpacks the body where the signature is over what it unpacks to; says why that can't be done.
@@ -287,6 +303,14 @@ impl Request {
             Location::Sig(key) => {
                 let mut values = around.sig.iter().filter(|(name, _)| name == key);
                 only(values.next(), values.next()).map(|(_, value)| Cow::Borrowed(value.as_str()))
+            }
+            Location::Jwt(at) => {
+                let claims = self.said().and_then(|said| said.claims.as_ref());
+                scalar(claims.ok_or(Missing::Absent)?, at)
+            }
+            Location::Jws(at) => {
+                let header = self.said().map(|said| &said.header).or(around.jws);
+                scalar(header.ok_or(Missing::Absent)?, at)
             }
             Location::Method => Ok(Cow::Borrowed(self.callback.method.as_str())),
             Location::Url => around

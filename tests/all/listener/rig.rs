@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use hookplane_listener::{Config, Limits, RunError};
+use hookplane_listener::{Config, KeyServers, Limits, RunError};
 use hookplane_proto::v1;
 use hookplane_rules::Connector;
 use hookplane_tests::clock::TestClock;
@@ -72,6 +72,7 @@ pub(super) async fn bare(
         ca_file: None,
         limits,
         metrics: Arc::default(),
+        keys: KeyServers::default(),
     };
     let shutdown = CancellationToken::new();
     let clock = Arc::new(TestClock::at(NOW_MS));

@@ -15,7 +15,7 @@ use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts};
 use hookplane_control_plane::store::etcd::{EtcdOptions, EtcdStore};
 use hookplane_control_plane::store::{EmbeddedStore, Store};
-use hookplane_listener::{Config, Limits};
+use hookplane_listener::{Config, KeyServers, Limits};
 use hookplane_rules::{Clock, Timestamp};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -173,6 +173,7 @@ pub fn serve(arguments: &[String]) -> Result<(), Failure> {
                     ca_file: None,
                     limits: Limits::default(),
                     metrics: Arc::default(),
+                    keys: KeyServers::default(),
                 };
                 let clock = Arc::new(SystemClock);
                 Ok(hookplane_listener::run(socket, config, clock, shutdown).await?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_listener::{Callbacks, Config, Limits, Metrics, Token};
+use hookplane_listener::{Callbacks, Config, KeyServers, Limits, Metrics, Token};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -58,6 +58,7 @@ impl Listener {
             ca_file: self.ca_file,
             limits,
             metrics: self.metrics,
+            keys: KeyServers::default(),
         };
         let callbacks = Callbacks {
             socket: self.socket,

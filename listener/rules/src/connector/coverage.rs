@@ -1,5 +1,6 @@
 //! What a signature covers, told from what is signed.
 
+use super::WebToken;
 use super::scheme::{Proof, Scheme};
 use crate::canonical::Canonical;
 use crate::location::{Location, Step};
@@ -13,6 +14,8 @@ pub(crate) struct Coverage {
     query: bool,
     url: bool,
     method: bool,
+    /// What the token says, in its header and its claims.
+    token: bool,
     locations: Vec<Location>,
     /// What a form or a query leaves out of itself.
     but_not: Vec<Location>,
@@ -31,15 +34,37 @@ impl Coverage {
 
     /// What this scheme's signature and its further equalities prove.
     pub(crate) fn of(scheme: &Scheme) -> Self {
-        let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &scheme.proof else {
+        let contents: Vec<&Template> = match &scheme.proof {
+            Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.contents().collect(),
+            Proof::PublicKey(signature) => signature.contents().collect(),
+            Proof::Jwt(token) => return Self::of_token(token, scheme),
             // A token proves who speaks, and nothing of what is said.
-            return Self::default();
+            Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => return Self::default(),
         };
-        let mut coverage = keyed
-            .contents()
+        let coverage = contents
+            .into_iter()
             .map(|content| Self::of_content(content, scheme))
             .reduce(|one, other| one.and(&other))
             .unwrap_or_default();
+        coverage.with_equalities(scheme)
+    }
+
+    /// A JSON Web Token proves what it says, and of the rest of the request what it must say the same of.
+    fn of_token(token: &WebToken, scheme: &Scheme) -> Self {
+        let mut coverage = Self {
+            token: true,
+            body: token.place == Location::Body,
+            ..Self::default()
+        };
+        for template in token.proven() {
+            let content = Self::of_content(template, scheme);
+            coverage = coverage.or(content);
+        }
+        coverage.with_equalities(scheme)
+    }
+
+    fn with_equalities(self, scheme: &Scheme) -> Self {
+        let mut coverage = self;
         // In order: an equality with a proven value proves what it is compared with.
         for (location, template) in &scheme.also {
             if coverage.covers(location) {
@@ -47,6 +72,16 @@ impl Coverage {
             }
         }
         coverage
+    }
+
+    fn or(mut self, other: Self) -> Self {
+        self.body |= other.body;
+        self.form |= other.form;
+        self.query |= other.query;
+        self.url |= other.url;
+        self.method |= other.method;
+        self.locations.extend(other.locations);
+        self
     }
 
     fn of_content(content: &Template, scheme: &Scheme) -> Self {
@@ -76,6 +111,7 @@ impl Coverage {
             query: both(|one| one.query),
             url: both(|one| one.url),
             method: both(|one| one.method),
+            token: both(|one| one.token),
             locations: common,
             but_not: [self.but_not.as_slice(), &other.but_not].concat(),
             payload: None,
@@ -141,6 +177,7 @@ impl Coverage {
                 self.covers_json() || is_listed()
             }
             Location::Header(_) | Location::Sig(_) => is_listed(),
+            Location::Jwt(_) | Location::Jws(_) => self.token,
             Location::Body => self.body,
             Location::Stepped(stepped) => {
                 self.covers(&stepped.base)

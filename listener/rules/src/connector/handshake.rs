@@ -91,6 +91,13 @@ impl Mimicked {
             .is_some_and(|middle| self.shape.fits(middle))
     }
 
+    /// The first of these characters, none of them a letter or digit, that what is hashed may hold.
+    fn may_hold(&self, separators: &str) -> Option<char> {
+        let fixed = self.before.chars().chain(self.after.chars());
+        let mut all = self.shape.also.chars().chain(fixed);
+        all.find(|c| separators.contains(*c))
+    }
+
     /// The longest content that it is about, in bytes.
     pub(crate) fn max_bytes(&self) -> usize {
         self.before.len() + self.shape.max_length + self.after.len()
@@ -382,48 +389,61 @@ pub(super) fn refuse_oracle(
     at: &str,
     errors: &mut Errors,
 ) {
-    for scheme in schemes.iter().filter(|scheme| mimicked.concerns(scheme)) {
-        let Proof::Hmac(keyed) = &scheme.proof else {
-            continue;
-        };
-        for content in keyed.contents() {
-            let mut separators: String = content
-                .literals()
-                .filter(|c| !c.is_ascii_alphanumeric())
-                .collect();
-            if separators.is_empty() && !content.parts.contains(&Part::Body) {
-                // Hashes, names and numbers: any challenge could be one of them.
+    for scheme in schemes {
+        match &scheme.proof {
+            Proof::Hmac(keyed) if mimicked.concerns(scheme) => {
+                for content in keyed.contents() {
+                    refuse_alike(mimicked, content, &scheme.name, at, errors);
+                }
+            }
+            // What a token signs has a dot in it.
+            Proof::Jwt(token) if token.is_under_secret() && mimicked.may_hold(".").is_some() => {
                 errors.add(
                     at,
                     format!(
-                        "can't be told from the signed content of scheme `{}`, which may be letters and digits alone, so a caller could have a callback of his own signed",
-                        scheme.name
-                    ),
-                );
-                continue;
-            }
-            if separators.is_empty() {
-                // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
-                // refused as a callback.
-                separators.push_str("=&\"{[");
-            }
-            let fixed = mimicked.before.chars().chain(mimicked.after.chars());
-            let bad = mimicked
-                .shape
-                .also
-                .chars()
-                .chain(fixed)
-                .find(|c| separators.contains(*c));
-            if let Some(bad) = bad {
-                errors.add(
-                    at,
-                    format!(
-                        "may not hold `{}`: the signed content of scheme `{}` has it, so a caller could have a callback of his own signed",
-                        bad.escape_default(),
+                        "may not hold `.`: the tokens of scheme `{}` have it, so a caller could have one of his own signed",
                         scheme.name
                     ),
                 );
             }
+            _ => {}
         }
+    }
+}
+
+fn refuse_alike(
+    mimicked: &Mimicked,
+    content: &Template,
+    scheme: &str,
+    at: &str,
+    errors: &mut Errors,
+) {
+    let mut separators: String = content
+        .literals()
+        .filter(|c| !c.is_ascii_alphanumeric())
+        .collect();
+    if separators.is_empty() && !content.parts.contains(&Part::Body) {
+        // Hashes, names and numbers: any challenge could be one of them.
+        errors.add(
+            at,
+            format!(
+                "can't be told from the signed content of scheme `{scheme}`, which may be letters and digits alone, so a caller could have a callback of his own signed"
+            ),
+        );
+        return;
+    }
+    if separators.is_empty() {
+        // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
+        // refused as a callback.
+        separators.push_str("=&\"{[");
+    }
+    if let Some(bad) = mimicked.may_hold(&separators) {
+        errors.add(
+            at,
+            format!(
+                "may not hold `{}`: the signed content of scheme `{scheme}` has it, so a caller could have a callback of his own signed",
+                bad.escape_default(),
+            ),
+        );
     }
 }

@@ -17,11 +17,13 @@ mod extraction;
 mod handshake;
 mod key;
 mod protocol;
+mod public_key;
 mod reply;
 mod scheme;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod web_token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,8 +42,10 @@ pub(crate) use extraction::{Extraction, Source, Value};
 pub(crate) use handshake::{Challenge, Handshake, Mimicked};
 pub(crate) use key::KeySpec;
 pub(crate) use protocol::{Protocol, check_limit};
+pub(crate) use public_key::{KeyPlace, PublicKeySignature};
 pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
 pub(crate) use signature::{Carrier, Format, PairKey};
+pub(crate) use web_token::{ClaimRule, Detached, ObjectIdentifier, TokenKeys, TokenKind, WebToken};
 
 /// Functions of one connector.
 const MAX_FUNCTIONS: usize = 64;

@@ -8,7 +8,10 @@ use std::time::Duration;
 use hookplane_proto::v1;
 
 use super::signature::credential;
-use super::{Carrier, Condition, Coverage, Errors, KeySpec};
+use super::{
+    Carrier, Condition, Coverage, Errors, KeyPlace, KeySpec, PublicKeySignature, TokenKeys,
+    WebToken,
+};
 use crate::location::{Location, Pattern};
 use crate::template::{Part, Template, Use};
 
@@ -36,6 +39,9 @@ pub(crate) enum Proof {
     /// A plain hash whose content holds the secret.
     Digest(KeyedHash),
     Token(Token),
+    /// Boxed, as the next one: few have them, and there are many schemes.
+    PublicKey(Box<PublicKeySignature>),
+    Jwt(Box<WebToken>),
     Basic {
         user_parameter: Option<String>,
     },
@@ -118,9 +124,23 @@ impl Scheme {
     pub(crate) fn is_url_bound(&self) -> bool {
         let signs_it = match &self.proof {
             Proof::Hmac(hash) | Proof::Digest(hash) => hash.contents().any(Template::is_url_bound),
+            Proof::PublicKey(signature) => signature.contents().any(Template::is_url_bound),
+            Proof::Jwt(token) => token.is_url_bound(),
             Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => false,
         };
         signs_it || self.also.iter().any(|(_, part)| part.is_url_bound())
+    }
+
+    /// True when its keys are not a group's but fetched, or come with a token.
+    pub(crate) fn has_own_keys(&self) -> bool {
+        match &self.proof {
+            Proof::PublicKey(signature) => matches!(signature.keys, KeyPlace::Remote(_)),
+            Proof::Jwt(token) => matches!(
+                token.keys,
+                TokenKeys::Public(KeyPlace::Remote(_)) | TokenKeys::Chain { .. }
+            ),
+            _ => false,
+        }
     }
 
     pub(crate) fn compile(scheme: &v1::Scheme, at: &str, errors: &mut Errors) -> Option<Self> {
@@ -156,20 +176,29 @@ impl Scheme {
         let kind = match &self.proof {
             Proof::Hmac(_) => "hmac",
             Proof::Digest(_) => "digest",
+            Proof::PublicKey(_) => "publicKey",
+            Proof::Jwt(token) => {
+                self.check_token(token, scheme, at, errors);
+                return;
+            }
             _ => {
                 if scheme.timestamp.is_some() {
                     errors.add(
                         format!("{at}.timestamp"),
-                        "proves nothing here: only hmac and digest sign a time",
+                        "proves nothing here: only hmac, digest, publicKey and jwt sign a time",
                     );
                 }
                 return;
             }
         };
-        let (Proof::Hmac(keyed) | Proof::Digest(keyed)) = &self.proof else {
-            return;
+        let (contents, carrier): (Vec<&Template>, &Carrier) = match &self.proof {
+            Proof::Hmac(keyed) | Proof::Digest(keyed) => {
+                (keyed.contents().collect(), &keyed.carrier)
+            }
+            Proof::PublicKey(signature) => (signature.contents().collect(), &signature.carrier),
+            _ => return,
         };
-        for (index, content) in keyed.contents().enumerate() {
+        for (index, content) in contents.iter().enumerate() {
             let at = match index.checked_sub(1) {
                 None => format!("{at}.{kind}.content"),
                 Some(index) => format!("{at}.{kind}.orContent[{index}]"),
@@ -191,11 +220,19 @@ impl Scheme {
                 "is not covered by the content, so that anybody could write a new time; put {timestamp} into the content",
             );
         }
-        let time = self.timestamp.as_ref().map(|time| &time.location);
-        let read = keyed.contents().flat_map(Template::locations).chain(time);
+        let mut read: Vec<&Location> = contents
+            .iter()
+            .flat_map(|content| content.locations())
+            .collect();
+        read.extend(self.timestamp.as_ref().map(|time| &time.location));
+        if let Proof::PublicKey(signature) = &self.proof
+            && let KeyPlace::Remote(remote) = &signature.keys
+        {
+            read.extend(remote.locations());
+        }
         for location in read {
             if let Location::Sig(name) = location.base()
-                && !keyed.carrier.format.has_field(name)
+                && !carrier.format.has_field(name)
             {
                 errors.add(
                     format!("{at}.{kind}.format"),
@@ -205,11 +242,45 @@ impl Scheme {
         }
     }
 
+    fn check_token(&self, token: &WebToken, scheme: &v1::Scheme, at: &str, errors: &mut Errors) {
+        let has_time = scheme.timestamp.is_some();
+        if let Some(detached) = &token.detached {
+            let at = format!("{at}.jwt.detachedPayload");
+            self.check_content(&detached.payload, has_time, &at, errors);
+        }
+        for (index, rule) in token.claims.iter().enumerate() {
+            let at = format!("{at}.jwt.claims[{index}].equals");
+            self.check_content(&rule.equals, has_time, &at, errors);
+        }
+        if let Some(time) = &self.timestamp
+            && !self.coverage.covers(&time.location)
+        {
+            errors.add(
+                format!("{at}.timestamp.location"),
+                "is not covered by the token, so that anybody could write a new time",
+            );
+        }
+        let reads_sig = token
+            .locations()
+            .chain(self.timestamp.as_ref().map(|time| &time.location))
+            .any(|location| matches!(location.base(), Location::Sig(_)));
+        if reads_sig {
+            errors.add(
+                format!("{at}.jwt"),
+                "has no signature header that `sig:` could read; `jws:` reads the token's",
+            );
+        }
+    }
+
     fn check_content(&self, content: &Template, has_time: bool, at: &str, errors: &mut Errors) {
         match (&self.proof, content.holds_secret()) {
             (Proof::Hmac(_), true) => errors.add(
                 at,
                 "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
+            ),
+            (Proof::PublicKey(_) | Proof::Jwt(_), true) => errors.add(
+                at,
+                "holds {secret}, which is the key here and nothing that is signed",
             ),
             (Proof::Digest(_), false) => errors.add(
                 at,
@@ -230,14 +301,13 @@ fn proof(scheme: &v1::Scheme, at: &str, errors: &mut Errors) -> Option<Proof> {
         scheme.token.is_some(),
         scheme.basic.is_some(),
         scheme.unsigned.is_some(),
+        scheme.public_key.is_some(),
+        scheme.jwt.is_some(),
     ];
-    if given.iter().filter(|given| **given).count() != 1
-        || scheme.public_key.is_some()
-        || scheme.jwt.is_some()
-    {
+    if given.iter().filter(|given| **given).count() != 1 {
         errors.add(
             at,
-            "needs exactly one of `hmac`, `digest`, `token`, `basic` and `unsigned`",
+            "needs exactly one of `hmac`, `digest`, `token`, `basic`, `unsigned`, `publicKey` and `jwt`",
         );
         return None;
     }
@@ -247,6 +317,12 @@ fn proof(scheme: &v1::Scheme, at: &str, errors: &mut Errors) -> Option<Proof> {
         keyed_hash(keyed, &format!("{at}.digest"), errors).map(Proof::Digest)
     } else if let Some(shared) = &scheme.token {
         token(shared, &format!("{at}.token"), errors).map(Proof::Token)
+    } else if let Some(signature) = &scheme.public_key {
+        PublicKeySignature::compile(signature, &format!("{at}.publicKey"), errors)
+            .map(|signature| Proof::PublicKey(Box::new(signature)))
+    } else if let Some(token) = &scheme.jwt {
+        WebToken::compile(token, &format!("{at}.jwt"), errors)
+            .map(|token| Proof::Jwt(Box::new(token)))
     } else if let Some(basic) = &scheme.basic {
         let parameter = &basic.user_parameter;
         if !parameter.is_empty() {

@@ -7,11 +7,12 @@ use hookplane_proto::v1;
 
 use super::{Credentials, Group, KeyedScheme, Webhook};
 use crate::connector::{
-    Errors, Function, KeySpec, Proof, Scheme, Token, TokenPlace, check_limit, event_name_problem,
-    is_name, not_a_name,
+    Errors, Function, KeyPlace, KeySpec, Proof, Scheme, Token, TokenKeys, TokenPlace, check_limit,
+    event_name_problem, is_name, not_a_name,
 };
 use crate::location::Location;
 use crate::payload::Reading;
+use crate::public::{Algorithm, PublicKey};
 use crate::request::Decoding;
 use crate::verify::keys::{Key, Secret, fingerprint};
 use crate::verify::url;
@@ -105,7 +106,9 @@ pub(super) fn compile(
         uid: metadata.uid,
         org: metadata.org,
         name: metadata.name,
-        has_secret: !secrets.is_empty() || has_keys_in_parameters,
+        has_secret: !secrets.is_empty()
+            || has_keys_in_parameters
+            || function.protocol.schemes.iter().any(Scheme::has_own_keys),
         keyed,
         handshake_keys,
         learns: spec.learn_secret,
@@ -277,7 +280,11 @@ fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
 fn key_parameter(scheme: &Scheme) -> Option<&str> {
     match &scheme.proof {
         Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.key.parameter.as_deref(),
-        Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => None,
+        Proof::Jwt(token) => match &token.keys {
+            TokenKeys::Shared(key) => key.parameter.as_deref(),
+            _ => None,
+        },
+        Proof::PublicKey(_) | Proof::Token(_) | Proof::Basic { .. } | Proof::Unsigned => None,
     }
 }
 
@@ -291,7 +298,9 @@ fn keys(
     let parameters = &decoding.parameters;
     let schemes = &function.protocol.schemes;
     let signs = |scheme: &Scheme| !matches!(scheme.proof, Proof::Unsigned);
-    let uses_secrets = |scheme: &Scheme| signs(scheme) && key_parameter(scheme).is_none();
+    let uses_secrets = |scheme: &Scheme| {
+        signs(scheme) && key_parameter(scheme).is_none() && !scheme.has_own_keys()
+    };
     if schemes.iter().any(uses_secrets)
         && secrets.is_empty()
         && spec.signature_secrets.is_empty()
@@ -325,6 +334,25 @@ fn keys(
             Proof::Hmac(hash) => (&hash.key, Some(hash.hash)),
             Proof::Digest(hash) => (&hash.key, None),
             Proof::Token(_) | Proof::Basic { .. } => (&as_pasted, None),
+            Proof::Jwt(token) => match &token.keys {
+                TokenKeys::Shared(key) => (key, None),
+                TokenKeys::Public(keys) => {
+                    keyed.public =
+                        public_keys(keys, &token.public_algorithms(), secrets, &mut fits);
+                    all.push(keyed);
+                    continue;
+                }
+                TokenKeys::Chain { .. } => {
+                    all.push(keyed);
+                    continue;
+                }
+            },
+            Proof::PublicKey(signature) => {
+                let algorithms = [signature.algorithm];
+                keyed.public = public_keys(&signature.keys, &algorithms, secrets, &mut fits);
+                all.push(keyed);
+                continue;
+            }
             Proof::Unsigned => {
                 all.push(keyed);
                 continue;
@@ -445,6 +473,31 @@ fn check_learning(spec: &v1::WebhookGroupSpec, function: &Function, errors: &mut
             "can't go with acceptUnsigned: until the secret is learned anybody's callbacks would be taken",
         );
     }
+}
+
+/// Those that the secrets hold, each under its name.
+fn public_keys(
+    place: &KeyPlace,
+    algorithms: &[Algorithm],
+    secrets: &[Secret],
+    fits: &mut [Option<Result<(), String>>],
+) -> Box<[PublicKey]> {
+    let KeyPlace::Pasted(format) = place else {
+        return Box::default();
+    };
+    let mut all = Vec::new();
+    for (secret, fits) in secrets.iter().zip(fits) {
+        match secret.public_keys(*format, algorithms) {
+            Ok(keys) => {
+                all.extend(keys);
+                *fits = Some(Ok(()));
+            }
+            Err(problem) => {
+                fits.get_or_insert(Err(problem));
+            }
+        }
+    }
+    all.into()
 }
 
 /// Where the token is in this group, if the group says so.

@@ -62,6 +62,8 @@ impl Places {
                         add(location);
                     }
                 }
+                Proof::PublicKey(signature) => signature.carrier.locations().for_each(&mut add),
+                Proof::Jwt(token) => add(&token.place),
                 Proof::Basic { .. } | Proof::Unsigned => {}
             }
         }

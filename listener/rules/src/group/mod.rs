@@ -17,10 +17,12 @@ use hookplane_proto::v1;
 use crate::connector::{Function, takes};
 use crate::location::Location;
 use crate::payload;
+use crate::public::PublicKey;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
-    Callback, Connector, FieldError, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
+    Callback, Connector, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
+    Timestamp, Unproven,
 };
 use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
 
@@ -63,6 +65,8 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct KeyedScheme {
     pub(crate) keys: Vec<Key>,
+    /// Pasted ones.
+    pub(crate) public: Box<[PublicKey]>,
     /// The fingerprint of the user name that basic authentication must have.
     pub(crate) user: Option<[u8; 32]>,
     /// The user name, for samples.
@@ -191,9 +195,23 @@ impl Group {
         self.decoding.reading.signs_unpacked && payload::is_packed(encoding, &callback.body)
     }
 
-    /// Proves a callback genuine, or says what was wrong with it.
+    /// Proves a callback genuine, or says what was wrong with it. Where its public key would have to be fetched, that it isn't here.
     pub fn verify(&self, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
-        crate::verify::verify(self, callback, now)
+        self.verify_with(callback, &NoKeys, now)
+            .map_err(|unproven| match unproven {
+                Unproven::Refused(refusal) => refusal,
+                Unproven::NeedsKey(needed) => needed.refusal(),
+            })
+    }
+
+    /// The same with public keys that were fetched. One that is lacking is no refusal: it has to be fetched first.
+    pub fn verify_with(
+        &self,
+        callback: Callback,
+        keys: &dyn Keys,
+        now: Timestamp,
+    ) -> Result<Proven, Unproven> {
+        crate::verify::verify(self, callback, keys, now)
     }
 
     /// Reads type, ids and events out of what is genuine.

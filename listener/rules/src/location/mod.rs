@@ -39,6 +39,10 @@ pub(crate) enum Location {
     /// A parameter of the group.
     Param(String),
     Sig(String),
+    /// A claim of the verified token.
+    Jwt(Vec<String>),
+    /// A field of its header.
+    Jws(Vec<String>),
     Method,
     Url,
     Body,
@@ -81,7 +85,7 @@ impl Location {
         let wrong = || {
             format!(
                 "`{text}` is no location; one is header:Name, query:name, form:name, json:/pointer, item:/pointer, \
-                 parent:/pointer, key:, raw:/pointer, param:name, sig:key, method, url, body or fixed:text, and may have \
+                 parent:/pointer, key:, raw:/pointer, param:name, sig:key, jwt:/claim, jws:/field, method, url, body or fixed:text, and may have \
                  steps: ->json:/pointer, ->xml:/pointer, ->base64, ->url, ->lower"
             )
         };
@@ -93,7 +97,7 @@ impl Location {
             _ => {}
         }
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
-        if rest.is_empty() && !matches!(kind, "json" | "item" | "parent" | "raw") {
+        if rest.is_empty() && !matches!(kind, "json" | "item" | "parent" | "raw" | "jwt" | "jws") {
             return Err(format!("`{text}` lacks a name after the colon"));
         }
         match kind {
@@ -106,6 +110,8 @@ impl Location {
             "item" => Ok(Self::Item(plain_pointer(rest)?)),
             "parent" => Ok(Self::Parent(plain_pointer(rest)?)),
             "raw" => Ok(Self::Raw(plain_pointer(rest)?)),
+            "jwt" => Ok(Self::Jwt(plain_pointer(rest)?)),
+            "jws" => Ok(Self::Jws(plain_pointer(rest)?)),
             "param" => Ok(Self::Param(rest.to_owned())),
             "sig" => Ok(Self::Sig(rest.to_owned())),
             "fixed" => Ok(Self::Fixed(rest.to_owned())),
@@ -174,6 +180,8 @@ impl Location {
             Self::Raw(at) => format!("raw:{}", shown(at)),
             Self::Param(name) => format!("the group's parameter {name}"),
             Self::Sig(key) => format!("`{key}` of the signature header"),
+            Self::Jwt(at) => format!("jwt:{}", shown(at)),
+            Self::Jws(at) => format!("jws:{}", shown(at)),
             Self::Method => "the method".to_owned(),
             Self::Url => "the URL".to_owned(),
             Self::Body => "the body".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
+mod token;
 mod write;
 
 use std::fmt;
@@ -196,6 +197,8 @@ impl Signing<'_> {
                 Ok(callback)
             }
             Proof::Hmac(hash) | Proof::Digest(hash) => self.hashed(hash, callback),
+            Proof::PublicKey(_) => Err(token::PROVIDERS_ALONE.to_owned()),
+            Proof::Jwt(token) => self.token(token, callback),
         }
     }
 

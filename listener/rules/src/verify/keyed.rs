@@ -1,85 +1,44 @@
 //! Hashes under the group's keys: HMACs, and plain hashes with the secret in what is hashed.
 
-use super::keys::{Key, fingerprint, same};
+use super::asked::Asked;
+use super::keys::{Key, same};
 use super::signature::{self, Sent, refuse};
-use super::{Accepted, accepted, signature_refusal, window};
+use super::{Accepted, accepted, signature_refusal};
 use crate::connector::{KeyedHash, Proof, Scheme};
 use crate::group::KeyedScheme;
 use crate::payload::Payload;
 use crate::request::{Around, Request};
-use crate::{Group, Refusal, RefusalKind, Timestamp};
+use crate::{Group, Refusal, RefusalKind};
 
 /// Accepts a request whose signature is made with one of the group's keys, whose time is within the window, and whose further
 /// equalities hold.
-pub(super) fn hashed<'a>(
-    group: &Group,
-    scheme: &Scheme,
-    hash: &KeyedHash,
-    keyed: &'a KeyedScheme,
-    request: &Request,
-    now: Timestamp,
-) -> Result<Accepted<'a>, Refusal> {
+pub(super) fn hashed<'g>(asked: &Asked<'g, '_>, hash: &KeyedHash) -> Result<Accepted<'g>, Refusal> {
+    let Asked {
+        group,
+        scheme,
+        keyed,
+        request,
+        ..
+    } = *asked;
     let sent = signature::read(&hash.carrier, Some(hash.hash.output_bytes()), request)?;
     let around = Around {
         sig: &sent.fields,
         ..Around::default()
     };
-    let time = match &scheme.timestamp {
-        None => None,
-        Some(time) => Some((
-            time,
-            request
-                .read(&time.location, around)
-                .map_err(|missing| refuse(&missing, missing.explain(&time.location)))?,
-        )),
-    };
-    // A GET's body isn't expected, so what doesn't cover it must not let it through.
-    let callback = &request.callback;
-    if [http::Method::GET, http::Method::HEAD].contains(&callback.method)
-        && !callback.body.is_empty()
-        && !scheme.coverage.body
-    {
-        return Err(signature_refusal(
-            "a GET has a body, and the signature doesn't cover it",
-        ));
-    }
+    let time = asked.time_text(around)?;
+    asked.refuse_uncovered_body()?;
     let around = Around {
-        timestamp: time.as_ref().map(|(_, text)| text.as_ref()),
+        timestamp: time.as_deref(),
         ..around
     };
-    let mut places = vec![around];
-    if scheme.is_url_bound() {
-        if group.urls.is_empty() {
-            return Err(signature_refusal(
-                "the scheme signs the URL, and the group has no callback URL yet",
-            ));
-        }
-        places = group
-            .urls
-            .iter()
-            .map(|base| Around {
-                url: Some(base),
-                ..around
-            })
-            .collect();
-    }
+    let places = asked.places(around)?;
     let Some((key, place)) = matching(scheme, hash, keyed, &sent, &places, request)? else {
-        let hint = if scheme.is_url_bound() {
-            "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
-        } else {
-            ""
-        };
-        return Err(signature_refusal(format!(
-            "no secret matched ({} tried){hint}",
-            keyed.keys.len()
-        )));
+        return Err(asked.no_match("secret", keyed.keys.len()));
     };
-    if let Some((time, text)) = &time {
-        window::check(time, text, now)?;
-    }
+    asked.check_time(time.as_deref())?;
     // Asked in this order: no other scheme has the body decoded here.
     if matches!(scheme.proof, Proof::Digest(_))
-        && !callback.body.is_empty()
+        && !request.callback.body.is_empty()
         && let Payload::Opaque(why) = request.payload()
     {
         // A plain hash of secret and body can be extended by who knows the hash and not the secret, but never to a body that can be
@@ -92,7 +51,7 @@ pub(super) fn hashed<'a>(
             ),
         ));
     }
-    check_equalities(scheme, request, place)?;
+    asked.check_equalities(place)?;
     refuse_mimics(group, scheme, hash, request, place)?;
     accepted(Some(key), scheme, keyed)
 }
@@ -169,24 +128,6 @@ fn refuse_mimics(
                     mimicked.handshake
                 )));
             }
-        }
-    }
-    Ok(())
-}
-
-fn check_equalities(scheme: &Scheme, request: &Request, place: Around<'_>) -> Result<(), Refusal> {
-    for (location, template) in &scheme.also {
-        let sent = request
-            .read(location, place)
-            .map_err(|missing| refuse(&missing, missing.explain(location)))?;
-        let expected = request
-            .rendered(template, place)
-            .map_err(|(missing, why)| refuse(&missing, why))?;
-        if !same(&fingerprint(sent.as_bytes()), &fingerprint(&expected)) {
-            return Err(signature_refusal(format!(
-                "the signature matched, but {} is not what it must be",
-                location.describe()
-            )));
         }
     }
     Ok(())

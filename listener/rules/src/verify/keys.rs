@@ -6,12 +6,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use hookplane_proto::v1::PublicKeyFormat;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::hash::MacState;
 use crate::Callback;
 use crate::connector::{HashKind, KeySpec, Proof};
+use crate::public::formats;
+use crate::public::{Algorithm, PublicKey};
 use crate::request::{Around, Decoding, Request};
 
 /// A secret as it was pasted.
@@ -54,6 +57,15 @@ impl Secret {
 
     pub(crate) fn text(&self) -> Arc<str> {
         Arc::clone(&self.text)
+    }
+
+    /// As the provider's public keys, in this format and for these algorithms.
+    pub(crate) fn public_keys(
+        &self,
+        format: PublicKeyFormat,
+        algorithms: &[Algorithm],
+    ) -> Result<Vec<PublicKey>, String> {
+        formats::pasted(format, algorithms, &self.text, &self.name)
     }
 
     /// As a key: without its prefix, put into the template, decoded, hashed. The error says what the secret should look like and never

@@ -9,6 +9,7 @@
 //! Guarantees: raw bytes are hashed as they came; every comparison with something secret takes the same time whatever was sent; what
 //! is missing, repeated, of another encoding or of no scheme is refused; a reason names the clause and never a credential.
 
+mod asked;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
@@ -17,25 +18,29 @@ mod handshake;
 pub(crate) mod hash;
 mod keyed;
 pub(crate) mod keys;
+mod public_key;
 pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 mod token;
 pub(crate) mod url;
+mod web_token;
 pub(crate) mod window;
 
 use std::sync::Arc;
 
 pub use handshake::{Learned, Shaken};
 
-use crate::connector::{Coverage, Proof, Scheme, TokenPlace};
+use crate::connector::{Coverage, KeyPlace, Proof, Scheme, TokenKeys, TokenPlace};
 use crate::group::KeyedScheme;
 use crate::location::Location;
 use crate::payload::Payload;
 use crate::request::{Around, Missing, Request};
-use crate::{Callback, Group, Refusal, RefusalKind, Timestamp};
+use crate::{Callback, Group, KeySource, Keys, Refusal, RefusalKind, Timestamp};
 
+use asked::Asked;
 use keys::Key;
+pub(crate) use web_token::Said;
 
 /// A genuine request.
 #[derive(Debug)]
@@ -105,6 +110,53 @@ impl Verified {
     }
 }
 
+/// Why nobody says that a request is genuine.
+#[derive(Debug)]
+pub enum Unproven {
+    /// It isn't, or can't be shown to be.
+    Refused(Refusal),
+    /// The key that it would be verified with isn't here.
+    NeedsKey(Box<Needed>),
+}
+
+/// What has to be fetched, and the callback to verify with it.
+#[derive(Debug)]
+pub struct Needed {
+    /// Where the key is.
+    pub source: KeySource,
+    /// As it came.
+    pub callback: Callback,
+}
+
+impl Needed {
+    /// What it is refused with when the key isn't there either.
+    pub fn refusal(&self) -> Refusal {
+        signature_refusal(format!(
+            "the public key that it would be verified with is not among those at {}",
+            self.source
+        ))
+    }
+}
+
+/// Why a scheme doesn't accept a request.
+enum Failed {
+    Refused(Refusal),
+    /// The set at this source is lacking, or too old to say.
+    NeedsKey(Box<KeySource>),
+}
+
+impl From<Refusal> for Unproven {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// What a scheme made of a request.
 struct Accepted<'a> {
     secret: Option<Arc<str>>,
@@ -114,7 +166,12 @@ struct Accepted<'a> {
     unsigned: bool,
 }
 
-pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
+pub(crate) fn verify(
+    group: &Group,
+    callback: Callback,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Result<Proven, Unproven> {
     let mut request = Request::new(callback, group.decoding.clone());
     request.unpack().map_err(|why| {
         let why = format!("the signature is over the unpacked body: {why}");
@@ -129,15 +186,24 @@ pub(crate) fn verify(group: &Group, callback: Callback, now: Timestamp) -> Resul
                 one.unverified == unverified && one.when.holds(&request, Around::default())
             })
     };
-    if let Some((shake, keys)) = asked(true) {
-        let shaken = handshake::answer(group, shake, keys, &request, None);
-        return shaken.map(Proven::Handshake);
+    if let Some((shake, secrets)) = asked(true) {
+        let shaken = handshake::answer(group, shake, secrets, &request, None)?;
+        return Ok(Proven::Handshake(shaken));
     }
-    let accepted = accept(group, &request, now)?;
-    if let Some((shake, keys)) = asked(false) {
+    let accepted = match accept(group, &request, keys, now) {
+        Ok(accepted) => accepted,
+        Err(Failed::Refused(refusal)) => return Err(refusal.into()),
+        Err(Failed::NeedsKey(source)) => {
+            return Err(Unproven::NeedsKey(Box::new(Needed {
+                source: *source,
+                callback: request.into_callback(),
+            })));
+        }
+    };
+    if let Some((shake, secrets)) = asked(false) {
         let signed_with = accepted.key.map(|key| &*key.name);
-        let shaken = handshake::answer(group, shake, keys, &request, signed_with);
-        return shaken.map(Proven::Handshake);
+        let shaken = handshake::answer(group, shake, secrets, &request, signed_with)?;
+        return Ok(Proven::Handshake(shaken));
     }
     Ok(Proven::Genuine(Verified {
         request,
@@ -163,8 +229,9 @@ fn signature_refusal(reason: impl Into<String>) -> Refusal {
 fn accept<'a>(
     group: &'a Group,
     request: &Request,
+    keys: &dyn Keys,
     now: Timestamp,
-) -> Result<Accepted<'a>, Refusal> {
+) -> Result<Accepted<'a>, Failed> {
     let schemes = &group.function.protocol.schemes;
     let chosen = schemes.iter().zip(&group.keyed).find(|(scheme, _)| {
         scheme
@@ -180,12 +247,21 @@ fn accept<'a>(
             return Ok(unsigned());
         }
         let names: Vec<&str> = schemes.iter().map(|scheme| scheme.name.as_str()).collect();
+        let names = names.join(", ");
         return Err(signature_refusal(format!(
-            "none of the schemes applies to this request: {}",
-            names.join(", ")
-        )));
+            "none of the schemes applies to this request: {names}"
+        ))
+        .into());
     };
-    match &scheme.proof {
+    let asked = Asked {
+        group,
+        scheme,
+        keyed,
+        request,
+        keys,
+        now,
+    };
+    let accepted = match &scheme.proof {
         Proof::Unsigned if open => Ok(unsigned()),
         Proof::Unsigned if group.has_secret => Err(signature_refusal(
             "it is not signed, and the group has a secret, so that what isn't signed is refused",
@@ -199,16 +275,34 @@ fn accept<'a>(
                 "{place} is there, but the group has no secret to check it with; add the signature secret"
             ))),
         },
-        _ if keyed.keys.is_empty() => Err(signature_refusal(format!(
+        proof if lacks_keys(proof, keyed) => Err(signature_refusal(format!(
             "no secret of the group fits scheme `{}`",
             scheme.name
         ))),
         Proof::Token(one) => token::token(one, scheme, keyed, request),
         Proof::Basic { .. } => token::basic(scheme, keyed, request),
-        Proof::Hmac(hash) | Proof::Digest(hash) => {
-            keyed::hashed(group, scheme, hash, keyed, request, now)
-        }
+        Proof::Hmac(hash) | Proof::Digest(hash) => keyed::hashed(&asked, hash),
+        Proof::PublicKey(signature) => return public_key::verify(&asked, signature),
+        Proof::Jwt(token) => return web_token::verify(&asked, token),
+    };
+    accepted.map_err(Failed::Refused)
+}
+
+/// True when the group has no key for this scheme.
+fn lacks_keys(proof: &Proof, keyed: &KeyedScheme) -> bool {
+    match proof {
+        Proof::PublicKey(signature) => lacks_public(&signature.keys, keyed),
+        Proof::Jwt(token) => match &token.keys {
+            TokenKeys::Shared(_) => keyed.keys.is_empty(),
+            TokenKeys::Public(keys) => lacks_public(keys, keyed),
+            TokenKeys::Chain { .. } => false,
+        },
+        _ => keyed.keys.is_empty(),
     }
+}
+
+fn lacks_public(keys: &KeyPlace, keyed: &KeyedScheme) -> bool {
+    matches!(keys, KeyPlace::Pasted(_)) && keyed.public.is_empty()
 }
 
 /// Where this scheme's credential is, if the request has one.
@@ -221,6 +315,8 @@ fn carried(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Option<St
     };
     let found = match &scheme.proof {
         Proof::Hmac(hash) | Proof::Digest(hash) => hash.carrier.locations().find(is_there),
+        Proof::PublicKey(signature) => signature.carrier.locations().find(is_there),
+        Proof::Jwt(token) => Some(&token.place).filter(is_there),
         Proof::Token(token) => match (&token.place, &keyed.token) {
             (TokenPlace::Everywhere(pattern), _) => {
                 let (Payload::Json(json) | Payload::FormJson(_, json)) = request.payload() else {
@@ -241,6 +337,16 @@ fn carried(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Option<St
         Proof::Unsigned => None,
     };
     found.map(Location::describe)
+}
+
+/// With a public key. `name`: the secret that it was pasted as.
+fn accepted_public(name: Option<Arc<str>>, scheme: &Scheme) -> Accepted<'static> {
+    Accepted {
+        secret: name,
+        key: None,
+        coverage: scheme.coverage.clone(),
+        unsigned: false,
+    }
 }
 
 fn accepted<'a>(

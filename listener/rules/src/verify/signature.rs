@@ -284,7 +284,7 @@ fn wrong(why: String) -> Refusal {
 }
 
 /// What is missing makes a signature fail; what hides in a body that nobody can read makes the body wrong.
-pub(super) fn refuse(missing: &Missing, reason: String) -> Refusal {
+pub(crate) fn refuse(missing: &Missing, reason: String) -> Refusal {
     let kind = match missing {
         Missing::Undecodable(_) => RefusalKind::Undecodable,
         Missing::Absent | Missing::Repeated | Missing::Unreadable => RefusalKind::Signature,
