@@ -141,7 +141,11 @@ impl Coverage {
                 Part::Filtered(filtered) if filtered.keeps_all() => {
                     self.add(std::slice::from_ref(&filtered.part));
                 }
-                Part::Filtered(filtered) => self.locations.extend(filtered.lowered()),
+                Part::Filtered(filtered) => match filtered.lowered() {
+                    // The methods that are taken are all in upper case.
+                    Some(location) if *location.base() == Location::Method => self.method = true,
+                    lowered => self.locations.extend(lowered),
+                },
                 // Where it is left out, what it would have held can't be put in without changing what is signed.
                 Part::Optional(parts) => self.add(parts),
                 Part::Text(_) | Part::Timestamp | Part::Secret | Part::Challenge | Part::Mac => {}

@@ -422,7 +422,12 @@ fn refuse_alike(
         .literals()
         .filter(|c| !c.is_ascii_alphanumeric())
         .collect();
-    if separators.is_empty() && !content.parts.contains(&Part::Body) {
+    let has_structure = |part: &Part| match part {
+        Part::Body | Part::RawQuery => true,
+        Part::At(location) => matches!(location, Location::Form(_)),
+        _ => false,
+    };
+    if separators.is_empty() && !content.parts.iter().any(has_structure) {
         // Hashes, names and numbers: any challenge could be one of them.
         errors.add(
             at,

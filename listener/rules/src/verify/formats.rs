@@ -245,6 +245,7 @@ fn a_checksum_and_a_lowered_text_prove_less_than_they_hash() {
     assert!(!covers("{header:a}{query:b|lower}", "query:b"));
     assert!(covers("{header:a}{query:b|lower}", "query:b->lower"));
     assert!(!covers("{body|base64|lower}", "body"));
+    assert!(covers("{method|lower}{body}", "method"));
     assert!(!covers("{header:a->lower}", "header:a"));
     assert!(!covers("{form:a->base64}", "form:a"));
     assert!(!covers("{header:a}{raw:/b}", "json:/bc"));
