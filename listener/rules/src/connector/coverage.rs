@@ -15,6 +15,8 @@ pub(crate) struct Coverage {
     method: bool,
     /// What the token says, in its header and its claims.
     token: bool,
+    /// The payload is the token's claims.
+    payload: bool,
     locations: Vec<Location>,
 }
 
@@ -99,6 +101,7 @@ impl Coverage {
             url: both(|one| one.url),
             method: both(|one| one.method),
             token: both(|one| one.token),
+            payload: both(|one| one.payload),
             locations: common,
         }
     }
@@ -133,6 +136,14 @@ impl Coverage {
         }
     }
 
+    /// The same where the payload is what the token says.
+    pub(super) fn with_token_as_payload(&self) -> Self {
+        Self {
+            payload: self.token,
+            ..self.clone()
+        }
+    }
+
     /// True when the value at this location can't be changed without breaking the signature.
     pub(crate) fn covers(&self, location: &Location) -> bool {
         let is_listed = || self.locations.contains(location);
@@ -143,9 +154,11 @@ impl Coverage {
             Location::Query(_) => self.query || is_listed(),
             Location::Form(_) => self.body || self.form || is_listed(),
             Location::Json(at) | Location::Raw(at) => {
-                self.body || is_listed() || self.covers_within(at)
+                self.body || self.payload || is_listed() || self.covers_within(at)
             }
-            Location::Item(_) | Location::Parent(_) | Location::Key => self.body || is_listed(),
+            Location::Item(_) | Location::Parent(_) | Location::Key => {
+                self.body || self.payload || is_listed()
+            }
             Location::Header(_) | Location::Sig(_) => is_listed(),
             Location::Jwt(_) | Location::Jws(_) => self.token,
             Location::Body => self.body,

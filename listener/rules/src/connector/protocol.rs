@@ -1,5 +1,6 @@
 //! How one function's provider speaks: the connector's protocol with the function's own fields in place of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -7,6 +8,7 @@ use hookplane_proto::v1;
 use super::{Batch, Errors, Extraction, Handshake, Scheme};
 use crate::Reply;
 use crate::group::Places;
+use crate::payload::PayloadAt;
 
 /// The body when neither connector nor group says otherwise: 1 MiB.
 pub(crate) const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
@@ -76,7 +78,7 @@ impl Protocol {
         let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
 
         let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
-        let schemes = compile_schemes(list, place, at, errors);
+        let mut schemes = compile_schemes(list, place, at, errors);
         let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
         errors.at_most(
             &format!("{place}.handshakes"),
@@ -102,6 +104,17 @@ impl Protocol {
             .map_or_else(Extraction::default, |extract| {
                 Extraction::compile(extract, &format!("{place}.extract"), errors)
             });
+        if extraction.payload == Some(PayloadAt::Token) {
+            if !schemes.iter().all(Scheme::tells_claims) {
+                errors.add(
+                    format!("{place}.extract.payload"),
+                    "are a token's claims, so that every scheme must be a `jwt` with claims",
+                );
+            }
+            for scheme in &mut schemes {
+                scheme.coverage = Arc::new(scheme.coverage.with_token_as_payload());
+            }
+        }
         let (batch, place) = winner!(batch, Option::is_some);
         let batch = batch
             .as_ref()

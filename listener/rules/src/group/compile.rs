@@ -11,8 +11,8 @@ use crate::connector::{
     event_name_problem, is_name, not_a_name,
 };
 use crate::location::Location;
-use crate::public::{Algorithm, PublicKey};
 use crate::payload::Reading;
+use crate::public::{Algorithm, PublicKey};
 use crate::request::Decoding;
 use crate::verify::keys::{Secret, fingerprint};
 use crate::verify::url;
