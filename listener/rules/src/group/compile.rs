@@ -13,10 +13,10 @@ use crate::connector::{
 use crate::location::Location;
 use crate::payload::Reading;
 use crate::public::{Algorithm, PublicKey};
-use crate::request::Decoding;
+use crate::request::{Around, Decoding, Request};
 use crate::verify::keys::{Secret, fingerprint};
 use crate::verify::url;
-use crate::{Connector, FieldError};
+use crate::{Callback, Connector, FieldError};
 
 const MAX_SECRETS: usize = 8;
 /// The longest secret or parameter, in bytes.
@@ -327,6 +327,7 @@ fn keys(
             Proof::Jwt(token) => match &token.keys {
                 TokenKeys::Shared(key) => (key, None),
                 TokenKeys::Public(keys) => {
+                    check_url(keys, decoding, errors);
                     keyed.public =
                         public_keys(keys, &token.public_algorithms(), secrets, &mut fits);
                     all.push(keyed);
@@ -338,6 +339,7 @@ fn keys(
                 }
             },
             Proof::PublicKey(signature) => {
+                check_url(&signature.keys, decoding, errors);
                 let algorithms = [signature.algorithm];
                 keyed.public = public_keys(&signature.keys, &algorithms, secrets, &mut fits);
                 all.push(keyed);
@@ -410,6 +412,21 @@ fn keys(
         }
     }
     all
+}
+
+/// A URL of the group's parameters alone is known now, and so is what is wrong with it.
+fn check_url(keys: &KeyPlace, decoding: &Arc<Decoding>, errors: &mut Errors) {
+    let KeyPlace::Remote(remote) = keys else {
+        return;
+    };
+    if remote.is_sender_named {
+        return;
+    }
+    // It reads nothing of a request, so that any will do.
+    let request = Request::new(Callback::default(), Arc::clone(decoding));
+    if let Err(refusal) = remote.source(&request, Around::default()) {
+        errors.add("spec.parameters", refusal.reason);
+    }
 }
 
 /// Those that the secrets hold, each under its name.
