@@ -14,14 +14,15 @@ use std::sync::Arc;
 
 use hookplane_rules::{
     Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, Refusal, RefusalKind, Reply,
-    Route, Timestamp, Unproven, Verified,
+    Route, Shaken, Timestamp, Unproven, Verified,
 };
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use crate::body::{self, BodyError};
+use crate::handshake;
 use crate::keys::Just;
 use crate::limit::Source;
 use crate::metrics::Outcome as Counted;
@@ -53,6 +54,8 @@ struct Turn {
     group: Option<Arc<Group>>,
     /// Of a group that doesn't serve.
     uid: Box<str>,
+    /// What the provider wants to hear instead of the reason's own status.
+    status: Option<StatusCode>,
     allow: Option<HeaderValue>,
 }
 
@@ -63,6 +66,7 @@ impl Turn {
             reason: reason.into(),
             group: None,
             uid: Box::default(),
+            status: None,
             allow: None,
         })
     }
@@ -115,7 +119,7 @@ pub(crate) async fn callback(
                 time: received,
                 group: turn.group.as_deref(),
                 group_uid: turn.group.as_deref().map_or(&*turn.uid, Group::uid),
-                status: turn.why.status().as_u16(),
+                status: turn.status.unwrap_or(turn.why.status()).as_u16(),
                 clause: turn.why.clause(),
                 reason: &turn.reason,
                 method: &facts.method,
@@ -124,7 +128,7 @@ pub(crate) async fn callback(
                 listener: &state.name,
                 remote,
             });
-            respond::refused(turn.why, turn.allow)
+            respond::refused(turn.why, turn.status, turn.allow)
         }
     }
 }
@@ -204,9 +208,17 @@ async fn process(
             Box::pin(decide_with_key(state, &group, *needed, received, deadline)).await?
         }
     };
-    let matched = match decided {
-        Ok(Decided::Handshake(reply)) => return Ok((Counted::Handshake, respond::as_is(&reply))),
-        Ok(Decided::Unregistered(verified)) => {
+    let (matched, reply) = match decided {
+        Ok(Decided::Handshake(mut shaken)) => {
+            let done = handshake::finish(state, &group, &mut shaken, received, deadline).await;
+            done.map_err(|(why, status, reason)| {
+                let mut turn = Turn::of(why, reason, &group);
+                turn.status = status;
+                turn
+            })?;
+            return Ok((Counted::Handshake, respond::as_is(&shaken.reply)));
+        }
+        Ok(Decided::Unregistered(verified, reply)) => {
             if let Some(secret) = verified.secret_name() {
                 state.refusals.secret_used(group.uid(), secret);
             }
@@ -218,15 +230,23 @@ async fn process(
                 let matched = group.match_events(extracted);
                 show(state, &group, &matched, received, remote, facts);
             }
-            return Ok(not_kept(&group, Count::NotRegistered));
+            let reply = reply.as_ref().unwrap_or(group.success());
+            return Ok(not_kept(reply, Count::NotRegistered));
         }
-        Ok(Decided::Matched(matched)) => matched,
+        Ok(Decided::Matched(matched, reply)) => (matched, reply),
         // Risk 44: our own clock is off, so that what is genuine looks stale.
         Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
             return Err(Turn::of(Why::ClockOff, refusal.reason, &group));
         }
-        Err(refusal) => return Err(Turn::of(Why::Rule(refusal.kind), refusal.reason, &group)),
+        Err(refusal) => {
+            let mut turn = Turn::of(Why::Rule(refusal.kind), refusal.reason, &group);
+            turn.status = refusal
+                .status
+                .and_then(|status| StatusCode::from_u16(status).ok());
+            return Err(turn);
+        }
     };
+    let reply = reply.as_ref().unwrap_or(group.success());
     if let Some(secret) = matched.secret_name() {
         state.refusals.secret_used(group.uid(), secret);
     }
@@ -242,7 +262,7 @@ async fn process(
             if state.refusals.not_kept(group.uid(), count) {
                 show(state, &group, &matched, received, remote, facts);
             }
-            return Ok(not_kept(&group, count));
+            return Ok(not_kept(reply, count));
         }
     }
     if let Some(rate) = group.rate_limit()
@@ -277,7 +297,7 @@ async fn process(
     {
         state.refusals.repeated(group.uid());
     }
-    let answered = answer(&group, said)?;
+    let answered = answer(&group, reply, said)?;
     if held && answered.0 == Counted::Kept {
         state.metrics.held();
     }
@@ -285,12 +305,12 @@ async fn process(
 }
 
 /// Genuine, and left out by the group's own configuration.
-fn not_kept(group: &Group, count: Count) -> (Counted, Response<Body>) {
+fn not_kept(reply: &Reply, count: Count) -> (Counted, Response<Body>) {
     let counted = match count {
         Count::NotRegistered => Counted::NotRegistered,
         Count::NotMatched => Counted::NotMatched,
     };
-    let response = respond::success(group.success(), Receipt::NotKept, "");
+    let response = respond::success(reply, Receipt::NotKept, "");
     (counted, response)
 }
 
@@ -325,13 +345,11 @@ fn show(
 /// What the control plane said, as an answer to the provider.
 fn answer(
     group: &Arc<Group>,
+    reply: &Reply,
     answer: Result<Answer, Unanswered>,
 ) -> Result<(Counted, Response<Body>), Box<Turn>> {
     let success = |counted, receipt, event_id: &str| {
-        Ok((
-            counted,
-            respond::success(group.success(), receipt, event_id),
-        ))
+        Ok((counted, respond::success(reply, receipt, event_id)))
     };
     match answer {
         Ok(Answer::Kept {
@@ -410,11 +428,12 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
 }
 
+/// With the answer, where that is made of the request.
 enum Decided {
-    Handshake(Reply),
+    Handshake(Shaken),
     /// Told before its body was decoded.
-    Unregistered(Verified),
-    Matched(Matched),
+    Unregistered(Verified, Option<Reply>),
+    Matched(Matched, Option<Reply>),
 }
 
 /// All that the rules have to say, in one go.
@@ -425,12 +444,16 @@ fn decide(
     now: Timestamp,
 ) -> Result<Decided, Unproven> {
     match group.verify_with(callback, keys, now)? {
-        Proven::Handshake(reply) => Ok(Decided::Handshake(reply)),
-        Proven::Genuine(mut verified) => Ok(if verified.is_unregistered(group) {
-            Decided::Unregistered(verified)
-        } else {
-            Decided::Matched(group.match_events(group.extract(verified)?))
-        }),
+        Proven::Handshake(shaken) => Ok(Decided::Handshake(shaken)),
+        Proven::Genuine(mut verified) => {
+            let is_unregistered = verified.is_unregistered(group);
+            let reply = group.answer_to(&verified);
+            Ok(if is_unregistered {
+                Decided::Unregistered(verified, reply)
+            } else {
+                Decided::Matched(group.match_events(group.extract(verified)?), reply)
+            })
+        }
     }
 }
 

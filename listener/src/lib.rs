@@ -35,6 +35,7 @@ mod connect;
 #[path = "../../tests/all/fake_control_plane.rs"]
 mod fake_control_plane;
 mod handle;
+mod handshake;
 mod keys;
 mod learn;
 mod limit;

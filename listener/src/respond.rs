@@ -164,7 +164,7 @@ pub(crate) fn success(reply: &Reply, receipt: Receipt, event_id: &str) -> Respon
     response
 }
 
-/// A reply that a connector's definition made: a handshake, or the bare success.
+/// A reply that a connector's definition made: to a handshake, or the bare success.
 pub(crate) fn as_is(reply: &Reply) -> Response<Body> {
     let mut response = Response::new(Full::new(reply.body.clone()));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
@@ -175,12 +175,19 @@ pub(crate) fn as_is(reply: &Reply) -> Response<Body> {
             .headers_mut()
             .insert(header::CONTENT_TYPE, content_type);
     }
+    for (name, value) in &reply.headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
     response
 }
 
-/// Anything but 2xx. `allow` is for 405.
-pub(crate) fn refused(why: Why, allow: Option<HeaderValue>) -> Response<Body> {
-    let status = why.status();
+/// Anything but 2xx, with this status where the provider asks for another than the reason's. `allow` is for 405.
+pub(crate) fn refused(
+    why: Why,
+    asked_for: Option<StatusCode>,
+    allow: Option<HeaderValue>,
+) -> Response<Body> {
+    let status = asked_for.unwrap_or(why.status());
     let text = status.canonical_reason().unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
@@ -241,7 +248,7 @@ mod tests {
         assert_eq!(table.len(), Why::ALL.len());
         for (why, status) in table {
             assert!(Why::ALL.contains(&why), "{why:?}");
-            let response = refused(why, None);
+            let response = refused(why, None, None);
             assert_eq!(response.status(), status, "{why:?}");
             let retry_after = response.headers().contains_key(header::RETRY_AFTER);
             assert_eq!(retry_after, status == 429 || status == 503, "{why:?}");
@@ -254,6 +261,7 @@ mod tests {
         let reply = Reply {
             status: 202,
             content_type: Some("application/json".to_owned()),
+            headers: vec![(header::ALLOW, HeaderValue::from_static("POST"))],
             body: Bytes::from_static(b"{}"),
         };
         let response = success(&reply, Receipt::Duplicate, "0192-a");
@@ -261,6 +269,7 @@ mod tests {
         assert_eq!(response.headers()["hookplane-receipt"], "duplicate");
         assert_eq!(response.headers()["hookplane-event-id"], "0192-a");
         assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["allow"], "POST");
         let response = success(&reply, Receipt::NotKept, "");
         assert_eq!(response.headers()["hookplane-receipt"], "not-kept");
         assert!(!response.headers().contains_key("hookplane-event-id"));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// The request line and headers, while the body is still to come.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ pub struct Reply {
     pub status: u16,
     /// None without a body.
     pub content_type: Option<String>,
+    /// Others than the content type.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// May be empty.
     pub body: Bytes,
 }

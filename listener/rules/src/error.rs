@@ -34,6 +34,8 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// For an operator: the clause that decided, such as `timestamp is 412 s old, 300 s are allowed`. Never a credential.
     pub reason: String,
+    /// What this provider wants to hear, where that is another status than the kind's.
+    pub status: Option<u16>,
 }
 
 impl Refusal {
@@ -42,7 +44,14 @@ impl Refusal {
         Self {
             kind,
             reason: reason.into(),
+            status: None,
         }
+    }
+
+    /// With the status that this provider wants to hear.
+    pub(crate) fn answered(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
     }
 }
 
@@ -59,7 +68,7 @@ pub enum RefusalKind {
     Signature,
     /// The signed time is outside the window.
     Timestamp,
-    /// A challenge that is not of its provider's shape.
+    /// A handshake that is not as its provider makes it.
     Handshake,
     /// Genuine, but of another account.
     ExternalId,

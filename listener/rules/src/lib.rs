@@ -4,7 +4,7 @@
 //!  ConfigResource ─▶ Plan ──route(path)──▶ Group
 //!                                            │ admit(head)             405 413 415
 //!                                            ▼
-//!                    Callback (raw bytes) ─ verify ─▶ Handshake(Reply) | Genuine(Verified)
+//!                    Callback (raw bytes) ─ verify ─▶ Handshake(Shaken) | Genuine(Verified)
 //!                                                                          │ extract     403
 //!                                                                          ▼
 //!                                            match_events ◀──────────  Extracted
@@ -22,6 +22,7 @@
 //! here, and the listener runs what compiled here, so the two can't disagree.
 
 mod callback;
+mod canonical;
 mod connector;
 mod encoding;
 mod error;
@@ -51,4 +52,4 @@ pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
 pub use sample::{SampleError, SignedSample};
 pub use time::{Clock, Timestamp};
-pub use verify::{Needed, Proven, Unproven, Verified};
+pub use verify::{Learned, Needed, Proven, Shaken, Unproven, Verified};

@@ -133,7 +133,7 @@ pub(crate) fn callback(headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) 
 pub(crate) fn genuine(group: &Group, callback: Callback) -> Verified {
     match group.verify(callback, NOW).unwrap() {
         Proven::Genuine(verified) => verified,
-        Proven::Handshake(reply) => panic!("it was taken for a handshake: {reply:?}"),
+        Proven::Handshake(shaken) => panic!("it was taken for a handshake: {shaken:?}"),
     }
 }
 

@@ -531,9 +531,10 @@ fn connector(name: &str, tolerance_seconds: Option<u32>) -> v1::Connector {
             equals: "url_verification".to_owned(),
             ..Default::default()
         }),
-        echo: Some(v1::EchoReply {
+        reply: Some(v1::HandshakeReply {
             content_type: "text/plain".to_owned(),
-            field: String::new(),
+            body: "{challenge}".to_owned(),
+            ..Default::default()
         }),
         challenge: Some(v1::ChallengeShape {
             location: "json:/challenge".to_owned(),

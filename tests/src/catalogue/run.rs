@@ -117,7 +117,7 @@ pub fn check(case: &Case) -> Result<(), String> {
             read_as_expected(case, &events)?;
             ("genuine".to_owned(), None)
         }
-        Ok(Proven::Handshake(reply)) => ("handshake".to_owned(), Some(reply)),
+        Ok(Proven::Handshake(shaken)) => ("handshake".to_owned(), Some(shaken.reply)),
         Err(refusal) => {
             let clause = match refusal.kind {
                 RefusalKind::Handshake => "handshake-refused",
@@ -181,7 +181,16 @@ fn answered_as_expected(case: &Case, reply: &Reply) -> Result<(), String> {
     {
         return Err(format!("answered {}, not {expected}", reply.status));
     }
-    let headers: BTreeMap<String, String> = BTreeMap::new();
+    let headers: BTreeMap<String, String> = reply
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into(),
+            )
+        })
+        .collect();
     for (name, expected) in &case.expect_headers {
         let got = headers.get(&name.to_ascii_lowercase());
         if got != Some(expected) {

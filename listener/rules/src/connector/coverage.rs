@@ -2,6 +2,7 @@
 
 use super::WebToken;
 use super::scheme::{Proof, Scheme};
+use crate::canonical::Canonical;
 use crate::location::{Location, Step};
 use crate::template::{Part, Template};
 
@@ -18,6 +19,8 @@ pub(crate) struct Coverage {
     /// The payload is the token's claims.
     payload: bool,
     locations: Vec<Location>,
+    /// What a form or a query leaves out of itself.
+    but_not: Vec<Location>,
 }
 
 impl Coverage {
@@ -70,6 +73,7 @@ impl Coverage {
         self.url |= other.url;
         self.method |= other.method;
         self.locations.extend(other.locations);
+        self.but_not.extend(other.but_not);
         self
     }
 
@@ -103,6 +107,7 @@ impl Coverage {
             token: both(|one| one.token),
             payload: both(|one| one.payload),
             locations: common,
+            but_not: [self.but_not.as_slice(), &other.but_not].concat(),
         }
     }
 
@@ -117,6 +122,7 @@ impl Coverage {
                     self.query = true;
                 }
                 Part::RawQuery => self.query = true,
+                Part::Canonical(form) => self.add_form(form),
                 Part::At(location) | Part::IfThere(location) => match location {
                     Location::Url => {
                         self.url = true;
@@ -144,15 +150,27 @@ impl Coverage {
         }
     }
 
+    fn add_form(&mut self, form: &Canonical) {
+        let covered = form.covered();
+        self.body |= covered.body;
+        self.form |= covered.form;
+        self.query |= covered.query;
+        self.url |= covered.url;
+        self.method |= covered.method;
+        self.locations.extend(covered.locations);
+        self.but_not.extend(covered.but_not);
+    }
+
     /// True when the value at this location can't be changed without breaking the signature.
     pub(crate) fn covers(&self, location: &Location) -> bool {
         let is_listed = || self.locations.contains(location);
+        let is_within = || !self.but_not.contains(location);
         match location {
             Location::Fixed(_) | Location::Param(_) => true,
             Location::Method => self.method,
             Location::Url => self.url && self.query,
-            Location::Query(_) => self.query || is_listed(),
-            Location::Form(_) => self.body || self.form || is_listed(),
+            Location::Query(_) => (self.query && is_within()) || is_listed(),
+            Location::Form(_) => self.body || (self.form && is_within()) || is_listed(),
             Location::Json(at) | Location::Raw(at) => {
                 self.body || self.payload || is_listed() || self.covers_within(at)
             }

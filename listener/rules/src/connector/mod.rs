@@ -17,6 +17,7 @@ mod handshake;
 mod key;
 mod protocol;
 mod public_key;
+mod reply;
 mod scheme;
 mod signature;
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub(crate) use batch::{Batch, MOST_ITEMS};
 pub(crate) use condition::Condition;
 pub(crate) use coverage::Coverage;
 pub(crate) use extraction::{Extraction, Source, Value};
-pub(crate) use handshake::{Challenge, Handshake, HandshakeReply};
+pub(crate) use handshake::{Challenge, Handshake, Mimicked};
 pub(crate) use key::KeySpec;
 pub(crate) use protocol::{Protocol, check_limit};
 pub(crate) use public_key::{KeyPlace, PublicKeySignature};
@@ -82,6 +83,8 @@ pub(crate) struct Function {
     pub(crate) events: Vec<v1::ConnectorEvent>,
     pub(crate) open_events: bool,
     pub(crate) protocol: Protocol,
+    /// What could be a challenge that a handshake signs, of this function or another.
+    pub(crate) mimicked: Vec<Mimicked>,
 }
 
 impl Connector {
@@ -158,15 +161,11 @@ impl Connector {
                     events: function.events.clone(),
                     open_events: function.open_events,
                     protocol,
+                    mimicked: Vec::new(),
                 })),
             }));
         }
-        let supported: Vec<(usize, &Arc<Function>)> = functions
-            .iter()
-            .enumerate()
-            .filter_map(|(index, listed)| Some((index, listed.function.as_ref().ok()?)))
-            .collect();
-        refuse_oracles_of_others(&supported, &mut errors);
+        guard_against_oracles(&mut functions, &mut errors);
         if !errors.list.is_empty() {
             return Err(errors.list);
         }
@@ -269,17 +268,30 @@ pub(crate) fn not_a_name(name: &str) -> String {
 }
 
 /// One secret may be set for groups of several functions, so a handshake must sign for none of them.
-fn refuse_oracles_of_others(functions: &[(usize, &Arc<Function>)], errors: &mut Errors) {
-    for (index, function) in functions {
-        for handshake in &function.protocol.handshakes {
-            let HandshakeReply::Hmac { challenge, .. } = &handshake.reply else {
-                continue;
-            };
-            let at = format!("spec.functions[{index}]");
-            for (_, other) in functions.iter().filter(|(other, _)| other != index) {
-                handshake::refuse_oracle(challenge, &other.protocol.schemes, &at, errors);
+fn guard_against_oracles(functions: &mut [Listed], errors: &mut Errors) {
+    let mut all: Vec<(usize, Mimicked)> = Vec::new();
+    for (index, listed) in functions.iter().enumerate() {
+        let supported = listed.function.iter();
+        let handshakes = supported.flat_map(|function| &function.protocol.handshakes);
+        all.extend(handshakes.filter_map(|one| Some((index, one.mimicked()?))));
+    }
+    for (index, listed) in functions.iter_mut().enumerate() {
+        let Some(function) = listed.function.as_mut().ok().and_then(Arc::get_mut) else {
+            continue;
+        };
+        let schemes = &function.protocol.schemes;
+        for (of, mimicked) in &all {
+            if *of != index {
+                let at = format!("spec.functions[{of}]");
+                handshake::refuse_oracle(mimicked, schemes, &at, errors);
             }
         }
+        function.mimicked = all
+            .iter()
+            .map(|(_, mimicked)| mimicked)
+            .filter(|mimicked| schemes.iter().any(|scheme| mimicked.concerns(scheme)))
+            .cloned()
+            .collect();
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 
+use super::reply::{ReplyTemplate, Said};
 use super::{Batch, Errors, Extraction, Handshake, Scheme};
 use crate::Reply;
 use crate::group::Places;
 use crate::payload::PayloadAt;
+use crate::template::Use;
 
 /// The body when neither connector nor group says otherwise: 1 MiB.
 pub(crate) const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
@@ -18,13 +20,14 @@ pub(crate) const MOST_BODY_BYTES: u64 = 26_214_400;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest patience a definition may state, in seconds.
 const MOST_PATIENCE_SECONDS: u32 = 120;
+/// What a definition may state in milliseconds. Below it nothing would be kept in time.
+const PATIENCE_MILLISECONDS: std::ops::RangeInclusive<u32> = 100..=10_000;
 /// The share of the provider's patience that we use, as a fraction.
 const BUDGET: (u32, u32) = (4, 5);
 const MAX_SCHEMES: usize = 8;
 const MAX_HANDSHAKES: usize = 8;
 const MAX_METHODS: usize = 8;
 const MAX_CONTENT_TYPES: usize = 16;
-const MAX_ANSWER_BYTES: usize = 4_096;
 
 /// One function's protocol, compiled.
 #[derive(Debug)]
@@ -42,7 +45,10 @@ pub(crate) struct Protocol {
     /// Told from the content type when nothing is said here.
     pub(crate) body: Option<v1::PayloadFormat>,
     pub(crate) signs_unpacked_body: bool,
+    /// What success is answered with, or where there is more to say, what there is to say without it.
     pub(crate) success: Reply,
+    /// What success is answered with where that is made of the request.
+    pub(crate) answer: Option<ReplyTemplate>,
     pub(crate) answer_budget: Duration,
 }
 
@@ -121,7 +127,14 @@ impl Protocol {
             .and_then(|batch| Batch::compile(batch, &format!("{place}.batch"), errors));
         let (answer, place) = winner!(answer, Option::is_some);
         let answer = answer.clone().unwrap_or_default();
-        check_answer(&answer, &format!("{place}.answer"), errors);
+        let answer_budget = budget(&answer, &format!("{place}.answer"), errors);
+        let said = Said {
+            status: answer.status,
+            content_type: &answer.content_type,
+            body: &answer.body,
+            headers: &answer.headers,
+        };
+        let answer = ReplyTemplate::compile(&said, Use::Text, &format!("{place}.answer"), errors)?;
 
         let (format, place) = winner!(body, |v: &i32| *v != 0);
         let body = body_format(*format, &format!("{place}.body"), errors);
@@ -136,21 +149,9 @@ impl Protocol {
             handshakes,
             extraction,
             batch,
-            success: Reply {
-                status: if answer.status == 0 {
-                    200
-                } else {
-                    answer.status as u16
-                },
-                content_type: (!answer.content_type.is_empty())
-                    .then(|| answer.content_type.clone()),
-                body: answer.body.clone().into(),
-            },
-            answer_budget: match answer.patience_seconds {
-                0 => DEFAULT_PATIENCE,
-                seconds => Duration::from_secs(seconds.into()),
-            } * BUDGET.0
-                / BUDGET.1,
+            success: answer.constant().unwrap_or_else(|| answer.bare()),
+            answer: Some(answer).filter(|answer| answer.constant().is_none()),
+            answer_budget,
         })
     }
 }
@@ -261,38 +262,35 @@ pub(crate) fn check_limit(limit: Option<u64>, at: &str, errors: &mut Errors) -> 
     }
 }
 
-fn check_answer(answer: &v1::Answer, at: &str, errors: &mut Errors) {
-    if answer.status != 0 && !(200..300).contains(&answer.status) {
-        errors.add(
-            format!("{at}.status"),
-            format!("is {}; success is a status from 200 to 299", answer.status),
-        );
-    }
-    if answer.body.len() > MAX_ANSWER_BYTES {
-        errors.add(
-            format!("{at}.body"),
-            format!(
-                "is {} bytes long, at most {MAX_ANSWER_BYTES} are taken",
-                answer.body.len()
-            ),
-        );
-    }
-    if answer.status == 204 && !answer.body.is_empty() {
-        errors.add(
-            format!("{at}.body"),
-            "can't go with status 204, which has no body",
-        );
-    }
-    if http::HeaderValue::from_str(&answer.content_type).is_err() {
-        errors.add(format!("{at}.contentType"), "can't be a header's value");
-    }
-    if answer.patience_seconds > MOST_PATIENCE_SECONDS {
+/// How long an answer may take.
+fn budget(answer: &v1::Answer, at: &str, errors: &mut Errors) -> Duration {
+    let (seconds, milliseconds) = (answer.patience_seconds, answer.patience_milliseconds);
+    if seconds > MOST_PATIENCE_SECONDS {
         errors.add(
             format!("{at}.patienceSeconds"),
+            format!("is {seconds}, at most {MOST_PATIENCE_SECONDS} are taken"),
+        );
+    }
+    if milliseconds != 0 && !PATIENCE_MILLISECONDS.contains(&milliseconds) {
+        errors.add(
+            format!("{at}.patienceMilliseconds"),
             format!(
-                "is {}, at most {MOST_PATIENCE_SECONDS} are taken",
-                answer.patience_seconds
+                "is {milliseconds}; it is from {} to {}, and what is longer is said in seconds",
+                PATIENCE_MILLISECONDS.start(),
+                PATIENCE_MILLISECONDS.end()
             ),
         );
     }
+    if seconds != 0 && milliseconds != 0 {
+        errors.add(
+            format!("{at}.patienceMilliseconds"),
+            "is there beside patienceSeconds; say one of them",
+        );
+    }
+    let patience = match (seconds, milliseconds) {
+        (0, 0) => DEFAULT_PATIENCE,
+        (0, milliseconds) => Duration::from_millis(milliseconds.into()),
+        (seconds, _) => Duration::from_secs(seconds.into()),
+    };
+    patience * BUDGET.0 / BUDGET.1
 }

@@ -278,7 +278,7 @@ impl Scheme {
     }
 
     fn check_content(&self, content: &Template, has_time: bool, at: &str, errors: &mut Errors) {
-        match (&self.proof, content.has(&Part::Secret)) {
+        match (&self.proof, content.holds_secret()) {
             (Proof::Hmac(_), true) => errors.add(
                 at,
                 "holds {secret}, which is the key of an HMAC; a plain hash is `digest`",
@@ -433,7 +433,11 @@ fn signed_time(time: &v1::SignedTime, at: &str, errors: &mut Errors) -> Option<S
     })
 }
 
-fn equalities(list: &[v1::Equality], at: &str, errors: &mut Errors) -> Vec<(Location, Template)> {
+pub(super) fn equalities(
+    list: &[v1::Equality],
+    at: &str,
+    errors: &mut Errors,
+) -> Vec<(Location, Template)> {
     errors.at_most(at, list.len(), MAX_EQUALITIES, "equalities");
     list.iter()
         .take(MAX_EQUALITIES)
@@ -442,10 +446,7 @@ fn equalities(list: &[v1::Equality], at: &str, errors: &mut Errors) -> Vec<(Loca
             let at = format!("{at}[{index}]");
             let location = errors.location(&equality.location, &format!("{at}.location"));
             let template = errors.template(&equality.equals, Use::Signed, &format!("{at}.equals"));
-            if template
-                .as_ref()
-                .is_some_and(|template| template.has(&Part::Secret))
-            {
+            if template.as_ref().is_some_and(Template::holds_secret) {
                 errors.add(
                     format!("{at}.equals"),
                     "may not hold {secret}; a shared secret is a `token`",

@@ -155,15 +155,13 @@ fn the_budget_is_four_seconds_where_the_patience_is_unknown() {
 fn a_handshake_that_could_sign_a_callback_is_refused() {
     let shake = |also: &str, more: &str| {
         format!(
-            "{HMAC}handshakes:\n  - name: crc\n    when: {{present: \"query:crc\"}}\n    challenge: {{location: \"query:crc\", also: \"{also}\", maxLength: 64}}\n    hmac: {{hash: sha256, encoding: hex, challengeField: a, macField: b}}\n{more}"
+            "{HMAC}handshakes:\n  - name: crc\n    when: {{present: \"query:crc\"}}\n    challenge: {{location: \"query:crc\", also: \"{also}\", maxLength: 64}}\n    mac: {{hash: sha256, encoding: hex}}\n    reply: {{contentType: text/plain, body: \"{{mac}}\"}}\n{more}"
         )
     };
     connector(&shake("-_", ""));
     // The content is `time.body`: a challenge with a point could be one.
     let found = errors(&shake("-_.", ""));
     assert_eq!(found[0].field, "spec.protocol.handshakes[0].challenge.also");
-    let found = errors(&shake("-_", "    unverified: true\n"));
-    assert_eq!(found[0].field, "spec.protocol.handshakes[0].unverified");
     let found = errors(&shake("<", ""));
     assert_eq!(found[0].field, "spec.protocol.handshakes[0].challenge.also");
     let bare = shake("=", "").replace("{timestamp}.{body}", "{timestamp}{body}");

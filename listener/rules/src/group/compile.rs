@@ -14,11 +14,13 @@ use crate::location::Location;
 use crate::payload::Reading;
 use crate::public::{Algorithm, PublicKey};
 use crate::request::{Around, Decoding, Request};
-use crate::verify::keys::{Secret, fingerprint};
+use crate::verify::keys::{Key, Secret, fingerprint};
 use crate::verify::url;
 use crate::{Callback, Connector, FieldError};
 
 const MAX_SECRETS: usize = 8;
+/// The name under which a secret is kept that the provider handed over.
+const LEARNED: &str = "learned";
 /// The longest secret or parameter, in bytes.
 const MAX_VALUE_BYTES: usize = 8_192;
 const MAX_REGISTERED: usize = 1_000;
@@ -67,6 +69,10 @@ pub(super) fn compile(
         parameters,
     });
     let keyed = keys(spec, function, &secrets, &decoding, &mut errors);
+    let handshake_keys = handshake_keys(function, &secrets, &decoding, &mut errors);
+    check_learning(spec, function, &mut errors);
+    let learned = secrets.iter().find(|secret| &*secret.name == LEARNED);
+    let learned = learned.map(|secret| fingerprint(secret.text().as_bytes()));
     let status = group.status.clone().unwrap_or_default();
     let retiring: Vec<&str> = status
         .retiring_urls
@@ -104,6 +110,9 @@ pub(super) fn compile(
             || has_keys_in_parameters
             || function.protocol.schemes.iter().any(Scheme::has_own_keys),
         keyed,
+        handshake_keys,
+        learns: spec.learn_secret,
+        learned,
         accept_unsigned: spec.accept_unsigned,
         external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),
         registered: spec.registered_events.clone(),
@@ -296,6 +305,7 @@ fn keys(
         && secrets.is_empty()
         && spec.signature_secrets.is_empty()
         && !spec.accept_unsigned
+        && !spec.learn_secret
     {
         errors.add(
             "spec.signatureSecrets",
@@ -426,6 +436,59 @@ fn check_url(keys: &KeyPlace, decoding: &Arc<Decoding>, errors: &mut Errors) {
     let request = Request::new(Callback::default(), Arc::clone(decoding));
     if let Err(refusal) = remote.source(&request, Around::default()) {
         errors.add("spec.parameters", refusal.reason);
+    }
+}
+
+/// What handshakes may be answered with: a MAC under each secret that fits, or under the parameter that is the key.
+fn handshake_keys(
+    function: &Function,
+    secrets: &[Secret],
+    decoding: &Arc<Decoding>,
+    errors: &mut Errors,
+) -> Vec<Vec<Key>> {
+    let handshakes = function.protocol.handshakes.iter();
+    let keys = handshakes.map(|handshake| {
+        let hashed = handshake.hashed.as_ref();
+        let Some((hash, rule)) =
+            hashed.and_then(|hashed| Some((hashed.hash, hashed.key.as_ref()?)))
+        else {
+            return Vec::new();
+        };
+        let key = |secret: &Secret| secret.key(rule, Some(hash), decoding);
+        match &rule.parameter {
+            None => secrets
+                .iter()
+                .filter_map(|secret| key(secret).ok())
+                .collect(),
+            Some(name) => {
+                let value = decoding.parameters.get(name);
+                let made = value.map(|value| key(&Secret::new(name, value)));
+                let at = format!("spec.parameters.{name}");
+                made.and_then(|made| errors.take(at, made))
+                    .into_iter()
+                    .collect()
+            }
+        }
+    });
+    keys.collect()
+}
+
+fn check_learning(spec: &v1::WebhookGroupSpec, function: &Function, errors: &mut Errors) {
+    if !spec.learn_secret {
+        return;
+    }
+    let mut handshakes = function.protocol.handshakes.iter();
+    if !handshakes.any(|handshake| handshake.learn.is_some()) {
+        errors.add(
+            "spec.learnSecret",
+            "must be false: this provider hands over no secret; paste it as a signature secret",
+        );
+    }
+    if spec.accept_unsigned {
+        errors.add(
+            "spec.learnSecret",
+            "can't go with acceptUnsigned: until the secret is learned anybody's callbacks would be taken",
+        );
     }
 }
 

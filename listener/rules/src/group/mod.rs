@@ -18,7 +18,7 @@ use crate::connector::{Function, takes};
 use crate::location::Location;
 use crate::payload;
 use crate::public::PublicKey;
-use crate::request::{Decoding, header, media_type, single};
+use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
     Callback, Connector, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
@@ -39,6 +39,12 @@ pub struct Group {
     pub(crate) function: Arc<Function>,
     /// Beside the protocol's schemes, one each.
     pub(crate) keyed: Vec<KeyedScheme>,
+    /// Beside the protocol's handshakes, one list each: what their MACs may be made under.
+    pub(crate) handshake_keys: Vec<Vec<Key>>,
+    /// Takes the secret that the provider hands over.
+    pub(crate) learns: bool,
+    /// The fingerprint of the secret that was learned.
+    pub(crate) learned: Option<[u8; 32]>,
     /// A signature secret, or a parameter that is a key.
     pub(crate) has_secret: bool,
     pub(crate) accept_unsigned: bool,
@@ -104,9 +110,23 @@ impl Group {
         self.function.protocol.answer_budget
     }
 
-    /// What the provider wants to hear when all is well.
+    /// What the provider wants to hear when all is well; [`Group::answer_to`] may say more.
     pub fn success(&self) -> &Reply {
         &self.function.protocol.success
+    }
+
+    /// What the provider wants to hear to this very request, where that isn't [`Group::success`].
+    pub fn answer_to(&self, verified: &Verified) -> Option<Reply> {
+        let template = self.function.protocol.answer.as_ref()?;
+        // A value that is missing or unfit is no reason to have the event sent again.
+        template.render(verified.request(), Around::default()).ok()
+    }
+
+    /// The same for a request that is no event.
+    pub(crate) fn answer(&self, request: &Request) -> Reply {
+        let template = self.function.protocol.answer.as_ref();
+        let made = template.and_then(|one| one.render(request, Around::default()).ok());
+        made.unwrap_or_else(|| self.success().clone())
     }
 
     /// Looks at the head alone: method, media type, announced length. Says how many bytes of body are taken.

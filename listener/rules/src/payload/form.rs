@@ -9,6 +9,20 @@ use super::MAX_FORM_FIELDS;
 /// [`MAX_FORM_FIELDS`] fields.
 pub fn decode_form(body: &[u8]) -> Option<BTreeMap<String, Vec<String>>> {
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    each_pair(body, |name, value| {
+        fields.entry(name).or_default().push(value);
+    })?;
+    Some(fields)
+}
+
+/// The same in the order in which they came.
+pub(crate) fn form_pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    each_pair(body, |name, value| pairs.push((name, value)))?;
+    Some(pairs)
+}
+
+fn each_pair(body: &[u8], mut see: impl FnMut(String, String)) -> Option<()> {
     let pieces = body.split(|b| *b == b'&').filter(|piece| !piece.is_empty());
     for (count, piece) in pieces.enumerate() {
         if count == MAX_FORM_FIELDS {
@@ -19,12 +33,9 @@ pub fn decode_form(body: &[u8]) -> Option<BTreeMap<String, Vec<String>>> {
             Some(at) => (&piece[..at], &piece[at + 1..]),
             None => (piece, &[][..]),
         };
-        fields
-            .entry(decode(name)?)
-            .or_default()
-            .push(decode(value)?);
+        see(decode(name)?, decode(value)?);
     }
-    Some(fields)
+    Some(())
 }
 
 fn decode(text: &[u8]) -> Option<String> {

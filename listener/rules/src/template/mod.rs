@@ -13,18 +13,12 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use crate::canonical::Canonical;
 use crate::location::{Location, Step};
 
 pub(crate) use filter::Filter;
 
 /// What a template is for.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "handshakes, answers and the URLs of remote keys are to be compiled with the last three"
-    )
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// What is signed, or what must be equal.
@@ -58,6 +52,8 @@ pub(crate) enum Part {
     Challenge,
     /// The challenge's MAC or digest.
     Mac,
+    /// A provider's own form of the request.
+    Canonical(Canonical),
     At(Location),
     /// Empty where there is nothing.
     IfThere(Location),
@@ -100,7 +96,17 @@ impl Template {
     pub(crate) fn is_url_bound(&self) -> bool {
         self.any(&|part| match part {
             Part::UrlWithoutQuery | Part::UrlUnescaped | Part::Path | Part::PathAndQuery => true,
+            Part::Canonical(form) => form.covered().url,
             Part::At(location) | Part::IfThere(location) => *location.base() == Location::Url,
+            _ => false,
+        })
+    }
+
+    /// True when the secret itself is in it.
+    pub(crate) fn holds_secret(&self) -> bool {
+        self.any(&|part| match part {
+            Part::Secret => true,
+            Part::Canonical(form) => form.holds_secret(),
             _ => false,
         })
     }

@@ -1,6 +1,7 @@
 //! Reading a template's text.
 
 use super::{Filter, Filtered, Part, Template, Use};
+use crate::canonical::Canonical;
 use crate::location::Location;
 
 /// The longest template of what is signed, in bytes.
@@ -148,7 +149,10 @@ fn placeholder(name: &str, purpose: Use) -> Result<Part, String> {
         "sorted_form_params" => Part::SortedFormParams,
         "challenge" => Part::Challenge,
         "mac" => Part::Mac,
-        _ => location(name)?,
+        _ => match name.strip_prefix("canonical:") {
+            Some(form) => Part::Canonical(Canonical::parse(form)?),
+            None => location(name)?,
+        },
     };
     let is_of_item = |location: &Location| location.is_of_item();
     let fits = match (&part, purpose) {
@@ -158,6 +162,7 @@ fn placeholder(name: &str, purpose: Use) -> Result<Part, String> {
         (Part::Secret, _) => false,
         (Part::Challenge, Use::Challenge | Use::Reply) | (Part::Mac, Use::Reply) => true,
         (Part::Challenge | Part::Mac, _) => false,
+        (Part::Canonical(_), purpose) => purpose == Use::Signed,
         (Part::At(location) | Part::IfThere(location), _) => {
             !is_of_item(location) && !matches!(location.base(), Location::Fixed(_))
         }
@@ -179,7 +184,7 @@ fn location(name: &str) -> Result<Part, String> {
         format!(
             "`{{{name}}}` is no placeholder; there are {{body}}, {{timestamp}}, {{method}}, {{url}}, {{url_without_query}}, {{url_unescaped}}, \
              {{path}}, {{path_and_query}}, {{query}}, {{secret}}, {{header:Name}}, {{query:name}}, {{form:name}}, {{json:/pointer}}, \
-             {{raw:/pointer}}, {{param:name}}, {{sig:key}} and {{sorted_form_params}}"
+             {{raw:/pointer}}, {{param:name}}, {{sig:key}}, {{canonical:name}} and {{sorted_form_params}}"
         )
     })?;
     Ok(match (location, may_be_absent) {

@@ -75,6 +75,7 @@ impl Request {
             }
             Part::RawQuery => sink(self.callback.query.as_bytes()),
             Part::SortedFormParams => self.sorted_form_params(sink)?,
+            Part::Canonical(form) => form.write(self, around, sink)?,
             Part::At(location) => match self.read(location, around) {
                 Ok(value) => sink(value.as_bytes()),
                 Err(missing) => {

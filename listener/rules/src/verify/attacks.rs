@@ -8,7 +8,9 @@ use hookplane_proto::v1;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Callback, Connector, FieldError, Group, Proven, Refusal, RefusalKind, Timestamp};
+use crate::{
+    Callback, Connector, FieldError, Group, Proven, Refusal, RefusalKind, Shaken, Timestamp,
+};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const SECRET: &str = "s3cret";
@@ -381,7 +383,8 @@ handshakes:
   - name: c
     when: {location: "json:/event", equals: check}
     challenge: {location: "json:/token", also: "-_", maxLength: 16}
-    hmac: {hash: sha256, encoding: hex, challengeField: plain, macField: mac}
+    mac: {hash: sha256, encoding: hex}
+    reply: {contentType: application/json, body: '{{"plain":{challenge|json},"mac":{mac|json}}}'}
 "#;
 
 // Risk 35: a MAC is given to who has shown a signature, for a text of the provider's shape, and never for what it signs.
@@ -402,7 +405,7 @@ fn a_handshake_is_no_signing_oracle() {
         )
     };
     let reply = group.verify(ask("abc-1", true), NOW);
-    let Ok(Proven::Handshake(reply)) = reply else {
+    let Ok(Proven::Handshake(Shaken { reply, .. })) = reply else {
         panic!("{reply:?}");
     };
     let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -438,7 +441,9 @@ fn a_handshake_is_answered_under_the_secret_that_it_was_signed_with() {
     for secret in [SECRET, "the next"] {
         let body = r#"{"event":"check","token":"abc"}"#;
         let sig = mac(secret, &format!("v0:{body}"));
-        let Ok(Proven::Handshake(reply)) = group.verify(post(&[("x-sig", &sig)], body), NOW) else {
+        let Ok(Proven::Handshake(Shaken { reply, .. })) =
+            group.verify(post(&[("x-sig", &sig)], body), NOW)
+        else {
             panic!("it is a handshake");
         };
         let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -489,10 +494,6 @@ fn a_definition_that_would_be_a_hole_does_not_compile() {
         &format!("{}    covers: ['header:x-id']\n", keyed("hmac", "{body}")),
         &format!("{at}.covers[0]"),
     );
-    wrong(
-        &HANDSHAKE.replace("    when:", "    unverified: true\n    when:"),
-        "spec.protocol.handshakes[0].unverified",
-    );
     // The reply would be the signature of a body.
     wrong(
         &HANDSHAKE
@@ -516,7 +517,7 @@ functions:
     protocol:
       schemes: [{name: h, hmac: {hash: sha256, content: "v0:{body}", signature: "header:x", encoding: hex}}]
       handshakes:
-        - {name: c, when: {location: "json:/e", equals: c}, challenge: {location: "json:/t", also: ".", maxLength: 9}, hmac: {hash: sha256, encoding: hex, challengeField: p, macField: m}}
+        - {name: c, when: {location: "json:/e", equals: c}, challenge: {location: "json:/t", also: ".", maxLength: 9}, mac: {hash: sha256, encoding: hex}, reply: {contentType: text/plain, body: "{mac}"}}
   - name: b
     openEvents: true
     protocol:

@@ -29,12 +29,14 @@ pub(crate) mod window;
 
 use std::sync::Arc;
 
+pub use handshake::{Learned, Shaken};
+
 use crate::connector::{Coverage, KeyPlace, Proof, Scheme, TokenKeys, TokenPlace};
 use crate::group::KeyedScheme;
 use crate::location::Location;
 use crate::payload::Payload;
 use crate::request::{Around, Missing, Request};
-use crate::{Callback, Group, KeySource, Keys, Refusal, RefusalKind, Reply, Timestamp};
+use crate::{Callback, Group, KeySource, Keys, Refusal, RefusalKind, Timestamp};
 
 use asked::Asked;
 use keys::Key;
@@ -48,7 +50,7 @@ pub(crate) use web_token::Said;
 )]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
-    Handshake(Reply),
+    Handshake(Shaken),
     /// It carries events.
     Genuine(Verified),
 }
@@ -179,11 +181,14 @@ pub(crate) fn verify(
     let asked = |unverified: bool| {
         handshakes
             .iter()
-            .find(|one| one.unverified == unverified && one.when.holds(&request, Around::default()))
+            .zip(&group.handshake_keys)
+            .find(|(one, _)| {
+                one.unverified == unverified && one.when.holds(&request, Around::default())
+            })
     };
-    if let Some(shake) = asked(true) {
-        let reply = handshake::answer(shake, &request, None, group)?;
-        return Ok(Proven::Handshake(reply));
+    if let Some((shake, secrets)) = asked(true) {
+        let shaken = handshake::answer(group, shake, secrets, &request, None)?;
+        return Ok(Proven::Handshake(shaken));
     }
     let accepted = match accept(group, &request, keys, now) {
         Ok(accepted) => accepted,
@@ -195,9 +200,10 @@ pub(crate) fn verify(
             })));
         }
     };
-    if let Some(shake) = asked(false) {
-        let reply = handshake::answer(shake, &request, accepted.key, group)?;
-        return Ok(Proven::Handshake(reply));
+    if let Some((shake, secrets)) = asked(false) {
+        let signed_with = accepted.key.map(|key| &*key.name);
+        let shaken = handshake::answer(group, shake, secrets, &request, signed_with)?;
+        return Ok(Proven::Handshake(shaken));
     }
     Ok(Proven::Genuine(Verified {
         request,

@@ -49,7 +49,8 @@ handshakes:
   - name: url validation
     when: {location: "json:/event", equals: endpoint.url_validation}
     challenge: {location: "json:/payload/plainToken", also: "-_", maxLength: 64}
-    hmac: {hash: sha256, encoding: hex, challengeField: plainToken, macField: encryptedToken}
+    mac: {hash: sha256, encoding: hex}
+    reply: {contentType: application/json, body: '{{"plainToken":{challenge|json},"encryptedToken":{mac|json}}}'}
 "#;
 
 const TOKEN: &str = r#"
@@ -520,7 +521,7 @@ fn a_handshake_is_verified_first_and_signs_only_its_shape() {
         group.verify(zoom(NOW.seconds(), &body), NOW)
     };
     match ask("qgg8vlvZRS6UYooatFL8Aw").unwrap() {
-        Proven::Handshake(reply) => {
+        Proven::Handshake(Shaken { reply, .. }) => {
             let expected = mac(SECRET.as_bytes(), b"qgg8vlvZRS6UYooatFL8Aw");
             let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
             assert_eq!(json["plainToken"], "qgg8vlvZRS6UYooatFL8Aw");
@@ -544,12 +545,15 @@ fn a_handshake_is_verified_first_and_signs_only_its_shape() {
 #[test]
 fn an_unverified_echo_answers_and_never_becomes_an_event() {
     let group = group(&format!(
-        "{GITHUB}handshakes:\n  - name: ping\n    when: {{present: \"query:challenge\"}}\n    unverified: true\n    challenge: {{location: \"query:challenge\", maxLength: 16}}\n    echo: {{contentType: text/plain}}"
+        "{GITHUB}handshakes:\n  - name: ping\n    when: {{present: \"query:challenge\"}}\n    unverified: true\n    challenge: {{location: \"query:challenge\", maxLength: 16}}\n    reply: {{contentType: text/plain, body: \"{{challenge}}\"}}"
     ));
     let mut ping = callback(&[], "");
     ping.query = "challenge=abc123".to_owned();
     match group.verify(ping.clone(), NOW).unwrap() {
-        Proven::Handshake(reply) => assert_eq!(reply.body, "abc123"),
+        Proven::Handshake(Shaken { reply, .. }) => {
+            assert_eq!(reply.body, "abc123");
+            assert_eq!(reply.headers[0].0, "x-content-type-options");
+        }
         Proven::Genuine(_) => panic!("it was taken for an event"),
     }
     ping.query = "challenge=%3Cscript%3E".to_owned();

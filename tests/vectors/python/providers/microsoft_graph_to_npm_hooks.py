@@ -42,7 +42,8 @@ provider(
         good("a state with something after it", states(KEY + "x"), expect="signature", signed=False),
         good("an empty state", states(""), expect="signature", signed=False),
         good("no state", js({"value": [changed_item]}), expect="signature", signed=False),
-        good("the URL is checked", b"", None, query="validationToken=" + urllib.parse.quote_plus(probe), expect="handshake", reply=probe, signed=False),
+        good("the URL is checked", b"", "text/plain; charset=utf-8", query="validationToken=" + urllib.parse.quote_plus(probe), expect="handshake", reply=probe, signed=False),
+        good("notifications that are called text", states(KEY), "text/plain", expect=None, signed=False),
         good("the URL is checked with markup", b"", None, query="validationToken=%3Cscript%3E", expect="handshake-refused", signed=False),
     ],
 )
@@ -62,7 +63,7 @@ provider(
         good("two lists changed", js({"value": [listed, {**listed, "resource": "list2"}]}), type="list.changed", account="t1", events=2),
         good("another state", js({"value": [{**listed, "clientState": OTHER}]}), expect="signature", signed=False),
         good("no state", js({"value": [listed]}), expect="signature", signed=False),
-        good("the URL is checked", b"", None, query="validationtoken=5b2e0c3a-4d1f", expect="handshake", reply="5b2e0c3a-4d1f", signed=False),
+        good("the URL is checked", b"", "text/plain; charset=utf-8", query="validationtoken=5b2e0c3a-4d1f", expect="handshake", reply="5b2e0c3a-4d1f", signed=False),
     ],
 )
 
