@@ -115,8 +115,11 @@ impl Request {
     }
 
     /// From now on what a token says is true. Only who verified it says so, and once.
-    pub(crate) fn believe(&self, said: Said) {
-        let _ = self.said.set(Box::new(said));
+    pub(crate) fn believe(&self, header: Json, claims: Option<Json>) {
+        let is_payload = self.decoding.reading.payload == Some(PayloadAt::Token);
+        let _ = self
+            .said
+            .set(Box::new(Said::new(header, claims, is_payload)));
     }
 
     /// What the verified token says.
@@ -140,6 +143,12 @@ impl Request {
         Ok(())
     }
 
+    /// The claims of the verified token, where they are the payload.
+    pub(crate) fn told(&self) -> Option<&Json> {
+        let said = self.said()?;
+        said.payload.as_ref().and(said.claims.as_ref())
+    }
+
     /// The callback as it came.
     pub(crate) fn into_callback(self) -> Callback {
         let mut callback = self.callback;
@@ -150,6 +159,9 @@ impl Request {
     }
 
     fn decoded(&self) -> &Decoded {
+        if let Some(told) = self.said().and_then(|said| said.payload.as_ref()) {
+            return told;
+        }
         self.payload.get_or_init(|| {
             let encoding = match self.packed {
                 Some(_) => None,
