@@ -4,7 +4,7 @@ import json
 
 from habits import *
 
-# --- Smartcar: the check of the URL is signed, and has a text signed. ----------------------------------------------------------------
+# --- Smartcar: the check of the URL has a text signed. ----------------------------------------------------------------
 
 CAR = {"user": {"id": "u1"}, "vehicle": {"id": "v1"}}
 CHALLENGE = "3a5c8f72-e6d9-4b1a-9f2e-8c7d6a5b4e3f"
@@ -21,8 +21,8 @@ provider(
     goods=[
         good("a state", js({"eventId": "e1", "eventType": "VEHICLE_STATE", "data": CAR, "meta": {"deliveryId": "d1"}}), type="VEHICLE_STATE", id="e1", account="u1"),
         good("URL check", verify(CHALLENGE), expect="handshake", reply_json={"challenge": mac("sha256", KEY, CHALLENGE).hex()}),
-        good("URL check nobody signed", verify(CHALLENGE), expect="signature", signed=False),
-        good("URL check that wants an event signed", verify('{"eventType":"VEHICLE_STATE"}'), expect="handshake-refused"),
+        good("URL check that wants an event signed", verify('{"eventType":"VEHICLE_STATE"}'), signed=False, expect="handshake-refused"),
+        good("a challenge with its MAC as a callback", CHALLENGE, expect="signature"),
     ],
     by=judged("npm smartcar 10.4.0"),
 )
@@ -254,7 +254,7 @@ def supabase_hook(r):
 
 
 for function, kind in (
-    ("", "send_sms"), ("send-email", "send_email"), ("custom-access-token", "custom_access_token"), ("mfa-verification-attempt", "mfa_verification_attempt"),
+    ("", "send_sms"), ("send-email", "send_email"), ("mfa-verification-attempt", "mfa_verification_attempt"),
     ("password-verification-attempt", "password_verification_attempt"), ("before-user-created", "before_user_created"),
 ):
     provider(
