@@ -49,7 +49,7 @@ const judges = {
   },
   shipbob: svix,
   smartcar: {
-    applies: (c) => c.expect !== "handshake-refused" && compact(c),
+    applies: (c) => c.expect !== "handshake-refused" && body(c).startsWith("{") && compact(c),
     judge: (c) => {
       const { hashChallenge, verifyPayload } = require("smartcar");
       if (c.expect === "handshake") return hashChallenge(key(c), JSON.parse(body(c)).data.challenge) === c.expect_reply_json.challenge;
