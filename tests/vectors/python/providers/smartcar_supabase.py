@@ -100,8 +100,8 @@ provider(
     sign=body_hex("X-Sonar-Webhook-HMAC-SHA256"),
     signature="header:X-Sonar-Webhook-HMAC-SHA256",
     goods=[
-        good("a failed gate", js({"taskId": "t1", "status": "SUCCESS", "project": {"key": "acme_web"}, "qualityGate": {"status": "ERROR"}}), type="SUCCESS.ERROR", id="t1", account="acme_web"),
-        good("a failed analysis", odd({"taskId": "t2", "status": "FAILED", "serverUrl": "https://sonar.example.com"}), type="FAILED", id="t2", account="https://sonar.example.com"),
+        good("a failed gate", js({"taskId": "t1", "status": "SUCCESS", "project": {"key": "acme_web"}, "qualityGate": {"status": "ERROR"}}), type="SUCCESS.ERROR", id="t1|SUCCESS|ERROR", account="acme_web"),
+        good("a failed analysis", odd({"taskId": "t2", "status": "FAILED", "serverUrl": "https://sonar.example.com"}), type="FAILED", id="t2|FAILED", account="https://sonar.example.com"),
     ],
 )
 
@@ -182,7 +182,7 @@ for function, kind, wrap in (("", "statsig::config_change", lambda l: {"data": l
 unsigned("statuspage", [good("an incident is over", js({"page": {"id": "p1"}, "incident": {"id": "i1", "status": "resolved", "incident_updates": [{"id": "u1"}]}}), type="incident.resolved", id="u1", account="p1")])
 unsigned("statuspage", [good("a component is down", js({"page": {"id": "p1"}, "component_update": {"id": "c1", "new_status": "major_outage"}, "component": {"id": "x"}}), type="component.major_outage", id="c1")], function="components")
 
-for function, action in (("", "published"), ("datasources", "entries_updated"), ("assets", "created")):
+for function, action in (("", "published"), ("datasources", "entries_updated"), ("assets", "created"), ("users", "added")):
     provider(
         "storyblok",
         function=function,
