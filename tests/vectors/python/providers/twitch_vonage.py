@@ -63,7 +63,7 @@ provider(
             "two messages, oddly written", odd({"for_user_id": "22", "direct_message_events": [{"id": "95"}, {"id": "96"}], "users": {"1": {"id": "1"}}}),
             type="direct_message_events", id="direct_message_events:95", events=2,
         ),
-        good("a permission taken back", js({"user_event": {"revoke": {"source": {"user_id": "63"}}}}), type="user_event"),
+        good("a permission taken back", js({"user_event": {"revoke": {"date_time": AT, "source": {"user_id": "63"}}}}), type="user_event"),
         CRC, ORACLE, SIGNED,
     ],
 )
