@@ -26,6 +26,7 @@ pub(crate) struct Request {
     payload: OnceCell<Decoded>,
     /// What a verified token says. Boxed: few requests bring one.
     said: OnceCell<Box<Said>>,
+    /// The claims of the verified token, where they are the payload.
 }
 
 /// Without the payload, which may hold credentials.
@@ -115,8 +116,11 @@ impl Request {
     }
 
     /// From now on what a token says is true. Only who verified it says so, and once.
-    pub(crate) fn believe(&self, said: Said) {
-        let _ = self.said.set(Box::new(said));
+    pub(crate) fn believe(&self, header: Json, claims: Option<Json>) {
+        let is_payload = self.decoding.reading.payload == Some(PayloadAt::Token);
+        let _ = self
+            .said
+            .set(Box::new(Said::new(header, claims, is_payload)));
     }
 
     /// What the verified token says.
@@ -140,6 +144,12 @@ impl Request {
         Ok(())
     }
 
+    /// The claims of the verified token, where they are the payload.
+    pub(crate) fn told(&self) -> Option<&Json> {
+        let said = self.said()?;
+        said.payload.as_ref().and(said.claims.as_ref())
+    }
+
     /// The callback as it came.
     pub(crate) fn into_callback(self) -> Callback {
         let mut callback = self.callback;
@@ -149,7 +159,15 @@ impl Request {
         callback
     }
 
+    /// Whether the payload is what a token says.
+    pub(crate) fn reads_token(&self) -> bool {
+        self.decoding.reading.payload == Some(PayloadAt::Token)
+    }
+
     fn decoded(&self) -> &Decoded {
+        if let Some(told) = self.said().and_then(|said| said.payload.as_ref()) {
+            return told;
+        }
         self.payload.get_or_init(|| {
             let encoding = match self.packed {
                 Some(_) => None,

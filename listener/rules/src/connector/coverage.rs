@@ -16,6 +16,8 @@ pub(crate) struct Coverage {
     method: bool,
     /// What the token says, in its header and its claims.
     token: bool,
+    /// The payload is the token's claims, and they are proven.
+    claims: bool,
     locations: Vec<Location>,
     /// What a form or a query leaves out of itself.
     but_not: Vec<Location>,
@@ -81,6 +83,7 @@ impl Coverage {
         self.url |= other.url;
         self.method |= other.method;
         self.locations.extend(other.locations);
+        self.but_not.extend(other.but_not);
         self
     }
 
@@ -112,6 +115,7 @@ impl Coverage {
             url: both(|one| one.url),
             method: both(|one| one.method),
             token: both(|one| one.token),
+            claims: both(|one| one.claims),
             locations: common,
             but_not: [self.but_not.as_slice(), &other.but_not].concat(),
             payload: None,
@@ -150,6 +154,14 @@ impl Coverage {
                 Part::Optional(parts) => self.add(parts),
                 Part::Text(_) | Part::Timestamp | Part::Secret | Part::Challenge | Part::Mac => {}
             }
+        }
+    }
+
+    /// The same where the payload is what the token says.
+    pub(super) fn with_token_as_payload(&self) -> Self {
+        Self {
+            claims: self.token,
+            ..self.clone()
         }
     }
 
@@ -193,7 +205,7 @@ impl Coverage {
 
     /// True when all of the JSON that locations read is covered.
     fn covers_json(&self) -> bool {
-        self.body || self.payload.as_ref().is_some_and(|at| self.covers(at))
+        self.body || self.claims || self.payload.as_ref().is_some_and(|at| self.covers(at))
     }
 
     /// True when the JSON text of a value at or above this pointer is covered.

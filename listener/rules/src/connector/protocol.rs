@@ -115,6 +115,17 @@ impl Protocol {
                 scheme.coverage = Arc::new(scheme.coverage.with_payload_in(name));
             }
         }
+        if extraction.payload == Some(PayloadAt::Token) {
+            if !schemes.iter().all(Scheme::tells_claims) {
+                errors.add(
+                    format!("{place}.extract.payload"),
+                    "are a token's claims, so that every scheme must be a `jwt` with claims",
+                );
+            }
+            for scheme in &mut schemes {
+                scheme.coverage = Arc::new(scheme.coverage.with_token_as_payload());
+            }
+        }
         let (batch, place) = winner!(batch, Option::is_some);
         let batch = batch
             .as_ref()

@@ -172,7 +172,7 @@ impl Signing<'_> {
         let no_key = || format!("the group has no secret for scheme `{}`", self.scheme.name);
         match &self.scheme.proof {
             Proof::Unsigned => Ok(callback),
-            _ if self.keyed.keys.is_empty() && self.group.accept_unsigned => Ok(callback),
+            _ if self.group.accept_unsigned && !self.group.has_secret => Ok(callback),
             Proof::Token(token) => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
                 let text = format!("{}{}", token.prefix, String::from_utf8_lossy(key.bytes()));
