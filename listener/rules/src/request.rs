@@ -26,7 +26,6 @@ pub(crate) struct Request {
     payload: OnceCell<Decoded>,
     /// What a verified token says. Boxed: few requests bring one.
     said: OnceCell<Box<Said>>,
-    /// The claims of the verified token, where they are the payload.
 }
 
 /// Without the payload, which may hold credentials.
@@ -144,7 +143,6 @@ impl Request {
         Ok(())
     }
 
-    /// The claims of the verified token, where they are the payload.
     pub(crate) fn told(&self) -> Option<&Json> {
         let said = self.said()?;
         said.payload.as_ref().and(said.claims.as_ref())
