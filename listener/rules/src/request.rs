@@ -143,7 +143,6 @@ impl Request {
         Ok(())
     }
 
-    /// The claims of the verified token, where they are the payload.
     pub(crate) fn told(&self) -> Option<&Json> {
         let said = self.said()?;
         said.payload.as_ref().and(said.claims.as_ref())
@@ -273,6 +272,17 @@ impl Request {
 
     /// The raw text of the object at a location in JSON.
     pub(crate) fn object<'a>(&'a self, location: &Location, around: Around<'a>) -> Option<&'a str> {
+        self.raw(location, around)
+            .filter(|raw| kind(raw) == Kind::Object)
+    }
+
+    /// True when an array or object is where a text could be: that isn't nothing.
+    pub(crate) fn has_structure(&self, location: &Location, around: Around<'_>) -> bool {
+        self.raw(location, around)
+            .is_some_and(|raw| matches!(kind(raw), Kind::Array | Kind::Object))
+    }
+
+    fn raw<'a>(&'a self, location: &Location, around: Around<'a>) -> Option<&'a str> {
         let payload = || match self.payload() {
             Payload::Json(json) | Payload::FormJson(_, json) => Some(json),
             Payload::Form(_) | Payload::Opaque(_) => None,
@@ -283,7 +293,7 @@ impl Request {
             Location::Parent(at) => (around.parent?, at),
             _ => return None,
         };
-        json.at(at).filter(|raw| kind(raw) == Kind::Object)
+        json.at(at)
     }
 
     /// The value at a location.

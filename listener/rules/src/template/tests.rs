@@ -21,7 +21,6 @@ fn made_of(
             ..Default::default()
         },
         parameters: [("id".to_owned(), "webhook-1".to_owned())].into(),
-        ..Decoding::default()
     };
     let request = Request::new(callback, Arc::new(decoding));
     let template = Template::parse(template, Use::Signed).unwrap();

@@ -401,3 +401,17 @@ fn conditions_look_at_beginnings_and_at_empty_bodies() {
         "spec.protocol.schemes[0].when.startsWith"
     );
 }
+
+#[test]
+fn an_object_or_an_array_is_present_and_null_is_not() {
+    let group = group(
+        "schemes:\n  - {name: a, when: {present: \"json:/a\", absent: \"json:/b/0\"}, token: {location: \"header:X-Token\"}}\n",
+    );
+    let taken = |body: &str| takes(&group, callback(&[("x-token", SECRET)], body.to_owned()));
+    for body in ["{\"a\": 1}", "{\"a\": {}}", "{\"a\": [], \"b\": []}"] {
+        assert!(taken(body), "{body}");
+    }
+    for body in ["{\"a\": null}", "{}", "{\"a\": 1, \"b\": [{}]}", "nonsense"] {
+        assert!(!taken(body), "{body}");
+    }
+}
