@@ -198,6 +198,8 @@ fn event(
         named_as_expected.unwrap_or(&extraction.external_id),
         "external_id",
     );
+    // What a token says is kept for itself, as an item of a batch is: nobody has to take the token apart again.
+    let item = item.or(verified.request().told());
     let format = match (item, payload) {
         (Some(_), _) => PayloadFormat::Json,
         (None, Payload::Opaque(_)) => PayloadFormat::Opaque,

@@ -3,7 +3,8 @@
 use super::Errors;
 use super::handshake::Challenge;
 use super::scheme::{HashKind, Proof, Scheme};
-use crate::template::Template;
+use crate::location::Location;
+use crate::template::{Part, Template};
 
 /// What an HMAC for a challenge may be over, so that a callback whose signed content is such proves nothing.
 #[derive(Debug, Clone)]
@@ -88,6 +89,21 @@ fn refuse_alike(
         .literals()
         .filter(|c| !c.is_ascii_alphanumeric())
         .collect();
+    let has_structure = |part: &Part| match part {
+        Part::Body | Part::RawQuery => true,
+        Part::At(location) => matches!(location, Location::Form(_)),
+        _ => false,
+    };
+    if separators.is_empty() && !content.parts.iter().any(has_structure) {
+        // Hashes, names and numbers: any challenge could be one of them.
+        errors.add(
+            at,
+            format!(
+                "can't be told from the signed content of scheme `{scheme}`, which may be letters and digits alone, so a caller could have a callback of his own signed"
+            ),
+        );
+        return;
+    }
     if separators.is_empty() {
         // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
         // refused as a callback.
