@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_rules::{
-    Callback, Connector, FieldError, Group, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
+    Callback, Connector, FieldError, Group, Head, KeySet, KeySource, Keys, Proven, Refusal,
+    RefusalKind, Reply, Timestamp, TrustAnchor, Unproven,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::{Case, connector};
 
@@ -93,7 +97,36 @@ fn prove(group: &Group, callback: Callback, case: &Case) -> Result<Proven, Refus
             "more than announced",
         ));
     }
-    group.verify(callback, Timestamp(case.now))
+    group
+        .verify_with(callback, &Found(case), Timestamp(case.now))
+        .map_err(|unproven| match unproven {
+            Unproven::Refused(refusal) => refusal,
+            Unproven::NeedsKey(needed) => needed.refusal(),
+        })
+}
+
+/// What a vector says is found at URLs.
+struct Found<'a>(&'a Case);
+
+impl Found<'_> {
+    /// Those that vouch for certificates: the one that the vector names.
+    fn roots(&self) -> Arc<[TrustAnchor<'static>]> {
+        let mut store = RootCertStore::empty();
+        if let Some(pem) = self.0.keys.get("root") {
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a root in PEM");
+            store.add(der).expect("a root");
+        }
+        store.roots.into()
+    }
+}
+
+impl Keys for Found<'_> {
+    fn get(&self, source: &KeySource) -> Option<Arc<KeySet>> {
+        let text = self.0.keys.get(&source.to_string())?;
+        let now = Timestamp(self.0.now);
+        let set = source.read(text.as_bytes(), &self.roots(), now).ok()?;
+        Some(Arc::new(set))
+    }
 }
 
 /// Says what came of it instead, if it isn't what must.
