@@ -26,6 +26,7 @@ pub(crate) struct Request {
     payload: OnceCell<Decoded>,
     /// What a verified token says. Boxed: few requests bring one.
     said: OnceCell<Box<Said>>,
+    /// The claims of the verified token, where they are the payload.
 }
 
 /// Without the payload, which may hold credentials.
@@ -156,6 +157,11 @@ impl Request {
             callback.body = packed;
         }
         callback
+    }
+
+    /// Whether the payload is what a token says.
+    pub(crate) fn reads_token(&self) -> bool {
+        self.decoding.reading.payload == Some(PayloadAt::Token)
     }
 
     fn decoded(&self) -> &Decoded {

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookplane_rules::{Clock, KeySet, KeySource, Keys, Timestamp};
+use hookplane_rules::{Clock, Confirmation, KeySet, KeySource, Keys, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -194,10 +194,36 @@ impl RemoteKeys {
         Ok(Begun::Flight(flight))
     }
 
+    /// Fetches what a provider wants to see fetched, within the same bounds. What is answered says nothing.
+    pub(crate) async fn confirm(
+        &self,
+        confirmation: &Confirmation,
+        group_uid: &str,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let (host, path) = (confirmation.host(), confirmation.path_and_query());
+        let now = Instant::now();
+        let may = self.groups.take(group_uid, NEW_PER_GROUP, now)
+            && self.hosts.take(host, PER_HOST, now)
+            && self.all.take("", IN_ALL, now);
+        if !may {
+            return Err(format!("nothing is fetched from {host} now: too much is"));
+        }
+        let deadline = deadline.min(now + DEADLINE);
+        match timeout_at(deadline, get::get(&self.servers, host, path)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => Err(format!("fetch from {host}: {why}")),
+            Err(_) => Err(format!("fetch from {host}: no answer in time")),
+        }
+    }
+
     async fn get_and_read(&self, source: &KeySource, was_good: bool) -> Fetched {
-        let got = tokio::time::timeout(DEADLINE, get::get(&self.servers, source))
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
+        let got = tokio::time::timeout(
+            DEADLINE,
+            get::get(&self.servers, source.host(), source.path_and_query()),
+        )
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
         let read = got.and_then(|body| source.read(&body, self.servers.roots(), self.clock.now()));
         match read {
             Ok(set) => Ok(Arc::new(set)),

@@ -56,9 +56,23 @@ fn group_of(case: &Case) -> Result<Arc<Group>, Vec<FieldError>> {
         signature_secrets: secrets(&case.secrets),
         parameters: case.parameters.clone().into_iter().collect(),
         accept_unsigned: case.accept_unsigned,
+        learn_secret: case.secrets.is_empty() && learns(&connector(&case.connector)),
         ..Default::default()
     };
     group(spec, &case.callback_url)
+}
+
+/// Whether the provider hands over the secret.
+fn learns(connector: &v1::Connector) -> bool {
+    let spec = connector.spec.iter();
+    let protocols = spec.flat_map(|spec| {
+        let own = spec.functions.iter().map(|function| &function.protocol);
+        own.chain([&spec.protocol])
+    });
+    protocols
+        .flatten()
+        .flat_map(|protocol| &protocol.handshakes)
+        .any(|handshake| !handshake.learn.is_empty())
 }
 
 /// As the listener gets it.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  when ─▶ verified, unless the provider signs none ─▶ require ─▶ challenge, of its shape ─▶ mac | digest ─▶ reply
-//!                                                                     learn · show ─────────────────────────┘
+//!                                                           learn · confirm · show ─────────────────────────┘
 //! ```
 //!
 //! Risk 35: a handshake that signs the caller's text must never sign what could pass as a callback. So a challenge is of a stated shape; nothing
 //! else of a request is hashed or answered; and either every signed content under the same secrets holds what no challenge can hold, or
 //! what could be a challenge is refused as a callback, see [`Mimicked`].
+
+use std::sync::Arc;
 
 use hookplane_proto::v1;
 
@@ -16,11 +18,13 @@ use super::scheme::{HashKind, Proof, Scheme, equalities};
 use super::{Condition, Errors, KeySpec};
 use crate::encoding::TextEncoding;
 use crate::location::Location;
+use crate::public::remote::{HostPattern, Place};
 use crate::template::{Part, Template, Use};
 
 /// The longest challenge that a definition may allow, in bytes.
 const MOST_CHALLENGE_BYTES: u32 = 1_024;
 const UNAUTHORIZED: u16 = 401;
+const MAX_HOSTS: usize = 8;
 
 /// One handshake, compiled.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct Handshake {
     pub(crate) reply: Option<ReplyTemplate>,
     /// Where the provider hands over the secret.
     pub(crate) learn: Option<Location>,
+    /// Where a URL is that has to be fetched once, and what it must fit.
+    pub(crate) confirm: Option<(Location, Arc<Place>)>,
     /// Where a code for a person is.
     pub(crate) show: Option<Location>,
 }
@@ -170,6 +176,10 @@ impl Handshake {
             hashed,
             reply,
             learn,
+            confirm: handshake
+                .confirm
+                .as_ref()
+                .and_then(|confirm| confirmed(confirm, &format!("{at}.confirm"), errors)),
             show,
         };
         compiled.check(handshake, at, errors);
@@ -181,10 +191,10 @@ impl Handshake {
 
     /// What the parts must be to each other.
     fn check(&self, handshake: &v1::Handshake, at: &str, errors: &mut Errors) {
-        if handshake.confirm.is_some() {
+        if handshake.confirm.is_some() && self.unverified {
             errors.add(
-                format!("{at}.confirm"),
-                "is not done yet: nothing is fetched for a handshake",
+                format!("{at}.unverified"),
+                "must be false: what anybody asks for is not fetched",
             );
         }
         if self.learn.is_some() && !self.unverified {
@@ -267,6 +277,30 @@ impl Handshake {
             after,
         })
     }
+}
+
+fn confirmed(
+    said: &v1::ConfirmByFetch,
+    at: &str,
+    errors: &mut Errors,
+) -> Option<(Location, Arc<Place>)> {
+    let location = errors.location(&said.url, &format!("{at}.url"));
+    let field = format!("{at}.hosts");
+    if said.hosts.is_empty() {
+        errors.add(&field, "is empty; name the provider's hosts");
+    }
+    errors.at_most(&field, said.hosts.len(), MAX_HOSTS, "hosts");
+    let hosts = (0..MAX_HOSTS)
+        .zip(&said.hosts)
+        .filter_map(|(index, host)| {
+            errors.take(format!("{field}[{index}]"), HostPattern::parse(host))
+        })
+        .collect();
+    let place = Place {
+        hosts,
+        ..Place::default()
+    };
+    Some((location?, Arc::new(place)))
 }
 
 fn refusal_status(handshake: &v1::Handshake, at: &str, errors: &mut Errors) -> u16 {
@@ -422,6 +456,21 @@ fn refuse_alike(
         .literals()
         .filter(|c| !c.is_ascii_alphanumeric())
         .collect();
+    let has_structure = |part: &Part| match part {
+        Part::Body | Part::RawQuery => true,
+        Part::At(location) => matches!(location, Location::Form(_)),
+        _ => false,
+    };
+    if separators.is_empty() && !content.parts.iter().any(has_structure) {
+        // Hashes, names and numbers: any challenge could be one of them.
+        errors.add(
+            at,
+            format!(
+                "can't be told from the signed content of scheme `{scheme}`, which may be letters and digits alone, so a caller could have a callback of his own signed"
+            ),
+        );
+        return;
+    }
     if separators.is_empty() {
         // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
         // refused as a callback.

@@ -110,6 +110,11 @@ impl Protocol {
             .map_or_else(Extraction::default, |extract| {
                 Extraction::compile(extract, &format!("{place}.extract"), errors)
             });
+        if let Some(PayloadAt::Form { name, .. }) = &extraction.payload {
+            for scheme in &mut schemes {
+                scheme.coverage = Arc::new(scheme.coverage.with_payload_in(name));
+            }
+        }
         if extraction.payload == Some(PayloadAt::Token) {
             if !schemes.iter().all(Scheme::tells_claims) {
                 errors.add(

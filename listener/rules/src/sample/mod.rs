@@ -220,7 +220,13 @@ impl Signing<'_> {
         // Ids that are signed and that the sample leaves out. Of several contents the first is signed.
         let content = hash.contents().next().ok_or("the scheme signs nothing")?;
         for part in &content.parts {
-            if let Part::At(location @ (Location::Header(_) | Location::Query(_))) = part {
+            let part = match part {
+                Part::Filtered(filtered) => &filtered.part,
+                part => part,
+            };
+            if let Part::At(location) = part
+                && matches!(location.base(), Location::Header(_) | Location::Query(_))
+            {
                 self.fill(&mut callback, location, self.uuid)?;
             }
         }

@@ -136,7 +136,7 @@ impl Request {
     /// True when an array or object is where a text could be: that isn't nothing, and it would be left out of what is signed.
     fn has_structure(&self, location: &Location) -> bool {
         let (Location::Json(at), Payload::Json(json) | Payload::FormJson(_, json)) =
-            (location, self.payload())
+            (location.base(), self.payload())
         else {
             return false;
         };
