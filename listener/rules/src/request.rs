@@ -26,7 +26,6 @@ pub(crate) struct Request {
     payload: OnceCell<Decoded>,
     /// What a verified token says. Boxed: few requests bring one.
     said: OnceCell<Box<Said>>,
-    /// The claims of the verified token, where they are the payload.
 }
 
 /// Without the payload, which may hold credentials.
