@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use super::{Credentials, Group, KeyedScheme, Webhook};
+use super::{Credentials, Group, KeyedScheme, User, Webhook};
 use crate::connector::{
     Errors, Function, KeyPlace, KeySpec, Proof, Scheme, Token, TokenKeys, TokenPlace, check_limit,
     event_name_problem, is_name, not_a_name,
@@ -377,8 +377,10 @@ fn keys(
         {
             match parameters.get(name) {
                 Some(user) => {
-                    keyed.user = Some(fingerprint(user.as_bytes()));
-                    keyed.user_name.clone_from(user);
+                    keyed.user = Some(Box::new(User {
+                        fingerprint: fingerprint(user.as_bytes()),
+                        name: user.clone(),
+                    }));
                 }
                 None => errors.add(
                     format!("spec.parameters.{name}"),

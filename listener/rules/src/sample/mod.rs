@@ -187,9 +187,9 @@ impl Signing<'_> {
             }
             Proof::Basic { .. } => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
-                let user = match self.keyed.user_name.as_str() {
-                    "" => "hookplane",
-                    user => user,
+                let user = match &self.keyed.user {
+                    None => "hookplane",
+                    Some(user) => user.name.as_str(),
                 };
                 let pair = format!("{user}:{}", String::from_utf8_lossy(key.bytes()));
                 let value = format!("Basic {}", TextEncoding::Base64.encode(pair.as_bytes()));

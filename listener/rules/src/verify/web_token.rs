@@ -462,15 +462,18 @@ fn check_claims<'p>(
     claims: &Json,
     places: &[Around<'p>],
 ) -> Result<Around<'p>, Refusal> {
-    let mut last = None;
+    // The first form is the URL as the provider should have it.
+    let mut first = None;
     for place in places {
         let mut rules = token.claims.iter();
         match rules.try_for_each(|rule| check_claim(asked, rule, claims, *place)) {
             Ok(()) => return Ok(*place),
-            Err(refusal) => last = Some(refusal),
+            Err(refusal) => {
+                first.get_or_insert(refusal);
+            }
         }
     }
-    Err(last.unwrap_or_else(|| asked.no_match("claim", 0)))
+    Err(first.unwrap_or_else(|| asked.no_match("claim", 0)))
 }
 
 fn check_claim(
@@ -492,7 +495,13 @@ fn check_claim(
         .rendered(&rule.equals, place)
         .map_err(|(missing, why)| refuse(&missing, why))?;
     let expected = fingerprint(&expected);
-    let equals = |text: &str| same(&fingerprint(text.as_bytes()), &expected);
+    let equals = |text: &str| {
+        let text = match rule.is_base64url {
+            true => text.trim_end_matches('='),
+            false => text,
+        };
+        same(&fingerprint(text.as_bytes()), &expected)
+    };
     let holds = match claims.scalar_at(&rule.claim) {
         Some(text) => equals(&text),
         None => {

@@ -328,6 +328,19 @@ fn claims_must_be_what_the_definition_says_and_cover_what_they_hash() {
 }
 
 #[test]
+fn a_hash_in_base64url_may_be_padded_and_nothing_else_may() {
+    let rules =
+        "claims: [{claim: /hash, equals: \"{body|sha256|base64url}\"}, {claim: /iss, equals: x}]";
+    let group = group(&protocol(rules));
+    let hash = url(Sha256::digest(BODY));
+    let claims = |hash: &str, iss: &str| jwt(&format!(r#"{{"hash":"{hash}","iss":"{iss}"}}"#));
+    genuine(&group, sent(&claims(&hash, "x")));
+    genuine(&group, sent(&claims(&format!("{hash}="), "x")));
+    refusal(&group, sent(&claims(&hash, "x=")));
+    refusal(&group, sent(&claims(&hash[1..], "x")));
+}
+
+#[test]
 fn a_token_covers_what_it_says_and_not_the_body_beside_it() {
     let group = group(
         "schemes: [{name: token, jwt: {location: \"header:X-Token\", algorithms: [HS256], claims: [{claim: /hash, equals: \"{body|sha256|hex}\", optional: true}]}}]\nextract:\n  eventType: [{from: \"jwt:/event\"}]\n  deliveryId: [{from: \"jws:/kid\"}]\n  externalId: [{from: \"json:/account\"}]",
