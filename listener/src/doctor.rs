@@ -1,0 +1,169 @@
+//! The doctor's rounds: of what was refused a little is looked at for its likely cause, beside the requests and never before their answers.
+//!
+//! ```text
+//!   answer decided ─▶ admitted? ─▶ bed (one) ─▶ aside: trials ─▶ the refusal with its diagnosis, for operators
+//!                        └ no ─────────────────────────────────▶ the refusal without
+//! ```
+//!
+//! Guarantees: no answer waits for it or depends on it; of one group one refusal a second is looked at; one at a time, one waits, and what is
+//! held of them is theirs alone; it rests for a hundred times as long as it worked, by its own watch, so that it takes 1 % of one core.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::{Callback, Diagnosis, Group, Keys, RefusalKind, Timestamp};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::body::Share;
+use crate::state::State;
+
+/// Between two refusals of one group that are looked at.
+const PER_GROUP: Duration = Duration::from_secs(1);
+/// After that no trial is begun. Most take less than 2 ms.
+const MOST_WORK: Duration = Duration::from_millis(10);
+/// Rest after work: 1 % is worked.
+const REST: u32 = 99;
+
+/// A refused callback, as it came.
+pub(crate) struct Patient {
+    pub(crate) group: Arc<Group>,
+    pub(crate) callback: Callback,
+    pub(crate) clause: RefusalKind,
+    pub(crate) now: Timestamp,
+    /// What operators are shown, with a diagnosis or without.
+    pub(crate) refusal: v1::Refusal,
+    /// Counts the body among those that are held.
+    pub(crate) share: Share,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Doctor {
+    ward: Mutex<Ward>,
+    admitted: Notify,
+}
+
+#[derive(Default)]
+struct Ward {
+    /// Somebody takes care of who lies in it.
+    is_open: bool,
+    bed: Option<Box<Patient>>,
+    /// Groups of which one was admitted in the last second.
+    seen: HashMap<String, Instant>,
+}
+
+impl Ward {
+    fn admits(&mut self, group_uid: &str, now: Instant) -> bool {
+        if !self.is_open || self.bed.is_some() {
+            return false;
+        }
+        self.seen.retain(|_, at| now.duration_since(*at) < PER_GROUP);
+        if self.seen.contains_key(group_uid) {
+            return false;
+        }
+        self.seen.insert(group_uid.to_owned(), now);
+        true
+    }
+}
+
+impl Doctor {
+    fn lock(&self) -> MutexGuard<'_, Ward> {
+        self.ward.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in, or gives back what is shown of it without.
+    pub(crate) fn admit(&self, patient: Patient, now: Instant) -> Result<(), v1::Refusal> {
+        let mut ward = self.lock();
+        if !ward.admits(patient.group.uid(), now) {
+            return Err(patient.refusal);
+        }
+        ward.bed = Some(Box::new(patient));
+        self.admitted.notify_one();
+        Ok(())
+    }
+
+    async fn next(&self) -> Box<Patient> {
+        loop {
+            let patient = self.lock().bed.take();
+            match patient {
+                Some(patient) => return patient,
+                None => self.admitted.notified().await,
+            }
+        }
+    }
+
+    fn open(&self) {
+        self.lock().is_open = true;
+    }
+
+    fn close(&self) -> Option<Box<Patient>> {
+        let mut ward = self.lock();
+        ward.is_open = false;
+        ward.bed.take()
+    }
+}
+
+/// Looks at one after the other until `shutdown`. Who still waits then is shown without.
+pub(crate) async fn run(state: Arc<State>, shutdown: CancellationToken) {
+    state.doctor.open();
+    while let Some(patient) = shutdown.run_until_cancelled(state.doctor.next()).await {
+        // Not given up halfway: it is short, and who is looked at is shown.
+        let worked = look_at(&state, *patient).await;
+        let rested = sleep(worked * REST);
+        if shutdown.run_until_cancelled(rested).await.is_none() {
+            break;
+        }
+    }
+    if let Some(patient) = state.doctor.close() {
+        state.refusals.show(patient.refusal);
+    }
+}
+
+/// Shows it with what was found, and says how long that took.
+async fn look_at(state: &Arc<State>, patient: Patient) -> Duration {
+    let Patient {
+        group,
+        callback,
+        clause,
+        now,
+        mut refusal,
+        share,
+    } = patient;
+    let keys = Arc::clone(&state.keys);
+    let aside = tokio::task::spawn_blocking(move || {
+        let started = std::time::Instant::now();
+        let diagnosis = examine(&group, &callback, clause, &*keys, now, || started.elapsed());
+        drop((callback, share));
+        (diagnosis, started.elapsed())
+    });
+    let worked = match aside.await {
+        Ok((diagnosis, worked)) => {
+            state.metrics.diagnosed(diagnosis.cause);
+            diagnosis.cause.name().clone_into(&mut refusal.cause);
+            refusal.advice = diagnosis.advice;
+            worked
+        }
+        Err(error) => {
+            tracing::error!(%error, "looking for the cause of a refusal panicked: please report this as a bug");
+            MOST_WORK
+        }
+    };
+    state.refusals.show(refusal);
+    worked
+}
+
+/// `elapsed`: since it began.
+fn examine(
+    group: &Group,
+    callback: &Callback,
+    clause: RefusalKind,
+    keys: &dyn Keys,
+    now: Timestamp,
+    elapsed: impl Fn() -> Duration,
+) -> Diagnosis {
+    group.diagnose(callback, clause, keys, now, &mut || elapsed() < MOST_WORK)
+}
