@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::{Callback, Diagnosis, Group, Keys, RefusalKind, Timestamp};
+use hookplane_rules::{Callback, Effort, Group, RefusalKind, Timestamp, Visit};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,14 @@ async fn look_at(state: &Arc<State>, patient: Patient) -> Duration {
     let keys = Arc::clone(&state.keys);
     let aside = tokio::task::spawn_blocking(move || {
         let started = std::time::Instant::now();
-        let diagnosis = examine(&group, &callback, clause, &*keys, now, || started.elapsed());
+        let diagnosis = group.diagnose(Visit {
+            callback: &callback,
+            clause,
+            keys: &*keys,
+            now,
+            effort: Effort::Brief,
+            go_on: &mut || started.elapsed() < MOST_WORK,
+        });
         drop((callback, share));
         (diagnosis, started.elapsed())
     });
@@ -156,14 +163,25 @@ async fn look_at(state: &Arc<State>, patient: Patient) -> Duration {
     worked
 }
 
-/// `elapsed`: since it began.
-fn examine(
-    group: &Group,
-    callback: &Callback,
-    clause: RefusalKind,
-    keys: &dyn Keys,
-    now: Timestamp,
-    elapsed: impl Fn() -> Duration,
-) -> Diagnosis {
-    group.diagnose(callback, clause, keys, now, &mut || elapsed() < MOST_WORK)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_group_one_a_second_is_admitted_and_one_waits_at_a_time() {
+        let mut ward = Ward::default();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(!ward.admits("a", at(0)), "nobody takes care of them yet");
+        ward.is_open = true;
+        assert!(ward.admits("a", at(0)));
+        assert!(!ward.admits("a", at(999)));
+        assert!(ward.admits("b", at(999)), "another group");
+        assert!(ward.admits("a", at(1_000)));
+        for n in 0..1_000 {
+            ward.admits(&n.to_string(), at(2_000 + n));
+        }
+        assert!(ward.admits("a", at(10_000)));
+        assert_eq!(ward.seen.len(), 1, "those of the last second are remembered");
+    }
 }

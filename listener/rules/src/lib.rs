@@ -45,7 +45,7 @@ mod verify;
 
 pub use callback::{Callback, Head, Reply};
 pub use connector::Connector;
-pub use doctor::{Cause, Diagnosis};
+pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
 pub use group::{Group, TEMPLATE, Webhook};

@@ -117,7 +117,8 @@ fn packed(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<Diagnosis> {
             .map(|_| "as it came, compressed, and this connector expects that what it unpacks to is signed")
     } else {
         // No larger than what is looked at otherwise.
-        let unpacked = payload::unpack_any(encoding, &callback.body, super::MAX_BODY_BYTES).ok()?;
+        let most = trials.body_bytes();
+        let unpacked = payload::unpack_any(encoding, &callback.body, most).ok()?;
         fits(patient, unpacked, trials).then_some("before it was compressed")
     }?;
     Some(Diagnosis::new(

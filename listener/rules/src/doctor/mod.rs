@@ -25,6 +25,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use cause::{Cause, Diagnosis};
+pub use trial::Effort;
 
 use crate::connector::{KeyPlace, Proof, TokenKeys};
 use crate::location::Location;
@@ -36,18 +37,43 @@ use crate::{Callback, Group, Keys, RefusalKind, Timestamp};
 
 use trial::{Altered, Patient, Trials};
 
-/// Of a larger body only what needs no hashing is looked at, and nothing of the body.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+/// A refused callback, and how it is looked at.
+pub struct Visit<'a> {
+    /// As it came.
+    pub callback: &'a Callback,
+    /// The clause that refused it.
+    pub clause: RefusalKind,
+    /// Public keys that were fetched.
+    pub keys: &'a dyn Keys,
+    /// When it came.
+    pub now: Timestamp,
+    /// How much may be tried.
+    pub effort: Effort,
+    /// Asked before each trial: false ends them.
+    pub go_on: &'a mut dyn FnMut() -> bool,
+}
 
-pub(crate) fn diagnose(
-    group: &Group,
-    callback: &Callback,
-    clause: RefusalKind,
-    keys: &dyn Keys,
-    now: Timestamp,
-    go_on: &mut dyn FnMut() -> bool,
-) -> Diagnosis {
-    let is_large = callback.body.len() > MAX_BODY_BYTES;
+/// Without what came.
+impl std::fmt::Debug for Visit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visit")
+            .field("callback", &self.callback)
+            .field("clause", &self.clause)
+            .field("effort", &self.effort)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn diagnose(group: &Group, visit: Visit<'_>) -> Diagnosis {
+    let Visit {
+        callback,
+        clause,
+        keys,
+        now,
+        effort,
+        go_on,
+    } = visit;
+    let is_large = callback.body.len() > effort.body_bytes();
     let mut looked_at = callback.clone();
     if is_large {
         looked_at.body = Bytes::new();
@@ -55,7 +81,7 @@ pub(crate) fn diagnose(
     let mut request = Request::new(looked_at.clone(), Arc::clone(&group.decoding));
     // A body that doesn't unpack is looked at as it came.
     let _ = request.unpack();
-    let mut trials = Trials::new(keys, go_on);
+    let mut trials = Trials::new(keys, effort, go_on);
     trials.ended = is_large;
     let Some((scheme, keyed)) = chosen(group, &request) else {
         return without_scheme(group, callback, &request, now, &mut trials, is_large);

@@ -83,7 +83,7 @@ fn decoding(group: &Group, function: &Function) -> Arc<Decoding> {
             format: function.protocol.body,
             payload: function.protocol.extraction.payload.clone(),
             signs_unpacked: function.protocol.signs_unpacked_body,
-            max_bytes: super::MAX_BODY_BYTES,
+            max_bytes: group.decoding.reading.max_bytes,
         },
         parameters: group.decoding.parameters.clone(),
     })

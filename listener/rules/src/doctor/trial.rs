@@ -10,12 +10,37 @@ use crate::{Callback, Group, Keys, Timestamp};
 
 /// Trials of one diagnosis.
 const MAX_TRIALS: usize = 512;
-/// What they hash together, in bytes: some 20 ms.
-const MAX_WORK_BYTES: usize = 16 * 1024 * 1024;
 /// What a trial costs beside its body: a hash has a beginning and an end, and headers are copied.
 const TRIAL_BYTES: usize = 1_024;
 /// What a verification under a public key costs, as if it were hashed: a tenth of a millisecond.
 const PUBLIC_KEY_BYTES: usize = 64 * 1_024;
+
+/// How much one diagnosis may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Where others wait.
+    Brief,
+    /// Where nobody does.
+    Thorough,
+}
+
+impl Effort {
+    /// Of a larger body only what needs no hashing is looked at, and nothing of the body.
+    pub(super) fn body_bytes(self) -> usize {
+        match self {
+            Self::Brief => 256 * 1024,
+            Self::Thorough => 32 * 1024 * 1024,
+        }
+    }
+
+    /// What all trials hash together, in bytes. Brief: some 20 ms.
+    fn work_bytes(self) -> usize {
+        match self {
+            Self::Brief => 16 * 1024 * 1024,
+            Self::Thorough => 4 * 1024 * 1024 * 1024,
+        }
+    }
+}
 
 /// A request that was refused, before the scheme that it had to verify under.
 #[derive(Clone, Copy)]
@@ -42,16 +67,23 @@ pub(super) struct Altered<'a> {
 /// What was tried, and whether more may be.
 pub(super) struct Trials<'b> {
     keys: &'b dyn Keys,
+    effort: Effort,
     go_on: &'b mut dyn FnMut() -> bool,
     made: usize,
     work_bytes: usize,
+    /// Something was left out.
     pub(super) ended: bool,
 }
 
 impl<'b> Trials<'b> {
-    pub(super) fn new(keys: &'b dyn Keys, go_on: &'b mut dyn FnMut() -> bool) -> Self {
+    pub(super) fn new(
+        keys: &'b dyn Keys,
+        effort: Effort,
+        go_on: &'b mut dyn FnMut() -> bool,
+    ) -> Self {
         Self {
             keys,
+            effort,
             go_on,
             made: 0,
             work_bytes: 0,
@@ -92,9 +124,14 @@ impl<'b> Trials<'b> {
         Some(accepted.secret.unwrap_or_default())
     }
 
+    /// The largest body that is looked at.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.effort.body_bytes()
+    }
+
     fn may(&mut self, cost: usize) -> bool {
         let work_bytes = self.work_bytes.saturating_add(cost);
-        self.ended |= self.made >= MAX_TRIALS || work_bytes > MAX_WORK_BYTES || !(self.go_on)();
+        self.ended |= self.made >= MAX_TRIALS || work_bytes > self.effort.work_bytes() || !(self.go_on)();
         if !self.ended {
             self.made += 1;
             self.work_bytes = work_bytes;

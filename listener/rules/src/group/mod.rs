@@ -24,7 +24,7 @@ use crate::{
     Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
     Timestamp, Unproven,
 };
-use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
+use crate::{Extracted, Matched, SampleError, SignedSample, Verified, Visit};
 
 pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
@@ -217,17 +217,9 @@ impl Group {
         crate::verify::verify(self, callback, keys, now)
     }
 
-    /// Why a callback was likely refused, for its operator. Believes nothing, and does work that is bounded however large the callback is;
-    /// less, as soon as `go_on` says no, which is asked before each trial.
-    pub fn diagnose(
-        &self,
-        callback: &Callback,
-        clause: RefusalKind,
-        keys: &dyn Keys,
-        now: Timestamp,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Diagnosis {
-        crate::doctor::diagnose(self, callback, clause, keys, now, go_on)
+    /// Why a callback was likely refused, for its operator. Believes nothing, and does work that is bounded however large the callback is.
+    pub fn diagnose(&self, visit: Visit<'_>) -> Diagnosis {
+        crate::doctor::diagnose(self, visit)
     }
 
     /// Reads type, ids and events out of what is genuine.
