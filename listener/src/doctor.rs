@@ -61,7 +61,8 @@ impl Ward {
         if !self.is_open || self.bed.is_some() {
             return false;
         }
-        self.seen.retain(|_, at| now.duration_since(*at) < PER_GROUP);
+        self.seen
+            .retain(|_, at| now.duration_since(*at) < PER_GROUP);
         if self.seen.contains_key(group_uid) {
             return false;
         }
@@ -109,18 +110,30 @@ impl Doctor {
 
 /// Looks at one after the other until `shutdown`. Who still waits then is shown without.
 pub(crate) async fn run(state: Arc<State>, shutdown: CancellationToken) {
-    state.doctor.open();
-    while let Some(patient) = shutdown.run_until_cancelled(state.doctor.next()).await {
+    let left = rounds(&state.doctor, &shutdown, async |patient| {
+        look_at(&state, patient).await
+    });
+    if let Some(patient) = left.await {
+        state.refusals.show(patient.refusal);
+    }
+}
+
+/// `look_at` says how long it worked. Gives who still waits at `shutdown`.
+async fn rounds(
+    doctor: &Doctor,
+    shutdown: &CancellationToken,
+    look_at: impl AsyncFn(Patient) -> Duration,
+) -> Option<Box<Patient>> {
+    doctor.open();
+    while let Some(patient) = shutdown.run_until_cancelled(doctor.next()).await {
         // Not given up halfway: it is short, and who is looked at is shown.
-        let worked = look_at(&state, *patient).await;
+        let worked = look_at(*patient).await;
         let rested = sleep(worked * REST);
         if shutdown.run_until_cancelled(rested).await.is_none() {
             break;
         }
     }
-    if let Some(patient) = state.doctor.close() {
-        state.refusals.show(patient.refusal);
-    }
+    doctor.close()
 }
 
 /// Shows it with what was found, and says how long that took.
@@ -165,7 +178,96 @@ async fn look_at(state: &Arc<State>, patient: Patient) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use hookplane_rules::Connector;
+
     use super::*;
+    use crate::body::Buffers;
+
+    fn group(uid: &str) -> Arc<Group> {
+        let named = |name: &str| {
+            Some(v1::Metadata {
+                org: "acme".to_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+                ..Default::default()
+            })
+        };
+        let scheme = v1::Scheme {
+            token: Some(v1::SharedToken {
+                location: "header:X-Token".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let connector = v1::Connector {
+            metadata: named("erp"),
+            spec: Some(v1::ConnectorSpec {
+                functions: vec![v1::ConnectorFunction {
+                    name: "main".to_owned(),
+                    open_events: true,
+                    ..Default::default()
+                }],
+                protocol: Some(v1::Protocol {
+                    schemes: vec![scheme],
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+        };
+        let group = v1::WebhookGroup {
+            metadata: named("shop"),
+            spec: Some(v1::WebhookGroupSpec {
+                connector: "erp".to_owned(),
+                signature_secrets: vec![v1::SignatureSecret {
+                    value: "s3cret".to_owned(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            status: None,
+        };
+        let connector = Connector::compile(&connector).unwrap();
+        Group::compile(&group, connector, Vec::new()).unwrap()
+    }
+
+    fn patient(group: &Arc<Group>) -> Patient {
+        Patient {
+            group: Arc::clone(group),
+            callback: Callback::default(),
+            clause: RefusalKind::Signature,
+            now: Timestamp(0),
+            refusal: v1::Refusal::default(),
+            share: Share::none(&Arc::new(Buffers::new(0))),
+        }
+    }
+
+    // A flood of forgeries costs what it cost without the doctor.
+    #[tokio::test(start_paused = true)]
+    async fn of_a_flood_a_hundredth_of_the_time_is_worked_and_the_last_is_shown() {
+        let (doctor, shutdown) = (Doctor::default(), CancellationToken::new());
+        let worked = Cell::new(Duration::ZERO);
+        let groups = ["a", "b", "c", "d"].map(group);
+        let looking = rounds(&doctor, &shutdown, async |_| {
+            tokio::time::sleep(MOST_WORK).await;
+            worked.set(worked.get() + MOST_WORK);
+            MOST_WORK
+        });
+        let flood = async {
+            for group in groups.iter().cycle().take(20_000) {
+                let _ = doctor.admit(patient(group), Instant::now());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            shutdown.cancel();
+        };
+        let started = Instant::now();
+        let (left, ()) = tokio::join!(looking, flood);
+        let share = worked.get().as_secs_f64() / started.elapsed().as_secs_f64();
+        assert!((0.005..=0.0105).contains(&share), "{share} of the time");
+        assert!(left.is_some(), "who waited is given back");
+        assert!(doctor.admit(patient(&groups[0]), Instant::now()).is_err());
+    }
 
     #[test]
     fn of_one_group_one_a_second_is_admitted_and_one_waits_at_a_time() {
@@ -182,6 +284,10 @@ mod tests {
             ward.admits(&n.to_string(), at(2_000 + n));
         }
         assert!(ward.admits("a", at(10_000)));
-        assert_eq!(ward.seen.len(), 1, "those of the last second are remembered");
+        assert_eq!(
+            ward.seen.len(),
+            1,
+            "those of the last second are remembered"
+        );
     }
 }

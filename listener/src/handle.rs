@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hookplane_proto::v1;
 use hookplane_rules::{
-    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, Refused, RefusalKind, Reply,
+    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, RefusalKind, Refused, Reply,
     Route, Shaken, Timestamp, Unproven, Verified,
 };
-use hookplane_proto::v1;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};

@@ -6,14 +6,15 @@ mod shown;
 
 use std::sync::Arc;
 
-use hookplane_rules::{Diagnosis, Effort, Group, NoKeys, RefusalKind, Timestamp, Unproven, Visit};
 use hookplane_proto::v1;
+use hookplane_rules::{Diagnosis, Effort, Group, NoKeys, RefusalKind, Timestamp, Unproven, Visit};
 use hookplane_tests::catalogue::{self, Case};
 
 /// The first vector of a connector that is genuine, and whose name holds this.
 fn genuine(connector: &str, named: &str) -> Case {
     let mut cases = catalogue::cases(connector).unwrap().into_iter();
-    let found = cases.find(|case| case.expect.as_deref() == Some("genuine") && case.name.contains(named));
+    let found =
+        cases.find(|case| case.expect.as_deref() == Some("genuine") && case.name.contains(named));
     found.unwrap_or_else(|| panic!("{connector} has no such vector: {named}"))
 }
 

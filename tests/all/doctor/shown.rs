@@ -38,10 +38,16 @@ fn a_refusal_shows_its_likely_cause() {
         (refusal["cause"] == "secret-prefix").then_some(refusal)
     });
     let advice = status["advice"].as_str().unwrap();
-    assert!(advice.contains("`secret-1` lacks its beginning `whsec_`"), "{advice}");
+    assert!(
+        advice.contains("`secret-1` lacks its beginning `whsec_`"),
+        "{advice}"
+    );
 
     let text = dev.ok(&["explain", "acme/money"]);
-    assert!(text.contains("likely cause: secret-prefix (1 of 1 looked at)"), "{text}");
+    assert!(
+        text.contains("likely cause: secret-prefix (1 of 1 looked at)"),
+        "{text}"
+    );
     assert!(text.contains(advice), "{text}");
     assert!(!text.contains("c3ludGhldGlj"), "{text}");
     let table = dev.ok(&["get", "refusals", "acme/money"]);
@@ -54,7 +60,9 @@ fn a_refusal_shows_its_likely_cause() {
     }
     eventually("all of them", || {
         let refusals = dev.items(&["refusals", "acme/money"]);
-        let looked_at = refusals.iter().filter(|one| one["status"]["cause"].is_string());
+        let looked_at = refusals
+            .iter()
+            .filter(|one| one["status"]["cause"].is_string());
         let looked_at = looked_at.count();
         assert!(looked_at < 21, "{looked_at} of {}", refusals.len());
         (refusals.len() == 21).then_some(())
@@ -84,19 +92,41 @@ fn a_captured_request_is_explained_without_a_server() {
     let output = cli.run(&command);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("refused by signature: no secret matched"), "{said}");
+    assert!(
+        said.contains("refused by signature: no secret matched"),
+        "{said}"
+    );
     assert!(said.contains("likely cause: secret-prefix"), "{said}");
 
     let secret = write(folder.path(), "secret.txt", &format!("{RIGHT}\n"));
     let said = cli.ok(&[&command[..], &["--secret-file", &secret]].concat());
-    assert!(said.starts_with("genuine: 1 event(s)\ninvoice.paid  delivery id: evt_1"), "{said}");
+    assert!(
+        said.starts_with("genuine: 1 event(s)\ninvoice.paid  delivery id: evt_1"),
+        "{said}"
+    );
 
     // Long ago.
-    let stale = cli.run(&[&command[..], &["--secret-file", &secret, "--at", "2040-01-01T00:00:00Z"]].concat());
+    let stale = cli.run(
+        &[
+            &command[..],
+            &["--secret-file", &secret, "--at", "2040-01-01T00:00:00Z"],
+        ]
+        .concat(),
+    );
     let said = String::from_utf8_lossy(&stale.stdout).into_owned();
     assert_eq!(stale.status.code(), Some(1));
     assert!(said.contains("likely cause: timestamp-stale"), "{said}");
     assert!(cli.refused(&["explain"], 2).contains("required"));
-    let other = cli.refused(&["explain", "acme/other", "--request", &request, "-f", &manifest], 1);
+    let other = cli.refused(
+        &[
+            "explain",
+            "acme/other",
+            "--request",
+            &request,
+            "-f",
+            &manifest,
+        ],
+        1,
+    );
     assert!(other.contains("no such group"), "{other}");
 }

@@ -88,12 +88,12 @@ pub(crate) fn read(path: &Path, instead: Option<&str>) -> Result<(String, Vec<Do
     let documents = manifest::parse_with(&text, &mut |reference| {
         resolve(&folder, reference).or_else(|error| instead.map(str::to_owned).ok_or(error))
     })
-        .map_err(|error| {
-            Failure::new(format!(
-                "{name}:{}:{}: {}",
-                error.line, error.column, error.message
-            ))
-        })?;
+    .map_err(|error| {
+        Failure::new(format!(
+            "{name}:{}:{}: {}",
+            error.line, error.column, error.message
+        ))
+    })?;
     Ok((name, documents))
 }
 

@@ -9,8 +9,7 @@ use super::{Cause, Diagnosis};
 use crate::payload;
 use crate::request::{Decoding, single};
 
-const WHAT_TO_DO: &str =
-    "something between the provider and the listener changes bodies: have it pass them on as they come";
+const WHAT_TO_DO: &str = "something between the provider and the listener changes bodies: have it pass them on as they come";
 
 /// The length tells without a trial.
 pub(super) fn length(patient: Patient<'_>) -> Option<Diagnosis> {
@@ -161,6 +160,5 @@ fn find(
     mut forms: impl Iterator<Item = (&'static str, String)>,
     trials: &mut Trials<'_>,
 ) -> Option<&'static str> {
-    forms
-        .find_map(|(what, form)| (!trials.ended && fits(patient, form, trials)).then_some(what))
+    forms.find_map(|(what, form)| (!trials.ended && fits(patient, form, trials)).then_some(what))
 }

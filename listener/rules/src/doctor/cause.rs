@@ -5,7 +5,7 @@
 pub struct Diagnosis {
     /// The likely cause.
     pub cause: Cause,
-    /// For an operator: what was found, and what to do. Never a secret, a signature, a URL or anything of a body.
+    /// For an operator: what was found, and what to do. Never a secret, a signature, a path or anything of a body.
     pub advice: String,
 }
 

@@ -5,7 +5,7 @@
 //!                  signature                          time                      signature · scheme · secret · body · url
 //! ```
 //!
-//! Guarantees: nothing here makes a request genuine; a conclusion holds no secret, no signature, no URL and nothing of a body; what is
+//! Guarantees: nothing here makes a request genuine; a conclusion holds no secret, no signature, no path and nothing of a body; what is
 //! tried is bounded in number and in bytes, and ends as soon as the caller says so.
 
 mod body;
@@ -147,6 +147,7 @@ fn present(patient: Patient<'_>, request: &Request, trials: &mut Trials<'_>) -> 
         });
     }
     signature::written(patient, request, trials)
+        .or_else(|| secret::user_name(patient, trials))
         .or_else(|| scheme::examine(patient, request, trials))
         .or_else(|| secret::examine(patient, trials))
         .or_else(|| body::examine(patient, trials))
@@ -282,7 +283,9 @@ fn without_key(patient: Patient<'_>, request: &Request, trials: &mut Trials<'_>)
              provider shows for webhooks"
         )
     } else {
-        format!("none of the group's secrets is a key of scheme `{scheme}`: add the provider's signature secret")
+        format!(
+            "none of the group's secrets is a key of scheme `{scheme}`: add the provider's signature secret"
+        )
     };
     Diagnosis::new(Cause::NoSecret, advice)
 }
@@ -358,4 +361,3 @@ fn token_header(patient: Patient<'_>, request: &Request) -> Option<Diagnosis> {
         )
     })
 }
-

@@ -14,7 +14,14 @@ use crate::verify::keys::{Key, Secret};
 
 /// What providers write before a secret, where people leave it away or copy it along.
 const PREFIXES: [&str; 8] = [
-    "whsec_", "v1,whsec_", "v1,", "sha256=", "base64:", "sk_", "whsk_", "hex:",
+    "whsec_",
+    "v1,whsec_",
+    "v1,",
+    "sha256=",
+    "base64:",
+    "sk_",
+    "whsk_",
+    "hex:",
 ];
 const ENCODINGS: [TextEncoding; 4] = [
     TextEncoding::Raw,
@@ -58,7 +65,7 @@ pub(super) fn examine(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<D
             ),
         ));
     }
-    user_name(patient, trials)
+    None
 }
 
 /// How a scheme makes a key of a secret, where it has one.
@@ -272,7 +279,7 @@ fn wrapped(text: &str) -> Vec<(&'static str, &str)> {
 }
 
 /// Basic authentication: is it the name alone?
-fn user_name(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<Diagnosis> {
+pub(super) fn user_name(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<Diagnosis> {
     patient.keyed.user?;
     let keyed = KeyedScheme {
         keys: patient.keyed.keys.clone(),

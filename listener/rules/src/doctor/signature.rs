@@ -29,7 +29,13 @@ const HASHES: [HashKind; 6] = [
 ];
 /// Parts of names that signatures have, the likely first.
 const LIKE_ONE: [&str; 7] = [
-    "signature", "hmac", "sign", "-sig", "token", "secret", "authorization",
+    "signature",
+    "hmac",
+    "sign",
+    "-sig",
+    "token",
+    "secret",
+    "authorization",
 ];
 /// Headers that look like a signature and are tried as one.
 const MAX_LIKE_ONE: usize = 6;
@@ -114,7 +120,11 @@ fn shown(name: &HeaderName) -> &str {
 }
 
 fn like_one<'a>(callback: &'a Callback, expected: &HeaderName) -> Vec<&'a HeaderName> {
-    let rank = |name: &HeaderName| LIKE_ONE.iter().position(|part| name.as_str().contains(part));
+    let rank = |name: &HeaderName| {
+        LIKE_ONE
+            .iter()
+            .position(|part| name.as_str().contains(part))
+    };
     let mut all: Vec<(usize, &HeaderName)> = callback
         .headers
         .keys()
@@ -164,9 +174,12 @@ pub(super) fn written(
             continue;
         };
         let forms = match &patient.scheme.proof {
-            Proof::Hmac(hash) | Proof::Digest(hash) => {
-                of_bytes(&hash.carrier, &value, Some(hash.hash.output_bytes()), request)
-            }
+            Proof::Hmac(hash) | Proof::Digest(hash) => of_bytes(
+                &hash.carrier,
+                &value,
+                Some(hash.hash.output_bytes()),
+                request,
+            ),
             Proof::PublicKey(scheme) => of_bytes(&scheme.carrier, &value, None, request),
             Proof::Token(token) => of_text(&value, &token.prefix),
             Proof::Jwt(token) => of_text(&value, &token.prefix),
@@ -219,7 +232,9 @@ fn of_bytes(
             };
             let what = if encoding == carrier.encoding {
                 match carrier.prefix.as_str() {
-                    "" => "has something before or around it that is not expected".to_owned(),
+                    prefix if value.starts_with(prefix) => {
+                        "has something around it that is not expected".to_owned()
+                    }
                     prefix => format!("doesn't begin with `{prefix}`"),
                 }
             } else {
@@ -229,13 +244,8 @@ fn of_bytes(
                     carrier.encoding.name()
                 )
             };
-            let padded = format!("{piece}{}", "=".repeat(value.matches('=').count().min(2)));
-            let from = if value.contains(&padded) {
-                padded.as_str()
-            } else {
-                piece
-            };
-            let in_place = value.replacen(from, &carrier.encoding.encode(&decoded), 1);
+            let in_place =
+                value.replacen(padded(piece, value), &carrier.encoding.encode(&decoded), 1);
             if in_place != value {
                 forms.push((what.clone(), in_place));
             }
@@ -245,6 +255,16 @@ fn of_bytes(
         }
     }
     forms
+}
+
+/// The piece with what base64 is padded with.
+fn padded<'a>(piece: &'a str, value: &'a str) -> &'a str {
+    let Some(at) = value.find(piece) else {
+        return piece;
+    };
+    let end = at + piece.len();
+    let padding = value[end..].bytes().take_while(|byte| *byte == b'=');
+    &value[at..end + padding.count().min(2)]
 }
 
 /// A credential that is compared as it is.
@@ -304,10 +324,7 @@ fn with_value(callback: &Callback, place: &Location, value: &str) -> Option<Call
 }
 
 /// Whether it was made with another hash function.
-pub(super) fn hash_function(
-    patient: Patient<'_>,
-    trials: &mut Trials<'_>,
-) -> Option<Diagnosis> {
+pub(super) fn hash_function(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<Diagnosis> {
     let Proof::Hmac(hash) = &patient.scheme.proof else {
         return None;
     };

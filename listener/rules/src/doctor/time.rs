@@ -76,12 +76,16 @@ pub(super) fn examine(patient: Patient<'_>, text: Option<&str>) -> Diagnosis {
             Some(off) if off.abs() <= NEAR => {
                 "the request's header Date agrees with our clock, so the sender signs with another"
             }
-            Some(_) => "the request's header Date is off as well, so one of the two machines' clocks is wrong",
+            Some(_) => {
+                "the request's header Date is off as well, so one of the two machines' clocks is wrong"
+            }
             None => "no request comes before it is signed, so one of the two clocks is wrong",
         };
         return Diagnosis::new(
             Cause::TimestampAhead,
-            format!("the signature fits, and its time is {seconds} s ahead of ours: {whose}; see that both keep time by NTP"),
+            format!(
+                "the signature fits, and its time is {seconds} s ahead of ours: {whose}; see that both keep time by NTP"
+            ),
         );
     }
     let whose = match sender {

@@ -131,7 +131,10 @@ impl<'b> Trials<'b> {
 
     fn may(&mut self, cost: usize) -> bool {
         let work_bytes = self.work_bytes.saturating_add(cost);
-        self.ended |= self.made >= MAX_TRIALS || work_bytes > self.effort.work_bytes() || !(self.go_on)();
+        self.ended = self.ended
+            || self.made >= MAX_TRIALS
+            || work_bytes > self.effort.work_bytes()
+            || !(self.go_on)();
         if !self.ended {
             self.made += 1;
             self.work_bytes = work_bytes;

@@ -26,7 +26,9 @@ pub(super) fn examine(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<D
     let mut forms = vec![
         (
             format!("{other_scheme}://{rest}"),
-            format!("{other_scheme}:// where the callback URL has {scheme}://, as behind a proxy that ends TLS"),
+            format!(
+                "{other_scheme}:// where the callback URL has {scheme}://, as behind a proxy that ends TLS"
+            ),
         ),
         (
             slash,
@@ -46,8 +48,8 @@ pub(super) fn examine(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<D
         ),
     ];
     for (name, header) in [("Host", HOST), ("X-Forwarded-Host", FORWARDED_HOST)] {
-        let Some(host) =
-            single(&patient.callback.headers, &header).filter(|host| is_host(host) && *host != authority)
+        let Some(host) = single(&patient.callback.headers, &header)
+            .filter(|host| is_host(host) && *host != authority)
         else {
             continue;
         };

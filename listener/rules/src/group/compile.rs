@@ -92,12 +92,7 @@ pub(super) fn compile(
         });
     let has_signature_secrets = !secrets.is_empty();
     let named = keyed.iter().filter_map(|keyed| keyed.token.clone());
-    let credentials = Credentials::new(
-        function,
-        named,
-        secrets,
-        secret_parameters,
-    );
+    let credentials = Credentials::new(function, named, secrets, secret_parameters);
     let has_keys_in_parameters = function
         .protocol
         .schemes

@@ -21,8 +21,8 @@ use crate::public::PublicKey;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
-    Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
-    Timestamp, Unproven,
+    Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
+    Reply, Timestamp, Unproven,
 };
 use crate::{Extracted, Matched, SampleError, SignedSample, Verified, Visit};
 

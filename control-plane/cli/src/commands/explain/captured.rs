@@ -97,11 +97,11 @@ fn json(bytes: &[u8]) -> Result<Captured, String> {
     };
     let now = match json.now {
         None => None,
-        Some(Value::Number(millis)) => Some(Timestamp(
-            millis
-                .as_i64()
-                .ok_or("now: is a whole number of milliseconds since 1970, or RFC 3339")?,
-        )),
+        Some(Value::Number(millis)) => {
+            Some(Timestamp(millis.as_i64().ok_or(
+                "now: is a whole number of milliseconds since 1970, or RFC 3339",
+            )?))
+        }
         Some(Value::String(text)) => Some(time(&text)?),
         Some(_) => {
             return Err("now: is milliseconds since 1970, or RFC 3339".to_owned());

@@ -56,7 +56,9 @@ pub(super) fn explain(
             shaken.reply.status
         )),
         Ok(Proven::Genuine(verified)) => {
-            let extracted = group.extract(verified).map_err(|refusal| refused(&refusal))?;
+            let extracted = group
+                .extract(verified)
+                .map_err(|refusal| refused(&refusal))?;
             let matched = group.match_events(extracted);
             let report = matched.into_report([0; 16], 0, now);
             output::text(&genuine(&report))
@@ -147,10 +149,7 @@ fn compile(
         Failure::new(format!("{file}: {}", errors.join("\n")))
     };
     let spec = group.spec.clone().unwrap_or_default();
-    let org = group
-        .metadata
-        .as_ref()
-        .map_or("", |metadata| &metadata.org);
+    let org = group.metadata.as_ref().map_or("", |metadata| &metadata.org);
     let own = documents
         .iter()
         .find_map(|document| match &document.manifest.resource {

@@ -41,11 +41,7 @@ pub(super) async fn explain(api: &Api, group: &Name) -> Result<(), Failure> {
 }
 
 /// Newest first, both.
-fn render(
-    refused: &[v1::Refusal],
-    not_kept: &[v1::Refusal],
-    counts: &v1::GroupCounts,
-) -> String {
+fn render(refused: &[v1::Refusal], not_kept: &[v1::Refusal], counts: &v1::GroupCounts) -> String {
     let mut text = format!(
         "refused: {}, of which {} are remembered\n",
         counts.refused.max(refused.len() as u64),
