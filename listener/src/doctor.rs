@@ -9,6 +9,7 @@
 //! held of them is theirs alone; it rests for a hundred times as long as it worked, by its own watch, so that it takes 1 % of one core.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -110,25 +111,25 @@ impl Doctor {
 
 /// Looks at one after the other until `shutdown`. Who still waits then is shown without.
 pub(crate) async fn run(state: Arc<State>, shutdown: CancellationToken) {
-    let left = rounds(&state.doctor, &shutdown, async |patient| {
-        look_at(&state, patient).await
-    });
-    if let Some(patient) = left.await {
+    let look_at = |patient| look_at(Arc::clone(&state), patient);
+    let left = rounds(&state.doctor, &shutdown, look_at, sleep).await;
+    if let Some(patient) = left {
         state.refusals.show(patient.refusal);
     }
 }
 
 /// `look_at` says how long it worked. Gives who still waits at `shutdown`.
-async fn rounds(
+async fn rounds<L: Future<Output = Duration>, R: Future>(
     doctor: &Doctor,
     shutdown: &CancellationToken,
-    look_at: impl AsyncFn(Patient) -> Duration,
+    look_at: impl Fn(Patient) -> L,
+    rest: impl Fn(Duration) -> R,
 ) -> Option<Box<Patient>> {
     doctor.open();
     while let Some(patient) = shutdown.run_until_cancelled(doctor.next()).await {
         // Not given up halfway: it is short, and who is looked at is shown.
         let worked = look_at(*patient).await;
-        let rested = sleep(worked * REST);
+        let rested = rest(worked * REST);
         if shutdown.run_until_cancelled(rested).await.is_none() {
             break;
         }
@@ -137,7 +138,7 @@ async fn rounds(
 }
 
 /// Shows it with what was found, and says how long that took.
-async fn look_at(state: &Arc<State>, patient: Patient) -> Duration {
+async fn look_at(state: Arc<State>, patient: Patient) -> Duration {
     let Patient {
         group,
         callback,
@@ -244,29 +245,37 @@ mod tests {
     }
 
     // A flood of forgeries costs what it cost without the doctor.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn of_a_flood_a_hundredth_of_the_time_is_worked_and_the_last_is_shown() {
         let (doctor, shutdown) = (Doctor::default(), CancellationToken::new());
-        let worked = Cell::new(Duration::ZERO);
         let groups = ["a", "b", "c", "d"].map(group);
-        let looking = rounds(&doctor, &shutdown, async |_| {
-            tokio::time::sleep(MOST_WORK).await;
-            worked.set(worked.get() + MOST_WORK);
-            MOST_WORK
-        });
-        let flood = async {
-            for group in groups.iter().cycle().take(20_000) {
-                let _ = doctor.admit(patient(group), Instant::now());
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            shutdown.cancel();
+        let (start, passed, worked) = (Instant::now(), Cell::new(Duration::ZERO), Cell::new(0));
+        let flood = || {
+            let at = start + passed.get();
+            let taken = groups.iter().map(|group| doctor.admit(patient(group), at));
+            taken.filter(Result::is_ok).count()
         };
-        let started = Instant::now();
-        let (left, ()) = tokio::join!(looking, flood);
-        let share = worked.get().as_secs_f64() / started.elapsed().as_secs_f64();
-        assert!((0.005..=0.0105).contains(&share), "{share} of the time");
+        let look_at = |_| {
+            passed.set(passed.get() + MOST_WORK);
+            worked.set(worked.get() + 1);
+            flood();
+            std::future::ready(MOST_WORK)
+        };
+        let rest = |time| {
+            passed.set(passed.get() + time);
+            assert!(flood() <= 1, "one waits");
+            if worked.get() == 100 {
+                shutdown.cancel();
+            }
+            std::future::ready(())
+        };
+        doctor.open();
+        assert_eq!(flood(), 1);
+        let left = rounds(&doctor, &shutdown, look_at, rest).await;
+        assert_eq!(worked.get(), 100);
+        assert!(passed.get() >= MOST_WORK * 100 * 100, "1 % is worked");
         assert!(left.is_some(), "who waited is given back");
-        assert!(doctor.admit(patient(&groups[0]), Instant::now()).is_err());
+        assert_eq!(flood(), 0, "and nobody is taken any more");
     }
 
     #[test]
