@@ -177,13 +177,16 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::refusals(api, &name, false).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
-            Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
+            Table::new(&[
+                "TIME", "GROUP", "STATUS", "CLAUSE", "CAUSE", "FROM", "REASON",
+            ]),
             |(_, refusal)| {
                 vec![
                     items::time(&refusal.time).unwrap_or_default(),
                     path(&[&refusal.org, &refusal.group]),
                     refusal.status.to_string(),
                     refusal.clause.clone(),
+                    refusal.cause.clone(),
                     refusal.remote_address.clone(),
                     refusal.reason.clone(),
                 ]
