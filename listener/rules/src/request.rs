@@ -269,6 +269,17 @@ impl Request {
         json.at(at).filter(|raw| kind(raw) == Kind::Object)
     }
 
+    /// True when an object or a list is there, which is no value and not nothing either.
+    pub(crate) fn has_inside(&self, location: &Location) -> bool {
+        let (Location::Json(at), Payload::Json(json) | Payload::FormJson(_, json)) =
+            (location, self.payload())
+        else {
+            return false;
+        };
+        json.at(at)
+            .is_some_and(|raw| matches!(kind(raw), Kind::Object | Kind::Array))
+    }
+
     /// The value at a location.
     pub(crate) fn read<'a>(
         &'a self,

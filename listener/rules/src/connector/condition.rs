@@ -9,12 +9,12 @@ use crate::request::{Around, Missing, Request, media_type, single};
 /// All that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Condition {
-    method: Option<String>,
-    content_type: Option<String>,
-    present: Option<Location>,
+    pub(crate) method: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) present: Option<Location>,
     absent: Option<Location>,
     compared: Option<(Location, Comparison)>,
-    empty_body: bool,
+    pub(crate) empty_body: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +80,13 @@ impl Condition {
             .flatten()
     }
 
+    /// A value that it holds with, and where.
+    pub(crate) fn compared(&self) -> Option<(&Location, &str)> {
+        let (location, comparison) = self.compared.as_ref()?;
+        let (Comparison::Equals(text) | Comparison::StartsWith(text)) = comparison;
+        Some((location, text))
+    }
+
     pub(crate) fn holds(&self, request: &Request, around: Around<'_>) -> bool {
         let callback = &request.callback;
         if let Some(method) = &self.method
@@ -97,11 +104,13 @@ impl Condition {
             // What is there twice is present: a scheme isn't avoided by repeating its header.
             match request.read(location, around) {
                 Ok(_) | Err(Missing::Repeated | Missing::Unreadable) => {}
+                Err(Missing::Absent) if request.has_inside(location) => {}
                 Err(Missing::Absent | Missing::Undecodable(_)) => return false,
             }
         }
         if let Some(location) = &self.absent
-            && request.read(location, around) != Err(Missing::Absent)
+            && (request.read(location, around) != Err(Missing::Absent)
+                || request.has_inside(location))
         {
             return false;
         }
