@@ -4,8 +4,8 @@ use hookplane_proto::v1::SampleVariant;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::variants::{Expected, Making, Variant};
-use super::write::{put, write};
+use super::variants::{Expected, Making, Variant, head};
+use super::write::{put, remove, write};
 use super::{signed, token};
 use crate::connector::{Handshake, Proof};
 use crate::location::Location;
@@ -40,9 +40,9 @@ impl Making<'_> {
             .as_ref()
             .is_ok_and(|(_, expected)| expected.reply.is_some());
         let about = match &right {
-            Ok((_, expected)) if expected.reply.is_none() => format!(
-                "handshake `{name}`: a secret is handed over to a group that takes none"
-            ),
+            Ok((_, expected)) if expected.reply.is_none() => {
+                format!("handshake `{name}`: a secret is handed over to a group that takes none")
+            }
             _ => format!("handshake `{name}`"),
         };
         let mut made = vec![self.variant(SampleVariant::Handshake, about, right)];
@@ -68,6 +68,10 @@ impl Making<'_> {
 
     /// What the rules answer. Nothing is posted that would leave something made up behind.
     fn answer(&self, shake: &Handshake, callback: &Callback) -> Result<Expected, String> {
+        let length = callback.body.len() as u64;
+        self.group
+            .admit(head(callback), Some(length))
+            .map_err(|refusal| refusal.reason)?;
         match self.group.verify(callback.clone(), self.now) {
             Ok(Proven::Handshake(shaken)) if shaken.learn.is_some() => {
                 Err("the group would take a made-up secret for its own".to_owned())
@@ -144,12 +148,14 @@ impl Making<'_> {
                 ..Around::default()
             };
             let request = Request::new(callback.clone(), self.group.decoding.clone());
-            let value = request
-                .rendered(template, around)
-                .map_err(|(_, why)| why)?;
+            let value = request.rendered(template, around).map_err(|(_, why)| why)?;
             let mut value = String::from_utf8_lossy(&value).into_owned();
             if how == How::NotAsRequired {
                 value.push('x');
+            }
+            // Something may stand there that `when` looks for.
+            if matches!(location.base(), Location::Query(_)) {
+                remove(&mut callback, location)?;
             }
             write(&mut callback, location, &value)?;
         }
@@ -166,7 +172,11 @@ impl Making<'_> {
         let required = shake.require.iter().map(|(location, _)| location);
         let mut places = values.iter().map(|(location, _)| location).chain(required);
         let is_form = places.any(|one| matches!(one.base(), Location::Form(_)));
-        let method = shake.when.method.as_deref().or(protocol.methods.first().map(String::as_str));
+        let method = shake
+            .when
+            .method
+            .as_deref()
+            .or(protocol.methods.first().map(String::as_str));
         let method = Method::from_bytes(method.unwrap_or("POST").as_bytes())
             .map_err(|_| "the handshake's method is none".to_owned())?;
         let has_body = !shake.when.empty_body
@@ -245,9 +255,11 @@ fn plant(body: &mut Value, at: &[String], text: &str) -> Result<(), String> {
         *body = Value::Array(vec![Value::Null]);
     }
     match body {
-        Value::Object(members) => {
-            plant(members.entry(name.clone()).or_insert(Value::Null), rest, text)
-        }
+        Value::Object(members) => plant(
+            members.entry(name.clone()).or_insert(Value::Null),
+            rest,
+            text,
+        ),
         Value::Array(items) if name == "0" => plant(&mut items[0], rest, text),
         _ => Err(format!("`{name}` of the handshake can't be made up")),
     }

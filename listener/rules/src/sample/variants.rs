@@ -12,8 +12,8 @@
 //! that is signed ahead of time becomes a good one when that time comes, and no more than that.
 
 use hookplane_proto::v1::{SampleVariant, TimeWindow};
-use http::header::CONTENT_TYPE;
 use http::Method;
+use http::header::CONTENT_TYPE;
 use sha2::{Digest, Sha256};
 
 use super::write::{put, remove, tamper};
@@ -142,7 +142,11 @@ impl Making<'_> {
     /// Text that is nobody's but this variant's: 64 hex digits.
     pub(super) fn text(&self, of: &str) -> String {
         let digest = Sha256::new_with_prefix(self.random).chain_update(of);
-        digest.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        digest
+            .finalize()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
     }
 
     pub(super) fn uuid(&self, of: &str) -> String {
@@ -253,7 +257,9 @@ impl Making<'_> {
                 expected.receipts = vec![DUPLICATE];
                 repeat.to_owned()
             }
-            (true, false) => format!("{repeat}; the provider names no delivery, so it is kept and flagged"),
+            (true, false) => {
+                format!("{repeat}; the provider names no delivery, so it is kept and flagged")
+            }
             (false, _) => repeat.to_owned(),
         };
         let again = self.variant(SampleVariant::Replayed, about, Ok((callback, expected)));
@@ -327,7 +333,11 @@ impl Making<'_> {
             )
         };
         made.push(stale(SampleVariant::TooOld, "signed too long ago", old));
-        made.push(stale(SampleVariant::TooFarAhead, "signed ahead of time", ahead));
+        made.push(stale(
+            SampleVariant::TooFarAhead,
+            "signed ahead of time",
+            ahead,
+        ));
         made
     }
 
@@ -351,12 +361,20 @@ impl Making<'_> {
         let covered = places_in_body(&scheme.coverage);
         let about = match &covered {
             Some(_) => "the body changed after it was signed",
-            None => "the body changed: no signature covers it, so whoever has the secret can post anything",
+            None => {
+                "the body changed: no signature covers it, so whoever has the secret can post anything"
+            }
         };
         let made = self.good("changed").and_then(|(_, mut callback)| {
             tamper(&mut callback, covered.as_deref().unwrap_or_default())?;
             let expected = match &covered {
-                Some(_) => Expected::refused(RefusalKind::Signature),
+                // Where the signature is inside of what can't be read any more, that is what is wrong.
+                Some(_) => match self.group.verify(callback.clone(), self.now) {
+                    Err(refusal) if refusal.kind == RefusalKind::Undecodable => {
+                        Expected::refused(RefusalKind::Undecodable)
+                    }
+                    _ => Expected::refused(RefusalKind::Signature),
+                },
                 None => self.taking(&callback)?.expected,
             };
             Ok((callback, expected))
@@ -399,7 +417,12 @@ impl Making<'_> {
             };
             let made = match &scheme.proof {
                 Proof::PublicKey(signature) => signing.carry(&signature.carrier, &bytes, blank),
-                Proof::Jwt(token) if token.algorithms.iter().any(|one| matches!(one.kind, TokenKind::Public(_))) => {
+                Proof::Jwt(token)
+                    if token
+                        .algorithms
+                        .iter()
+                        .any(|one| matches!(one.kind, TokenKind::Public(_))) =>
+                {
                     token::garbage(token, &bytes, blank)
                 }
                 _ => Err("the group has no secret to sign with".to_owned()),
@@ -421,7 +444,11 @@ impl Making<'_> {
     }
 
     fn oversized(&self) -> Variant {
-        let limit = self.base("large").and_then(|callback| {
+        let limit = self.base("large").and_then(|mut callback| {
+            let taken = &self.group.function.protocol.content_types;
+            if let Some(one) = taken.first().filter(|_| callback.body.is_empty()) {
+                put(&mut callback.headers, CONTENT_TYPE.as_str(), one)?;
+            }
             let limit = self.group.admit(head(&callback), None);
             Ok((callback, limit.map_err(|refusal| refusal.reason)?))
         });
@@ -432,7 +459,8 @@ impl Making<'_> {
             ),
             Err(_) => ("a body larger than the group takes".to_owned(), 0),
         };
-        let made = limit.map(|(callback, _)| (callback, Expected::refused(RefusalKind::BodyTooLarge)));
+        let made =
+            limit.map(|(callback, _)| (callback, Expected::refused(RefusalKind::BodyTooLarge)));
         let mut variant = self.variant(SampleVariant::Oversized, about, made);
         variant.padded_to = padded_to;
         variant
@@ -470,7 +498,7 @@ impl Making<'_> {
     }
 }
 
-fn head(callback: &Callback) -> Head<'_> {
+pub(super) fn head(callback: &Callback) -> Head<'_> {
     Head {
         method: &callback.method,
         path: "/",
@@ -500,7 +528,12 @@ fn places_in_body(coverage: &Coverage) -> Option<Vec<Location>> {
     }
     let places: Vec<Location> = coverage
         .locations()
-        .filter(|one| matches!(one.base(), Location::Json(_) | Location::Raw(_) | Location::Form(_)))
+        .filter(|one| {
+            matches!(
+                one.base(),
+                Location::Json(_) | Location::Raw(_) | Location::Form(_)
+            )
+        })
         .cloned()
         .collect();
     (!places.is_empty()).then_some(places)
@@ -509,9 +542,10 @@ fn places_in_body(coverage: &Coverage) -> Option<Vec<Location>> {
 /// Takes off what would prove it.
 fn strip(callback: &mut Callback, scheme: &Scheme, keyed: &KeyedScheme) -> Result<(), String> {
     match &scheme.proof {
-        Proof::Hmac(hash) | Proof::Digest(hash) => {
-            hash.carrier.locations().try_for_each(|at| remove(callback, at))
-        }
+        Proof::Hmac(hash) | Proof::Digest(hash) => hash
+            .carrier
+            .locations()
+            .try_for_each(|at| remove(callback, at)),
         Proof::PublicKey(signature) => signature
             .carrier
             .locations()

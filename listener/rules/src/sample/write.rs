@@ -126,9 +126,8 @@ pub(super) fn tamper(callback: &mut Callback, places: &[Location]) -> Result<(),
     }
     if !places.is_empty() {
         let is_there = |place: &&Location| {
-            Request::new(callback.clone(), Default::default())
-                .read(place, Around::default())
-                .is_ok()
+            let request = Request::new(callback.clone(), Default::default());
+            request.read(place, Around::default()).is_ok() || request.has_inside(place)
         };
         let place = places.iter().find(is_there);
         let place = place.ok_or("the sample's body has nothing of what is signed")?;
@@ -138,7 +137,11 @@ pub(super) fn tamper(callback: &mut Callback, places: &[Location]) -> Result<(),
         };
     }
     let content_type = content_type(callback).to_owned();
-    if is_multipart(&content_type) || callback.body.trim_ascii_start().starts_with(b"<") {
+    if callback.body.trim_ascii_start().starts_with(b"<") {
+        callback.body = [&callback.body[..], b"\n"].concat().into();
+        return Ok(());
+    }
+    if is_multipart(&content_type) {
         return swap_letter(callback);
     }
     let is_object = body_json(callback).is_ok_and(|json| kind(json.text().trim()) == Kind::Object);
@@ -165,7 +168,11 @@ fn without(pairs: &str, name: &str) -> String {
     let is_other = |pair: &&str| {
         form_urlencoded::parse(pair.as_bytes()).all(|(known, _)| known != name) && !pair.is_empty()
     };
-    pairs.split('&').filter(is_other).collect::<Vec<_>>().join("&")
+    pairs
+        .split('&')
+        .filter(is_other)
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// The text of which these steps make the value.
