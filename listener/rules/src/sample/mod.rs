@@ -3,6 +3,7 @@
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
 mod handshake;
+mod hostile;
 mod token;
 mod variants;
 mod wire;
