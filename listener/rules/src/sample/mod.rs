@@ -4,6 +4,8 @@
 
 mod handshake;
 mod hostile;
+#[cfg(test)]
+mod hostile_tests;
 mod token;
 mod variants;
 mod wire;
