@@ -87,7 +87,12 @@ fn filled(connector: &v1::Connector, secret: &str) -> BTreeMap<String, String> {
     all.iter()
         .filter(|one| one.default_value.is_empty())
         .map(|one| {
-            let value = if one.secret { secret } else { "made-up" };
+            let value = match one.name.as_str() {
+                _ if one.secret => secret,
+                // Its keys are fetched from there.
+                "authUrl" => "https://made-up.neonauth.eu.aws.neon.tech",
+                _ => "made-up",
+            };
             (one.name.clone(), value.to_owned())
         })
         .collect()

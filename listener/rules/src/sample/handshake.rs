@@ -79,6 +79,9 @@ impl Making<'_> {
             Ok(Proven::Handshake(shaken)) if shaken.code.is_some() => {
                 Err("the group would show a made-up code".to_owned())
             }
+            Ok(Proven::Handshake(shaken)) if shaken.confirm.is_some() => {
+                Err("the listener would fetch a made-up URL from the provider".to_owned())
+            }
             Ok(Proven::Handshake(shaken)) => Ok(Expected::answered(shaken.reply)),
             Ok(Proven::Genuine(_)) => Err("the rules take it for an event".to_owned()),
             Err(refusal) if shake.learn.is_some() && refusal.kind == RefusalKind::Handshake => {

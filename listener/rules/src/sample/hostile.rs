@@ -107,8 +107,7 @@ impl Making<'_> {
         };
         KeyedScheme {
             keys: vec![Key::of("random", text.as_bytes(), hash)],
-            user: keyed.user,
-            user_name: keyed.user_name.clone(),
+            user: keyed.user.clone(),
             token: keyed.token.clone(),
             ..KeyedScheme::default()
         }

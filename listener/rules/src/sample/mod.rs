@@ -226,7 +226,7 @@ impl Signing<'_> {
         let no_key = || format!("the group has no secret for scheme `{}`", self.scheme.name);
         match &self.scheme.proof {
             Proof::Unsigned => Ok(callback),
-            _ if self.keyed.keys.is_empty() && self.group.accept_unsigned => Ok(callback),
+            _ if self.group.accept_unsigned && !self.group.has_secret => Ok(callback),
             Proof::Token(token) => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
                 let text = self.shown(&String::from_utf8_lossy(key.bytes()));
@@ -242,9 +242,9 @@ impl Signing<'_> {
             }
             Proof::Basic { .. } => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
-                let user = match self.keyed.user_name.as_str() {
-                    "" => "hookplane",
-                    user => user,
+                let user = match &self.keyed.user {
+                    None => "hookplane",
+                    Some(user) => user.name.as_str(),
                 };
                 let password = self.shown(&String::from_utf8_lossy(key.bytes()));
                 let pair = format!("{user}:{password}");

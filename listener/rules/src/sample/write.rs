@@ -127,7 +127,8 @@ pub(super) fn tamper(callback: &mut Callback, places: &[Location]) -> Result<(),
     if !places.is_empty() {
         let is_there = |place: &&Location| {
             let request = Request::new(callback.clone(), Default::default());
-            request.read(place, Around::default()).is_ok() || request.has_inside(place)
+            request.read(place, Around::default()).is_ok()
+                || request.has_structure(place, Around::default())
         };
         let place = places.iter().find(is_there);
         let place = place.ok_or("the sample's body has nothing of what is signed")?;
