@@ -123,7 +123,7 @@ fn among<'t>(
     // A few at a time, so that a trial stays small.
     for (part, chunk) in tries.chunks(8).enumerate() {
         let mut keyed = KeyedScheme {
-            user: patient.keyed.user,
+            user: patient.keyed.user.clone(),
             token: patient.keyed.token.clone(),
             ..KeyedScheme::default()
         };
@@ -280,7 +280,7 @@ fn wrapped(text: &str) -> Vec<(&'static str, &str)> {
 
 /// Basic authentication: is it the name alone?
 pub(super) fn user_name(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<Diagnosis> {
-    patient.keyed.user?;
+    patient.keyed.user.as_ref()?;
     let keyed = KeyedScheme {
         keys: patient.keyed.keys.clone(),
         ..KeyedScheme::default()

@@ -24,7 +24,7 @@ use crate::{
     Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
     Reply, Timestamp, Unproven,
 };
-use crate::{Extracted, Matched, SampleError, SignedSample, Verified, Visit};
+use crate::{Extracted, Matched, SampleError, SignedSample, Variant, Verified, Visit};
 
 pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
@@ -77,7 +77,7 @@ pub(crate) struct KeyedScheme {
 }
 
 /// A user of basic authentication.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) fingerprint: [u8; 32],
     /// For samples.
@@ -256,6 +256,17 @@ impl Group {
         uuid: &str,
     ) -> Result<SignedSample, SampleError> {
         crate::sample::sign(self, event, now, uuid)
+    }
+
+    /// A catalogue sample as the provider would post it, and as it never would, each with what must come of it. An empty `event` chooses one;
+    /// ids, keys and challenges are made of `random`.
+    pub fn sample_variants(
+        &self,
+        event: &str,
+        now: Timestamp,
+        random: &[u8; 32],
+    ) -> Result<Vec<Variant>, SampleError> {
+        crate::sample::all(self, event, now, random)
     }
 
     /// True when the group takes this event.

@@ -24,6 +24,11 @@ pub(crate) async fn deliveries_of_status(
     fetch::deliveries(api, scope, why::status(Some(status))).await
 }
 
+/// All webhooks of a group.
+pub(crate) async fn webhooks(api: &Api, group: &Name) -> Result<Vec<v1::Webhook>, Failure> {
+    fetch::webhooks(api, group).await
+}
+
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
     if get.not_kept && get.resource != Resource::Refusals {
