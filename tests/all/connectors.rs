@@ -64,11 +64,21 @@ fn dev() -> (tempfile::TempDir, Dev) {
 /// The page's blocks of this language that have this text in them.
 fn blocks(language: &str, with: &str) -> Vec<String> {
     let page = std::fs::read_to_string(path("../control-plane/connectors/README.md")).unwrap();
-    let fence = format!("```{language}\n");
-    page.split(&fence)
-        .skip(1)
-        .filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()))
-        .filter(|block| block.contains(with))
+    let mut found = Vec::new();
+    // The language and text of the block that is open.
+    let mut open: Option<(&str, String)> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), open.as_mut()) {
+            (Some(language), None) => open = Some((language, String::new())),
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some((_, text))) => *text += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    found
+        .into_iter()
+        .filter(|(of, text)| *of == language && text.contains(with))
+        .map(|(_, text)| text)
         .collect()
 }
 
@@ -142,10 +152,7 @@ fn each_mistake_in_the_pages_example_is_shown_at_its_line() {
     ] {
         let spoilt = good.replacen(right, wrong, 1);
         assert_ne!(spoilt, good, "{right}");
-        let line = 1 + spoilt
-            .lines()
-            .position(|line| line.contains(wrong))
-            .unwrap();
+        let line = 1 + good.lines().position(|line| line.contains(right)).unwrap();
         let said = refused(&spoilt);
         assert!(
             said.contains(&format!("parcel.yaml:{line}:")),
