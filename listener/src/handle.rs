@@ -205,7 +205,7 @@ async fn process(
         Ok(decided) => Ok(decided),
         Err(Unproven::Refused(refusal)) => Err(refusal),
         Err(Unproven::NeedsKey(needed)) => {
-            Box::pin(decide_with_key(state, &group, *needed, started, deadline)).await?
+            Box::pin(decide_with_key(state, &group, *needed, received, deadline)).await?
         }
     };
     let (matched, reply) = match decided {
@@ -478,13 +478,13 @@ async fn decide_with_key(
     state: &State,
     group: &Arc<Group>,
     needed: Needed,
-    started: Instant,
+    received: Timestamp,
     deadline: Instant,
 ) -> Result<Result<Decided, Refusal>, Box<Turn>> {
     let Needed { source, callback } = needed;
     let set = state
         .keys
-        .fetch(&source, group.uid(), started, deadline)
+        .fetch(&source, group.uid(), received, deadline)
         .await
         .map_err(|why| Turn::of(Why::KeyUnavailable, why, group))?;
     let keys = Arc::new(Just(source, set));

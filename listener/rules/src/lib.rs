@@ -53,4 +53,4 @@ pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
 pub use sample::{SampleError, SignedSample};
 pub use time::{Clock, Timestamp};
-pub use verify::{Learned, Needed, Proven, Shaken, Unproven, Verified};
+pub use verify::{Confirmation, Learned, Needed, Proven, Shaken, Unproven, Verified};

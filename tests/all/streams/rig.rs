@@ -274,7 +274,6 @@ impl Rig {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
         let metrics = Arc::default();
         let config = hookplane_listener::Config {
-            keys: hookplane_listener::KeyServers::default(),
             name: "real".to_owned(),
             pool: "default".to_owned(),
             control_planes: urls,

@@ -6,11 +6,17 @@ use std::sync::Arc;
 use hookplane_proto::v1;
 use hookplane_rules::trial::{self, Came, Expected};
 use hookplane_rules::{
-    Callback, Connector, FieldError, Group, KeySet, KeySource, Keys, Reply, Timestamp, TrustAnchor,
+    Callback, Connector, FieldError, Group, KeySet, KeySource, Keys, Reply, Timestamp,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::{Case, connector};
+
+/// Among what a vector finds at URLs, the certificate that chains have to end in.
+const ROOT: &str = "root";
 
 /// A group of a built-in connector's function, compiled.
 pub fn group(
@@ -64,16 +70,20 @@ pub fn callback(
     }
 }
 
-/// What a vector says is found at URLs.
+/// What the vector says is found at URLs, as the listener would have fetched it.
 struct Found<'a>(&'a Case);
 
 impl Keys for Found<'_> {
     fn get(&self, source: &KeySource) -> Option<Arc<KeySet>> {
-        let text = self.0.keys.get(&source.to_string())?;
-        // Nobody vouches for certificates that were made up.
-        let nobody: Arc<[TrustAnchor<'static>]> = Arc::default();
-        let read = source.read(text.as_bytes(), &nobody, Timestamp(self.0.now));
-        read.ok().map(Arc::new)
+        let Self(case) = self;
+        let text = case.keys.get(&source.to_string())?;
+        let mut roots = RootCertStore::empty();
+        if let Some(root) = case.keys.get(ROOT) {
+            let root = CertificateDer::from_pem_slice(root.as_bytes()).expect("a certificate");
+            roots.add(root).expect("a root");
+        }
+        let set = source.read(text.as_bytes(), &roots.roots.into(), Timestamp(case.now));
+        set.ok().map(Arc::new)
     }
 }
 

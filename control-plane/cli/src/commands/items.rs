@@ -54,6 +54,10 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
             "connectorLimitations": status.connector_limitations,
             "counts": counts(status.counts),
             "durability": durability(status.durability.unwrap_or_default()),
+            "handshakeCode": status.handshake_code.map(|shown| json!({
+                "code": shown.code,
+                "time": time(&shown.time),
+            })),
         }),
     }
 }

@@ -67,12 +67,18 @@ pub(crate) struct KeyedScheme {
     pub(crate) keys: Vec<Key>,
     /// Pasted ones.
     pub(crate) public: Box<[PublicKey]>,
-    /// The fingerprint of the user name that basic authentication must have.
-    pub(crate) user: Option<[u8; 32]>,
-    /// The user name, for samples.
-    pub(crate) user_name: String,
+    /// The user that basic authentication must name. Boxed: few groups have one, and there are many groups.
+    pub(crate) user: Option<Box<User>>,
     /// Where the token is, if it isn't where the connector says.
     pub(crate) token: Option<Location>,
+}
+
+/// A user of basic authentication.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub(crate) fingerprint: [u8; 32],
+    /// For samples.
+    pub(crate) name: String,
 }
 
 impl Group {

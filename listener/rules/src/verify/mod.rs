@@ -29,7 +29,7 @@ pub(crate) mod window;
 
 use std::sync::Arc;
 
-pub use handshake::{Learned, Shaken};
+pub use handshake::{Confirmation, Learned, Shaken};
 
 use crate::connector::{Coverage, KeyPlace, Proof, Scheme, TokenKeys, TokenPlace};
 use crate::group::KeyedScheme;
