@@ -146,7 +146,10 @@ fn each_mistake_in_the_pages_example_is_shown_at_its_line() {
         ("from: \"json:/shipper\"", "from: \"jsn:/shipper\""),
         ("patienceSeconds: 10", "patienceSeconds: 1000"),
         ("name: parcel.lost", "name: parcel.created"),
-        ("{challenge|json}", "{challenge}"),
+        (
+            "contentType: application/json, body",
+            "contentType: text/html, body",
+        ),
         ("expectType: parcel.delivered", "expectType: parcel.lost"),
         ("now: 2026-01-01T00:10:00Z", "now: yesterday"),
     ] {
