@@ -41,6 +41,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trial;
 mod verify;
 
 pub use callback::{Callback, Head, Reply};

@@ -67,6 +67,8 @@ Examples:
   hookplane get groups                        all groups you may see, with their callback URLs
   hookplane get webhooks acme/shop-prod       the webhooks of one group
   hookplane get group acme/shop-prod -o yaml  as a manifest
+  hookplane get connectors pay                those with `pay` in their names
+  hookplane get connector stripe              one, with how sure we are of it and what it rests on
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
   hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
