@@ -162,8 +162,8 @@ fn show_refusal(
                 share,
             };
             match state.doctor.admit(patient, Instant::now()) {
-                Ok(()) => return,
-                Err(refusal) => refusal,
+                None => return,
+                Some(refusal) => refusal,
             }
         }
         _ => refusal,
@@ -243,7 +243,7 @@ async fn process(
         Ok(decided) => Ok(decided),
         Err(Unproven::Refused(refused)) => Err(refused),
         Err(Unproven::NeedsKey(needed)) => {
-            Box::pin(decide_with_key(state, &group, *needed, started, deadline)).await?
+            Box::pin(decide_with_key(state, &group, *needed, received, deadline)).await?
         }
     };
     let (matched, reply) = match decided {
@@ -520,13 +520,13 @@ async fn decide_with_key(
     state: &State,
     group: &Arc<Group>,
     needed: Needed,
-    started: Instant,
+    received: Timestamp,
     deadline: Instant,
 ) -> Result<Result<Decided, Box<Refused>>, Box<Turn>> {
     let Needed { source, callback } = needed;
     let set = state
         .keys
-        .fetch(&source, group.uid(), started, deadline)
+        .fetch(&source, group.uid(), received, deadline)
         .await
         .map_err(|why| Turn::of(Why::KeyUnavailable, why, group))?;
     let keys = Arc::new(Just(source, set));

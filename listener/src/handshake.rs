@@ -14,7 +14,7 @@ use crate::state::State;
 /// Why a handshake isn't answered as its provider wants, and the status where that isn't the reason's own.
 pub(crate) type NotShaken = (Why, Option<StatusCode>, Cow<'static, str>);
 
-/// Returns once a secret that was handed over is stored: the provider will sign with it from then on.
+/// Returns once a secret that was handed over is stored, for the provider will sign with it from then on, and what it wants to see fetched was.
 pub(crate) async fn finish(
     state: &State,
     group: &Group,
@@ -24,6 +24,10 @@ pub(crate) async fn finish(
 ) -> Result<(), NotShaken> {
     if let Some(learned) = shaken.learn.take() {
         learn(state, group, learned, deadline).await?;
+    }
+    if let Some(confirm) = shaken.confirm.take() {
+        let fetched = state.keys.confirm(&confirm, group.uid(), deadline).await;
+        fetched.map_err(|why| (Why::KeyUnavailable, None, why.into()))?;
     }
     if let Some(code) = shaken.code.take() {
         state.refusals.code(group.uid(), code, received);

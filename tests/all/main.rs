@@ -17,6 +17,7 @@ mod first_delivery;
 mod flow;
 mod github;
 mod graceful;
+mod handshakes;
 mod kills;
 mod listener;
 mod log;

@@ -18,6 +18,11 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+/// An HMAC-SHA256 over a body, in hex.
+pub fn hmac_sha256_hex(secret: &str, body: &[u8]) -> String {
+    hex::encode(hmac_sha256(secret.as_bytes(), &[body]))
+}
+
 fn headers(pairs: &[(&str, &str)]) -> Headers {
     pairs
         .iter()

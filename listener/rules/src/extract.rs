@@ -69,6 +69,10 @@ pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Re
     let mut payload = match request.payload() {
         // A request without a body carries its values in query and headers; nothing failed to decode.
         Payload::Opaque(_) if is_bodiless(request) => Payload::Form(Default::default()),
+        // What came with the token is not what it says.
+        _ if request.reads_token() && !has_claims(request) => {
+            Payload::Opaque("there is no token with claims, which are the payload".to_owned())
+        }
         payload => payload.clone(),
     };
     let items = match (&group.function.protocol.batch, &payload) {
@@ -142,6 +146,10 @@ pub(crate) fn is_unregistered(group: &Group, verified: &mut Verified) -> bool {
     is_left_out(Payload::Json(json)) && is_left_out(Payload::Opaque(String::new()))
 }
 
+fn has_claims(request: &Request) -> bool {
+    request.said().is_some_and(|said| said.claims.is_some())
+}
+
 fn is_bodiless(request: &Request) -> bool {
     let callback = &request.callback;
     callback.body.is_empty()
@@ -190,6 +198,8 @@ fn event(
         named_as_expected.unwrap_or(&extraction.external_id),
         "external_id",
     );
+    // What a token says is kept for itself, as an item of a batch is: nobody has to take the token apart again.
+    let item = item.or(verified.request().told());
     let format = match (item, payload) {
         (Some(_), _) => PayloadFormat::Json,
         (None, Payload::Opaque(_)) => PayloadFormat::Opaque,
@@ -200,13 +210,21 @@ fn event(
         (None, Payload::FormJson(..)) => extraction.payload.as_ref().map(PayloadAt::written),
         _ => None,
     };
+    // Whoever reads it again has no token that is verified, so the claims go along.
+    let claims = match payload {
+        Payload::Json(json) if verified.request().reads_token() => Some(json),
+        _ => None,
+    };
     ExtractedEvent {
         event_type: event_type.unwrap_or_default(),
         delivery_id: delivery_id.unwrap_or_default(),
         external_id: external_id.unwrap_or_default(),
         format,
         payload: place.unwrap_or_default(),
-        item: item.map(|item| item.bytes().clone()).unwrap_or_default(),
+        item: item
+            .or(claims)
+            .map(|item| item.bytes().clone())
+            .unwrap_or_default(),
         unsigned_values,
         json: item.cloned(),
     }

@@ -115,8 +115,11 @@ impl Request {
     }
 
     /// From now on what a token says is true. Only who verified it says so, and once.
-    pub(crate) fn believe(&self, said: Said) {
-        let _ = self.said.set(Box::new(said));
+    pub(crate) fn believe(&self, header: Json, claims: Option<Json>) {
+        let is_payload = self.decoding.reading.payload == Some(PayloadAt::Token);
+        let _ = self
+            .said
+            .set(Box::new(Said::new(header, claims, is_payload)));
     }
 
     /// What the verified token says.
@@ -140,6 +143,11 @@ impl Request {
         Ok(())
     }
 
+    pub(crate) fn told(&self) -> Option<&Json> {
+        let said = self.said()?;
+        said.payload.as_ref().and(said.claims.as_ref())
+    }
+
     /// The callback as it came.
     pub(crate) fn into_callback(self) -> Callback {
         let mut callback = self.callback;
@@ -149,7 +157,15 @@ impl Request {
         callback
     }
 
+    /// Whether the payload is what a token says.
+    pub(crate) fn reads_token(&self) -> bool {
+        self.decoding.reading.payload == Some(PayloadAt::Token)
+    }
+
     fn decoded(&self) -> &Decoded {
+        if let Some(told) = self.said().and_then(|said| said.payload.as_ref()) {
+            return told;
+        }
         self.payload.get_or_init(|| {
             let encoding = match self.packed {
                 Some(_) => None,
@@ -256,6 +272,17 @@ impl Request {
 
     /// The raw text of the object at a location in JSON.
     pub(crate) fn object<'a>(&'a self, location: &Location, around: Around<'a>) -> Option<&'a str> {
+        self.raw(location, around)
+            .filter(|raw| kind(raw) == Kind::Object)
+    }
+
+    /// True when an array or object is where a text could be: that isn't nothing.
+    pub(crate) fn has_structure(&self, location: &Location, around: Around<'_>) -> bool {
+        self.raw(location, around)
+            .is_some_and(|raw| matches!(kind(raw), Kind::Array | Kind::Object))
+    }
+
+    fn raw<'a>(&'a self, location: &Location, around: Around<'a>) -> Option<&'a str> {
         let payload = || match self.payload() {
             Payload::Json(json) | Payload::FormJson(_, json) => Some(json),
             Payload::Form(_) | Payload::Opaque(_) => None,
@@ -266,7 +293,7 @@ impl Request {
             Location::Parent(at) => (around.parent?, at),
             _ => return None,
         };
-        json.at(at).filter(|raw| kind(raw) == Kind::Object)
+        json.at(at)
     }
 
     /// The value at a location.

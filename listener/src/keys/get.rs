@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookplane_rules::{KeySource, TrustAnchor};
+use hookplane_rules::TrustAnchor;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -107,8 +107,11 @@ impl KeyServers {
     }
 }
 
-pub(super) async fn get(servers: &KeyServers, source: &KeySource) -> Result<Bytes, String> {
-    let host = source.host();
+pub(super) async fn get(
+    servers: &KeyServers,
+    host: &str,
+    path_and_query: &str,
+) -> Result<Bytes, String> {
     let stream = connect(&servers.addresses(host).await?).await?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let stream = TlsConnector::from(Arc::clone(&servers.tls))
@@ -121,7 +124,7 @@ pub(super) async fn get(servers: &KeyServers, source: &KeySource) -> Result<Byte
     // Ends with this request, at the latest.
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
-    let request = Request::get(source.path_and_query())
+    let request = Request::get(path_and_query)
         .header(HOST, host)
         .header(USER_AGENT, "hookplane")
         .header(ACCEPT_ENCODING, "identity")

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookplane_rules::{Clock, KeySet, KeySource, Keys};
+use hookplane_rules::{Clock, Confirmation, KeySet, KeySource, Keys, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -61,28 +61,33 @@ pub(crate) struct RemoteKeys {
 #[derive(Default)]
 struct Sources {
     known: HashMap<KeySource, Known>,
-    /// The requests under way. They end with this.
+    /// The requests under way, each within its deadline.
     flights: JoinSet<()>,
     /// Goes up with each look, to tell what was used last.
     looks: u64,
 }
 
 /// What is known of one source.
+#[derive(Default)]
 struct Known {
-    last: Option<Fetched>,
-    /// When that was.
-    at: Instant,
-    /// Whether a set was ever there.
-    was_good: bool,
+    /// The last one, and when it came.
+    set: Option<(Arc<KeySet>, Timestamp)>,
+    /// Why there was no newer one when it was last tried, and when that was.
+    failed: Option<(Arc<str>, Timestamp)>,
     used: u64,
     /// None inside until it ends.
     flight: Option<watch::Receiver<Option<Fetched>>>,
 }
 
+/// A clock that was set back makes what was before it old, so that nothing is kept for longer than it may.
+fn is_within(span: Duration, from: Timestamp, now: Timestamp) -> bool {
+    u128::from(now.0.abs_diff(from.0)) < span.as_millis()
+}
+
 impl Known {
-    fn set(&self, max_age: Duration, now: Instant) -> Option<&Arc<KeySet>> {
-        let set = self.last.as_ref()?.as_ref().ok()?;
-        (now < self.at + max_age).then_some(set)
+    fn good(&self, max_age: Duration, now: Timestamp) -> Option<&Arc<KeySet>> {
+        let (set, at) = self.set.as_ref()?;
+        is_within(max_age, *at, now).then_some(set)
     }
 
     fn flight(&self) -> Option<watch::Receiver<Option<Fetched>>> {
@@ -113,7 +118,7 @@ impl RemoteKeys {
         self: &Arc<Self>,
         source: &KeySource,
         group_uid: &str,
-        since: Instant,
+        since: Timestamp,
         deadline: Instant,
     ) -> Result<Arc<KeySet>, String> {
         let mut flight = match self.begin(source, group_uid, since)? {
@@ -137,35 +142,40 @@ impl RemoteKeys {
         self: &Arc<Self>,
         source: &KeySource,
         group_uid: &str,
-        since: Instant,
+        since: Timestamp,
     ) -> Result<Begun, String> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut sources = self.lock();
         let mut was_good = false;
         if let Some(known) = sources.known.get(source) {
             if let Some(flight) = known.flight() {
                 return Ok(Begun::Flight(flight));
             }
-            match &known.last {
+            if let Some((why, at)) = &known.failed
+                && is_within(AFTER_FAILURE, *at, now)
+            {
+                return Err(format!("the key at {source} can't be had: {why}"));
+            }
+            if let Some((set, at)) = &known.set {
+                was_good = true;
                 // Others have waited for the same.
-                Some(Ok(set)) if known.at >= since => return Ok(Begun::Here(Arc::clone(set))),
-                Some(Ok(_)) if now < known.at + AFTER_SUCCESS => {
+                if *at >= since {
+                    return Ok(Begun::Here(Arc::clone(set)));
+                }
+                if is_within(AFTER_SUCCESS.min(source.max_age()), *at, now) {
                     return Err(format!(
                         "the key at {source} was fetched less than {} s ago, and none there fits; it is fetched again after that",
                         AFTER_SUCCESS.as_secs()
                     ));
                 }
-                Some(Err(why)) if now < known.at + AFTER_FAILURE => {
-                    return Err(format!("the key at {source} can't be had: {why}"));
-                }
-                _ => was_good = known.was_good,
             }
         }
         while sources.flights.try_join_next().is_some() {}
+        let tick = Instant::now();
         let may = sources.flights.len() < MAX_FLIGHTS
-            && (was_good || self.groups.take(group_uid, NEW_PER_GROUP, now))
-            && self.hosts.take(source.host(), PER_HOST, now)
-            && self.all.take("", IN_ALL, now);
+            && (was_good || self.groups.take(group_uid, NEW_PER_GROUP, tick))
+            && self.hosts.take(source.host(), PER_HOST, tick)
+            && self.all.take("", IN_ALL, tick);
         if !may || !sources.make_room(source) {
             return Err(format!(
                 "the key at {source} is not fetched now: too many are being fetched"
@@ -173,31 +183,55 @@ impl RemoteKeys {
         }
         let (land, flight) = watch::channel(None);
         let looks = sources.looks;
-        let known = sources.known.entry(source.clone()).or_insert(Known {
-            last: None,
-            at: now,
-            was_good: false,
-            used: looks,
-            flight: None,
-        });
+        let known = sources.known.entry(source.clone()).or_default();
+        known.used = looks;
         known.flight = Some(flight.clone());
         let (keys, source) = (Arc::clone(self), source.clone());
         sources.flights.spawn(async move {
-            let fetched = keys.get_and_read(&source).await;
+            let fetched = keys.get_and_read(&source, was_good).await;
             keys.land(&source, fetched, &land);
         });
         Ok(Begun::Flight(flight))
     }
 
-    async fn get_and_read(&self, source: &KeySource) -> Fetched {
-        let got = tokio::time::timeout(DEADLINE, get::get(&self.servers, source))
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
+    /// Fetches what a provider wants to see fetched, within the same bounds. What is answered says nothing.
+    pub(crate) async fn confirm(
+        &self,
+        confirmation: &Confirmation,
+        group_uid: &str,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let (host, path) = (confirmation.host(), confirmation.path_and_query());
+        let now = Instant::now();
+        let may = self.groups.take(group_uid, NEW_PER_GROUP, now)
+            && self.hosts.take(host, PER_HOST, now)
+            && self.all.take("", IN_ALL, now);
+        if !may {
+            return Err(format!("nothing is fetched from {host} now: too much is"));
+        }
+        let deadline = deadline.min(now + DEADLINE);
+        match timeout_at(deadline, get::get(&self.servers, host, path)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => Err(format!("fetch from {host}: {why}")),
+            Err(_) => Err(format!("fetch from {host}: no answer in time")),
+        }
+    }
+
+    async fn get_and_read(&self, source: &KeySource, was_good: bool) -> Fetched {
+        let got = tokio::time::timeout(
+            DEADLINE,
+            get::get(&self.servers, source.host(), source.path_and_query()),
+        )
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
         let read = got.and_then(|body| source.read(&body, self.servers.roots(), self.clock.now()));
         match read {
             Ok(set) => Ok(Arc::new(set)),
             Err(why) => {
-                tracing::warn!(url = %source, why, "a provider's public key can't be fetched: its callbacks are answered 503");
+                // What was never there may be a forger's invention.
+                if was_good {
+                    tracing::warn!(url = %source, why, "a provider's public key can't be fetched: callbacks that need it are answered 503");
+                }
                 Err(why.into())
             }
         }
@@ -205,12 +239,14 @@ impl RemoteKeys {
 
     fn land(&self, source: &KeySource, fetched: Fetched, land: &watch::Sender<Option<Fetched>>) {
         if let Some(known) = self.lock().known.get_mut(source) {
-            known.was_good |= fetched.is_ok();
-            // A set that is still good stays good when there is no newer one.
-            let keeps = fetched.is_err() && known.set(source.max_age(), Instant::now()).is_some();
-            if !keeps {
-                known.last = Some(fetched.clone());
-                known.at = Instant::now();
+            let now = self.clock.now();
+            match &fetched {
+                Ok(set) => {
+                    known.set = Some((Arc::clone(set), now));
+                    known.failed = None;
+                }
+                // A set that is still good stays good when there is no newer one.
+                Err(why) => known.failed = Some((Arc::clone(why), now)),
             }
             known.flight = None;
         }
@@ -234,7 +270,7 @@ impl Sources {
             .iter()
             .filter(|(_, known)| known.flight.is_none());
         let oldest = idle
-            .min_by_key(|(_, known)| (known.was_good, known.used))
+            .min_by_key(|(_, known)| (known.set.is_some(), known.used))
             .map(|(source, _)| source.clone());
         oldest.is_some_and(|oldest| self.known.remove(&oldest).is_some())
     }
@@ -247,7 +283,7 @@ impl Keys for RemoteKeys {
         let looks = sources.looks;
         let known = sources.known.get_mut(source)?;
         known.used = looks;
-        known.set(source.max_age(), Instant::now()).cloned()
+        known.good(source.max_age(), self.clock.now()).cloned()
     }
 }
 

@@ -61,6 +61,23 @@ pub(super) async fn bare(
     ),
     Failure,
 > {
+    let clock = Arc::new(TestClock::at(NOW_MS));
+    bare_with(limits, KeyServers::default(), clock).await
+}
+
+async fn bare_with(
+    limits: Limits,
+    keys: KeyServers,
+    clock: Arc<TestClock>,
+) -> Result<
+    (
+        FakeControlPlane,
+        SocketAddr,
+        CancellationToken,
+        JoinHandle<Result<(), RunError>>,
+    ),
+    Failure,
+> {
     let control_plane = FakeControlPlane::start()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -72,10 +89,9 @@ pub(super) async fn bare(
         ca_file: None,
         limits,
         metrics: Arc::default(),
-        keys: KeyServers::default(),
+        keys,
     };
     let shutdown = CancellationToken::new();
-    let clock = Arc::new(TestClock::at(NOW_MS));
     let run = hookplane_listener::run(listener, config, clock, shutdown.clone());
     Ok((control_plane, address, shutdown, tokio::spawn(run)))
 }
@@ -90,12 +106,36 @@ impl Rig {
 
     /// With its plan applied; reports are the caller's to answer.
     pub(super) async fn start_silent(limits: Limits) -> Result<(Self, ReportStream), Failure> {
-        let (mut control_plane, address, shutdown, task) = bare(limits).await?;
+        Self::of(bare(limits).await?, resources()).await
+    }
+
+    /// With these groups alone, whose public keys are at these servers; everything is kept that is reported.
+    pub(super) async fn start_with(
+        keys: KeyServers,
+        clock: Arc<TestClock>,
+        resources: Vec<v1::ConfigResource>,
+    ) -> Result<Self, Failure> {
+        let bare = bare_with(Limits::default(), keys, clock).await?;
+        let (rig, report) = Self::of(bare, resources).await?;
+        rig.keep(report, kept());
+        Ok(rig)
+    }
+
+    async fn of(
+        bare: (
+            FakeControlPlane,
+            SocketAddr,
+            CancellationToken,
+            JoinHandle<Result<(), RunError>>,
+        ),
+        resources: Vec<v1::ConfigResource>,
+    ) -> Result<(Self, ReportStream), Failure> {
+        let (mut control_plane, address, shutdown, task) = bare;
         let report = control_plane.report().await?;
         report.welcome().await?;
         let mut config = control_plane.config().await?;
         config.welcome("epoch-1", false).await?;
-        push_list(&config, resources()).await?;
+        push_list(&config, resources).await?;
         wait_ready(&mut config).await?;
         let rig = Self {
             control_plane,
@@ -271,6 +311,36 @@ pub(super) fn headers(signature: &str) -> Vec<(&str, &str)> {
         ("x-event", "push"),
         ("x-delivery", "d-1"),
         ("x-signature", signature),
+    ]
+}
+
+/// One group without secrets, under this scheme.
+pub(super) fn keyless(scheme: v1::Scheme) -> Vec<v1::ConfigResource> {
+    let mut connector = connector("keyless", None);
+    if let Some(protocol) = connector
+        .spec
+        .as_mut()
+        .and_then(|spec| spec.protocol.as_mut())
+    {
+        protocol.schemes = vec![scheme];
+    }
+    let mut group = group("main", TOKEN, &connector);
+    if let Some(spec) = &mut group.spec {
+        spec.signature_secrets.clear();
+    }
+    let (group_uid, webhook) = (uid_of(&group.metadata), webhook(&group));
+    vec![
+        of_connector(&connector),
+        resource(
+            &group_uid,
+            &group_uid,
+            v1::config_resource::Body::Group(group),
+        ),
+        resource(
+            &uid_of(&webhook.metadata),
+            &group_uid,
+            v1::config_resource::Body::Webhook(webhook),
+        ),
     ]
 }
 

@@ -156,6 +156,7 @@ impl Rig {
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
             metrics: Arc::clone(&metrics),
+            keys: hookplane_listener::KeyServers::default(),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
@@ -274,7 +275,6 @@ impl Rig {
         let socket = self.callbacks.take().ok_or("one listener at a time")?;
         let metrics = Arc::default();
         let config = hookplane_listener::Config {
-            keys: hookplane_listener::KeyServers::default(),
             name: "real".to_owned(),
             pool: "default".to_owned(),
             control_planes: urls,

@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_rules::{
-    Callback, Connector, FieldError, Group, Head, Proven, Refusal, RefusalKind, Reply, Timestamp,
+    Callback, Connector, FieldError, Group, Head, KeySet, KeySource, Keys, Proven, Refusal,
+    RefusalKind, Reply, Timestamp, Unproven,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::{Case, connector};
+
+/// Among what a vector finds at URLs, the certificate that chains have to end in.
+const ROOT: &str = "root";
 
 /// A group of a built-in connector's function, compiled.
 pub fn group(
@@ -52,9 +59,23 @@ fn group_of(case: &Case) -> Result<Arc<Group>, Vec<FieldError>> {
         signature_secrets: secrets(&case.secrets),
         parameters: case.parameters.clone().into_iter().collect(),
         accept_unsigned: case.accept_unsigned,
+        learn_secret: case.secrets.is_empty() && learns(&connector(&case.connector)),
         ..Default::default()
     };
     group(spec, &case.callback_url)
+}
+
+/// Whether the provider hands over the secret.
+fn learns(connector: &v1::Connector) -> bool {
+    let spec = connector.spec.iter();
+    let protocols = spec.flat_map(|spec| {
+        let own = spec.functions.iter().map(|function| &function.protocol);
+        own.chain([&spec.protocol])
+    });
+    protocols
+        .flatten()
+        .flat_map(|protocol| &protocol.handshakes)
+        .any(|handshake| !handshake.learn.is_empty())
 }
 
 /// As the listener gets it.
@@ -93,7 +114,31 @@ fn prove(group: &Group, callback: Callback, case: &Case) -> Result<Proven, Refus
             "more than announced",
         ));
     }
-    group.verify(callback, Timestamp(case.now))
+    match group.verify_with(callback, &Found(case), Timestamp(case.now)) {
+        Ok(proven) => Ok(proven),
+        Err(Unproven::Refused(refused)) => Err(refused.refusal),
+        Err(Unproven::NeedsKey(needed)) => Err(Refusal::new(
+            RefusalKind::Signature,
+            format!("nothing is found at {}", needed.source),
+        )),
+    }
+}
+
+/// What the vector says is found at URLs, as the listener would have fetched it.
+pub struct Found<'a>(pub &'a Case);
+
+impl Keys for Found<'_> {
+    fn get(&self, source: &KeySource) -> Option<Arc<KeySet>> {
+        let Self(case) = self;
+        let text = case.keys.get(&source.to_string())?;
+        let mut roots = RootCertStore::empty();
+        if let Some(root) = case.keys.get(ROOT) {
+            let root = CertificateDer::from_pem_slice(root.as_bytes()).expect("a certificate");
+            roots.add(root).expect("a root");
+        }
+        let set = source.read(text.as_bytes(), &roots.roots.into(), Timestamp(case.now));
+        set.ok().map(Arc::new)
+    }
 }
 
 /// Says what came of it instead, if it isn't what must.

@@ -50,6 +50,10 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
             "connectorUpdateAvailable": status.connector_update_available,
             "counts": counts(status.counts),
             "durability": durability(status.durability.unwrap_or_default()),
+            "handshakeCode": status.handshake_code.map(|shown| json!({
+                "code": shown.code,
+                "time": time(&shown.time),
+            })),
         }),
     }
 }

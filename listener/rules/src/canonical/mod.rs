@@ -5,6 +5,7 @@
 //! is refused rather than guessed at. All are bounded by the request's own bounds; none makes more than six times its input.
 
 mod alipay;
+mod bridge;
 mod contentful;
 mod escaped;
 mod freshbooks;
@@ -28,6 +29,7 @@ type Unwritten = (Missing, String);
 pub(crate) enum Canonical {
     Alipay(alipay::SignType),
     BoxEscaped,
+    BridgeXyz,
     Contentful,
     Freshbooks,
     JiraQsh,
@@ -37,7 +39,8 @@ pub(crate) enum Canonical {
     Sns,
     SortedJson,
     Truelayer,
-    Wechat,
+    /// With the value at this pointer.
+    Wechat(Option<Vec<String>>),
 }
 
 /// What of a request is in what was signed.
@@ -68,10 +71,12 @@ impl Canonical {
                         .to_owned(),
                 );
             }
+            ("wechat", at) => Self::Wechat(at),
             (_, Some(_)) => return Err(format!("`{name}` takes no pointer")),
             ("alipay", None) => Self::Alipay(alipay::SignType::LeftOut),
             ("alipay-with-sign-type", None) => Self::Alipay(alipay::SignType::Signed),
             ("box-escaped", None) => Self::BoxEscaped,
+            ("bridge-xyz", None) => Self::BridgeXyz,
             ("contentful", None) => Self::Contentful,
             ("freshbooks", None) => Self::Freshbooks,
             ("jira-qsh", None) => Self::JiraQsh,
@@ -79,11 +84,10 @@ impl Canonical {
             ("sns", None) => Self::Sns,
             ("sorted-json", None) => Self::SortedJson,
             ("truelayer", None) => Self::Truelayer,
-            ("wechat", None) => Self::Wechat,
             _ => {
                 return Err(format!(
-                    "`{name}` is no canonical form; there are alipay, alipay-with-sign-type, box-escaped, contentful, freshbooks, \
-                     jira-qsh, php-json:/pointer, plivo-v3, sns, sorted-json, truelayer and wechat"
+                    "`{name}` is no canonical form; there are alipay, alipay-with-sign-type, box-escaped, bridge-xyz, contentful, \
+                     freshbooks, jira-qsh, php-json:/pointer, plivo-v3, sns, sorted-json, truelayer, wechat and wechat:/pointer"
                 ));
             }
         };
@@ -100,6 +104,7 @@ impl Canonical {
         match self {
             Self::Alipay(sign_type) => alipay::write(*sign_type, request, sink),
             Self::BoxEscaped => escaped::body(request, sink),
+            Self::BridgeXyz => bridge::write(request, around, sink),
             Self::Contentful => contentful::write(request, around, sink),
             Self::Freshbooks => freshbooks::write(request, sink),
             Self::JiraQsh => qsh::write(request, around, sink),
@@ -108,7 +113,7 @@ impl Canonical {
             Self::Sns => sns::write(request, around, sink),
             Self::SortedJson => json::sorted(request, sink),
             Self::Truelayer => truelayer::write(request, around, sink),
-            Self::Wechat => wechat::write(request, around, sink),
+            Self::Wechat(at) => wechat::write(at.as_ref(), request, around, sink),
         }
     }
 
@@ -120,6 +125,7 @@ impl Canonical {
                 body: true,
                 ..Covered::default()
             },
+            Self::BridgeXyz => bridge::covered(),
             Self::Contentful => contentful::covered(),
             Self::Freshbooks => Covered {
                 form: true,
@@ -143,13 +149,13 @@ impl Canonical {
                 method: true,
                 ..Covered::default()
             },
-            Self::Wechat => wechat::covered(),
+            Self::Wechat(at) => wechat::covered(at.as_ref()),
         }
     }
 
     /// True when it holds the secret itself.
     pub(crate) fn holds_secret(&self) -> bool {
-        *self == Self::Wechat
+        matches!(self, Self::Wechat(_))
     }
 }
 

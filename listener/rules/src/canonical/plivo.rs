@@ -1,19 +1,19 @@
 //! Plivo's signature V3 (npm plivo 4.79, `v3Security.js`). What stands between the parts depends on which of them there are:
 //!
 //! ```text
-//!  URL                              .nonce     neither query nor fields
-//!  URL ? a=1&b=2                    .nonce     a query: by name, values decoded
-//!  URL ? x1y2                       .nonce     fields: names and values by name
-//!  URL ? a=1&b=2 . x1y2             .nonce     both
+//!  URL                         neither query nor fields
+//!  URL ? a=1&b=2               a query: by name, values decoded
+//!  URL ? x1y2                  fields: names and values by name
+//!  URL ? a=1&b=2 . x1y2        both
 //! ```
+//!
+//! A point and the nonce's header follow, for which a template will do.
 
-use http::{HeaderName, Method};
+use http::Method;
 
-use super::{Unwritten, read_or, unlike, url_of};
-use crate::location::Location;
+use super::{Unwritten, unlike, url_of};
 use crate::request::{Around, Request};
 
-const NONCE: HeaderName = HeaderName::from_static("x-plivo-signature-v3-nonce");
 /// Parameters of a query: as many as the library reads.
 const MAX_PARAMETERS: usize = 1_000;
 
@@ -62,8 +62,5 @@ pub(super) fn write(
         sink(name.as_bytes());
         sink(value.as_bytes());
     }
-    sink(b".");
-    let nonce = Location::Header(NONCE);
-    sink(read_or(request, &nonce, around)?.as_bytes());
     Ok(())
 }

@@ -50,39 +50,34 @@ fn made(name: &str, headers: &[(&str, &str)], query: &str, body: &str) -> String
 
 #[test]
 fn plivo_joins_what_there_is() {
-    let nonce = ("x-plivo-signature-v3-nonce", "nonce1");
     let get = |query: &str| {
-        let mut callback = callback(&[nonce], "");
+        let mut callback = callback(&[], "");
         callback.method = Method::GET;
         callback.query = query.to_owned();
         write_at("plivo-v3", callback, URL).unwrap()
     };
-    assert_eq!(get(""), "https://hooks.example.com/acme/t0ken.nonce1");
+    assert_eq!(get(""), "https://hooks.example.com/acme/t0ken");
     assert_eq!(
         get("b=2&a=x%20y&a=1+1"),
-        "https://hooks.example.com/acme/t0ken?a=1 1&a=x y&b=2.nonce1"
+        "https://hooks.example.com/acme/t0ken?a=1 1&a=x y&b=2"
     );
-    let post = |query: &str, body: &str| made("plivo-v3", &[nonce, FORM], query, body);
+    let post = |query: &str, body: &str| made("plivo-v3", &[FORM], query, body);
     assert_eq!(
         post("", "To=15005550006&From=b&From=a&Text=%C3%A9+%2F"),
-        "https://hooks.example.com/acme/t0ken?FromaFrombTexté /To15005550006.nonce1"
+        "https://hooks.example.com/acme/t0ken?FromaFrombTexté /To15005550006"
     );
     assert_eq!(
         post("z=1", "To=1"),
-        "https://hooks.example.com/acme/t0ken?z=1.To1.nonce1"
+        "https://hooks.example.com/acme/t0ken?z=1.To1"
     );
-    assert_eq!(
-        post("z=1", ""),
-        "https://hooks.example.com/acme/t0ken?z=1.nonce1"
-    );
+    assert_eq!(post("z=1", ""), "https://hooks.example.com/acme/t0ken?z=1");
     // A body that isn't in what is signed could be anything.
-    assert!(write("plivo-v3", &[nonce, JSON], "", "{}").is_err());
-    assert!(write("plivo-v3", &[FORM], "", "a=1").is_err());
-    let mut with_body = callback(&[nonce, FORM], "a=1");
+    assert!(write("plivo-v3", &[JSON], "", "{}").is_err());
+    let mut with_body = callback(&[FORM], "a=1");
     with_body.method = Method::GET;
     assert!(write_at("plivo-v3", with_body, URL).is_err());
     let many = "a=1&".repeat(1_001);
-    assert!(write("plivo-v3", &[nonce, FORM], &many, "").is_err());
+    assert!(write("plivo-v3", &[FORM], &many, "").is_err());
 }
 
 #[test]
@@ -294,6 +289,19 @@ fn wechat_sorts_the_token_among_the_others() {
         "1767225600tokenzz"
     );
     assert_eq!(of("timestamp=17&nonce=10").unwrap(), "1017token");
+    let encrypted = |body: &str| {
+        write(
+            "wechat:/xml/Encrypt",
+            &[JSON],
+            "timestamp=17&nonce=10",
+            body,
+        )
+    };
+    assert_eq!(
+        encrypted(r#"{"xml": {"Encrypt": "13=="}}"#).unwrap(),
+        "1013==17token"
+    );
+    assert_eq!(encrypted("{}").unwrap_err(), Missing::Absent);
     assert!(of("timestamp=17").is_err());
     assert!(of("timestamp=17&nonce=1&nonce=2").is_err());
 }
@@ -338,6 +346,8 @@ fn a_form_covers_what_it_writes_and_no_more() {
         ("alipay-with-sign-type", "form:sign_type", true),
         ("alipay", "form:sign", false),
         ("box-escaped", "json:/a", true),
+        ("bridge-xyz", "sig:t", true),
+        ("bridge-xyz", "body", true),
         ("contentful", "header:x-contentful-timestamp", true),
         ("contentful", "header:x-contentful-topic", false),
         ("contentful", "url", true),
@@ -356,6 +366,7 @@ fn a_form_covers_what_it_writes_and_no_more() {
         ("truelayer", "query:a", false),
         ("wechat", "query:timestamp", true),
         ("wechat", "body", false),
+        ("wechat:/xml/Encrypt", "json:/xml/Encrypt", true),
     ] {
         assert_eq!(
             covers(&format!("{{canonical:{form}}}"), location),
@@ -363,4 +374,27 @@ fn a_form_covers_what_it_writes_and_no_more() {
             "{form} {location}"
         );
     }
+}
+
+#[test]
+fn bridge_signs_the_hash_of_time_and_body() {
+    let request = Request::new(callback(&[JSON], "{}"), Arc::default());
+    let fields = [("t".to_owned(), "1767225600500".to_owned())];
+    let around = Around {
+        sig: &fields,
+        ..Around::default()
+    };
+    let mut made = Vec::new();
+    let form = Canonical::parse("bridge-xyz").unwrap();
+    form.write(&request, around, &mut |bytes| made.extend_from_slice(bytes))
+        .unwrap();
+    // printf '1767225600500.{}' | sha256sum
+    assert_eq!(
+        hex::encode(made),
+        "99e3a1df0cd8ee58cb6dfbf9ae789475de5a50d22cff348780e0081e4cd5cd52"
+    );
+    assert!(
+        form.write(&request, Around::default(), &mut |_| {})
+            .is_err()
+    );
 }

@@ -93,15 +93,19 @@ impl Condition {
                 return false;
             }
         }
-        if let Some(location) = &self.present {
-            // What is there twice is present: a scheme isn't avoided by repeating its header.
-            match request.read(location, around) {
-                Ok(_) | Err(Missing::Repeated | Missing::Unreadable) => {}
-                Err(Missing::Absent | Missing::Undecodable(_)) => return false,
-            }
+        // What is there twice is present: a scheme isn't avoided by repeating its header. So is an array or object.
+        let is_there = |location| match request.read(location, around) {
+            Ok(_) | Err(Missing::Repeated | Missing::Unreadable) => Some(true),
+            Err(Missing::Absent) => Some(request.has_structure(location, around)),
+            Err(Missing::Undecodable(_)) => None,
+        };
+        if let Some(location) = &self.present
+            && is_there(location) != Some(true)
+        {
+            return false;
         }
         if let Some(location) = &self.absent
-            && request.read(location, around) != Err(Missing::Absent)
+            && is_there(location) != Some(false)
         {
             return false;
         }

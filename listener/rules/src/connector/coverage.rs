@@ -16,12 +16,24 @@ pub(crate) struct Coverage {
     method: bool,
     /// What the token says, in its header and its claims.
     token: bool,
+    /// The payload is the token's claims, and they are proven.
+    claims: bool,
     locations: Vec<Location>,
     /// What a form or a query leaves out of itself.
     but_not: Vec<Location>,
+    /// Where the JSON is that locations read, if it isn't the body.
+    payload: Option<Location>,
 }
 
 impl Coverage {
+    /// The same, where locations in JSON are read in this field of a form.
+    pub(crate) fn with_payload_in(&self, field: &str) -> Self {
+        Self {
+            payload: Some(Location::Form(field.to_owned())),
+            ..self.clone()
+        }
+    }
+
     /// What this scheme's signature and its further equalities prove.
     pub(crate) fn of(scheme: &Scheme) -> Self {
         let contents: Vec<&Template> = match &scheme.proof {
@@ -71,6 +83,7 @@ impl Coverage {
         self.url |= other.url;
         self.method |= other.method;
         self.locations.extend(other.locations);
+        self.but_not.extend(other.but_not);
         self
     }
 
@@ -102,8 +115,10 @@ impl Coverage {
             url: both(|one| one.url),
             method: both(|one| one.method),
             token: both(|one| one.token),
+            claims: both(|one| one.claims),
             locations: common,
             but_not: [self.but_not.as_slice(), &other.but_not].concat(),
+            payload: None,
         }
     }
 
@@ -130,11 +145,23 @@ impl Coverage {
                 Part::Filtered(filtered) if filtered.keeps_all() => {
                     self.add(std::slice::from_ref(&filtered.part));
                 }
-                Part::Filtered(filtered) => self.locations.extend(filtered.lowered()),
+                Part::Filtered(filtered) => match filtered.lowered() {
+                    // The methods that are taken are all in upper case.
+                    Some(location) if *location.base() == Location::Method => self.method = true,
+                    lowered => self.locations.extend(lowered),
+                },
                 // Where it is left out, what it would have held can't be put in without changing what is signed.
                 Part::Optional(parts) => self.add(parts),
                 Part::Text(_) | Part::Timestamp | Part::Secret | Part::Challenge | Part::Mac => {}
             }
+        }
+    }
+
+    /// The same where the payload is what the token says.
+    pub(super) fn with_token_as_payload(&self) -> Self {
+        Self {
+            claims: self.token,
+            ..self.clone()
         }
     }
 
@@ -160,9 +187,11 @@ impl Coverage {
             Location::Query(_) => (self.query && is_within()) || is_listed(),
             Location::Form(_) => self.body || (self.form && is_within()) || is_listed(),
             Location::Json(at) | Location::Raw(at) => {
-                self.body || is_listed() || self.covers_within(at)
+                self.covers_json() || is_listed() || self.covers_within(at)
             }
-            Location::Item(_) | Location::Parent(_) | Location::Key => self.body || is_listed(),
+            Location::Item(_) | Location::Parent(_) | Location::Key => {
+                self.covers_json() || is_listed()
+            }
             Location::Header(_) | Location::Sig(_) => is_listed(),
             Location::Jwt(_) | Location::Jws(_) => self.token,
             Location::Body => self.body,
@@ -172,6 +201,11 @@ impl Coverage {
                     || self.covers_longer(&stepped.base, &stepped.steps)
             }
         }
+    }
+
+    /// True when all of the JSON that locations read is covered.
+    fn covers_json(&self) -> bool {
+        self.body || self.claims || self.payload.as_ref().is_some_and(|at| self.covers(at))
     }
 
     /// True when the JSON text of a value at or above this pointer is covered.

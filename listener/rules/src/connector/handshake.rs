@@ -2,25 +2,30 @@
 //!
 //! ```text
 //!  when ─▶ verified, unless the provider signs none ─▶ require ─▶ challenge, of its shape ─▶ mac | digest ─▶ reply
-//!                                                                     learn · show ─────────────────────────┘
+//!                                                           learn · confirm · show ─────────────────────────┘
 //! ```
 //!
 //! Risk 35: a handshake that signs the caller's text must never sign what could pass as a callback. So a challenge is of a stated shape; nothing
 //! else of a request is hashed or answered; and either every signed content under the same secrets holds what no challenge can hold, or
 //! what could be a challenge is refused as a callback, see [`Mimicked`].
 
+use std::sync::Arc;
+
 use hookplane_proto::v1;
 
+use super::oracle::{Mimicked, refuse_oracle};
 use super::reply::{ReplyTemplate, Said};
-use super::scheme::{HashKind, Proof, Scheme, equalities};
+use super::scheme::{HashKind, Scheme, equalities};
 use super::{Condition, Errors, KeySpec};
 use crate::encoding::TextEncoding;
 use crate::location::Location;
+use crate::public::remote::{HostPattern, Place};
 use crate::template::{Part, Template, Use};
 
 /// The longest challenge that a definition may allow, in bytes.
 const MOST_CHALLENGE_BYTES: u32 = 1_024;
 const UNAUTHORIZED: u16 = 401;
+const MAX_HOSTS: usize = 8;
 
 /// One handshake, compiled.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ pub(crate) struct Handshake {
     pub(crate) reply: Option<ReplyTemplate>,
     /// Where the provider hands over the secret.
     pub(crate) learn: Option<Location>,
+    /// Where a URL is that has to be fetched once, and what it must fit.
+    pub(crate) confirm: Option<(Location, Arc<Place>)>,
     /// Where a code for a person is.
     pub(crate) show: Option<Location>,
 }
@@ -44,8 +51,8 @@ pub(crate) struct Handshake {
 #[derive(Debug, Clone)]
 pub(crate) struct Challenge {
     pub(crate) location: Location,
-    also: String,
-    max_length: usize,
+    pub(super) also: String,
+    pub(super) max_length: usize,
 }
 
 /// What is made of a challenge.
@@ -58,17 +65,6 @@ pub(crate) struct Hashed {
     pub(crate) key: Option<KeySpec>,
 }
 
-/// What an HMAC for a challenge may be over, so that a callback whose signed content is such proves nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct Mimicked {
-    pub(crate) handshake: String,
-    hash: HashKind,
-    parameter: Option<String>,
-    before: String,
-    shape: Challenge,
-    after: String,
-}
-
 impl Challenge {
     /// Letters, digits and what else this provider's challenges hold.
     pub(crate) fn fits(&self, text: &str) -> bool {
@@ -77,38 +73,6 @@ impl Challenge {
 
     fn may_hold(&self, c: char) -> bool {
         c.is_ascii_alphanumeric() || self.also.contains(c)
-    }
-}
-
-impl Mimicked {
-    /// True when this signed content could have been hashed for a challenge, under the same key.
-    pub(crate) fn could_be(&self, content: &[u8]) -> bool {
-        let middle = content
-            .strip_prefix(self.before.as_bytes())
-            .and_then(|rest| rest.strip_suffix(self.after.as_bytes()));
-        middle
-            .and_then(|middle| std::str::from_utf8(middle).ok())
-            .is_some_and(|middle| self.shape.fits(middle))
-    }
-
-    /// The first of these characters, none of them a letter or digit, that what is hashed may hold.
-    fn may_hold(&self, separators: &str) -> Option<char> {
-        let fixed = self.before.chars().chain(self.after.chars());
-        let mut all = self.shape.also.chars().chain(fixed);
-        all.find(|c| separators.contains(*c))
-    }
-
-    /// The longest content that it is about, in bytes.
-    pub(crate) fn max_bytes(&self) -> usize {
-        self.before.len() + self.shape.max_length + self.after.len()
-    }
-
-    /// Whether this scheme's keys are those that challenges are hashed with.
-    pub(crate) fn concerns(&self, scheme: &Scheme) -> bool {
-        match &scheme.proof {
-            Proof::Hmac(keyed) => keyed.hash == self.hash && keyed.key.parameter == self.parameter,
-            _ => false,
-        }
     }
 }
 
@@ -170,6 +134,10 @@ impl Handshake {
             hashed,
             reply,
             learn,
+            confirm: handshake
+                .confirm
+                .as_ref()
+                .and_then(|confirm| confirmed(confirm, &format!("{at}.confirm"), errors)),
             show,
         };
         compiled.check(handshake, at, errors);
@@ -181,10 +149,10 @@ impl Handshake {
 
     /// What the parts must be to each other.
     fn check(&self, handshake: &v1::Handshake, at: &str, errors: &mut Errors) {
-        if handshake.confirm.is_some() {
+        if handshake.confirm.is_some() && self.unverified {
             errors.add(
-                format!("{at}.confirm"),
-                "is not done yet: nothing is fetched for a handshake",
+                format!("{at}.unverified"),
+                "must be false: what anybody asks for is not fetched",
             );
         }
         if self.learn.is_some() && !self.unverified {
@@ -267,6 +235,30 @@ impl Handshake {
             after,
         })
     }
+}
+
+fn confirmed(
+    said: &v1::ConfirmByFetch,
+    at: &str,
+    errors: &mut Errors,
+) -> Option<(Location, Arc<Place>)> {
+    let location = errors.location(&said.url, &format!("{at}.url"));
+    let field = format!("{at}.hosts");
+    if said.hosts.is_empty() {
+        errors.add(&field, "is empty; name the provider's hosts");
+    }
+    errors.at_most(&field, said.hosts.len(), MAX_HOSTS, "hosts");
+    let hosts = (0..MAX_HOSTS)
+        .zip(&said.hosts)
+        .filter_map(|(index, host)| {
+            errors.take(format!("{field}[{index}]"), HostPattern::parse(host))
+        })
+        .collect();
+    let place = Place {
+        hosts,
+        ..Place::default()
+    };
+    Some((location?, Arc::new(place)))
 }
 
 fn refusal_status(handshake: &v1::Handshake, at: &str, errors: &mut Errors) -> u16 {
@@ -379,61 +371,5 @@ fn around_challenge(content: &Template) -> Option<(String, String)> {
             Some((before.clone(), after.clone()))
         }
         _ => None,
-    }
-}
-
-/// Refuses a shape that could hold a signed content of a scheme under the same secret.
-pub(super) fn refuse_oracle(
-    mimicked: &Mimicked,
-    schemes: &[Scheme],
-    at: &str,
-    errors: &mut Errors,
-) {
-    for scheme in schemes {
-        match &scheme.proof {
-            Proof::Hmac(keyed) if mimicked.concerns(scheme) => {
-                for content in keyed.contents() {
-                    refuse_alike(mimicked, content, &scheme.name, at, errors);
-                }
-            }
-            // What a token signs has a dot in it.
-            Proof::Jwt(token) if token.is_under_secret() && mimicked.may_hold(".").is_some() => {
-                errors.add(
-                    at,
-                    format!(
-                        "may not hold `.`: the tokens of scheme `{}` have it, so a caller could have one of his own signed",
-                        scheme.name
-                    ),
-                );
-            }
-            _ => {}
-        }
-    }
-}
-
-fn refuse_alike(
-    mimicked: &Mimicked,
-    content: &Template,
-    scheme: &str,
-    at: &str,
-    errors: &mut Errors,
-) {
-    let mut separators: String = content
-        .literals()
-        .filter(|c| !c.is_ascii_alphanumeric())
-        .collect();
-    if separators.is_empty() {
-        // Then a challenge must not be able to look like a body: no form, no string, no structure. What is a number, or a word, is
-        // refused as a callback.
-        separators.push_str("=&\"{[");
-    }
-    if let Some(bad) = mimicked.may_hold(&separators) {
-        errors.add(
-            at,
-            format!(
-                "may not hold `{}`: the signed content of scheme `{scheme}` has it, so a caller could have a callback of his own signed",
-                bad.escape_default(),
-            ),
-        );
     }
 }

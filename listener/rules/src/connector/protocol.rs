@@ -1,5 +1,6 @@
 //! How one function's provider speaks: the connector's protocol with the function's own fields in place of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -8,6 +9,7 @@ use super::reply::{ReplyTemplate, Said};
 use super::{Batch, Errors, Extraction, Handshake, Scheme};
 use crate::Reply;
 use crate::group::Places;
+use crate::payload::PayloadAt;
 use crate::template::Use;
 
 /// The body when neither connector nor group says otherwise: 1 MiB.
@@ -82,7 +84,7 @@ impl Protocol {
         let max_body_bytes = check_limit(*limit, &format!("{place}.maxBodyBytes"), errors);
 
         let (list, place) = winner!(schemes, |v: &Vec<v1::Scheme>| !v.is_empty());
-        let schemes = compile_schemes(list, place, at, errors);
+        let mut schemes = compile_schemes(list, place, at, errors);
         let (list, place) = winner!(handshakes, |v: &Vec<v1::Handshake>| !v.is_empty());
         errors.at_most(
             &format!("{place}.handshakes"),
@@ -108,6 +110,22 @@ impl Protocol {
             .map_or_else(Extraction::default, |extract| {
                 Extraction::compile(extract, &format!("{place}.extract"), errors)
             });
+        if let Some(PayloadAt::Form { name, .. }) = &extraction.payload {
+            for scheme in &mut schemes {
+                scheme.coverage = Arc::new(scheme.coverage.with_payload_in(name));
+            }
+        }
+        if extraction.payload == Some(PayloadAt::Token) {
+            if !schemes.iter().all(Scheme::tells_claims) {
+                errors.add(
+                    format!("{place}.extract.payload"),
+                    "are a token's claims, so that every scheme must be a `jwt` with claims",
+                );
+            }
+            for scheme in &mut schemes {
+                scheme.coverage = Arc::new(scheme.coverage.with_token_as_payload());
+            }
+        }
         let (batch, place) = winner!(batch, Option::is_some);
         let batch = batch
             .as_ref()

@@ -139,6 +139,11 @@ impl Scheme {
         signs_it || self.also.iter().any(|(_, part)| part.is_url_bound())
     }
 
+    /// True when what verifies under it brings a token with claims.
+    pub(crate) fn tells_claims(&self) -> bool {
+        matches!(&self.proof, Proof::Jwt(token) if token.detached.is_none())
+    }
+
     /// True when its keys are not a group's but fetched, or come with a token.
     pub(crate) fn has_own_keys(&self) -> bool {
         match &self.proof {

@@ -8,8 +8,8 @@ use crate::location::Location;
 
 /// The longest prefix, separator or key of a signature header, in bytes.
 const MAX_FORMAT_BYTES: usize = 64;
-/// Further places of a signature.
-const MAX_PLACES: usize = 4;
+/// Further places of a signature. One provider numbers them, and sends one for each of its keys.
+const MAX_PLACES: usize = 16;
 /// Items of a list that are no signatures.
 const MAX_SKIPPED: u32 = 8;
 

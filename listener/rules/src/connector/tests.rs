@@ -169,6 +169,26 @@ fn a_handshake_that_could_sign_a_callback_is_refused() {
         errors(&bare)[0].field,
         "spec.protocol.handshakes[0].challenge.also"
     );
+    // A hash is letters and digits, as a challenge may be; what is optional tells them apart only where it is.
+    for content in [
+        "{timestamp}{body|sha256|hex}",
+        "{timestamp}[[.{query:x}]]{body|sha256|hex}",
+    ] {
+        let hashed = shake("", "").replace("{timestamp}.{body}", content);
+        assert_eq!(
+            errors(&hashed)[0].field,
+            "spec.protocol.handshakes[0].challenge.also"
+        );
+    }
+    // Nor may it be another content that would do.
+    let other = shake("-_", "").replace(
+        "signature:",
+        "orContent: [\"{timestamp}-{body}\"], signature:",
+    );
+    assert_eq!(
+        errors(&other)[0].field,
+        "spec.protocol.handshakes[0].challenge.also"
+    );
     let shapeless = shake("", "").replace(
         "    challenge: {location: \"query:crc\", also: \"\", maxLength: 64}\n",
         "",

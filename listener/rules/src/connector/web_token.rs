@@ -11,7 +11,7 @@ use super::{Errors, HashKind, KeyPlace, KeySpec};
 use crate::location::{Location, pointer};
 use crate::public::formats::pem_certificate;
 use crate::public::{Algorithm, Root};
-use crate::template::{Template, Use};
+use crate::template::{Filter, Part, Template, Use};
 
 const MAX_CLAIMS: usize = 16;
 /// The longest prefix, in bytes.
@@ -68,6 +68,8 @@ pub(crate) struct ClaimRule {
     pub(crate) claim: Vec<String>,
     pub(crate) equals: Template,
     pub(crate) is_optional: bool,
+    /// It is base64url, which some pad.
+    pub(crate) is_base64url: bool,
 }
 
 /// A payload that isn't in the token but made of the request.
@@ -346,10 +348,16 @@ impl ClaimRule {
             },
         );
         let equals = errors.template(&rule.equals, Use::Signed, &format!("{at}.equals"));
+        let equals = equals?;
+        let is_base64url = matches!(
+            equals.parts.as_slice(),
+            [Part::Filtered(filtered)] if filtered.filters.last() == Some(&Filter::Base64Url)
+        );
         Some(Self {
+            is_base64url,
             name: rule.claim.clone(),
             claim: claim?,
-            equals: equals?,
+            equals,
             is_optional: rule.optional,
         })
     }

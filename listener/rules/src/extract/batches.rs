@@ -205,3 +205,34 @@ fn a_secret_parameter_never_becomes_a_value_of_an_event() {
     let found = crate::Connector::compile(&definition).unwrap_err();
     assert!(found[0].message.contains("is a secret"), "{found:?}");
 }
+
+#[test]
+fn what_is_read_in_a_signed_field_of_a_form_is_signed() {
+    let unsigned = |content: &str| {
+        let group = group(&format!(
+            "schemes: [{{name: one, hmac: {{hash: sha256, content: \"{content}\", signature: \"header:X-Sig\", encoding: hex}}}}]\nextract: {{payload: \"form:p\", eventType: [{{from: \"json:/type\"}}], deliveryId: [{{from: \"form:other\"}}]}}"
+        ));
+        let field = r#"{"type":"a"}"#;
+        let state = crate::verify::hash::MacState::new(
+            crate::connector::HashKind::Sha256,
+            SECRET.as_bytes(),
+        );
+        let signature = [field, "1"].map(|text| {
+            let mut state = state.clone();
+            state.update(text.as_bytes());
+            hex::encode(state.finish())
+        });
+        let signature = &signature[usize::from(content.contains("other"))];
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("x-sig", signature.as_str()),
+        ];
+        let body = "p=%7B%22type%22%3A%22a%22%7D&other=1";
+        let verified = genuine(&group, callback(&headers, body));
+        let extracted = group.extract(verified).unwrap();
+        assert_eq!(extracted.events()[0].event_type, "a");
+        extracted.events()[0].unsigned_values.clone()
+    };
+    assert_eq!(unsigned("{form:p}"), ["delivery_id"]);
+    assert_eq!(unsigned("{form:other}"), ["type"]);
+}

@@ -322,3 +322,46 @@ proptest::proptest! {
         proptest::prop_assert!(!told || is_unregistered, "{body}");
     }
 }
+
+#[test]
+fn the_claims_of_a_verified_token_are_the_payload() {
+    use base64::Engine as _;
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let encoded = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let token = |claims: &str| {
+        let signed = format!(
+            "{}.{}",
+            encoded(br#"{"alg":"HS256"}"#),
+            encoded(claims.as_bytes())
+        );
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(signed.as_bytes());
+        format!("{signed}.{}", encoded(&mac.finalize().into_bytes()))
+    };
+    let group = group_of(
+        r#"
+schemes: [{name: token, jwt: {location: "json:/token", algorithms: [HS256]}}]
+extract: {eventType: [{from: "json:/type"}], payload: "jwt:"}
+"#,
+        &[webhook("one", &["told"], "payload.total > 5")],
+        |_| {},
+    );
+    let claims = r#"{"type":"told","total":7}"#;
+    let sent = |text: String| callback(&[("content-type", "application/json")], text);
+    let body = format!(r#"{{"token":"{}","type":"other"}}"#, token(claims));
+    let extracted = group.extract(genuine(&group, sent(body.clone()))).unwrap();
+    assert_eq!(extracted.events()[0].event_type, "told");
+    let report = group.match_events(extracted).into_report([0; 16], 1, NOW);
+    assert!(group.keeps(&report));
+    // The body as it came, and what it says for who reads it again.
+    assert_eq!(report.body, body);
+    assert_eq!(report.events[0].item, claims);
+    assert_eq!(report.events[0].format(), PayloadFormat::Json);
+    let forged = sent(body.replace("\"type\"", "\"x\"").replacen("ey", "ex", 1));
+    assert!(group.verify(forged, NOW).is_err());
+    // Without a token there would be no claims.
+    let found = errors(
+        "schemes: [{name: t, token: {location: \"header:X\"}}]\nextract: {payload: \"jwt:\"}",
+    );
+    assert_eq!(found[0].field, "spec.protocol.extract.payload");
+}

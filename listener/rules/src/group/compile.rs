@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use super::{Credentials, Group, KeyedScheme, Webhook};
+use super::{Credentials, Group, KeyedScheme, User, Webhook};
 use crate::connector::{
     Errors, Function, KeyPlace, KeySpec, Proof, Scheme, Token, TokenKeys, TokenPlace, check_limit,
     event_name_problem, is_name, not_a_name,
@@ -13,10 +13,10 @@ use crate::connector::{
 use crate::location::Location;
 use crate::payload::Reading;
 use crate::public::{Algorithm, PublicKey};
-use crate::request::Decoding;
+use crate::request::{Around, Decoding, Request};
 use crate::verify::keys::{Key, Secret, fingerprint};
 use crate::verify::url;
-use crate::{Connector, FieldError};
+use crate::{Callback, Connector, FieldError};
 
 const MAX_SECRETS: usize = 8;
 /// The name under which a secret is kept that the provider handed over.
@@ -112,7 +112,7 @@ pub(super) fn compile(
         learned,
         accept_unsigned: spec.accept_unsigned,
         external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),
-        registered: spec.registered_events.clone(),
+        registered: spec.registered_events.clone().into(),
         webhooks,
         capture_unmatched: spec.capture_unmatched,
         urls: if function.protocol.schemes.iter().any(Scheme::is_url_bound) {
@@ -120,7 +120,7 @@ pub(super) fn compile(
         } else {
             Vec::new()
         },
-        callback_url: status.callback_url,
+        callback_url: status.callback_url.into(),
         decoding,
         credentials: Arc::new(credentials),
         max_body_bytes,
@@ -335,6 +335,7 @@ fn keys(
             Proof::Jwt(token) => match &token.keys {
                 TokenKeys::Shared(key) => (key, None),
                 TokenKeys::Public(keys) => {
+                    check_url(keys, decoding, errors);
                     keyed.public =
                         public_keys(keys, &token.public_algorithms(), secrets, &mut fits);
                     all.push(keyed);
@@ -346,6 +347,7 @@ fn keys(
                 }
             },
             Proof::PublicKey(signature) => {
+                check_url(&signature.keys, decoding, errors);
                 let algorithms = [signature.algorithm];
                 keyed.public = public_keys(&signature.keys, &algorithms, secrets, &mut fits);
                 all.push(keyed);
@@ -373,8 +375,10 @@ fn keys(
         {
             match parameters.get(name) {
                 Some(user) => {
-                    keyed.user = Some(fingerprint(user.as_bytes()));
-                    keyed.user_name.clone_from(user);
+                    keyed.user = Some(Box::new(User {
+                        fingerprint: fingerprint(user.as_bytes()),
+                        name: user.clone(),
+                    }));
                 }
                 None => errors.add(
                     format!("spec.parameters.{name}"),
@@ -418,6 +422,21 @@ fn keys(
         }
     }
     all
+}
+
+/// A URL of the group's parameters alone is known now, and so is what is wrong with it.
+fn check_url(keys: &KeyPlace, decoding: &Arc<Decoding>, errors: &mut Errors) {
+    let KeyPlace::Remote(remote) = keys else {
+        return;
+    };
+    if remote.is_sender_named {
+        return;
+    }
+    // It reads nothing of a request, so that any will do.
+    let request = Request::new(Callback::default(), Arc::clone(decoding));
+    if let Err(refusal) = remote.source(&request, Around::default()) {
+        errors.add("spec.parameters", refusal.reason);
+    }
 }
 
 /// What handshakes may be answered with: a MAC under each secret that fits, or under the parameter that is the key.

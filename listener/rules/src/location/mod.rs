@@ -86,7 +86,7 @@ impl Location {
             format!(
                 "`{text}` is no location; one is header:Name, query:name, form:name, json:/pointer, item:/pointer, \
                  parent:/pointer, key:, raw:/pointer, param:name, sig:key, jwt:/claim, jws:/field, method, url, body or fixed:text, and may have \
-                 steps: ->json:/pointer, ->base64, ->url, ->lower"
+                 steps: ->json:/pointer, ->xml:/pointer, ->base64, ->url, ->lower"
             )
         };
         match text {

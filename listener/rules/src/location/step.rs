@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{plain_pointer, shown};
 use crate::encoding;
-use crate::payload::Json;
+use crate::payload::{Json, xml};
 use crate::request::Missing;
 
 /// One step.
@@ -13,6 +13,8 @@ use crate::request::Missing;
 pub(crate) enum Step {
     /// The text is JSON, and the value is at this pointer.
     Json(Vec<String>),
+    /// The text is XML, and the value is at this pointer of the JSON that it reads as.
+    Xml(Vec<String>),
     /// Base64 of either alphabet.
     Base64,
     /// Percent-decoded; a plus is a plus.
@@ -25,11 +27,12 @@ impl Step {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("json", at)) => plain_pointer(at).map(Self::Json),
+            Some(("xml", at)) => plain_pointer(at).map(Self::Xml),
             None if text == "base64" => Ok(Self::Base64),
             None if text == "url" => Ok(Self::Url),
             None if text == "lower" => Ok(Self::Lower),
             _ => Err(format!(
-                "`->{text}` is no step; there are ->json:/pointer, ->base64, ->url and ->lower"
+                "`->{text}` is no step; there are ->json:/pointer, ->xml:/pointer, ->base64, ->url and ->lower"
             )),
         }
     }
@@ -40,6 +43,10 @@ impl Step {
             Self::Json(at) => {
                 let json =
                     Json::validate(found.into_owned().into()).map_err(Missing::Undecodable)?;
+                json.scalar_at(at).map(Cow::Owned).ok_or(Missing::Absent)
+            }
+            Self::Xml(at) => {
+                let json = xml(&found).map_err(Missing::Undecodable)?;
                 json.scalar_at(at).map(Cow::Owned).ok_or(Missing::Absent)
             }
             Self::Base64 => encoding::any_base64(&found)
@@ -61,6 +68,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(at) => write!(f, "json:{}", shown(at)),
+            Self::Xml(at) => write!(f, "xml:{}", shown(at)),
             Self::Base64 => f.write_str("base64"),
             Self::Url => f.write_str("url"),
             Self::Lower => f.write_str("lower"),

@@ -129,6 +129,15 @@ fn pem(text: &str) -> Result<Vec<(&str, Vec<u8>)>, String> {
     Ok(parts)
 }
 
+/// True for the PEM of what everybody may know.
+pub(crate) fn is_public(text: &str) -> bool {
+    let mut labels = text.split(BEGIN).skip(1);
+    labels.any(|rest| {
+        let label = rest.split(DASHES).next().unwrap_or_default();
+        label.ends_with("PUBLIC KEY") || label.ends_with("CERTIFICATE")
+    })
+}
+
 /// One certificate in PEM.
 pub(crate) fn pem_certificate(text: &str) -> Result<Vec<u8>, String> {
     match pem(text)?.as_slice() {

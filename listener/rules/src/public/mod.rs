@@ -14,6 +14,8 @@ pub(crate) mod certificate;
 pub(crate) mod formats;
 pub(crate) mod remote;
 mod set;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use algorithm::{Algorithm, Content, PublicKey, Signing};
 pub(crate) use certificate::{Certificate, MAX_CHAIN, Root};

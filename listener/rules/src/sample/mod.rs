@@ -138,7 +138,7 @@ pub(crate) fn sign(
 
 fn posted(group: &Group, callback: Callback) -> SignedSample {
     let url = if callback.query.is_empty() {
-        group.callback_url.clone()
+        group.callback_url.to_string()
     } else {
         format!("{}?{}", group.callback_url, callback.query)
     };
@@ -172,7 +172,7 @@ impl Signing<'_> {
         let no_key = || format!("the group has no secret for scheme `{}`", self.scheme.name);
         match &self.scheme.proof {
             Proof::Unsigned => Ok(callback),
-            _ if self.keyed.keys.is_empty() && self.group.accept_unsigned => Ok(callback),
+            _ if self.group.accept_unsigned && !self.group.has_secret => Ok(callback),
             Proof::Token(token) => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
                 let text = format!("{}{}", token.prefix, String::from_utf8_lossy(key.bytes()));
@@ -187,9 +187,9 @@ impl Signing<'_> {
             }
             Proof::Basic { .. } => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
-                let user = match self.keyed.user_name.as_str() {
-                    "" => "hookplane",
-                    user => user,
+                let user = match &self.keyed.user {
+                    None => "hookplane",
+                    Some(user) => user.name.as_str(),
                 };
                 let pair = format!("{user}:{}", String::from_utf8_lossy(key.bytes()));
                 let value = format!("Basic {}", TextEncoding::Base64.encode(pair.as_bytes()));
@@ -220,7 +220,13 @@ impl Signing<'_> {
         // Ids that are signed and that the sample leaves out. Of several contents the first is signed.
         let content = hash.contents().next().ok_or("the scheme signs nothing")?;
         for part in &content.parts {
-            if let Part::At(location @ (Location::Header(_) | Location::Query(_))) = part {
+            let part = match part {
+                Part::Filtered(filtered) => &filtered.part,
+                part => part,
+            };
+            if let Part::At(location) = part
+                && matches!(location.base(), Location::Header(_) | Location::Query(_))
+            {
                 self.fill(&mut callback, location, self.uuid)?;
             }
         }

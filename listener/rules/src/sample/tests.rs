@@ -47,6 +47,10 @@ fn a_sample_of_every_kind_of_scheme_is_genuine() {
         hmac("content: \"{sig:0}.{body}\", encoding: hex, format: {list: {itemSeparator: \",\", itemPrefix: \"v1=\", skip: 1}}", &time("sig:0", "seconds")),
         hmac("content: \"{sig:t}.{body|sha256|hex}\", encoding: base64_of_hex, format: {base64Json: {signatureField: s}}", &time("sig:t", "milliseconds")),
         hmac("content: \"{header:X-Id}[[{query:none}]]{body|sha512|base64}\", encoding: hex, orSignature: [\"header:X-Other\"], orContent: [\"{body}\"]", ""),
+        hmac("content: \"{canonical:sorted-json}\", encoding: hex", ""),
+        hmac("content: \"{canonical:box-escaped}{timestamp}\", encoding: hex", &time("header:X-Time", "epoch")),
+        hmac("content: \"{header:X-Id}{body}{canonical:php-json:/id}\", encoding: hex", "")
+            .replace("decode: raw", "digest: md5"),
         hmac("content: \"{body}\", encoding: base64", "").replace("header:X-Sig", "header:X-Sig->url"),
         hmac("content: \"{json:/id}{json:/type}{raw:/account}\", encoding: hex", "").replace("header:X-Sig", "json:/sig"),
         "schemes: [{name: k, digest: {hash: keccak256, content: \"{body}{secret}\", signature: \"header:X-Sig\", encoding: hex, key: {digest: md5}}}]".to_owned(),
@@ -79,4 +83,44 @@ fn an_event_without_a_sample_names_those_that_have_one() {
         error.to_string(),
         "no sample for event `nope`; there are samples for made"
     );
+}
+
+fn written(location: &str, content_type: &str, body: &str) -> Result<String, String> {
+    let mut callback = callback(&[("content-type", content_type)], body.to_owned());
+    write(&mut callback, &Location::parse(location).unwrap(), "a\"b")?;
+    Ok(String::from_utf8(callback.body.to_vec()).unwrap())
+}
+
+#[test]
+fn a_value_in_a_body_is_written_into_its_text() {
+    let json = |at: &str, body: &str| written(at, "application/json", body);
+    assert_eq!(
+        json("json:/s", r#"{"n": 12.50, "s": {"x": 1} }"#).unwrap(),
+        r#"{"n": 12.50, "s": "a\"b" }"#
+    );
+    assert_eq!(
+        json("json:/a/s", r#"{"a": { "n": 1e2 }}"#).unwrap(),
+        r#"{"a": {"s":"a\"b", "n": 1e2 }}"#
+    );
+    assert_eq!(json("json:/s", "{ }").unwrap(), r#"{"s":"a\"b" }"#);
+    assert_eq!(json("json:/s->base64", "{}").unwrap(), r#"{"s":"YSJi"}"#);
+    assert!(json("json:/a/s", "{}").is_err());
+    assert!(json("json:/s", "[]").is_err());
+    assert!(json("json:/s", "nonsense").is_err());
+    let form = |body: &str| written("form:s", "application/x-www-form-urlencoded", body).unwrap();
+    assert_eq!(form("n=1&s=2&s=3&m"), "n=1&m&s=a%22b");
+    assert_eq!(form(""), "s=a%22b");
+}
+
+#[test]
+fn a_token_in_each_element_is_written_into_each() {
+    let mut sample = callback(&[], r#"{"v": [{"s": "x", "n": 1.0}, {"s":""}]}"#);
+    let pattern = crate::location::Pattern::parse("/v/*/s").unwrap();
+    everywhere(&mut sample, &pattern, "key").unwrap();
+    assert_eq!(
+        sample.body,
+        r#"{"v": [{"s": "key", "n": 1.0}, {"s":"key"}]}"#
+    );
+    let mut lacking = callback(&[], r#"{"v": [{"s": "x"}, {}]}"#);
+    assert!(everywhere(&mut lacking, &pattern, "key").is_err());
 }

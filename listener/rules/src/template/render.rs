@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use hookplane_proto::v1::PayloadFormat;
 
 use super::{Filter, Filtered, Part, Template};
-use crate::location::Location;
-use crate::payload::{Kind, Payload, kind};
+use crate::payload::Payload;
 use crate::request::{Around, Missing, Request, path_of, with_query};
 use crate::verify::url;
 
@@ -85,7 +84,8 @@ impl Request {
             },
             Part::IfThere(location) => match self.read(location, around) {
                 Ok(value) => sink(value.as_bytes()),
-                Err(Missing::Absent) if !self.has_structure(location) => {}
+                // It would be left out of what is signed.
+                Err(Missing::Absent) if !self.has_structure(location.base(), around) => {}
                 Err(missing) => {
                     let why = missing.explain(location);
                     return Err((missing, why));
@@ -131,17 +131,6 @@ impl Request {
         }
         sink(&bytes);
         Ok(())
-    }
-
-    /// True when an array or object is where a text could be: that isn't nothing, and it would be left out of what is signed.
-    fn has_structure(&self, location: &Location) -> bool {
-        let (Location::Json(at), Payload::Json(json) | Payload::FormJson(_, json)) =
-            (location, self.payload())
-        else {
-            return false;
-        };
-        json.at(at)
-            .is_some_and(|raw| matches!(kind(raw), Kind::Array | Kind::Object))
     }
 
     /// Whether an optional part is kept for this one.

@@ -21,7 +21,6 @@ fn made_of(
             ..Default::default()
         },
         parameters: [("id".to_owned(), "webhook-1".to_owned())].into(),
-        ..Decoding::default()
     };
     let request = Request::new(callback, Arc::new(decoding));
     let template = Template::parse(template, Use::Signed).unwrap();
@@ -90,6 +89,7 @@ fn what_may_be_absent_is_empty_and_never_a_structure() {
     // It would be signed as if it weren't there.
     assert!(made(r#"{"a": {"b": 1}}"#).is_err());
     assert!(made(r#"{"a": [1]}"#).is_err());
+    assert!(made_of("{json:/a->lower?}", &[], "", r#"{"a": [1]}"#).is_err());
     assert!(made("not json").is_err());
 }
 
@@ -102,6 +102,10 @@ fn steps_are_applied_from_left_to_right() {
     assert_eq!(read("{json:/name->url->lower}", body), "a b");
     assert_eq!(read("{raw:/raw}", body), r#"{"x" : [1, 2.50]}"#);
     assert_eq!(read("{body->json:/name}", body), "A%20B");
+    assert_eq!(
+        read("{json:/x->xml:/a/b}", r#"{"x": "<a><b>7</b></a>"}"#),
+        "7"
+    );
     for (template, body, missing) in [
         ("{json:/d->base64}", r#"{"d": "%"}"#, Missing::Unreadable),
         ("{json:/d->base64}", r#"{"d": "/w=="}"#, Missing::Unreadable),
@@ -170,7 +174,8 @@ fn a_template_that_is_wrong_is_refused() {
         "{body|hex|hex|hex|hex|hex}",
         "{sha256_hex(body)}",
         "{json:/a/*}",
-        "{json:/a->xml:/b}",
+        "{json:/a->xml:b}",
+        "{json:/a->nope}",
         "{json:/a->lower->lower->lower->lower->lower->lower->lower}",
     ] {
         assert!(Template::parse(text, Use::Signed).is_err(), "{text}");

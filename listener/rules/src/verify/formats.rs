@@ -175,6 +175,11 @@ fn a_signature_may_be_in_another_place_and_over_another_content() {
     let mut both = at("x-sig-2", BODY);
     both.headers.insert("x-sig", "00".parse().unwrap());
     assert!(takes(&group, both));
+    // But one that is there twice could be read as either.
+    let mut twice = at("x-sig-2", BODY);
+    twice.headers.append("x-sig", "00".parse().unwrap());
+    twice.headers.append("x-sig", "01".parse().unwrap());
+    assert!(!takes(&group, twice));
     // What is in one content alone isn't covered: the sender chooses.
     let covers = |location: &str| {
         errors(&format!("{protocol}    covers: [\"{location}\"]\n"))
@@ -240,6 +245,7 @@ fn a_checksum_and_a_lowered_text_prove_less_than_they_hash() {
     assert!(!covers("{header:a}{query:b|lower}", "query:b"));
     assert!(covers("{header:a}{query:b|lower}", "query:b->lower"));
     assert!(!covers("{body|base64|lower}", "body"));
+    assert!(covers("{method|lower}{body}", "method"));
     assert!(!covers("{header:a->lower}", "header:a"));
     assert!(!covers("{form:a->base64}", "form:a"));
     assert!(!covers("{header:a}{raw:/b}", "json:/bc"));
@@ -394,4 +400,18 @@ fn conditions_look_at_beginnings_and_at_empty_bodies() {
         errors(&both)[0].field,
         "spec.protocol.schemes[0].when.startsWith"
     );
+}
+
+#[test]
+fn an_object_or_an_array_is_present_and_null_is_not() {
+    let group = group(
+        "schemes:\n  - {name: a, when: {present: \"json:/a\", absent: \"json:/b/0\"}, token: {location: \"header:X-Token\"}}\n",
+    );
+    let taken = |body: &str| takes(&group, callback(&[("x-token", SECRET)], body.to_owned()));
+    for body in ["{\"a\": 1}", "{\"a\": {}}", "{\"a\": [], \"b\": []}"] {
+        assert!(taken(body), "{body}");
+    }
+    for body in ["{\"a\": null}", "{}", "{\"a\": 1, \"b\": [{}]}", "nonsense"] {
+        assert!(!taken(body), "{body}");
+    }
 }

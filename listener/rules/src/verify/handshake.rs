@@ -22,6 +22,8 @@ pub struct Shaken {
     pub reply: Reply,
     /// To be stored as the group's secret before the reply is given.
     pub learn: Option<Learned>,
+    /// To be fetched before the reply is given.
+    pub confirm: Option<Confirmation>,
     /// For a person to type in at the provider.
     pub code: Option<String>,
 }
@@ -41,6 +43,25 @@ impl Learned {
 impl fmt::Debug for Learned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Learned")
+    }
+}
+
+/// A URL at one of the provider's own hosts that it wants to see fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    host: String,
+    path: String,
+}
+
+impl Confirmation {
+    /// The host to ask, over https.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What to ask it for.
+    pub fn path_and_query(&self) -> &str {
+        &self.path
     }
 }
 
@@ -71,6 +92,7 @@ pub(super) fn answer(
         ..around
     };
     let learn = learned(group, handshake, request)?;
+    let confirm = confirmed(handshake, request)?;
     let code = code(handshake, request)?;
     let reply = match &handshake.reply {
         Some(reply) => reply
@@ -78,7 +100,12 @@ pub(super) fn answer(
             .map_err(|why| refuse(handshake, why))?,
         None => group.answer(request),
     };
-    Ok(Shaken { reply, learn, code })
+    Ok(Shaken {
+        reply,
+        learn,
+        confirm,
+        code,
+    })
 }
 
 fn require(handshake: &Handshake, request: &Request, around: Around<'_>) -> Result<(), Refusal> {
@@ -188,6 +215,26 @@ fn learned(
             "it hands over another secret than the one that was learned",
         )),
     }
+}
+
+/// Where the provider says what to fetch, if that is at a host of its own.
+fn confirmed(handshake: &Handshake, request: &Request) -> Result<Option<Confirmation>, Refusal> {
+    let Some((location, place)) = &handshake.confirm else {
+        return Ok(None);
+    };
+    let url = request
+        .read(location, Around::default())
+        .map_err(|missing| refuse(handshake, missing.explain(location)))?;
+    let (host, path) = place.admit(&url, true).map_err(|why| {
+        refuse(
+            handshake,
+            format!("the URL in {} is not fetched: {why}", location.describe()),
+        )
+    })?;
+    Ok(Some(Confirmation {
+        host,
+        path: path.to_owned(),
+    }))
 }
 
 fn code(handshake: &Handshake, request: &Request) -> Result<Option<String>, Refusal> {

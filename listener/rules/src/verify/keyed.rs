@@ -8,13 +8,12 @@ use crate::connector::{KeyedHash, Proof, Scheme};
 use crate::group::KeyedScheme;
 use crate::payload::Payload;
 use crate::request::{Around, Request};
-use crate::{Group, Refusal, RefusalKind};
+use crate::{Refusal, RefusalKind};
 
 /// Accepts a request whose signature is made with one of the group's keys, whose time is within the window, and whose further
 /// equalities hold.
 pub(super) fn hashed<'g>(asked: &Asked<'g, '_>, hash: &KeyedHash) -> Result<Accepted<'g>, Refusal> {
     let Asked {
-        group,
         scheme,
         keyed,
         request,
@@ -52,10 +51,9 @@ pub(super) fn hashed<'g>(asked: &Asked<'g, '_>, hash: &KeyedHash) -> Result<Acce
         ));
     }
     asked.check_equalities(place)?;
-    if asked.depth != Depth::All {
-        return accepted(Some(key), scheme, keyed);
+    if asked.depth == Depth::All {
+        refuse_mimics(asked, hash, place)?;
     }
-    refuse_mimics(group, scheme, hash, request, place)?;
     accepted(Some(key), scheme, keyed)
 }
 
@@ -109,18 +107,16 @@ fn matching<'a, 'p>(
 
 /// Risk 35: a signature that a handshake may have made for whoever asked proves nothing.
 fn refuse_mimics(
-    group: &Group,
-    scheme: &Scheme,
+    asked: &Asked<'_, '_>,
     hash: &KeyedHash,
-    request: &Request,
     place: Around<'_>,
 ) -> Result<(), Refusal> {
-    let mimicked = group.function.mimicked.iter();
-    for mimicked in mimicked.filter(|mimicked| mimicked.concerns(scheme)) {
+    let mimicked = asked.group.function.mimicked.iter();
+    for mimicked in mimicked.filter(|mimicked| mimicked.concerns(asked.scheme)) {
         let most = mimicked.max_bytes();
         for content in hash.contents() {
             let mut made = Vec::new();
-            let filled = request.render(content, place, &mut |bytes| {
+            let filled = asked.request.render(content, place, &mut |bytes| {
                 // One byte too many is enough to know.
                 let room = (most + 1).saturating_sub(made.len());
                 made.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -76,6 +76,13 @@ impl Secret {
         hmac: Option<HashKind>,
         decoding: &Arc<Decoding>,
     ) -> Result<Key, String> {
+        // Anybody has it, and could sign with it (risk 36).
+        if formats::is_public(&self.text) {
+            return Err(
+                "is a public key or certificate, and a shared secret is asked for; copy that from the provider"
+                    .to_owned(),
+            );
+        }
         let text = self
             .text
             .strip_prefix(spec.strip_prefix.as_str())

@@ -29,7 +29,7 @@ pub(crate) mod window;
 
 use std::sync::Arc;
 
-pub use handshake::{Learned, Shaken};
+pub use handshake::{Confirmation, Learned, Shaken};
 
 use crate::connector::{Coverage, KeyPlace, Proof, Scheme, TokenKeys, TokenPlace};
 use crate::group::KeyedScheme;
@@ -44,10 +44,6 @@ pub(crate) use web_token::Said;
 
 /// A genuine request.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are genuine, and a box would be an allocation for each"
-)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Shaken),

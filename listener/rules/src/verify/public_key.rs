@@ -193,3 +193,6 @@ impl Failed {
         Self::NeedsKey(Box::new(source))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,25 +35,31 @@ pub(crate) fn read(
         request,
         sent: Sent::default(),
     };
-    let mut missing = None;
+    // Of several places one is enough, so what is wrong with another only matters when there is none.
+    let mut problem = None;
+    let mut is_absent = false;
     for location in carrier.locations() {
         match request.read(location, Around::default()) {
-            Ok(value) => reading.value(&value, location)?,
-            Err(Missing::Absent) => {
-                missing.get_or_insert(location);
+            Ok(value) => {
+                if let Err(refusal) = reading.value(&value, location) {
+                    problem.get_or_insert(refusal);
+                }
             }
+            Err(Missing::Absent) => is_absent = true,
             Err(other) => return Err(refuse(&other, other.explain(location))),
         }
     }
-    if let Some(location) = missing
-        && carrier.locations().count() == 1
-    {
-        return Err(refuse(&Missing::Absent, Missing::Absent.explain(location)));
+    if !reading.sent.signatures.is_empty() {
+        return Ok(reading.sent);
     }
-    if reading.sent.signatures.is_empty() {
-        return Err(reading.none());
-    }
-    Ok(reading.sent)
+    Err(match problem {
+        Some(refusal) if carrier.or_locations.is_empty() => refusal,
+        None if is_absent && carrier.or_locations.is_empty() => {
+            let location = &carrier.location;
+            refuse(&Missing::Absent, Missing::Absent.explain(location))
+        }
+        _ => reading.none(),
+    })
 }
 
 struct Reading<'a> {

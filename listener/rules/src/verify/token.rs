@@ -127,7 +127,7 @@ pub(super) fn basic<'a>(
     let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
     let found = find(&keyed.keys, password);
     if let Some(expected) = &keyed.user
-        && !same(expected, &fingerprint(user))
+        && !same(&expected.fingerprint, &fingerprint(user))
     {
         return Err(signature_refusal("user name or password is wrong"));
     }

@@ -11,6 +11,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use hookplane_proto::v1::PayloadFormat;
 
 use super::asked::{Asked, Depth};
 use super::hash::MacState;
@@ -23,7 +24,7 @@ use crate::connector::{
 };
 use crate::encoding::BASE64;
 use crate::location::Location;
-use crate::payload::{Json, Kind, kind};
+use crate::payload::{Decoded, Json, Kind, Payload, kind};
 use crate::public::formats;
 use crate::public::{Algorithm, Certificate, Content, MAX_CHAIN, Root, Signing};
 use crate::request::Around;
@@ -44,6 +45,22 @@ pub(crate) struct Said {
     pub(crate) header: Json,
     /// None where the payload is no JSON but something of the request.
     pub(crate) claims: Option<Json>,
+    /// The claims as a body that is decoded, where they are the payload.
+    pub(crate) payload: Option<Decoded>,
+}
+
+impl Said {
+    pub(crate) fn new(header: Json, claims: Option<Json>, is_payload: bool) -> Self {
+        let payload = claims.clone().filter(|_| is_payload);
+        Self {
+            header,
+            claims,
+            payload: payload.map(|claims| Decoded {
+                payload: Payload::Json(claims),
+                format: PayloadFormat::Json,
+            }),
+        }
+    }
 }
 
 /// A token taken apart, unverified.
@@ -115,10 +132,7 @@ pub(super) fn verify<'g>(
         Some(claims) => check_claims(asked, token, claims, &places)?,
         None => around,
     };
-    asked.request.believe(Said {
-        header: parts.header.clone(),
-        claims,
-    });
+    asked.request.believe(parts.header.clone(), claims);
     if is_told_by_token {
         asked.check_time(asked.time_text(Around::default())?.as_deref())?;
     } else {
@@ -401,7 +415,7 @@ fn check_times(token: &WebToken, claims: &Json, now: Timestamp) -> Result<(), Re
     let allowed = token.leeway.as_secs();
     if let Some(expires) = time_claim(claims, "exp")? {
         let late = now.0.saturating_sub(expires);
-        if late >= leeway.max(1) {
+        if late >= leeway {
             return stale(format!(
                 "the token expired {} s ago, {allowed} s are allowed",
                 late / 1000
@@ -451,15 +465,18 @@ fn check_claims<'p>(
     claims: &Json,
     places: &[Around<'p>],
 ) -> Result<Around<'p>, Refusal> {
-    let mut last = None;
+    // The first form is the URL as the provider should have it.
+    let mut first = None;
     for place in places {
         let mut rules = token.claims.iter();
         match rules.try_for_each(|rule| check_claim(asked, rule, claims, *place)) {
             Ok(()) => return Ok(*place),
-            Err(refusal) => last = Some(refusal),
+            Err(refusal) => {
+                first.get_or_insert(refusal);
+            }
         }
     }
-    Err(last.unwrap_or_else(|| asked.no_match("claim", 0)))
+    Err(first.unwrap_or_else(|| asked.no_match("claim", 0)))
 }
 
 fn check_claim(
@@ -481,7 +498,13 @@ fn check_claim(
         .rendered(&rule.equals, place)
         .map_err(|(missing, why)| refuse(&missing, why))?;
     let expected = fingerprint(&expected);
-    let equals = |text: &str| same(&fingerprint(text.as_bytes()), &expected);
+    let equals = |text: &str| {
+        let text = match rule.is_base64url {
+            true => text.trim_end_matches('='),
+            false => text,
+        };
+        same(&fingerprint(text.as_bytes()), &expected)
+    };
     let holds = match claims.scalar_at(&rule.claim) {
         Some(text) => equals(&text),
         None => {
@@ -501,3 +524,6 @@ fn check_claim(
         )))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,8 +64,15 @@ provider(
     window=(180, "age"),
     goods=[
         good("a user", js({"id": "event_1", "event": "user.created", "data": {"organization_id": "org_1"}}), type="user.created", id="event_1", account="org_1"),
-        good("a directory's user", odd({"id": "event_2", "event": "dsync.user.created", "data": {"directory_id": "dir_1"}}), type="dsync.user.created", id="event_2", account="dir_1"),
+        good("a directory's user", js({"id": "event_2", "event": "dsync.user.created", "data": {"directory_id": "dir_1"}}), type="dsync.user.created", id="event_2", account="dir_1"),
     ],
+    by=judged("npm @workos-inc/node 8.13.0"),
+)
+# WorkOS' library writes the body anew before it hashes: it can't judge this one.
+provider(
+    "workos",
+    sign=pairs("WorkOS-Signature", 1000, between=", "),
+    goods=[good("a session, oddly written", odd({"id": "event_3", "event": "session.created", "data": {}}), type="session.created", id="event_3")],
 )
 DONE = {"eventType": "TaskStatusChanged", "webhookId": "w1", "eventAuthorId": "u1", "taskId": "t1", "lastUpdatedDate": AT}
 SECRET = "6f5902ac237024bdd0c176cb93063dc4"
@@ -79,11 +86,11 @@ for function in ("", "folder", "space"):
             good("a task", js([DONE]), type="TaskStatusChanged", id=f"w1|TaskStatusChanged|t1|{AT}", account="w1"),
             good("two events, with white space", json.dumps([DONE, {**DONE, "eventType": "CommentAdded"}], indent=1) + "\n", type="TaskStatusChanged", events=2),
             good(
-                "check of the secret", js({"requestType": "WebHook secret verification"}), headers={"X-Hook-Secret": SECRET}, expect="handshake",
+                "check of the secret", js({"requestType": "WebHook secret verification"}), headers={"X-Hook-Secret": SECRET}, signed=False, expect="handshake",
                 reply_headers={"X-Hook-Secret": mac("sha256", KEY, SECRET).hex()},
             ),
-            good("check of the secret nobody signed", js({"requestType": "WebHook secret verification"}), headers={"X-Hook-Secret": SECRET}, signed=False, expect="signature"),
-            good("check that wants events signed", js({"requestType": "WebHook secret verification"}), headers={"X-Hook-Secret": '[{"eventType":"TaskCreated"}]'}, expect="handshake-refused"),
+            good("a text with its MAC as a callback", SECRET, expect="signature"),
+            good("check that wants events signed", js({"requestType": "WebHook secret verification"}), headers={"X-Hook-Secret": '[{"eventType":"TaskCreated"}]'}, signed=False, expect="handshake-refused"),
         ],
     )
 

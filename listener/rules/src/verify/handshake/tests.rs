@@ -84,7 +84,9 @@ fn a_challenge_is_echoed_to_who_knows_the_verify_token_alone() {
             "hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444"
         ))
     };
-    let Shaken { reply, learn, code } = shaken(&group, asked("t0p"));
+    let Shaken {
+        reply, learn, code, ..
+    } = shaken(&group, asked("t0p"));
     assert_eq!(
         (reply.status, reply.body.as_ref()),
         (200, b"1158201444".as_slice())
@@ -337,6 +339,54 @@ fn a_code_for_a_person_is_handed_on_within_its_bound() {
     }
 }
 
+// Never at a host but the provider's own, and never for who has no signature.
+#[test]
+fn a_url_to_confirm_is_fetched_from_the_pinned_hosts_alone() {
+    let confirming = r#"
+    when: {location: "json:/type", equals: confirm}
+    confirm: {url: "json:/url", hosts: ["sns.*.amazonaws.com"]}
+"#;
+    let group = group(&shaking(confirming));
+    let sent = |url: &str| {
+        let body = serde_json::json!({ "type": "confirm", "url": url }).to_string();
+        callback(
+            &[("x-sig", &mac(&body)), ("content-type", "application/json")],
+            body.clone(),
+        )
+    };
+    let confirm = shaken(
+        &group,
+        sent("https://sns.eu-west-1.amazonaws.com/?Action=Confirm&Token=a"),
+    );
+    let confirm = confirm.confirm.unwrap();
+    assert_eq!(confirm.host(), "sns.eu-west-1.amazonaws.com");
+    assert_eq!(confirm.path_and_query(), "/?Action=Confirm&Token=a");
+    for bad in [
+        "http://sns.eu-west-1.amazonaws.com/",
+        "https://sns.eu-west-1.amazonaws.com.example.com/",
+        "https://sns.a.b.amazonaws.com/",
+        "https://user@sns.eu-west-1.amazonaws.com/",
+        "https://sns.eu-west-1.amazonaws.com:8443/",
+        "https://127.0.0.1/",
+        "//sns.eu-west-1.amazonaws.com/",
+        "",
+    ] {
+        assert_eq!(
+            refusal(&group, sent(bad)).kind,
+            RefusalKind::Handshake,
+            "{bad}"
+        );
+    }
+    let mut unsigned = sent("https://sns.eu-west-1.amazonaws.com/");
+    unsigned.headers.remove("x-sig");
+    assert_eq!(refusal(&group, unsigned).kind, RefusalKind::Signature);
+    let hostless = wrong(&confirming.replace("[\"sns.*.amazonaws.com\"]", "[]"));
+    assert_eq!(
+        hostless[0].field,
+        "spec.protocol.handshakes[0].confirm.hosts"
+    );
+}
+
 fn wrong(handshake: &str) -> Vec<FieldError> {
     errors(&shaking(handshake))
 }
@@ -385,7 +435,7 @@ fn a_handshake_that_would_answer_or_sign_more_than_its_challenge_does_not_compil
         (
             "refusalStatus: 403",
             "learn: \"json:/s\"\n    confirm: {url: \"json:/u\", hosts: [a.example.com]}",
-            "confirm",
+            "unverified",
         ),
     ] {
         let plain = HUB.replace("equals: \"{param:verify_token}\"", "equals: \"t0p\"");
