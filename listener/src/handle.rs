@@ -162,8 +162,8 @@ fn show_refusal(
                 share,
             };
             match state.doctor.admit(patient, Instant::now()) {
-                Ok(()) => return,
-                Err(refusal) => refusal,
+                None => return,
+                Some(refusal) => refusal,
             }
         }
         _ => refusal,

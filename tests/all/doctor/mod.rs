@@ -7,7 +7,7 @@ mod shown;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
-use hookplane_rules::{Diagnosis, Effort, Group, NoKeys, RefusalKind, Timestamp, Unproven, Visit};
+use hookplane_rules::{Diagnosis, Effort, Group, RefusalKind, Timestamp, Unproven, Visit};
 use hookplane_tests::catalogue::{self, Case};
 
 /// The first vector of a connector that is genuine, and whose name holds this.
@@ -40,7 +40,8 @@ fn diagnose_while(case: &Case, go_on: &mut dyn FnMut() -> bool) -> Option<Diagno
     let group = group(case)?;
     let now = Timestamp(case.now);
     let callback = catalogue::callback(&case.method, &case.query, &case.headers, case.body());
-    let refused = match group.verify_with(callback, &NoKeys, now) {
+    let keys = catalogue::Found(case);
+    let refused = match group.verify_with(callback, &keys, now) {
         Err(Unproven::Refused(refused)) => refused,
         _ => return None,
     };
@@ -52,7 +53,7 @@ fn diagnose_while(case: &Case, go_on: &mut dyn FnMut() -> bool) -> Option<Diagno
     Some(group.diagnose(Visit {
         callback: &callback,
         clause,
-        keys: &NoKeys,
+        keys: &keys,
         now,
         effort: Effort::Brief,
         go_on,

@@ -71,7 +71,7 @@ pub fn callback(
 }
 
 /// What the vector says is found at URLs, as the listener would have fetched it.
-struct Found<'a>(&'a Case);
+pub struct Found<'a>(pub &'a Case);
 
 impl Keys for Found<'_> {
     fn get(&self, source: &KeySource) -> Option<Arc<KeySet>> {

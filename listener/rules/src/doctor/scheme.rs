@@ -20,7 +20,7 @@ pub(super) fn examine(
 ) -> Option<Diagnosis> {
     let group = patient.group;
     let own = &*group.function;
-    let others = group.connector.functions().map(|one| &**one);
+    let others = group.connector().functions().map(|one| &**one);
     let others = others.filter(|one| one.name != own.name);
     for function in std::iter::once(own).chain(others) {
         let is_own = function.name == own.name;
@@ -39,7 +39,7 @@ pub(super) fn examine(
             if carried(scheme, &keyed, request).is_none() {
                 continue;
             }
-            let urls = [group.callback_url.clone()];
+            let urls = [group.callback_url.to_string()];
             let altered = Altered {
                 scheme: Some(scheme),
                 keyed: Some(&keyed),
@@ -71,7 +71,9 @@ fn advice(group: &Group, function: &Function, scheme: &Scheme) -> Diagnosis {
         format!(
             "it verifies as function `{}` of connector `{}`, and the group is of `{}`: make a group of that function, and give its URL to the \
              provider there",
-            function.name, group.connector.name, group.function.name
+            function.name,
+            group.connector().name,
+            group.function.name
         ),
     )
 }

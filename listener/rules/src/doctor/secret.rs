@@ -50,12 +50,8 @@ pub(super) fn examine(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<D
     if let Some(found) = among(patient, &rule, &tries, trials) {
         return Some(Diagnosis::new(found.cause, advice(found)));
     }
-    let (secrets, parameters) = patient.group.credentials.secrets();
-    let all: Vec<Try<'_>> = secrets
-        .iter()
-        .chain(parameters)
-        .map(|one| as_it_is(&one.name, one.text()))
-        .collect();
+    let all = patient.group.credentials.secrets().iter();
+    let all: Vec<Try<'_>> = all.map(|one| as_it_is(&one.name, one.text())).collect();
     if let Some(found) = among(patient, &rule, &all, trials) {
         return Some(Diagnosis::new(
             Cause::SecretSwapped,
@@ -84,7 +80,7 @@ pub(super) fn rule(scheme: &Scheme) -> Option<Cow<'_, KeySpec>> {
 /// What the group has as this scheme's secrets.
 pub(super) fn pasted(group: &Group, scheme: &Scheme) -> Vec<Secret> {
     match key_parameter(scheme) {
-        None => group.credentials.secrets().0.to_vec(),
+        None => group.signature_secrets().to_vec(),
         Some(name) => {
             let value = group.decoding.parameters.get(name);
             value

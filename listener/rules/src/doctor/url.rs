@@ -15,7 +15,7 @@ pub(super) fn examine(patient: Patient<'_>, trials: &mut Trials<'_>) -> Option<D
     if !patient.scheme.is_url_bound() {
         return None;
     }
-    let url = patient.group.callback_url.as_str();
+    let url = &*patient.group.callback_url;
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let other_scheme = if scheme == "https" { "http" } else { "https" };

@@ -112,7 +112,7 @@ pub(super) fn compile(
         learned,
         accept_unsigned: spec.accept_unsigned,
         external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),
-        registered: spec.registered_events.clone(),
+        registered: spec.registered_events.clone().into(),
         webhooks,
         capture_unmatched: spec.capture_unmatched,
         urls: if function.protocol.schemes.iter().any(Scheme::is_url_bound) {
@@ -120,7 +120,7 @@ pub(super) fn compile(
         } else {
             Vec::new()
         },
-        callback_url: status.callback_url,
+        callback_url: status.callback_url.into(),
         decoding,
         credentials: Arc::new(credentials),
         max_body_bytes,

@@ -22,9 +22,8 @@ pub(crate) struct Credentials {
     function: Arc<Function>,
     /// Those that the group names.
     named: Box<[Location]>,
+    /// As pasted: the signature secrets, then the secret parameters.
     secrets: Box<[Secret]>,
-    /// How many of them, from the first on, are signature secrets. The others are parameters.
-    signature_secrets: usize,
 }
 
 /// Where the credentials of a function's callbacks are.
@@ -84,7 +83,6 @@ impl Credentials {
         Self {
             function: Arc::clone(function),
             named: named.collect(),
-            signature_secrets: secrets.len(),
             secrets: secrets.into_iter().chain(parameters).collect(),
         }
     }
@@ -110,9 +108,9 @@ impl Credentials {
         })
     }
 
-    /// As pasted: the group's signature secrets, then its secret parameters.
-    pub(crate) fn secrets(&self) -> (&[Secret], &[Secret]) {
-        self.secrets.split_at(self.signature_secrets)
+    /// As pasted: the signature secrets, then the secret parameters.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// The headers that are handed on: lower-case names, what came several times joined by a comma.

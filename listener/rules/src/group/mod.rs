@@ -19,7 +19,7 @@ use crate::location::Location;
 use crate::payload;
 use crate::public::PublicKey;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
-use crate::verify::keys::Key;
+use crate::verify::keys::{Key, Secret};
 use crate::{
     Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
     Reply, Timestamp, Unproven,
@@ -38,7 +38,7 @@ pub struct Group {
     pub(crate) org: String,
     pub(crate) name: String,
     /// With its other functions: what was meant for one may be sent to another.
-    pub(crate) connector: Arc<Connector>,
+    connector: Arc<Connector>,
     pub(crate) function: Arc<Function>,
     /// Beside the protocol's schemes, one each.
     pub(crate) keyed: Vec<KeyedScheme>,
@@ -52,12 +52,12 @@ pub struct Group {
     pub(crate) has_secret: bool,
     pub(crate) accept_unsigned: bool,
     pub(crate) external_id: Option<String>,
-    pub(crate) registered: Vec<String>,
+    pub(crate) registered: Box<[String]>,
     pub(crate) webhooks: Vec<Arc<Webhook>>,
     pub(crate) capture_unmatched: bool,
     /// What URL-bound schemes may have signed, without a query.
     pub(crate) urls: Vec<String>,
-    pub(crate) callback_url: String,
+    pub(crate) callback_url: Box<str>,
     pub(crate) decoding: Arc<Decoding>,
     pub(crate) credentials: Arc<Credentials>,
     max_body_bytes: u64,
@@ -92,6 +92,11 @@ impl Group {
         webhooks: Vec<Arc<Webhook>>,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
         compile::compile(group, &connector, webhooks).map(Arc::new)
+    }
+
+    /// The definition that it was compiled with.
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
     }
 
     /// The group's uid.
@@ -267,6 +272,15 @@ impl Group {
         random: &[u8; 32],
     ) -> Result<Vec<Variant>, SampleError> {
         crate::sample::all(self, event, now, random)
+    }
+
+    /// The signature secrets as pasted.
+    pub(crate) fn signature_secrets(&self) -> &[Secret] {
+        let all = self.credentials.secrets();
+        let given = |name| self.decoding.parameters.contains_key(name);
+        let parameters = self.connector.parameters.iter();
+        let secret = parameters.filter(|one| one.secret && given(&one.name));
+        &all[..all.len().saturating_sub(secret.count())]
     }
 
     /// True when the group takes this event.

@@ -190,7 +190,7 @@ fn schemes(group: &Group) -> impl Iterator<Item = (&Scheme, &KeyedScheme)> {
 
 fn posted(group: &Group, callback: Callback) -> SignedSample {
     let url = if callback.query.is_empty() {
-        group.callback_url.clone()
+        group.callback_url.to_string()
     } else {
         format!("{}?{}", group.callback_url, callback.query)
     };

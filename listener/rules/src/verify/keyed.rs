@@ -51,10 +51,9 @@ pub(super) fn hashed<'g>(asked: &Asked<'g, '_>, hash: &KeyedHash) -> Result<Acce
         ));
     }
     asked.check_equalities(place)?;
-    if asked.depth != Depth::All {
-        return accepted(Some(key), scheme, keyed);
+    if asked.depth == Depth::All {
+        refuse_mimics(asked, hash, place)?;
     }
-    refuse_mimics(asked, hash, place)?;
     accepted(Some(key), scheme, keyed)
 }
 

@@ -86,9 +86,9 @@ pub(super) fn explain(
                 output::line(&visible(&diagnosis.advice))?;
             }
             if is_guessed {
-                note(&visible(&format!(
-                    "the callback URL is taken to be on the request's own host; --url says what the provider was given"
-                )));
+                note(
+                    "the callback URL is taken to be on the request's own host; --url says what the provider was given",
+                );
             }
             if refusal.kind == RefusalKind::Timestamp && at.is_none() {
                 note("--at says when it came, if that was long ago");
