@@ -55,8 +55,8 @@ impl Secret {
         }
     }
 
-    pub(crate) fn text(&self) -> Arc<str> {
-        Arc::clone(&self.text)
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// As the provider's public keys, in this format and for these algorithms.
