@@ -44,10 +44,6 @@ pub(crate) use web_token::Said;
 
 /// A genuine request.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are genuine, and a box would be an allocation for each"
-)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Shaken),
