@@ -271,6 +271,10 @@ pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
         "clause": refusal.clause,
         "reason": refusal.reason,
     });
+    if !refusal.cause.is_empty() {
+        status["cause"] = refusal.cause.into();
+        status["advice"] = refusal.advice.into();
+    }
     // Only what was proven genuine has these.
     if refusal.status < 300 {
         spec["type"] = refusal.event_type.into();

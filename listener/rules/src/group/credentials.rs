@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
 use crate::connector::{Function, Proof, Scheme, TokenPlace};
 use crate::location::Location;
+use crate::verify::keys::Secret;
 
 /// The control plane's mark on a request that it signed as a test.
 pub(crate) const TEST_HEADER: &str = "hookplane-test";
@@ -21,7 +22,9 @@ pub(crate) struct Credentials {
     function: Arc<Function>,
     /// Those that the group names.
     named: Box<[Location]>,
-    secrets: Box<[Arc<str>]>,
+    secrets: Box<[Secret]>,
+    /// How many of them, from the first on, are signature secrets. The others are parameters.
+    signature_secrets: usize,
 }
 
 /// Where the credentials of a function's callbacks are.
@@ -75,12 +78,14 @@ impl Credentials {
     pub(super) fn new(
         function: &Arc<Function>,
         named: impl Iterator<Item = Location>,
-        secrets: impl Iterator<Item = Arc<str>>,
+        secrets: Vec<Secret>,
+        parameters: impl Iterator<Item = Secret>,
     ) -> Self {
         Self {
             function: Arc::clone(function),
             named: named.collect(),
-            secrets: secrets.collect(),
+            signature_secrets: secrets.len(),
+            secrets: secrets.into_iter().chain(parameters).collect(),
         }
     }
 
@@ -100,9 +105,14 @@ impl Credentials {
     }
 
     fn is_secret(&self, value: &str) -> bool {
-        self.secrets.iter().any(|secret| {
-            *value == **secret || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(&**secret))
+        self.secrets.iter().map(Secret::text).any(|secret| {
+            value == secret || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(secret))
         })
+    }
+
+    /// As pasted: the group's signature secrets, then its secret parameters.
+    pub(crate) fn secrets(&self) -> (&[Secret], &[Secret]) {
+        self.secrets.split_at(self.signature_secrets)
     }
 
     /// The headers that are handed on: lower-case names, what came several times joined by a comma.

@@ -21,11 +21,12 @@ use crate::public::PublicKey;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::Key;
 use crate::{
-    Callback, Connector, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
-    Timestamp, Unproven,
+    Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
+    Reply, Timestamp, Unproven,
 };
-use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
+use crate::{Extracted, Matched, SampleError, SignedSample, Variant, Verified, Visit};
 
+pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
 pub(crate) use webhook::Shared;
 pub use webhook::{TEMPLATE, Webhook};
@@ -36,6 +37,8 @@ pub struct Group {
     pub(crate) uid: String,
     pub(crate) org: String,
     pub(crate) name: String,
+    /// With its other functions: what was meant for one may be sent to another.
+    pub(crate) connector: Arc<Connector>,
     pub(crate) function: Arc<Function>,
     /// Beside the protocol's schemes, one each.
     pub(crate) keyed: Vec<KeyedScheme>,
@@ -62,7 +65,7 @@ pub struct Group {
 }
 
 /// A scheme's keys in this group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct KeyedScheme {
     pub(crate) keys: Vec<Key>,
     /// Pasted ones.
@@ -74,7 +77,7 @@ pub(crate) struct KeyedScheme {
 }
 
 /// A user of basic authentication.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) fingerprint: [u8; 32],
     /// For samples.
@@ -205,7 +208,7 @@ impl Group {
     pub fn verify(&self, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
         self.verify_with(callback, &NoKeys, now)
             .map_err(|unproven| match unproven {
-                Unproven::Refused(refusal) => refusal,
+                Unproven::Refused(refused) => refused.refusal,
                 Unproven::NeedsKey(needed) => needed.refusal(),
             })
     }
@@ -218,6 +221,11 @@ impl Group {
         now: Timestamp,
     ) -> Result<Proven, Unproven> {
         crate::verify::verify(self, callback, keys, now)
+    }
+
+    /// Why a callback was likely refused, for its operator. Believes nothing, and does work that is bounded however large the callback is.
+    pub fn diagnose(&self, visit: Visit<'_>) -> Diagnosis {
+        crate::doctor::diagnose(self, visit)
     }
 
     /// Reads type, ids and events out of what is genuine.
@@ -248,6 +256,17 @@ impl Group {
         uuid: &str,
     ) -> Result<SignedSample, SampleError> {
         crate::sample::sign(self, event, now, uuid)
+    }
+
+    /// A catalogue sample as the provider would post it, and as it never would, each with what must come of it. An empty `event` chooses one;
+    /// ids, keys and challenges are made of `random`.
+    pub fn sample_variants(
+        &self,
+        event: &str,
+        now: Timestamp,
+        random: &[u8; 32],
+    ) -> Result<Vec<Variant>, SampleError> {
+        crate::sample::all(self, event, now, random)
     }
 
     /// True when the group takes this event.

@@ -26,6 +26,11 @@ pub(crate) async fn deliveries_of_status(
     fetch::deliveries(api, scope, why::status(Some(status))).await
 }
 
+/// All webhooks of a group.
+pub(crate) async fn webhooks(api: &Api, group: &Name) -> Result<Vec<v1::Webhook>, Failure> {
+    fetch::webhooks(api, group).await
+}
+
 /// What can be told without a server.
 pub(crate) fn check(get: &Get) -> Result<(), Failure> {
     if get.not_kept && get.resource != Resource::Refusals {
@@ -164,13 +169,16 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::refusals(api, &name, false).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
-            Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
+            Table::new(&[
+                "TIME", "GROUP", "STATUS", "CLAUSE", "CAUSE", "FROM", "REASON",
+            ]),
             |(_, refusal)| {
                 vec![
                     items::time(&refusal.time).unwrap_or_default(),
                     path(&[&refusal.org, &refusal.group]),
                     refusal.status.to_string(),
                     refusal.clause.clone(),
+                    refusal.cause.clone(),
                     refusal.remote_address.clone(),
                     refusal.reason.clone(),
                 ]
