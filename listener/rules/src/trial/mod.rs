@@ -127,7 +127,7 @@ fn proven(
     group
         .verify_with(callback, keys, now)
         .map_err(|unproven| match unproven {
-            Unproven::Refused(refusal) => refusal,
+            Unproven::Refused(refused) => refused.refusal,
             Unproven::NeedsKey(needed) => needed.refusal(),
         })
 }
