@@ -55,6 +55,4 @@ pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
 pub use sample::{Expected, SampleError, SignedSample, Variant};
 pub use time::{Clock, Timestamp};
-pub use verify::{
-    Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified,
-};
+pub use verify::{Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified};
