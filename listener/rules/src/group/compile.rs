@@ -106,6 +106,7 @@ pub(super) fn compile(
         uid: metadata.uid,
         org: metadata.org,
         name: metadata.name,
+        has_signature_secret: !secrets.is_empty(),
         has_secret: !secrets.is_empty()
             || has_keys_in_parameters
             || function.protocol.schemes.iter().any(Scheme::has_own_keys),
