@@ -540,6 +540,7 @@ fn connector(name: &str, tolerance_seconds: Option<u32>) -> v1::Connector {
             location: "json:/challenge".to_owned(),
             also: String::new(),
             max_length: 64,
+            hex: false,
         }),
         ..Default::default()
     };

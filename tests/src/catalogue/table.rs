@@ -18,6 +18,8 @@ pub struct Table {
     schemes: BTreeMap<&'static str, Row>,
     /// Good vectors by who signed them, and of how many connectors.
     signers: BTreeMap<String, (usize, BTreeSet<String>)>,
+    /// Without a good vector, and how many tampered ones they have.
+    only_refused: Vec<(String, usize)>,
     unsupported: Vec<(String, String)>,
     limitations: usize,
     failures: Vec<String>,
@@ -36,6 +38,11 @@ struct Row {
 
 /// Fewer would leave a part of the request untampered.
 const TAMPERED_AT_LEAST: usize = 8;
+
+/// Their connectors name the one root that a chain may end in, and nobody but the provider has its key: so no good vector can be made, and
+/// what must be refused is all that there is.
+const ONLY_THE_PROVIDER_SIGNS: &[&str] = &["apple-app-store"];
+const TAMPERED_AT_LEAST_THEN: usize = 6;
 
 impl Table {
     /// Runs every vector of every connector.
@@ -96,8 +103,13 @@ impl Table {
             }
         }
         let proves = used.iter().any(|kind| *kind != UNSIGNED);
-        let thin = (proves && (good < 2 || tampered < TAMPERED_AT_LEAST))
-            || (!used.is_empty() && good == 0);
+        let thin = if ONLY_THE_PROVIDER_SIGNS.contains(&id) {
+            self.only_refused.push((id.to_owned(), tampered));
+            tampered < TAMPERED_AT_LEAST_THEN
+        } else {
+            (proves && (good < 2 || tampered < TAMPERED_AT_LEAST))
+                || (!used.is_empty() && good == 0)
+        };
         if thin {
             self.thin
                 .push(format!("{id}: {good} good and {tampered} tampered vectors"));
@@ -214,6 +226,16 @@ impl fmt::Display for Table {
         signers.sort_by_key(|(by, (count, _))| (std::cmp::Reverse(*count), (*by).clone()));
         for (by, (count, whose)) in signers {
             writeln!(f, "| {by} | {count} | {} |", whose.len())?;
+        }
+        if !self.only_refused.is_empty() {
+            writeln!(
+                f,
+                "\n| no good vector, since only the provider can sign | tampered |"
+            )?;
+            writeln!(f, "| --- | ---: |")?;
+            for (id, tampered) in &self.only_refused {
+                writeln!(f, "| {id} | {tampered} |")?;
+            }
         }
         if !self.unsupported.is_empty() {
             writeln!(f, "\n| not supported | why |")?;

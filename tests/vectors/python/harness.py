@@ -126,6 +126,7 @@ class Good:
     reply_status: int | None = None
     reply_headers: dict | None = None
     signed: bool = True  # False: `sign` is not called (an unsigned handshake)
+    secrets: list | None = None  # what the group has instead of the provider's usual secret; none: it learns one
 
 
 def good(name, body=b"", content_type="application/json", headers=None, **rest) -> Good:
@@ -194,7 +195,8 @@ def provider(
 ):
     """One function of one provider.
 
-    signature     where the signature is: `header:Name`, `query:name`, `form:name`, `json:name` (a top-level member); None: nothing to tamper with
+    signature     where the signature is: `header:Name`, `query:name`, `form:name`, `json:name` (a top-level member), `body` (all of it, a token); `key`: deeper
+                  in the body, so that only requests under other keys are made; None: nothing to tamper with
     secret        what `sign` gets as `request.key`; `configured` is what the group has instead, for public keys (secret: private, configured: public)
     other         another secret for `sign`; `other_configured` as above
     covers_body   False where the signature doesn't cover the body
@@ -222,7 +224,7 @@ def provider(
 
     for one in goods:
         add(
-            make(one), one.name, one.expect, by_=by if one.signed else None,
+            make(one), one.name, one.expect, by_=by if one.signed else None, secrets=shown if one.secrets is None else one.secrets,
             expect_type=one.type, expect_delivery_id=one.id, expect_external_id=one.account,
             expect_events=one.events if one.expect == "genuine" else None,
             expect_reply=one.reply, expect_reply_json=one.reply_json, expect_status=one.reply_status, expect_headers=one.reply_headers,
@@ -238,8 +240,13 @@ def provider(
         add(bad, name, expect, **rest)
 
     kind, _, place = signature.partition(":")
+    covers_body = covers_body and kind not in ("body", "key")
 
     def value(of: Request) -> str:
+        if kind == "key":
+            return secret
+        if kind == "body":
+            return of.body.decode()
         if kind == "header":
             return of.headers[place]
         if kind in ("query", "form"):
@@ -248,7 +255,11 @@ def provider(
         return json.loads(of.body)[place]
 
     def put(of: Request, text: str | None):
-        if kind == "header":
+        if kind == "key":
+            of.body = make(first, key=text).body
+        elif kind == "body":
+            of.body = raw(text or "")
+        elif kind == "header":
             if text is None:
                 del of.headers[place]
             else:
@@ -270,12 +281,16 @@ def provider(
             of.body = js(tree)
 
     sent = value(request)
-    changed("signature missing", lambda r: put(r, None), unsigned_is)
-    changed("signature empty", lambda r: put(r, ""))
-    changed("signature cut off", lambda r: put(r, sent[: max(1, len(sent) // 2)]))
-    changed("signature with something after it", lambda r: put(r, sent + ("x" if token else "00")))
+    if kind not in ("body", "key"):
+        changed("signature missing", lambda r: put(r, None), unsigned_is)
+    if kind != "key" or token:
+        changed("signature empty", lambda r: put(r, ""))
+        changed("signature cut off", lambda r: put(r, sent[: max(1, len(sent) // 2)]))
+        changed("signature with something after it", lambda r: put(r, sent + ("x" if token else "00")))
     at = len(sent) // 2
-    if token:
+    if kind == "key" and not token:
+        pass
+    elif token:
         changed("a letter of the token changed", lambda r: put(r, sent[:at] + ("x" if sent[at] != "x" else "y") + sent[at + 1 :]))
     else:
         digits = [i for i in range(len(sent) // 2, len(sent)) if sent[i].isalnum()]

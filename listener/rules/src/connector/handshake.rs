@@ -52,6 +52,7 @@ pub(crate) struct Handshake {
 pub(crate) struct Challenge {
     pub(crate) location: Location,
     pub(super) also: String,
+    pub(super) hex: bool,
     pub(super) max_length: usize,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct Hashed {
 }
 
 impl Challenge {
-    /// Letters, digits and what else this provider's challenges hold.
+    /// Letters and digits, or those of hex alone, and what else this provider's challenges hold.
     pub(crate) fn fits(&self, text: &str) -> bool {
         !text.is_empty() && text.len() <= self.max_length && text.chars().all(|c| self.may_hold(c))
     }
@@ -76,7 +77,11 @@ impl Challenge {
     }
 
     fn may_hold(&self, c: char) -> bool {
-        c.is_ascii_alphanumeric() || self.also.contains(c)
+        let is_usual = match self.hex {
+            true => c.is_ascii_hexdigit(),
+            false => c.is_ascii_alphanumeric(),
+        };
+        is_usual || self.also.contains(c)
     }
 }
 
@@ -144,7 +149,7 @@ impl Handshake {
                 .and_then(|confirm| confirmed(confirm, &format!("{at}.confirm"), errors)),
             show,
         };
-        compiled.check(handshake, at, errors);
+        compiled.check(handshake, schemes, at, errors);
         if let (Some(mimicked), Some(_)) = (compiled.mimicked(), &compiled.hashed) {
             refuse_oracle(&mimicked, schemes, &format!("{at}.challenge.also"), errors);
         }
@@ -152,17 +157,18 @@ impl Handshake {
     }
 
     /// What the parts must be to each other.
-    fn check(&self, handshake: &v1::Handshake, at: &str, errors: &mut Errors) {
+    fn check(&self, handshake: &v1::Handshake, schemes: &[Scheme], at: &str, errors: &mut Errors) {
         if handshake.confirm.is_some() && self.unverified {
             errors.add(
                 format!("{at}.unverified"),
                 "must be false: what anybody asks for is not fetched",
             );
         }
-        if self.learn.is_some() && !self.unverified {
+        let needs_secret = !schemes.iter().any(Scheme::has_own_keys);
+        if self.learn.is_some() && !self.unverified && needs_secret {
             errors.add(
                 format!("{at}.unverified"),
-                "must be true: before its secret is learned nothing can be verified",
+                "must be true: before its secret is learned nothing can be verified, for no scheme has keys of its own",
             );
         }
         let reply_at = format!("{at}.reply");
@@ -303,6 +309,7 @@ fn challenge(shape: &v1::ChallengeShape, at: &str, errors: &mut Errors) -> Optio
     Some(Challenge {
         location,
         also: shape.also.clone(),
+        hex: shape.hex,
         max_length: shape.max_length as usize,
     })
 }

@@ -345,7 +345,7 @@ proptest! {
             8 => protocol.batch = Some(v1::Batch { items: a, max_items: number , ..Default::default() }),
             9 => protocol.answer = Some(v1::Answer { status: number, body: a, content_type: b, patience_seconds: number , ..Default::default() }),
             10 => scheme.when = Some(v1::Condition { present: a, absent: b, ..Default::default() }),
-            _ => protocol.handshakes = vec![v1::Handshake { name: a, challenge: Some(v1::ChallengeShape { location: b, also: String::new(), max_length: number }), ..Default::default() }],
+            _ => protocol.handshakes = vec![v1::Handshake { name: a, challenge: Some(v1::ChallengeShape { location: b, also: String::new(), max_length: number, hex: true }), ..Default::default() }],
         }
         let _ = Connector::compile(&definition);
     }

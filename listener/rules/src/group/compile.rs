@@ -103,6 +103,7 @@ pub(super) fn compile(
         uid: metadata.uid,
         org: metadata.org,
         name: metadata.name,
+        has_signature_secret: has_signature_secrets,
         has_secret: has_signature_secrets
             || has_keys_in_parameters
             || function.protocol.schemes.iter().any(Scheme::has_own_keys),

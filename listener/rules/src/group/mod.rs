@@ -48,7 +48,9 @@ pub struct Group {
     pub(crate) learns: bool,
     /// The fingerprint of the secret that was learned.
     pub(crate) learned: Option<[u8; 32]>,
-    /// A signature secret, or a parameter that is a key.
+    /// Pasted or learned.
+    pub(crate) has_signature_secret: bool,
+    /// A signature secret, a parameter that is a key, or a provider whose keys are fetched.
     pub(crate) has_secret: bool,
     pub(crate) accept_unsigned: bool,
     pub(crate) external_id: Option<String>,

@@ -205,7 +205,7 @@ fn learned(
         return Err(refuse(handshake, why));
     }
     match &group.learned {
-        None if group.has_secret => {
+        None if group.has_signature_secret => {
             Err(no("it hands over a secret, and the group has one already"))
         }
         None => Ok(Some(Learned(secret.into_owned()))),

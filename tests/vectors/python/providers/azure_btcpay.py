@@ -252,6 +252,7 @@ provider("braintree", sign=braintree, signature="form:bt_signature", covers_body
     good("URL check", content_type=None, method="GET", query=f"bt_challenge={BRAINTREE_CHECK}", signed=False, expect="handshake",
          reply=f"public1|{mac('sha1', braintree_key(KEY), BRAINTREE_CHECK).hex()}"),
     good("a URL check that would sign a payload", content_type=None, method="GET", query="bt_challenge=" + pct(b64("<notification><kind>check</kind></notification>")), signed=False, expect="handshake-refused"),
+    good("a URL check that isn't hex", content_type=None, method="GET", query="bt_challenge=20f9f8ed05f77439fe955c977e4c8a5g", signed=False, expect="handshake-refused"),
     good("a URL check that is too long", content_type=None, method="GET", query="bt_challenge=" + "a" * 33, signed=False, expect="handshake-refused"),
 ], **BRAINTREE)
 provider("braintree", sign=lambda r: braintree(r, b"\n"), goods=[good("signed with one more line feed", braintree_payload("check", ""), FORM, type="check")], **BRAINTREE)

@@ -181,8 +181,9 @@ CLIO_SECRET = "g8cb5uZ9ruaNRHXb"
 provider("clio", sign=clio, signature="header:X-Hook-Signature", goods=[
     good("a matter", js({"data": {"id": 1001}, "meta": {"event": "created", "webhook_id": 123}}), type="created", account="123"),
     good("white space and an escape", '{"data": {"name": "Z\\u00fcrich", "n": 12.50}, "meta": {"event": "matter_opened", "webhook_id": 123}}\n', type="matter_opened", account="123"),
-    good("the secret is handed over", "{}", headers={"X-Hook-Secret": CLIO_SECRET}, signed=False, expect="handshake", reply_status=200, reply_headers={"X-Hook-Secret": CLIO_SECRET}),
-    good("a secret with other characters", "{}", headers={"X-Hook-Secret": "a<b>"}, signed=False, expect="handshake-refused"),
+    good("the secret is handed over", "{}", headers={"X-Hook-Secret": CLIO_SECRET}, signed=False, secrets=[], expect="handshake", reply_status=200, reply_headers={"X-Hook-Secret": CLIO_SECRET}),
+    good("a secret with other characters", "{}", headers={"X-Hook-Secret": "a<b>"}, signed=False, secrets=[], expect="handshake-refused"),
+    good("another secret for a group that has one", "{}", headers={"X-Hook-Secret": CLIO_SECRET}, signed=False, expect="handshake-refused"),
 ])
 
 

@@ -617,7 +617,8 @@ provider(
     goods=[
         good("an invoice", "name=invoice.create&object_id=1003&account_id=a1&business_id=7&identity_id=1&user_id=1", FORM, type="invoice.create", account="a1"),
         good("odd values", "user_id=1&name=client.update&object_id=1003&business_id=7&note=a+%22b%22+%5C+c%26d", FORM, type="client.update", account="7"),
-        good("the key is handed over", "name=callback.verify&verifier=synthetic-verifier-1&object_id=1&account_id=a1", FORM, signed=False, expect="handshake"),
+        good("the key is handed over", "name=callback.verify&verifier=synthetic-verifier-1&object_id=1&account_id=a1", FORM, signed=False, secrets=[], expect="handshake"),
+        good("another key for a group that has one", "name=callback.verify&verifier=synthetic-verifier-2&object_id=1&account_id=a1", FORM, signed=False, expect="handshake-refused"),
     ],
 )
 

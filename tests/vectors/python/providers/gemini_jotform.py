@@ -670,7 +670,8 @@ provider(
     params={"baseUrl": BASE},
     keys=INSTALL,
     goods=[
-        good("installed, signed by Atlassian", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "synthetic-shared-secret"}), expect="handshake"),
+        good("installed, signed by Atlassian", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "synthetic-shared-secret"}), secrets=[], expect="handshake"),
+        good("installed again, with another secret", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "synthetic-other-secret"}), expect="handshake-refused"),
         good("uninstalled, signed by Atlassian", js({"eventType": "uninstalled", "clientKey": "site-1"}), type="uninstalled", account="site-1"),
     ],
 )
@@ -681,14 +682,17 @@ provider(
     configured=KEY,
     params={"baseUrl": BASE},
     keys=INSTALL,
-    goods=[good("an install meant for another app", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "x"}), expect="signature")],
+    goods=[good("an install meant for another app", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "x"}), secrets=[], expect="signature")],
 )
 provider(
     "jira-connect",
     sign=site,
     params={"baseUrl": BASE},
     keys=INSTALL,
-    goods=[good("an install under the site's secret", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "x"}), expect="signature")],
+    goods=[
+        good("an install under the site's secret", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "x"}), expect="signature"),
+        good("an install that nobody signed", js({"eventType": "installed", "clientKey": "site-1", "sharedSecret": "synthetic-shared-secret"}), signed=False, secrets=[], expect="signature"),
+    ],
 )
 
 # --- Jotform -----------------------------------------------------------------------------------------------------------------------

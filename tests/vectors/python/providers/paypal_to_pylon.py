@@ -3,13 +3,10 @@
 import datetime
 import zlib
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import NameOID
-
 from harness import *
 import keys
 from providers import standard_webhooks
+from providers.apple_aws import OTHER_ROOT, ROOT, ROOT_PEM, certificate, pem
 
 
 def body_mac(header, name="sha256", prefix="", encode=bytes.hex):
@@ -26,18 +23,9 @@ FORM = "application/x-www-form-urlencoded"
 CERTIFICATE = "https://api.paypal.com/v1/notifications/certs/CERT-made-up"
 
 
-def self_made(key, name):
-    """A certificate that nobody vouches for."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public).serial_number(1)
-    made = made.not_valid_before(datetime.datetime(2025, 1, 1)).not_valid_after(datetime.datetime(2035, 1, 1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    return made.sign(key.private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-
-
-def paypal(url):
+def paypal(url=CERTIFICATE, webhook=None):
     def sign(r):
-        text = f"t1|2026-01-01T00:00:00Z|{r.params['webhookId']}|{zlib.crc32(r.body)}"
+        text = f"t1|2026-01-01T00:00:00Z|{webhook or r.params['webhookId']}|{zlib.crc32(r.body)}"
         return {
             "PAYPAL-TRANSMISSION-ID": "t1",
             "PAYPAL-TRANSMISSION-TIME": "2026-01-01T00:00:00Z",
@@ -50,22 +38,39 @@ def paypal(url):
 
 
 capture = {"id": "WH-1", "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"payee": {"merchant_id": "m1"}}}
-paypal_key = keys.rsa("paypal")
+paypal_key, paypal_other = keys.rsa("paypal"), keys.rsa("paypal other")
+PAYPAL_NAME = "messageverificationcerts.paypal.com"
+vouched = pem(certificate(paypal_key, PAYPAL_NAME, ROOT))
+PAYPAL = dict(secret=paypal_key, other=paypal_other, remote=True, params={"webhookId": "5GP028458E2496506"})
+provider(
+    "paypal",
+    sign=paypal(),
+    signature="header:PAYPAL-TRANSMISSION-SIG",
+    covers=("PAYPAL-TRANSMISSION-ID", "PAYPAL-TRANSMISSION-TIME"),
+    keys={CERTIFICATE: vouched, "root": ROOT_PEM},
+    other_keys={CERTIFICATE: pem(certificate(paypal_other, PAYPAL_NAME, ROOT)), "root": ROOT_PEM},
+    goods=[
+        good("a capture", js(capture), type="PAYMENT.CAPTURE.COMPLETED", id="WH-1", account="m1"),
+        good("white space and escapes", odd({"id": "WH-2", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {"disputed_transactions": [{"seller": {"merchant_id": "m1"}}]}}),
+             type="CUSTOMER.DISPUTE.CREATED", id="WH-2", account="m1"),
+    ],
+    **PAYPAL,
+)
+for function, kind in (("subscriptions", "BILLING.SUBSCRIPTION.ACTIVATED"), ("disputes", "CUSTOMER.DISPUTE.RESOLVED")):
+    provider("paypal", function=function, sign=paypal(), keys={CERTIFICATE: vouched, "root": ROOT_PEM}, goods=[good(kind, js({**capture, "event_type": kind}), type=kind, id="WH-1")], **PAYPAL)
+provider("paypal", sign=paypal(webhook="another"), keys={CERTIFICATE: vouched, "root": ROOT_PEM}, goods=[good("signed for another webhook", js(capture), expect="signature")], **PAYPAL)
 for url, name in (
-    (CERTIFICATE, "a certificate that nobody vouches for"),
     ("https://api.paypal.com.example.com/v1/notifications/certs/CERT-made-up", "a certificate of another host"),
     ("http://api.paypal.com/v1/notifications/certs/CERT-made-up", "a certificate that isn't fetched over TLS"),
     ("https://api.paypal.com/v1/other/CERT-made-up", "a certificate in another place"),
 ):
-    provider(
-        "paypal",
-        secret=paypal_key,
-        remote=True,
-        keys={url: self_made(paypal_key, "messageverificationcerts.paypal.com")},
-        params={"webhookId": "5GP028458E2496506"},
-        sign=paypal(url),
-        goods=[good(name, js(capture), expect=None)],
-    )
+    provider("paypal", keys={url: vouched, "root": ROOT_PEM}, sign=paypal(url), goods=[good(name, js(capture), expect="signature")], **PAYPAL)
+for found, name in (
+    (certificate(paypal_key, PAYPAL_NAME, OTHER_ROOT, "Another root"), "a certificate that nobody vouches for"),
+    (certificate(paypal_key, PAYPAL_NAME, paypal_key, PAYPAL_NAME), "a certificate that vouches for itself"),
+    (certificate(paypal_key, "paypal.com.example.com", ROOT), "a certificate for another name"),
+):
+    provider("paypal", keys={CERTIFICATE: pem(found), "root": ROOT_PEM}, sign=paypal(), goods=[good(name, js(capture), expect="signature")], **PAYPAL)
 
 
 def persona(*first):

@@ -22,25 +22,23 @@ def wix_event(kind, **inner):
 
 
 k, o = private.rsa("wix"), private.rsa("wix other")
-WIX = dict(secret=k, configured=k.public_pem)
+WIX = dict(secret=k, configured=k.public_pem, other=o, other_configured=o.public_pem)
 PLACED = wix_event("wix.ecom.v1.order_created", id="e1", entityId="o1", slug="created")
 provider(
     "wix",
     sign=wix(),
+    signature="body",
     goods=[
         good("an order", PLACED, "text/plain", type="wix.ecom.v1.order_created", id="e1", account="i1"),
         good("an installation", wix_event("AppInstalled", id="e2", note='Zürich "12.50"\n'), "text/plain", type="AppInstalled", id="e2"),
     ],
     **WIX,
 )
-provider("wix", sign=wix(), secret=o, configured=k.public_pem, goods=[good("signed with another key", PLACED, "text/plain", expect="signature")])
 provider("wix", sign=wix("HS256"), goods=[good("signed with the public key as a secret", PLACED, "text/plain", expect="signature")], **WIX)
 provider("wix", sign=wix(exp=NOW - 3600), goods=[good("a token that ran out", PLACED, "text/plain", expect=None)], **WIX)
 for name, change in (
     ("one letter of the claims changed", lambda t: t[: t.index(".") + 20] + ("A" if t[t.index(".") + 20] != "A" else "B") + t[t.index(".") + 21 :]),
-    ("the signature cut off", lambda t: t[:-40]),
     ("no signature", lambda t: t[: t.rindex(".") + 1]),
-    ("something after it", lambda t: t + "00"),
 ):
     provider("wix", sign=wix(change=change), goods=[good(name, PLACED, "text/plain", expect="signature")], **WIX)
 

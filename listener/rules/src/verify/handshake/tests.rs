@@ -387,6 +387,25 @@ fn a_url_to_confirm_is_fetched_from_the_pinned_hosts_alone() {
     );
 }
 
+// Risk 35: Braintree's library signs 20 to 32 hex digits and nothing else.
+#[test]
+fn a_challenge_of_hex_digits_is_nothing_else() {
+    let group = group(&shaking(
+        r#"
+    when: {present: "query:c"}
+    unverified: true
+    challenge: {location: "query:c", hex: true, maxLength: 8}
+    reply: {contentType: text/plain, body: "{challenge}"}
+"#,
+    ));
+    let sent = |text: &str| get(&format!("c={text}"));
+    assert_eq!(shaken(&group, sent("09afAF")).reply.body, "09afAF");
+    for bad in ["09ag", "", "012345678", "0-1"] {
+        let refused = refusal(&group, sent(bad)).kind;
+        assert_eq!(refused, RefusalKind::Handshake, "{bad}");
+    }
+}
+
 fn wrong(handshake: &str) -> Vec<FieldError> {
     errors(&shaking(handshake))
 }
@@ -485,6 +504,7 @@ fn a_handshake_that_would_answer_or_sign_more_than_its_challenge_does_not_compil
             "{to}: {found:?}"
         );
     }
+    // Unless a scheme has keys of its own, a secret that isn't there yet verifies nothing.
     let signed = LEARN.replace("    unverified: true\n", "");
     assert_eq!(wrong(&signed)[0].field, format!("{at}.unverified"));
 }
