@@ -285,10 +285,24 @@ pub(crate) struct Send {
     /// The group: ORG/GROUP
     pub(crate) group: String,
     /// An event of its connector that has a sample; `hookplane get functions CONNECTOR/FUNCTION` lists them
-    pub(crate) event: String,
-    /// Sign here with the secret in this file, instead of having the control plane sign with the group's
+    #[arg(required_unless_present = "all_variants")]
+    pub(crate) event: Option<String>,
+    /// Post the sample in every right and wrong way, and the connector's handshakes, and show what came back against what should have; exit with 1 if
+    /// anything differs
+    #[arg(long)]
+    pub(crate) all_variants: bool,
+    /// Sign here with the secret in this file, instead of having the control plane sign with the group's. The event isn't marked as a test then
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+    /// How to print what came of all variants
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        requires = "all_variants"
+    )]
+    pub(crate) output: SendFormat,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -369,6 +383,12 @@ pub(crate) enum Format {
     Table,
     Json,
     Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SendFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

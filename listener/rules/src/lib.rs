@@ -41,6 +41,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trial;
 mod verify;
 
 pub use callback::{Callback, Head, Reply};
@@ -52,6 +53,6 @@ pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
-pub use sample::{SampleError, SignedSample};
+pub use sample::{Expected, SampleError, SignedSample, Variant};
 pub use time::{Clock, Timestamp};
 pub use verify::{Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified};

@@ -156,7 +156,6 @@ impl Rig {
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
             metrics: Arc::clone(&metrics),
-            keys: hookplane_listener::KeyServers::default(),
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::run(socket, parts, stop.clone()));
@@ -282,6 +281,7 @@ impl Rig {
             ca_file: None,
             limits: hookplane_listener::Limits::default(),
             metrics: Arc::clone(&metrics),
+            keys: hookplane_listener::KeyServers::default(),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());

@@ -9,6 +9,7 @@
 mod case;
 mod page;
 mod run;
+pub mod samples;
 mod table;
 
 use std::path::PathBuf;

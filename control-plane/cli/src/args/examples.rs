@@ -67,6 +67,8 @@ Examples:
   hookplane get groups                        all groups you may see, with their callback URLs
   hookplane get webhooks acme/shop-prod       the webhooks of one group
   hookplane get group acme/shop-prod -o yaml  as a manifest
+  hookplane get connectors pay                those with `pay` in their names
+  hookplane get connector stripe              one, with how sure we are of it and what it rests on
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
   hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
@@ -111,11 +113,20 @@ Examples:
   hookplane replay acme/shop-prod/order-paid --status dead";
 
 pub(super) const SEND_EXAMPLES: &str = "\
-The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
+The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test. Webhooks match it like any other
+event: their subscribers get it, with the flag `test`.
+
+With --all-variants they get one such event, the good one, and of what nobody can tell from it one each: the same again where the provider names no
+delivery, a changed body where no signature covers it. Everything else must be refused: changed after it was signed, wrongly signed, stale, unsigned, too large, by another method, of
+another media type, handshakes out of shape. Each row is one request; what isn't posted says why, such as that the provider alone can sign.
+EVENT may be left out then: the first that is registered and has a sample. With -o json there is {\"items\": [...]}, and `ok` is null where nothing was
+posted.
 
 Examples:
   hookplane send demo/github push
-  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret";
+  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret
+  hookplane send acme/shop-prod --all-variants        before going live: is all that is forged refused?
+  hookplane send acme/shop-prod --all-variants --secret-file shopify.secret     is the secret at the provider ours?";
 
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

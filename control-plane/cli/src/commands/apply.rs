@@ -52,7 +52,7 @@ where
             "{file} is not applied; nothing was written"
         )));
     }
-    output::text(&plan::render(&changes))?;
+    output::text(&plan::render(&documents, &changes))?;
     if apply.dry_run {
         note("dry run: nothing was written");
         return Ok(());

@@ -24,7 +24,7 @@ use crate::{
     Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
     Reply, Timestamp, Unproven,
 };
-use crate::{Extracted, Matched, SampleError, SignedSample, Verified, Visit};
+use crate::{Extracted, Matched, SampleError, SignedSample, Variant, Verified, Visit};
 
 pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
@@ -270,6 +270,17 @@ impl Group {
         let parameters = self.connector.parameters.iter();
         let secret = parameters.filter(|one| one.secret && given(&one.name));
         &all[..all.len().saturating_sub(secret.count())]
+    }
+
+    /// A catalogue sample as the provider would post it, and as it never would, each with what must come of it. An empty `event` chooses one;
+    /// ids, keys and challenges are made of `random`.
+    pub fn sample_variants(
+        &self,
+        event: &str,
+        now: Timestamp,
+        random: &[u8; 32],
+    ) -> Result<Vec<Variant>, SampleError> {
+        crate::sample::all(self, event, now, random)
     }
 
     /// True when the group takes this event.

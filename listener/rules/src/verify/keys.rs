@@ -129,6 +129,16 @@ impl Secret {
 }
 
 impl Key {
+    /// Of these very bytes, whatever a secret would have to look like.
+    pub(crate) fn of(name: &str, bytes: &[u8], hmac: Option<HashKind>) -> Self {
+        Self {
+            name: name.into(),
+            fingerprint: fingerprint(bytes),
+            mac: hmac.map(|hash| MacState::new(hash, bytes)),
+            bytes: bytes.into(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
