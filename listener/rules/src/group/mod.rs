@@ -263,15 +263,6 @@ impl Group {
         crate::sample::sign(self, event, now, uuid)
     }
 
-    /// The signature secrets as pasted.
-    pub(crate) fn signature_secrets(&self) -> &[Secret] {
-        let all = self.credentials.secrets();
-        let given = |name| self.decoding.parameters.contains_key(name);
-        let parameters = self.connector.parameters.iter();
-        let secret = parameters.filter(|one| one.secret && given(&one.name));
-        &all[..all.len().saturating_sub(secret.count())]
-    }
-
     /// A catalogue sample as the provider would post it, and as it never would, each with what must come of it. An empty `event` chooses one;
     /// ids, keys and challenges are made of `random`.
     pub fn sample_variants(
@@ -281,6 +272,15 @@ impl Group {
         random: &[u8; 32],
     ) -> Result<Vec<Variant>, SampleError> {
         crate::sample::all(self, event, now, random)
+    }
+
+    /// The signature secrets as pasted.
+    pub(crate) fn signature_secrets(&self) -> &[Secret] {
+        let all = self.credentials.secrets();
+        let given = |name| self.decoding.parameters.contains_key(name);
+        let parameters = self.connector.parameters.iter();
+        let secret = parameters.filter(|one| one.secret && given(&one.name));
+        &all[..all.len().saturating_sub(secret.count())]
     }
 
     /// True when the group takes this event.
