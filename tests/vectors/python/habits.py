@@ -12,11 +12,6 @@ FORM = "application/x-www-form-urlencoded"
 AT = "2026-01-01T00:00:00Z"
 
 
-def judged(library: str) -> str:
-    """Who stands behind the good ones: they are signed here, and the provider's library took them (`../judges`)."""
-    return f"{BY}; judged by {library}"
-
-
 def rfc3339(seconds: int, fraction: str = "") -> str:
     at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return at.strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"

@@ -28,6 +28,8 @@ KEY_HEX = "73796e7468657469632d6b65792d666f722d74657374732d6f6e6c792d333221"
 OTHER_HEX = "73796e7468657469632d6f746865722d6b65792d666f722d74657374732d3332"
 
 BY = "a second implementation in Python, from the provider's documentation"
+#: Which of them the providers' libraries took, when they were last asked (`npm run judge`).
+JUDGED = json.loads((OUT / "judges" / "judged.json").read_text())
 
 
 # --- Primitives --------------------------------------------------------------------------------------------------------------------
@@ -163,7 +165,9 @@ def _case(connector, function, secrets, params, request: Request, name, expect, 
     if expect is not None:
         case["expect"] = expect
     if by:
-        case["by"] = by
+        judge = JUDGED.get(connector, {"cases": []})
+        called = f"{function}/{name}" if function else name
+        case["by"] = f"{by}; judged by {judge['by']}" if called in judge["cases"] else by
     if keys:
         case["keys"] = keys
     case.update({k: v for k, v in rest.items() if v is not None})

@@ -36,7 +36,6 @@ for function, prefix in (("", "svix"), ("unbranded", "webhook")):
         ],
         prefix=prefix,
         function=function,
-        by=judged("npm svix 1.99.1"),
     )
 
 
@@ -155,7 +154,6 @@ for function, kind in (("", "message.received"), ("voice", "call.initiated"), ("
         covers=("Telnyx-Timestamp",),
         window=(300, "both"),
         secret=k, configured=b64(k.public_raw), other=o, other_configured=b64(o.public_raw),
-        by=judged("npm telnyx 7.24.0"),
         goods=[
             good(kind, js({"data": {"event_type": kind, "id": "e1", "payload": {"connection_id": "c1"}}, "meta": {"attempt": 1}}), type=kind, id="e1", account="c1"),
             good(f"{kind}, oddly written", odd({"data": {"event_type": kind, "id": "e2", "payload": {"messaging_profile_id": "m1"}}}), type=kind, id="e2", account="m1"),
@@ -167,7 +165,6 @@ provider(
     sign=pairs("terra-signature"),
     signature="header:terra-signature",
     window=(300, "both"),
-    by=judged("npm terra-api 2.1.0"),
     goods=[
         good("an activity", js({"type": "activity", "user": {"user_id": "u1"}}), headers={"terra-reference": "r1"}, type="activity", id="r1", account="u1"),
         good("a night", odd({"type": "sleep", "user": {"reference_id": "mine"}}), headers={"terra-reference": "r2"}, type="sleep", id="r2", account="mine"),
@@ -387,7 +384,7 @@ for function, host in HOSTS.items():
         sign=truelayer(host),
         signature="header:Tl-Signature",
         covers=("X-Tl-Webhook-Timestamp",),
-        secret=k, other=o, remote=True, keys=found, by=judged("npm truelayer-signing 0.2.3"),
+        secret=k, other=o, remote=True, keys=found,
         other_keys={f"https://{host}/.well-known/jwks": js({"keys": [o.jwk("k1")]}).decode()},
         goods=[
             good("a payment", js(EXECUTED), type="payment_executed", id="e1"),

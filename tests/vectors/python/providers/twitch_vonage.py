@@ -122,7 +122,6 @@ provider(
         good("a transaction", js({"data": [banked("transaction.created", "1")]}), type="transaction.created", id="1", account="10000"),
         good("a customer", js({"data": [banked("customer.created", "4")]}), type="customer.created", id="4", account="10000"),
     ],
-    by=judged("npm @unit-finance/unit-node-sdk 0.41.0"),
 )
 # Unit's library writes the body anew before it hashes: it can't judge this one.
 provider(
@@ -177,7 +176,6 @@ for function, kind in (("", "message"), ("callbacks", "callback"), ("failure-cal
             good(kind, js({"order": 42}), headers=SENT, type=kind, id="msg_1"),
             good(f"{kind}, oddly written", odd({"order": 43}), headers=SENT, type=kind, id="msg_1"),
         ],
-        by=judged("npm @upstash/qstash 2.12.0"),
     )
     for name, other in (("for another URL", {"sub": "https://other.example.com/"}), ("of another issuer", {"iss": "Downstash"}), ("that ran out", {"exp": NOW - 60}), ("that isn't good yet", {"nbf": NOW + 3600})):
         provider("upstash-qstash", function=function, sign=qstash(**other), goods=[good(f"a token {name}", js({"order": 42}), headers=SENT, expect=None)])
@@ -237,7 +235,6 @@ standard_webhooks(
         good("a vendor", odd({"type": "vendor.created"}), headers={"svix-id": "msg_2"}, type="vendor.created", id="msg_2"),
     ],
     prefix="svix",
-    by=judged("npm svix 1.99.1"),
 )
 CALL = {"message": {"type": "end-of-call-report", "timestamp": 1767225600000, "call": {"id": "c1", "orgId": "o1"}}}
 CALLED = "end-of-call-report|c1|1767225600000"
@@ -298,7 +295,6 @@ provider(
     "viber",
     sign=body_hex("X-Viber-Content-Signature"),
     signature="header:X-Viber-Content-Signature",
-    by=judged("npm viber-bot 1.0.18"),
     goods=[
         good("a message", js({"event": "message", "message_token": 491266184665523145, "sender": {"id": "s1"}}), type="message", id="message|491266184665523145"),
         good("the same message seen", odd({"event": "seen", "message_token": 491266184665523145, "user_id": "u1"}), type="seen", id="seen|491266184665523145|u1"),
@@ -327,7 +323,6 @@ for function, kind, body, number in (
         function=function,
         sign=vonage(),
         signature="header:Authorization",
-        by=judged("npm @vonage/jwt 1.14.0 (the token)"),
         goods=[
             good(kind, js(body), type=kind, id=number, account="app1"),
             good(f"{kind}, oddly written", odd(body), type=kind, id=number),

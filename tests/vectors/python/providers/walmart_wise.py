@@ -51,7 +51,6 @@ provider(
     sign=webflow,
     signature="header:X-Webflow-Signature",
     covers=("X-Webflow-Timestamp",),
-    by=judged("npm webflow-api 3.3.4"),
     window=(300, "age"),
     goods=[
         good("a form", js({"triggerType": "form_submission", "payload": {"id": "f1", "siteId": "s1"}}), type="form_submission", id="f1|form_submission", account="s1"),
@@ -183,7 +182,6 @@ for function, kind in (("", "payment.succeeded"), ("app-webhooks", "membership.a
         ],
         raw_key=True,
         function=function,
-        by=judged("npm @whop/sdk 0.0.42"),
     )
 k, o = private.rsa("wise"), private.rsa("wise other")
 for function, kind in (("", "transfers#state-change"), ("balances", "balances#credit"), ("profiles", "profiles#verification-state-change")):
