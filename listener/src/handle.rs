@@ -12,8 +12,9 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hookplane_proto::v1;
 use hookplane_rules::{
-    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, Refusal, RefusalKind, Reply,
+    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, RefusalKind, Refused, Reply,
     Route, Shaken, Timestamp, Unproven, Verified,
 };
 use http::request::Parts;
@@ -21,7 +22,8 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
-use crate::body::{self, BodyError};
+use crate::body::{self, BodyError, Share};
+use crate::doctor::Patient;
 use crate::handshake;
 use crate::keys::Just;
 use crate::limit::Source;
@@ -57,6 +59,8 @@ struct Turn {
     /// What the provider wants to hear instead of the reason's own status.
     status: Option<StatusCode>,
     allow: Option<HeaderValue>,
+    /// What a scheme refused, for the doctor.
+    looked_at: Option<(Callback, Share)>,
 }
 
 impl Turn {
@@ -68,6 +72,7 @@ impl Turn {
             uid: Box::default(),
             status: None,
             allow: None,
+            looked_at: None,
         })
     }
 
@@ -115,7 +120,7 @@ pub(crate) async fn callback(
         }
         Err(turn) => {
             state.metrics.refused(turn.why);
-            state.refusals.turned_away(&Turned {
+            let shown = state.refusals.turned_away(&Turned {
                 time: received,
                 group: turn.group.as_deref(),
                 group_uid: turn.group.as_deref().map_or(&*turn.uid, Group::uid),
@@ -128,9 +133,42 @@ pub(crate) async fn callback(
                 listener: &state.name,
                 remote,
             });
-            respond::refused(turn.why, turn.status, turn.allow)
+            let answer = respond::refused(turn.why, turn.status, turn.allow);
+            if let Some(shown) = shown {
+                show_refusal(state, shown, turn.why, turn.group, turn.looked_at);
+            }
+            answer
         }
     }
+}
+
+/// With its likely cause, if the doctor has time for it.
+fn show_refusal(
+    state: &State,
+    refusal: v1::Refusal,
+    why: Why,
+    group: Option<Arc<Group>>,
+    looked_at: Option<(Callback, Share)>,
+) {
+    let refusal = match (looked_at, group, why) {
+        (Some((callback, share)), Some(group), Why::Rule(clause)) => {
+            let now = state.clock.now();
+            let patient = Patient {
+                group,
+                callback,
+                clause,
+                now,
+                refusal,
+                share,
+            };
+            match state.doctor.admit(patient, Instant::now()) {
+                None => return,
+                Some(refusal) => refusal,
+            }
+        }
+        _ => refusal,
+    };
+    state.refusals.show(refusal);
 }
 
 async fn process(
@@ -203,7 +241,7 @@ async fn process(
     };
     let decided = match decided {
         Ok(decided) => Ok(decided),
-        Err(Unproven::Refused(refusal)) => Err(refusal),
+        Err(Unproven::Refused(refused)) => Err(refused),
         Err(Unproven::NeedsKey(needed)) => {
             Box::pin(decide_with_key(state, &group, *needed, received, deadline)).await?
         }
@@ -235,11 +273,15 @@ async fn process(
         }
         Ok(Decided::Matched(matched, reply)) => (matched, reply),
         // Risk 44: our own clock is off, so that what is genuine looks stale.
-        Err(refusal) if refusal.kind == RefusalKind::Timestamp && state.link.clock_off() => {
-            return Err(Turn::of(Why::ClockOff, refusal.reason, &group));
+        Err(refused)
+            if refused.refusal.kind == RefusalKind::Timestamp && state.link.clock_off() =>
+        {
+            return Err(Turn::of(Why::ClockOff, refused.refusal.reason, &group));
         }
-        Err(refusal) => {
+        Err(refused) => {
+            let Refused { refusal, callback } = *refused;
             let mut turn = Turn::of(Why::Rule(refusal.kind), refusal.reason, &group);
+            turn.looked_at = callback.map(|callback| (callback, share));
             turn.status = refusal
                 .status
                 .and_then(|status| StatusCode::from_u16(status).ok());
@@ -480,7 +522,7 @@ async fn decide_with_key(
     needed: Needed,
     received: Timestamp,
     deadline: Instant,
-) -> Result<Result<Decided, Refusal>, Box<Turn>> {
+) -> Result<Result<Decided, Box<Refused>>, Box<Turn>> {
     let Needed { source, callback } = needed;
     let set = state
         .keys
@@ -490,9 +532,12 @@ async fn decide_with_key(
     let keys = Arc::new(Just(source, set));
     let decided = decide_aside(group, callback, keys, state.clock.now()).await?;
     Ok(decided.map_err(|unproven| match unproven {
-        Unproven::Refused(refusal) => refusal,
+        Unproven::Refused(refused) => refused,
         // The set is as new as can be, so that what the request names is nobody's key.
-        Unproven::NeedsKey(needed) => needed.refusal(),
+        Unproven::NeedsKey(needed) => Box::new(Refused {
+            refusal: needed.refusal(),
+            callback: Some(needed.callback),
+        }),
     }))
 }
 

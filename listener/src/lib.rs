@@ -31,6 +31,7 @@ mod accept;
 mod backoff;
 mod body;
 mod connect;
+mod doctor;
 #[cfg(test)]
 #[path = "../../tests/all/fake_control_plane.rs"]
 mod fake_control_plane;
@@ -258,6 +259,7 @@ pub async fn run(
         stop.clone(),
     ));
     let mut reporting = tokio::spawn(report::run(state.clone(), peer, reports, stop.clone()));
+    let mut examining = tokio::spawn(doctor::run(state.clone(), shutdown.clone()));
     let readiness = tell_ready(state.link.watch_ready(), ready, shutdown.clone());
     let mut accepting = tokio::spawn(accept::run(socket, tls, state, shutdown.clone()));
 
@@ -272,7 +274,7 @@ pub async fn run(
     stop.cancel();
     shutdown.cancel();
     let farewell = async {
-        for task in [&mut accepting, &mut syncing, &mut reporting] {
+        for task in [&mut accepting, &mut syncing, &mut reporting, &mut examining] {
             if !task.is_finished() {
                 let _ = (&mut *task).await;
             }
@@ -281,7 +283,7 @@ pub async fn run(
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::warn!("the control plane did not take our last words in time");
     }
-    for task in [&accepting, &syncing, &reporting] {
+    for task in [&accepting, &syncing, &reporting, &examining] {
         task.abort();
     }
     if as_told { Ok(()) } else { Err(ended) }

@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | `hookplane_listener_callbacks_total` | `outcome` | answered: `kept`, `duplicate`, `not-registered`, `not-matched`, `handshake`, `refused` (4xx), `unavailable` (503) |
 //! | `hookplane_listener_refused_total` | `clause`, `status` | not answered 2xx, by the clause that `get refusals` shows |
+//! | `hookplane_listener_diagnosed_total` | `cause` | refusals whose likely cause was looked for, by what was found: one of a group a second at most, and within 1 % of a core |
 //! | `hookplane_listener_held_total` | | kept callbacks with a webhook whose filter couldn't be told: its delivery is held |
 //! | `hookplane_listener_answer_seconds` | `le` | histogram: from the end of the head to the answer |
 //! | `hookplane_listener_in_flight` | | requests being answered |
@@ -27,7 +28,7 @@ mod histogram;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use hookplane_rules::Timestamp;
+use hookplane_rules::{Cause, Timestamp};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,6 +66,7 @@ pub struct Metrics {
     refused: Counter,
     unavailable: Counter,
     clauses: Vec<(Why, Counter)>,
+    causes: Vec<(Cause, Counter)>,
     held: Counter,
     answer_time: Arc<Histogram>,
     in_flight: Gauge,
@@ -122,6 +124,19 @@ impl Metrics {
                 (why, by_clause.get_or_create_owned(&labels))
             })
             .collect();
+        let by_cause = Family::<[(&str, &str); 1], Counter>::default();
+        registry.register(
+            "diagnosed",
+            "Refusals whose likely cause was looked for",
+            by_cause.clone(),
+        );
+        let causes = Cause::ALL
+            .into_iter()
+            .map(|cause| {
+                let counter = by_cause.get_or_create_owned(&[("cause", cause.name())]);
+                (cause, counter)
+            })
+            .collect();
         let connects = Family::<[(&str, &str); 1], Counter>::default();
         registry.register(
             "connects",
@@ -139,6 +154,7 @@ impl Metrics {
             refused: outcome("refused"),
             unavailable: outcome("unavailable"),
             clauses,
+            causes,
             held: Counter::default(),
             answer_time: Arc::default(),
             in_flight: Gauge::default(),
@@ -246,6 +262,12 @@ impl Metrics {
             self.refused.inc();
         }
         if let Some((_, counter)) = self.clauses.iter().find(|(of, _)| *of == why) {
+            counter.inc();
+        }
+    }
+
+    pub(crate) fn diagnosed(&self, cause: Cause) {
+        if let Some((_, counter)) = self.causes.iter().find(|(of, _)| *of == cause) {
             counter.inc();
         }
     }

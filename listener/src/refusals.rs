@@ -108,12 +108,10 @@ impl Refusals {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn turned_away(&self, turned: &Turned<'_>) {
+    /// Counts it, and gives what is to be shown of it, if anything.
+    pub(crate) fn turned_away(&self, turned: &Turned<'_>) -> Option<v1::Refusal> {
         // Looked at first, so that nothing is built for what isn't shown.
-        if !self.is_shown(turned) {
-            return;
-        }
-        self.push(described(turned));
+        self.is_shown(turned).then(|| described(turned))
     }
 
     /// Shows one that was not kept, with each webhook's clause. Asked for by [`Refusals::not_kept`].
@@ -144,7 +142,8 @@ impl Refusals {
         inner.waiting.len() < MAX_WAITING && inner.shown.take_place(turned.time.seconds(), uid)
     }
 
-    fn push(&self, refusal: v1::Refusal) {
+    /// Sends it up with the others.
+    pub(crate) fn show(&self, refusal: v1::Refusal) {
         let mut inner = self.lock();
         if inner.waiting.len() < MAX_WAITING {
             inner.waiting.push(refusal);
@@ -286,6 +285,12 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 mod tests {
     use super::*;
 
+    fn turn_away(refusals: &Refusals, turned: &Turned<'_>) {
+        if let Some(shown) = refusals.turned_away(turned) {
+            refusals.show(shown);
+        }
+    }
+
     fn turned<'a>(names: &'a [HeaderName], method: &'a Method) -> Turned<'a> {
         Turned {
             time: Timestamp(1_700_000_000_123),
@@ -306,7 +311,7 @@ mod tests {
     fn a_refusal_says_the_clause_and_header_names_only() {
         let refusals = Refusals::default();
         let names = [http::header::AUTHORIZATION, http::header::HOST];
-        refusals.turned_away(&turned(&names, &Method::POST));
+        turn_away(&refusals, &turned(&names, &Method::POST));
         let messages = refusals.take();
         let [Kind::Refusals(sent)] = &messages[..] else {
             panic!("one message, was {messages:?}");
@@ -328,7 +333,7 @@ mod tests {
         let refusals = Refusals::default();
         let names = vec![http::header::HOST; 10_000];
         for _ in 0..10_000 {
-            refusals.turned_away(&turned(&names, &Method::POST));
+            turn_away(&refusals, &turned(&names, &Method::POST));
         }
         let messages = refusals.take();
         let [Kind::Refusals(sent)] = &messages[..] else {
@@ -366,10 +371,10 @@ mod tests {
     fn what_is_taken_goes_on_counting_against_its_second() {
         let refusals = Refusals::default();
         for _ in 0..MAX_SHOWN_OF_GROUP {
-            refusals.turned_away(&turned(&[], &Method::POST));
+            turn_away(&refusals, &turned(&[], &Method::POST));
         }
         assert_eq!(refusals.take().len(), 1);
-        refusals.turned_away(&turned(&[], &Method::POST));
+        turn_away(&refusals, &turned(&[], &Method::POST));
         assert!(refusals.take().is_empty());
     }
 

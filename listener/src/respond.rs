@@ -104,16 +104,12 @@ impl Why {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::UnknownUrl | Self::Disabled | Self::GroupGone => StatusCode::NOT_FOUND,
-            Self::Rule(RefusalKind::Signature | RefusalKind::Timestamp) | Self::Replay => {
-                StatusCode::UNAUTHORIZED
+            // The hostile provider of the CLI expects what the rules say.
+            Self::Rule(kind) => {
+                StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::BAD_REQUEST)
             }
-            Self::Rule(RefusalKind::ExternalId) => StatusCode::FORBIDDEN,
-            Self::Rule(RefusalKind::Method) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Rule(RefusalKind::BodyTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Rule(RefusalKind::MediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Rule(RefusalKind::Undecodable | RefusalKind::Handshake) | Self::BodyBroken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Replay => StatusCode::UNAUTHORIZED,
+            Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AddressRate | Self::GroupRate => StatusCode::TOO_MANY_REQUESTS,

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::body::Buffers;
+use crate::doctor::Doctor;
 use crate::keys::RemoteKeys;
 use crate::learn::Learner;
 use crate::limit::{Buckets, Source};
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) reporter: Reporter,
     pub(crate) refusals: Refusals,
+    pub(crate) doctor: Doctor,
     pub(crate) learner: Learner,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: Buckets<Source>,
@@ -58,6 +60,7 @@ impl State {
             buffers: Arc::new(Buffers::new(config.limits.max_buffered_bytes)),
             reporter,
             refusals: Refusals::default(),
+            doctor: Doctor::default(),
             learner: Learner::default(),
             metrics: config.metrics.clone(),
             sources: Buckets::new(MAX_SOURCES),

@@ -12,7 +12,7 @@ use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
 use hookplane_tests::http::Connection;
 use hookplane_tests::pki::Pki;
-use hookplane_tests::product::{CODE, CODE_SECRET, Listen, Serve, eventually};
+use hookplane_tests::product::{CODE, CODE_SECRET, DEADLINE, Listen, Serve, eventually};
 use hookplane_tests::signers;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::ReceiverStream;
@@ -230,6 +230,31 @@ fn stuck_handshakes_keep_neither_server_from_ending() {
         stream
     };
     let stuck = [begun(&url), begun(serve.api_url())];
+    ends(&mut listen);
+    ends(serve.process());
+    drop(stuck);
+}
+
+// Risk 22: what never comes back from a disk can't be called off, and nothing waits for it.
+#[test]
+fn a_read_that_never_ends_doesnt_keep_a_server_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::new(folder.path());
+    for name in ["api", "one"] {
+        pki.issue(name, std::time::Duration::from_secs(86_400));
+    }
+    let mut serve = Serve::start_tls(folder.path(), &pki, &GRACE);
+    let mut listen = Listen::start_tls(&serve, "one", &pki, &GRACE);
+    let stuck = ["api", "one"].map(|name| {
+        let file = pki.path(name, "crt");
+        std::fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let (opened, reader) = std::sync::mpsc::channel();
+        // It can be opened once somebody reads it, who then waits for what is never written.
+        std::thread::spawn(move || opened.send(std::fs::File::options().write(true).open(file)));
+        reader.recv_timeout(DEADLINE).unwrap().unwrap()
+    });
     ends(&mut listen);
     ends(serve.process());
     drop(stuck);

@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Show resources, as a table, JSON, or manifests that can be applied again
     #[command(after_help = examples::GET_EXAMPLES)]
     Get(Get),
+    /// Say why callbacks of a group are refused or not kept, and what to do; or what is wrong with one captured request
+    #[command(after_help = examples::EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Delete an org, a connector of an org's own, a group or a webhook
     #[command(after_help = examples::DELETE_EXAMPLES)]
     Delete(Delete),
@@ -165,6 +168,30 @@ pub(crate) struct Get {
     /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
     #[arg(long, value_enum, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// ORG/GROUP. With --request: which group of the manifest, where it has several
+    #[arg(required_unless_present = "request")]
+    pub(crate) group: Option<String>,
+    /// A captured request, looked at here and now without any server: raw HTTP/1.1 as a proxy or `curl -v` shows it, or JSON
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub(crate) request: Option<PathBuf>,
+    /// The manifest with the group and its secrets, and its connector if that is one of your own; YAML or JSON
+    #[arg(short, long, value_name = "FILE", requires = "request")]
+    pub(crate) file: Option<PathBuf>,
+    /// The signature secret, instead of the manifest's
+    #[arg(long, value_name = "FILE", requires = "request")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The callback URL that the provider was given, without query [default: https://, the request's host and path]
+    #[arg(long, value_name = "URL", requires = "request")]
+    pub(crate) url: Option<String>,
+    /// When the request came, in RFC 3339 [default: what the request's JSON says, else now]
+    #[arg(long, value_name = "TIME", requires = "request")]
+    pub(crate) at: Option<String>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -258,10 +285,24 @@ pub(crate) struct Send {
     /// The group: ORG/GROUP
     pub(crate) group: String,
     /// An event of its connector that has a sample; `hookplane get functions CONNECTOR/FUNCTION` lists them
-    pub(crate) event: String,
-    /// Sign here with the secret in this file, instead of having the control plane sign with the group's
+    #[arg(required_unless_present = "all_variants")]
+    pub(crate) event: Option<String>,
+    /// Post the sample in every right and wrong way, and the connector's handshakes, and show what came back against what should have; exit with 1 if
+    /// anything differs
+    #[arg(long)]
+    pub(crate) all_variants: bool,
+    /// Sign here with the secret in this file, instead of having the control plane sign with the group's. The event isn't marked as a test then
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+    /// How to print what came of all variants
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        requires = "all_variants"
+    )]
+    pub(crate) output: SendFormat,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -342,6 +383,12 @@ pub(crate) enum Format {
     Table,
     Json,
     Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SendFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -42,6 +42,14 @@ impl Failure {
         }
     }
 
+    /// What went wrong, without a hint.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Usage(message) | Self::Failed { message, .. } => message.clone(),
+            Self::PipeClosed => "the pipe is closed".to_owned(),
+        }
+    }
+
     /// Says it on stderr and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (text, code) = match self {

@@ -1,6 +1,7 @@
 //! Connectors: the built-in ones, read only, and an org's own.
 
 use hookplane_proto::v1;
+use hookplane_rules::trial;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, stamp};
@@ -85,10 +86,10 @@ pub(super) async fn prepare(
             )
         }
     };
+    connector.spec = Some(spec);
+    try_out(desk, &connector).await?;
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        connector.spec = Some(spec);
-        compile(&connector)?;
         connector.metadata.get_or_insert_default().update_time = Some(desk.now());
         transaction.checks = vec![needs_org, (key.clone(), check)];
         transaction.writes.push(put(key, &connector));
@@ -102,8 +103,29 @@ pub(super) async fn prepare(
         action,
         changed,
         definition: Vec::new(),
+        hints: Vec::new(),
         secret: v1::SecretChange::Unspecified,
     })
+}
+
+/// Compiles a definition and runs its own tests, also where nothing changes: a test may say nothing of its time, and rules get better.
+async fn try_out(desk: &Desk<'_>, connector: &v1::Connector) -> Result<(), Problem> {
+    let compiled = compile(connector)?;
+    let spec = connector.spec.clone().unwrap_or_default();
+    if spec.tests.is_empty() {
+        return Ok(());
+    }
+    let now = desk.context.clock.now();
+    // A hundred of them take their time, and other calls don't wait for it.
+    let run = tokio::task::spawn_blocking(move || trial::check(&spec, &compiled, now));
+    let errors = run
+        .await
+        .map_err(|e| Problem::Internal(format!("run a connector's tests: {e}")))?;
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::Fields(errors))
+    }
 }
 
 pub(super) fn present(mut connector: v1::Connector, revision: u64) -> v1::Connector {

@@ -42,6 +42,8 @@ pub(super) struct Prepared<T> {
     pub(super) changed: Vec<String>,
     /// What differs between the definition that the resource pins and the one that it would, a line each.
     pub(super) definition: Vec<String>,
+    /// What to know before relying on it, a line each.
+    pub(super) hints: Vec<String>,
     pub(super) secret: v1::SecretChange,
 }
 
@@ -175,7 +177,7 @@ impl<'a> Desk<'a> {
         self.commit(std::mem::take(&mut prepared.transaction)).await
     }
 
-    /// A connector's definition as it is now: built in, or the org's own.
+    /// A connector's definition as it is now: built in, or the org's own. Without its tests: they stay with the connector, and no group pins them.
     pub(super) async fn definition(
         &self,
         org: &str,
@@ -187,7 +189,10 @@ impl<'a> Desk<'a> {
         Ok(self
             .get::<v1::Connector>(&keys::connector(org, name))
             .await?
-            .map(|(connector, _)| connector))
+            .map(|(mut connector, _)| {
+                connector.spec.get_or_insert_default().tests.clear();
+                connector
+            }))
     }
 
     /// The definition that a group pins.

@@ -1,20 +1,18 @@
 //! Events and deliveries as they are kept, the tail, replays, refusals, and signed samples.
 
 use hookplane_proto::v1;
-use hookplane_rules::SampleError;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::desk::random;
+use super::samples;
 use super::scope::Scope;
 use super::status::Problem;
 use super::tail;
 use crate::access::{Caller, opened};
 use crate::context::Context;
 use crate::log::{Cursor, LogError, NoteKind, NotesOf, Selection};
-use crate::report::identity;
 
 /// A page that asks for no size.
 const PAGE: usize = 50;
@@ -26,8 +24,6 @@ const PAGE_BYTES: usize = 3 * 1024 * 1024;
 const STEP: usize = 16;
 /// Deliveries of one replay.
 const REPLAY_MAX: usize = 1_000;
-/// Carries the mark of a test.
-const TEST_HEADER: &str = "Hookplane-Test";
 
 /// The service.
 pub struct EventApi {
@@ -240,55 +236,8 @@ impl v1::event_service_server::EventService for EventApi {
         request: Request<v1::SignSampleRequest>,
     ) -> Result<Response<v1::SignSampleResponse>, Status> {
         let (caller, request) = opened(request)?;
-        let scope = Scope::parse(&caller, "name", &request.name)?;
-        if scope.webhook.is_some() {
-            return Err(Problem::field("name", "expected orgs/ORG/groups/GROUP").into());
-        }
-        let record = scope
-            .record(&self.context, &request.name)
-            .await?
-            .ok_or_else(|| Problem::NotFound(request.name.clone()))?;
-        let uuid = uuid::Builder::from_random_bytes(random()?).into_uuid();
-        let group = self
-            .context
-            .view
-            .compiled(&record)
-            .map_err(Problem::Refused)?;
-        let sample = group
-            .sign_sample(&request.event, self.context.clock.now(), &uuid.to_string())
-            .map_err(|error| match error {
-                SampleError::NoSample { .. } => Problem::field("event", error.to_string()),
-                SampleError::CannotSign(reason) => Problem::Refused(reason),
-            })?;
-        let uid = record
-            .group
-            .metadata
-            .as_ref()
-            .map(|m| m.uid.as_str())
-            .unwrap_or_default();
-        // The audit's line.
-        tracing::info!(
-            token = caller.id(),
-            group = request.name,
-            event = request.event,
-            "a sample was signed"
-        );
-        let mut headers: std::collections::BTreeMap<String, String> =
-            sample.headers.into_iter().collect();
-        headers.insert(
-            TEST_HEADER.to_owned(),
-            identity::test_mark(
-                &identity::Key::new(&self.context.mac_key),
-                uid,
-                &identity::digest(&sample.body),
-            ),
-        );
-        Ok(Response::new(v1::SignSampleResponse {
-            method: sample.method,
-            url: sample.url,
-            headers,
-            body: sample.body,
-        }))
+        let signed = samples::sign(&self.context, &caller, request).await?;
+        Ok(Response::new(signed))
     }
 }
 

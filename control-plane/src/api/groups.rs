@@ -59,13 +59,36 @@ pub(super) async fn present(
         secret.sealed = Bytes::new();
     }
     spec.sealed_parameters.clear();
-    let current = desk.definition(&metadata.org, &spec.connector).await?;
+    let pool = spec.pool.clone();
+    let connector = spec.connector.clone();
+    let current = desk.definition(&metadata.org, &connector).await?;
+    let version = group
+        .status
+        .get_or_insert_default()
+        .connector_version
+        .clone();
+    let is_pinned =
+        |c: &v1::Connector| c.spec.as_ref().map(Connector::version_of).as_ref() == Some(&version);
+    let update_available = current.as_ref().is_some_and(|c| !is_pinned(c));
+    let pinned = match current.filter(is_pinned) {
+        Some(current) => current,
+        // It may have been saved with a newer one since it was read, and who reads a group is told the rest all the same.
+        None => desk.pinned(&group).await.unwrap_or_else(|problem| {
+            tracing::debug!(
+                ?problem,
+                "a group is shown without what its connector says of itself"
+            );
+            v1::Connector::default()
+        }),
+    };
     let status = group.status.get_or_insert_default();
-    status.connector_update_available = current.is_some_and(|c| {
-        Connector::version_of(&c.spec.unwrap_or_default()) != status.connector_version
-    });
+    status.connector_update_available = update_available;
+    let pinned = pinned.spec.unwrap_or_default();
+    status.connector_confidence = pinned.confidence;
+    status.connector_sources = pinned.sources;
+    status.connector_limitations = pinned.limitations;
     let fleet = &desk.context.fleet;
-    status.live = Some(fleet.live(&metadata.org, &spec.pool, &metadata.uid, revision));
+    status.live = Some(fleet.live(&metadata.org, &pool, &metadata.uid, revision));
     let durability = desk.context.log.durability();
     status.durability = Some(v1::Durability {
         receipt: durability.receipt.into(),

@@ -104,6 +104,7 @@ fn change<T>(name: String, index: i32, prepared: &Prepared<T>) -> v1::PlannedCha
         action: prepared.action.into(),
         changed_fields: prepared.changed.clone(),
         definition_changes: prepared.definition.clone(),
+        hints: prepared.hints.clone(),
         secret: prepared.secret.into(),
         manifest_index: index,
         errors: Vec::new(),

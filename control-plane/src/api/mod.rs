@@ -19,6 +19,7 @@ mod manifests;
 mod names;
 mod orgs;
 mod page;
+mod samples;
 pub mod scope;
 pub(crate) mod status;
 mod tail;

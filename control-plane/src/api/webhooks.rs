@@ -146,6 +146,7 @@ pub(super) async fn prepare(
         action,
         changed,
         definition: Vec::new(),
+        hints: Vec::new(),
         secret: v1::SecretChange::Unspecified,
     })
 }

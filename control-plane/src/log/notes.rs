@@ -74,6 +74,8 @@ impl Note {
             &mut refusal.remote_address,
             &mut refusal.event_type,
             &mut refusal.delivery_id,
+            &mut refusal.cause,
+            &mut refusal.advice,
         ] {
             cut(text);
         }

@@ -265,4 +265,6 @@ impl Document {
 }
 
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod tests;

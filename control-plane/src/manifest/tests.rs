@@ -360,6 +360,21 @@ fn a_reference_that_fails_or_is_empty_is_an_error_at_its_place() {
 }
 
 #[test]
+fn a_key_with_dots_and_brackets_in_it_is_found() {
+    let text = "apiVersion: hookplane.dev/v1\nkind: Connector\nmetadata: {org: a, name: b}\nspec:\n  functions: []\n  protocol:\n    extract:\n      eventType:\n        - from: json:/a\n          values:\n            order: x\n            order.paid: y\n            a[0]: z\n  tests:\n    - headers:\n        X.Sig: s\n";
+    let documents = parse(text).expect("valid");
+    let line = |field: &str| documents[0].locate(field).0;
+    let values = "spec.protocol.extract.eventType[0].values";
+    assert_eq!(line(&format!("{values}.order.paid")), 12);
+    assert_eq!(line(&format!("{values}.order")), 11);
+    assert_eq!(line(&format!("{values}.a[0]")), 13);
+    assert_eq!(line(&format!("{values}.none")), 10);
+    assert_eq!(line("spec.tests[0].headers.X.Sig"), 16);
+    assert_eq!(line("spec.tests[0].expect"), 15);
+    assert_eq!(line("spec.tests[1].expect"), 14);
+}
+
+#[test]
 fn secrets_are_in_no_debug_output_of_the_tree() {
     let documents = parse(GROUP).expect("valid");
     assert!(!format!("{:?}", documents[0].root).contains("s3cret"));

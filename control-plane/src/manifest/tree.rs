@@ -122,39 +122,33 @@ impl Node {
 
     /// The place of a path such as `spec.registeredEvents[1]` below this node, or of its nearest part. A field's place is its key's.
     pub fn locate(&self, path: &str) -> Place {
-        let mut node = self;
-        let mut place = self.place;
-        for step in steps(path) {
-            let next = match (&node.value, step) {
-                (Value::Map(entries), Step::Key(key)) => entries
-                    .iter()
-                    .find(|entry| entry.key == key)
-                    .map(|entry| (entry.place, &entry.node)),
-                (Value::List(list), Step::Index(index)) => {
-                    list.get(index).map(|item| (item.place, item))
-                }
-                _ => None,
-            };
-            let Some((at, below)) = next else { break };
-            place = at;
-            node = below;
+        let (mut node, mut place, mut rest) = (self, self.place, path);
+        while let Some((at, below, left)) = node.step(rest) {
+            (place, node, rest) = (at, below, left);
         }
         place
     }
-}
 
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
-
-fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    path.split('.').flat_map(|part| {
-        let (key, indexes) = part.split_once('[').unwrap_or((part, ""));
-        let key = (!key.is_empty()).then_some(Step::Key(key));
-        let indexes = indexes
-            .split(['[', ']'])
-            .filter_map(|index| index.parse().ok().map(Step::Index));
-        key.into_iter().chain(indexes)
-    })
+    /// The child that a path leads to, its place, and what is left of the path.
+    pub(super) fn step<'a>(&self, path: &'a str) -> Option<(Place, &Node, &'a str)> {
+        match &self.value {
+            // A key may hold dots and brackets itself, as an event's name does: the longest that fits is meant.
+            Value::Map(entries) => {
+                let path = path.strip_prefix('.').unwrap_or(path);
+                let fit = entries.iter().filter_map(|entry| {
+                    let left = path.strip_prefix(entry.key.as_str())?;
+                    let ends = left.is_empty() || left.starts_with(['.', '[']);
+                    (ends && !entry.key.is_empty()).then_some((entry, left))
+                });
+                let (entry, left) = fit.max_by_key(|(entry, _)| entry.key.len())?;
+                Some((entry.place, &entry.node, left))
+            }
+            Value::List(list) => {
+                let (index, left) = path.strip_prefix('[')?.split_once(']')?;
+                let item = list.get(index.parse::<usize>().ok()?)?;
+                Some((item.place, item, left))
+            }
+            Value::Scalar { .. } => None,
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Refusal {
     }
 }
 
-/// The kinds of refusal, by what decided. HTTP status is told from it in one place of the listener.
+/// The kinds of refusal, by what decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
     /// The group doesn't take this method.
@@ -77,6 +77,18 @@ pub enum RefusalKind {
 }
 
 impl RefusalKind {
+    /// The status that an outsider is told, unless the provider wants to hear another.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Signature | Self::Timestamp => 401,
+            Self::ExternalId => 403,
+            Self::Method => 405,
+            Self::BodyTooLarge => 413,
+            Self::MediaType => 415,
+            Self::Undecodable | Self::Handshake => 400,
+        }
+    }
+
     /// The clause's name, as operators and metrics see it.
     pub fn clause(self) -> &'static str {
         match self {

@@ -24,6 +24,7 @@
 mod callback;
 mod canonical;
 mod connector;
+mod doctor;
 mod encoding;
 mod error;
 mod extract;
@@ -40,16 +41,18 @@ mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trial;
 mod verify;
 
 pub use callback::{Callback, Head, Reply};
 pub use connector::Connector;
+pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
 pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
-pub use sample::{SampleError, SignedSample};
+pub use sample::{Expected, SampleError, SignedSample, Variant};
 pub use time::{Clock, Timestamp};
-pub use verify::{Confirmation, Learned, Needed, Proven, Shaken, Unproven, Verified};
+pub use verify::{Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified};

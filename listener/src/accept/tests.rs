@@ -118,6 +118,8 @@ async fn connections_above_the_bound_wait_for_one_to_end() -> Result<(), Failure
 #[tokio::test]
 async fn a_stalled_client_does_not_hold_up_the_shutdown() -> Result<(), Failure> {
     let limits = Limits {
+        // Nothing else ends it.
+        head_timeout: Duration::from_secs(3600),
         drain: Duration::from_millis(200),
         ..Limits::default()
     };

@@ -37,6 +37,20 @@ async fn hello(stream: &mut ConfigStream) -> Result<v1::ConfigHello, Failure> {
     }
 }
 
+/// All of an empty list.
+fn list(nonce: u64, revision: u64) -> Push {
+    Push::ListChunk(v1::ConfigListChunk {
+        resources: Vec::new(),
+        end: Some(v1::ConfigListEnd {
+            nonce,
+            revision,
+            count: 0,
+            digest: 0,
+            proof: Bytes::new(),
+        }),
+    })
+}
+
 #[tokio::test]
 async fn the_first_message_says_who_asks_and_that_it_has_nothing() -> Result<(), Failure> {
     let mut control_plane = FakeControlPlane::start()?;
@@ -150,18 +164,6 @@ async fn an_older_list_of_the_same_epoch_ends_the_stream_and_one_of_another_is_t
 -> Result<(), Failure> {
     let mut control_plane = FakeControlPlane::start()?;
     let running = start(&control_plane)?;
-    let list = |nonce, revision| {
-        Push::ListChunk(v1::ConfigListChunk {
-            resources: Vec::new(),
-            end: Some(v1::ConfigListEnd {
-                nonce,
-                revision,
-                count: 0,
-                digest: 0,
-                proof: Bytes::new(),
-            }),
-        })
-    };
     let mut stream = control_plane.config().await?;
     hello(&mut stream).await?;
     stream.welcome("epoch-1", false).await?;
@@ -196,6 +198,7 @@ async fn a_drained_stream_is_opened_anew() -> Result<(), Failure> {
     Ok(())
 }
 
+// Risk 27: ready before the first list, or before anything can be kept.
 #[tokio::test]
 async fn it_is_ready_with_a_plan_and_a_report_stream_and_says_when_it_leaves() -> Result<(), Failure>
 {
@@ -203,10 +206,19 @@ async fn it_is_ready_with_a_plan_and_a_report_stream_and_says_when_it_leaves() -
     let running = start(&control_plane)?;
     let mut stream = control_plane.config().await?;
     hello(&mut stream).await?;
-    // As if a list had been applied.
-    running.state.link.planned();
     stream.welcome("epoch-1", false).await?;
-    until(|| !running.state.link.is_down()).await?;
+    stream.push(list(1, 9)).await?;
+    let answer = stream.next().await?.kind;
+    assert!(
+        matches!(&answer, Some(Kind::Ack(ack)) if ack.nonce == 1),
+        "it says something else first: {answer:?}"
+    );
+    stream.push(list(2, 10)).await?;
+    let answer = stream.next().await?.kind;
+    assert!(
+        matches!(&answer, Some(Kind::Ack(ack)) if ack.nonce == 2),
+        "with a plan alone it is not ready: {answer:?}"
+    );
     running.state.link.reporting_connected();
     let ready = |ready| Some(Kind::Ready(v1::ConfigReady { ready }));
     assert_eq!(stream.next().await?.kind, ready(true));

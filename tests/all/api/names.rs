@@ -83,6 +83,75 @@ async fn a_name_of_another_form_is_refused_and_names_its_field() {
 }
 
 #[tokio::test]
+async fn a_connector_whose_test_fails_is_neither_made_nor_changed_nor_valid() {
+    let rig = Rig::start().await;
+    rig.apply("apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: acme}\n")
+        .await
+        .unwrap();
+    let create = |connector, validate_only| v1::CreateConnectorRequest {
+        parent: "orgs/acme".to_owned(),
+        connector: Some(connector),
+        validate_only,
+    };
+    // Nobody signed it.
+    let test = |expect: &str| v1::ConnectorTest {
+        name: "a forgery".to_owned(),
+        secrets: vec!["synthetic-key".to_owned()],
+        parameters: [("verify_token".to_owned(), "synthetic".to_owned())].into(),
+        headers: [
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("X-Erp-Signature".to_owned(), "00".repeat(32)),
+        ]
+        .into(),
+        body: "{}".to_owned(),
+        expect: expect.to_owned(),
+        ..Default::default()
+    };
+    let with = |expect: &str| {
+        let mut connector = connector_of(ERP);
+        connector.spec.as_mut().unwrap().tests = vec![test(expect)];
+        connector
+    };
+    for validate_only in [true, false] {
+        let status = rig
+            .connectors()
+            .create_connector(create(with("genuine"), validate_only))
+            .await
+            .unwrap_err();
+        assert_eq!(wrong_fields(&status), ["spec.tests[0].expect"]);
+        assert!(status.message().contains("got signature"), "{status}");
+    }
+    let made = rig
+        .connectors()
+        .create_connector(create(with("signature"), false))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(made.spec.as_ref().unwrap().tests, [test("signature")]);
+    for validate_only in [true, false] {
+        let mut changed = made.clone();
+        changed.spec.as_mut().unwrap().tests = vec![test("genuine")];
+        let request = v1::UpdateConnectorRequest {
+            connector: Some(changed),
+            validate_only,
+        };
+        let status = rig.connectors().update_connector(request).await;
+        assert_eq!(wrong_fields(&status.unwrap_err()), ["spec.tests[0].expect"]);
+    }
+    // What a group pins, and its listeners get, has none.
+    rig.apply(ERP_GROUP).await.unwrap();
+    let stored = rig.stored().await;
+    let pinned: Vec<_> = stored
+        .iter()
+        .filter(|(key, _)| key.starts_with(hookplane_control_plane::keys::PINS))
+        .collect();
+    assert_eq!(pinned.len(), 1);
+    let pinned = <v1::Connector as prost::Message>::decode(&pinned[0].1[..]).unwrap();
+    assert!(pinned.spec.unwrap().tests.is_empty());
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn an_orgs_own_connector_never_shadows_a_built_in_one() {
     let rig = Rig::start().await;
     rig.apply("apiVersion: hookplane.dev/v1\nkind: Org\nmetadata: {name: acme}\n")

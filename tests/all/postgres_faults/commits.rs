@@ -8,6 +8,7 @@ use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{Appended, DeliveryLog};
 use hookplane_tests::engines::postgres::Postgres;
 use hookplane_tests::log_suite::{callback, numbered, numbered_events};
+use tokio::time::Instant;
 
 use super::{
     PATIENCE, SHORT, append, assert_unavailable, kept, open, open_with, options, until_sql,
@@ -189,4 +190,70 @@ async fn frozen_primary_is_answered_for_in_time() {
     );
     postgres.thaw(old);
     log.close().await;
+}
+
+// Risk 42: a primary that another one has taken over from, and that nobody has ended, takes writes and commits none of them, whether a wait for its
+// standby is given up here or cancelled there. What comes is kept, read and leased at the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn old_primary_that_nobody_fenced_is_left() {
+    for cancelled in [false, true] {
+        let mut postgres = Postgres::start_pair();
+        let log = open_with(PostgresOptions {
+            accept_weaker_durability: true,
+            ..options(&postgres.database("d"))
+        })
+        .await
+        .expect("opens");
+        let before = append(&log, callback("before", None, None, 0), PATIENCE).await;
+        assert_eq!(before, kept("before"));
+        let old = postgres.primary();
+        postgres.promote();
+        for setting in [
+            "ALTER SYSTEM SET synchronous_standby_names = ''",
+            "SELECT pg_reload_conf()",
+        ] {
+            postgres.sql("postgres", setting);
+        }
+        // Nobody follows the new one yet.
+        until_sql(&postgres, "postgres", "SHOW synchronous_standby_names", "").await;
+        if cancelled {
+            let appending = {
+                let log = log.clone();
+                let new = callback("after", None, None, 0);
+                tokio::spawn(async move { append(&log, new, Duration::from_secs(8)).await })
+            };
+            let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+            until(|| {
+                postgres.sql_on(old, "postgres", cancel);
+                appending.is_finished()
+            })
+            .await
+            .expect("it ends");
+            assert_eq!(appending.await.expect("doesn't panic"), kept("after"));
+        } else {
+            // Each of the writers may have to find out.
+            let deadline = Instant::now() + PATIENCE;
+            while append(&log, callback("after", None, None, 0), SHORT).await != kept("after") {
+                assert!(Instant::now() < deadline, "it stays at the old one");
+            }
+        }
+        let ids = "SELECT string_agg(id, ' ' ORDER BY id) FROM hookplane.events";
+        assert_eq!(postgres.sql("d", ids), "after before");
+        assert!(log.event("after").await.is_ok(), "read where it is kept");
+        let mut newest = log.newest();
+        let leased = async {
+            let mut leased = Vec::new();
+            while leased.len() < 2 {
+                let leases = log.lease("w", 2, PATIENCE).await.expect("leases");
+                leased.extend(leases.into_iter().map(|lease| lease.event.id));
+                if leased.len() < 2 {
+                    newest.changed().await.expect("open");
+                }
+            }
+            leased
+        };
+        let leased = tokio::time::timeout(PATIENCE, leased).await;
+        assert_eq!(leased.expect("all are leased"), ["before", "after"]);
+        log.close().await;
+    }
 }

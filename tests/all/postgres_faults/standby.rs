@@ -36,6 +36,9 @@ async fn what_no_standby_has_is_neither_kept_nor_known() {
         assert_unavailable(&append(&log, new(id), SHORT).await);
     }
     assert_unavailable(&append(&log, new("provider's resend"), SHORT).await);
+    // Risk 9: nor does what was given up go on waiting there.
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    until_sql(&postgres, "postgres", waiting, "0").await;
     // With the standby back, all of it is what it seemed to be.
     postgres.restart(standby);
     for id in ["a", "keyless", "content"] {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hookplane_control_plane::store::Store;
+use hookplane_control_plane::store::{Store, StoreError};
 use hookplane_tests::engines::etcd::Etcd;
+use tokio_stream::StreamExt;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Viewed, addresses, open, proxies, put};
-use crate::fake_control_plane::Failure;
+use crate::fake_control_plane::{Failure, soon};
 use crate::proxy::Proxy;
 
 /// All ends at once, and can be had again.
@@ -38,21 +39,43 @@ async fn compacted_in_a_loop_a_known_hook_is_never_unknown() -> Result<(), Failu
             tokio::task::yield_now().await;
         }
     }));
-    for turn in 0..8 {
-        for proxy in &proxies {
-            proxy.cut();
+    // Whoever doesn't list again at once does when its canary has been missed twice, 10 s later.
+    let turns = async {
+        for turn in 0..8 {
+            for proxy in &proxies {
+                proxy.cut();
+            }
+            let mut last = 0;
+            for write in 0..5 {
+                let key = format!("v1/orgs/org-{turn}-{write}");
+                last = direct.commit(put(&key, "")).await?;
+            }
+            let compacted = etcd.ctl(0, &["compact", &last.to_string()]);
+            compacted.ok_or("etcd compacts")?;
+            break_off(&proxies, &etcd)?;
+            viewed.comes_to(last).await?;
         }
-        let mut last = 0;
-        for write in 0..5 {
-            let key = format!("v1/orgs/org-{turn}-{write}");
-            last = direct.commit(put(&key, "")).await?;
-        }
-        let compacted = etcd.ctl(0, &["compact", &last.to_string()]);
-        compacted.ok_or("etcd compacts")?;
-        break_off(&proxies, &etcd)?;
-        viewed.comes_to(last).await?;
-    }
+        Ok::<_, Failure>(())
+    };
+    soon(turns).await??;
     assert!(!unknown.load(Ordering::Relaxed));
+    Ok(())
+}
+
+// Risk 19: a path that swallows everything is noticed, and the watch ends, without anybody asking for anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_on_a_path_that_swallows_everything_ends() -> Result<(), Failure> {
+    let etcd = Etcd::start(1);
+    let proxies = proxies(&etcd.hosts()).await?;
+    let store = open(addresses(&proxies)).await?;
+    let at = store.commit(put("v1/a", "")).await?;
+    let mut changes = store.watch("v1/", at).await?;
+    proxies[0].freeze_open();
+    let end = soon(changes.next()).await?;
+    assert!(
+        matches!(end, Some(Err(StoreError::Unavailable(_)))),
+        "{end:?}"
+    );
     Ok(())
 }
 
@@ -64,6 +87,9 @@ async fn what_is_written_while_the_watch_stalls_is_brought() -> Result<(), Failu
     let proxies = proxies(&etcd.hosts()).await?;
     let store: Arc<dyn Store> = open(addresses(&proxies)).await?;
     let viewed = Viewed::start(store).await?;
+    // There is a watch, and it brings something.
+    let at = direct.commit(put("v1/orgs/a", "")).await?;
+    viewed.comes_to(at).await?;
     for proxy in &proxies {
         proxy.freeze_open();
     }

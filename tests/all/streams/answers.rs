@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_proto::v1;
+use hookplane_proto::v1::AnswerKind;
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::engines::postgres::Postgres;
 use tokio::time::Instant;
 
 use super::gated::Gated;
 use super::plain::signed;
+use super::report::{Reporting, callback};
 use super::rig::{Rig, callback_url, eventually, post};
 use crate::fake_control_plane::{Failure, soon};
 
@@ -84,6 +86,25 @@ async fn a_frozen_log_is_503_within_the_providers_patience() -> Result<(), Failu
         "{took:?}"
     );
     assert!(rig.events_of("code").await?.is_empty());
+    Ok(())
+}
+
+// Risk 9: and the control plane by itself, whoever has given up waiting by then.
+#[tokio::test]
+async fn a_report_over_a_frozen_log_is_answered_when_its_budget_is_over() -> Result<(), Failure> {
+    let rig = Rig::start_with(|log| {
+        let gated = Gated::over(log);
+        gated.freeze();
+        gated
+    })
+    .await?;
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    let mut late = callback(&group, "d-1", b"{}");
+    late.budget_milliseconds = 300;
+    let answer = stream.report(late).await?;
+    assert_eq!(answer.kind(), AnswerKind::RetryLater, "{}", answer.reason);
     Ok(())
 }
 

@@ -123,6 +123,7 @@ async fn only_our_own_mark_makes_a_callback_a_test() -> Result<(), Failure> {
         .sign_sample(v1::SignSampleRequest {
             name: "orgs/acme/groups/code".to_owned(),
             event: "order.paid".to_owned(),
+            ..Default::default()
         })
         .await?
         .into_inner();

@@ -9,6 +9,7 @@ use hookplane_control_plane::store::{Entry, MAX_WRITES, Transaction, Write};
 use hookplane_proto::v1;
 use prost::Message;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use v1::config_service_client::ConfigServiceClient;
@@ -17,7 +18,7 @@ use super::config::hello;
 use super::model::{Heard, Model, Stream};
 use super::replica::Replica;
 use super::rig::{Rig, api, eventually, revision, uid};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, PATIENCE, soon};
 use crate::proxy::Proxy;
 
 /// Streams on one connection: fewer than a server allows.
@@ -161,7 +162,9 @@ async fn streams_that_come_of_age_drain_and_go_on_elsewhere() -> Result<(), Fail
     let mut last = None;
     let mut n = 0;
     // Edits go on until all have moved.
+    let deadline = Instant::now() + PATIENCE;
     while drained.load(Ordering::Relaxed) < 100 {
+        assert!(Instant::now() < deadline, "some don't come of age");
         let webhook = rig.webhook("code", &format!("w{n}"), "").await?;
         last = Some((uid(&webhook.metadata), revision(&webhook.metadata)));
         n += 1;
@@ -212,6 +215,9 @@ async fn who_needs_a_full_list_is_told_to_come_back_while_others_get_theirs() ->
     Ok(())
 }
 
+/// Longer than pings take to notice at either end, and shorter than a stream on which nothing comes or a push that isn't answered.
+const NOTICED: Duration = Duration::from_secs(12);
+
 // Risk 19: a path that swallows everything is noticed at both ends.
 #[tokio::test]
 async fn a_black_hole_is_noticed_at_both_ends() -> Result<(), Failure> {
@@ -225,18 +231,25 @@ async fn a_black_hole_is_noticed_at_both_ends() -> Result<(), Failure> {
     silent.until(&mut stream, |l| l.lists == 1).await?;
     stream.ready().await?;
     eventually(async || Ok((rig.listeners().await?.len() == 2).then_some(()))).await?;
+    let has = |l: &v1::Listener, webhook: &v1::Webhook| {
+        l.name == "real" && l.ready && l.revision >= revision(&webhook.metadata)
+    };
+    // Something came on its stream a moment ago.
+    let before = rig.webhook("code", "before", "").await?;
+    eventually(async || {
+        let all = rig.listeners().await?;
+        Ok(all.iter().any(|l| has(l, &before)).then_some(()))
+    })
+    .await?;
     path.freeze_open();
     hole.freeze_open();
     let webhook = rig.webhook("code", "all", "").await?;
     // The one that runs comes back on another connection and has it; the one that does nothing is no longer there.
-    eventually(async || {
+    let noticed = eventually(async || {
         let all = rig.listeners().await?;
-        let there = |l: &v1::Listener| {
-            l.name == "real" && l.ready && l.revision >= revision(&webhook.metadata)
-        };
-        Ok((all.len() == 1 && there(&all[0])).then_some(()))
-    })
-    .await
+        Ok((all.len() == 1 && has(&all[0], &webhook)).then_some(()))
+    });
+    tokio::time::timeout(NOTICED, noticed).await?
 }
 
 /// A copy of a group's stored keys under other names and uids, without secrets, so that nothing has to be sealed anew.

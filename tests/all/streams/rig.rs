@@ -281,6 +281,7 @@ impl Rig {
             ca_file: None,
             limits: hookplane_listener::Limits::default(),
             metrics: Arc::clone(&metrics),
+            keys: hookplane_listener::KeyServers::default(),
         };
         let stop = CancellationToken::new();
         let running = hookplane_listener::run(socket, config, self.clock.clone(), stop.clone());

@@ -9,6 +9,7 @@
 mod case;
 mod page;
 mod run;
+pub mod samples;
 mod table;
 
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use hookplane_proto::v1;
 
 pub use case::{Case, cases};
 pub use page::{page, write_page};
-pub use run::{callback, check, group, secrets};
+pub use run::{Found, callback, check, group, secrets};
 pub use table::Table;
 
 /// A file or folder of the tests.

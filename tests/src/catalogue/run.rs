@@ -1,12 +1,12 @@
-//! One vector through the stages that a listener runs.
+//! One vector through the stages that a listener runs, as the rules run a connector's own tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
+use hookplane_rules::trial::{self, Came, Expected};
 use hookplane_rules::{
-    Callback, Connector, FieldError, Group, Head, KeySet, KeySource, Keys, Proven, Refusal,
-    RefusalKind, Reply, Timestamp, Unproven,
+    Callback, Connector, FieldError, Group, KeySet, KeySource, Keys, Reply, Timestamp,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::RootCertStore;
@@ -24,23 +24,7 @@ pub fn group(
     callback_url: &str,
 ) -> Result<Arc<Group>, Vec<FieldError>> {
     let compiled = Connector::compile(&connector(&spec.connector))?;
-    let group = v1::WebhookGroup {
-        metadata: Some(v1::Metadata {
-            org: "acme".into(),
-            name: "vectors".into(),
-            uid: "uid-1".into(),
-            ..Default::default()
-        }),
-        spec: Some(v1::WebhookGroupSpec {
-            registered_events: vec!["*".into()],
-            ..spec
-        }),
-        status: Some(v1::WebhookGroupStatus {
-            callback_url: callback_url.into(),
-            ..Default::default()
-        }),
-    };
-    Group::compile(&group, compiled, Vec::new())
+    trial::group(&compiled, spec, callback_url)
 }
 
 /// Secrets without names.
@@ -59,23 +43,9 @@ fn group_of(case: &Case) -> Result<Arc<Group>, Vec<FieldError>> {
         signature_secrets: secrets(&case.secrets),
         parameters: case.parameters.clone().into_iter().collect(),
         accept_unsigned: case.accept_unsigned,
-        learn_secret: case.secrets.is_empty() && learns(&connector(&case.connector)),
         ..Default::default()
     };
     group(spec, &case.callback_url)
-}
-
-/// Whether the provider hands over the secret.
-fn learns(connector: &v1::Connector) -> bool {
-    let spec = connector.spec.iter();
-    let protocols = spec.flat_map(|spec| {
-        let own = spec.functions.iter().map(|function| &function.protocol);
-        own.chain([&spec.protocol])
-    });
-    protocols
-        .flatten()
-        .flat_map(|protocol| &protocol.handshakes)
-        .any(|handshake| !handshake.learn.is_empty())
 }
 
 /// As the listener gets it.
@@ -100,32 +70,8 @@ pub fn callback(
     }
 }
 
-fn prove(group: &Group, callback: Callback, case: &Case) -> Result<Proven, Refusal> {
-    let head = Head {
-        method: &callback.method,
-        path: "/c/t",
-        query: &callback.query,
-        headers: &callback.headers,
-    };
-    let most = group.admit(head, Some(callback.body.len() as u64))?;
-    if callback.body.len() as u64 > most {
-        return Err(Refusal::new(
-            RefusalKind::BodyTooLarge,
-            "more than announced",
-        ));
-    }
-    match group.verify_with(callback, &Found(case), Timestamp(case.now)) {
-        Ok(proven) => Ok(proven),
-        Err(Unproven::Refused(refusal)) => Err(refusal),
-        Err(Unproven::NeedsKey(needed)) => Err(Refusal::new(
-            RefusalKind::Signature,
-            format!("nothing is found at {}", needed.source),
-        )),
-    }
-}
-
 /// What the vector says is found at URLs, as the listener would have fetched it.
-struct Found<'a>(&'a Case);
+pub struct Found<'a>(pub &'a Case);
 
 impl Keys for Found<'_> {
     fn get(&self, source: &KeySource) -> Option<Arc<KeySet>> {
@@ -150,60 +96,19 @@ pub fn check(case: &Case) -> Result<(), String> {
         Err(errors) => return Err(format!("doesn't compile: {errors:?}")),
     };
     let request = callback(&case.method, &case.query, &case.headers, case.body());
-    let (got, reply) = match prove(&group, request, case) {
-        Ok(Proven::Genuine(verified)) => {
-            let extracted = group
-                .extract(verified)
-                .map_err(|r| format!("extract: {}: {}", r.kind.clause(), r.reason))?;
-            let events = group
-                .match_events(extracted)
-                .into_report([0; 16], 1, Timestamp(case.now))
-                .events;
-            read_as_expected(case, &events)?;
-            ("genuine".to_owned(), None)
-        }
-        Ok(Proven::Handshake(shaken)) => ("handshake".to_owned(), Some(shaken.reply)),
-        Err(refusal) => {
-            let clause = match refusal.kind {
-                RefusalKind::Handshake => "handshake-refused",
-                kind => kind.clause(),
-            };
-            if case.expect.as_deref().is_some_and(|it| it != clause) {
-                return Err(format!("{clause}: {}", refusal.reason));
-            }
-            (clause.to_owned(), None)
-        }
+    let came = trial::run(&group, request, &Found(case), Timestamp(case.now));
+    let expected = Expected {
+        outcome: case.expect.as_deref(),
+        event_type: case.expect_type.as_deref(),
+        delivery_id: case.expect_delivery_id.as_deref(),
+        external_id: case.expect_external_id.as_deref(),
+        events: case.expect_events,
     };
-    match &case.expect {
-        None if got == "genuine" || got == "handshake" => {
-            return Err(format!("{got}, not refused"));
-        }
-        Some(expect) if *expect != got => return Err(format!("{got}, not {expect}")),
-        _ => {}
+    match (expected.differs(&came), came) {
+        (Some(difference), _) => Err(difference.message),
+        (None, Came::Handshake(shaken)) => answered_as_expected(case, &shaken.reply),
+        (None, _) => Ok(()),
     }
-    match reply {
-        Some(reply) => answered_as_expected(case, &reply),
-        None => Ok(()),
-    }
-}
-
-fn read_as_expected(case: &Case, events: &[v1::ReportedEvent]) -> Result<(), String> {
-    if case.expect_events.is_some_and(|n| n != events.len()) {
-        return Err(format!("{} events", events.len()));
-    }
-    let first = events.first().ok_or("no event")?;
-    for (what, expected, got) in [
-        ("type", &case.expect_type, &first.r#type),
-        ("delivery id", &case.expect_delivery_id, &first.delivery_id),
-        ("external id", &case.expect_external_id, &first.external_id),
-    ] {
-        if let Some(expected) = expected
-            && expected != got
-        {
-            return Err(format!("{what} is `{got}`, not `{expected}`"));
-        }
-    }
-    Ok(())
 }
 
 fn answered_as_expected(case: &Case, reply: &Reply) -> Result<(), String> {

@@ -10,8 +10,27 @@ First steps:
   hookplane send acme/shop-prod orders/paid  a signed sample, as the provider would post it
   hookplane tail acme/shop-prod              watch deliveries
   hookplane get refusals acme/shop-prod      what was turned away, and why
+  hookplane explain acme/shop-prod           the likely causes, and what to do
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "\
+Of a group it shows what was refused lately by clause and likely cause, and what was genuine and not kept. A listener looks for the cause of
+one refusal of a group a second at most, so that of a flood a part has none.
+
+A captured request is read from a file and needs no server. Raw HTTP/1.1 is the request line, headers, an empty line and the body, byte for
+byte; lines of `curl -v` that begin with `> ` are taken as the head. JSON is
+  {\"method\": \"POST\", \"query\": \"\", \"headers\": {…}, \"body\": \"…\" or \"body_base64\": \"…\", \"callback_url\": \"https://…\", \"now\": MILLISECONDS}
+with all but the headers optional. The file has 36 MiB at most. Secrets come from the manifest's {env} and {file}; none is printed, nor is a
+signature that would have been right. Public keys are not fetched.
+
+Examples:
+  hookplane explain acme/shop-prod
+  hookplane explain --request captured.http -f shop.yaml
+  hookplane explain --request captured.json -f shop.yaml --secret-file secret.txt --url https://hooks.example.com/c/TOKEN
+  hookplane explain acme/shop-prod --request captured.http -f all.yaml --at 2026-11-27T12:00:00Z
+
+Exit codes: 0 genuine, or the group was looked at; 1 refused, or failed; 2 wrong usage.";
 
 pub(super) const DEV_EXAMPLES: &str = "\
 Both servers run in this process and speak gRPC over loopback. On a first run it makes a starter: the org `demo`, the group
@@ -48,6 +67,8 @@ Examples:
   hookplane get groups                        all groups you may see, with their callback URLs
   hookplane get webhooks acme/shop-prod       the webhooks of one group
   hookplane get group acme/shop-prod -o yaml  as a manifest
+  hookplane get connectors pay                those with `pay` in their names
+  hookplane get connector stripe              one, with how sure we are of it and what it rests on
   hookplane get functions github/repository   its events, and the set-up in the provider's product
   hookplane get events acme/shop-prod         what was kept
   hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
@@ -92,11 +113,20 @@ Examples:
   hookplane replay acme/shop-prod/order-paid --status dead";
 
 pub(super) const SEND_EXAMPLES: &str = "\
-The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test.
+The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test. Webhooks match it like any other
+event: their subscribers get it, with the flag `test`.
+
+With --all-variants they get one such event, the good one, and of what nobody can tell from it one each: the same again where the provider names no
+delivery, a changed body where no signature covers it. Everything else must be refused: changed after it was signed, wrongly signed, stale, unsigned, too large, by another method, of
+another media type, handshakes out of shape. Each row is one request; what isn't posted says why, such as that the provider alone can sign.
+EVENT may be left out then: the first that is registered and has a sample. With -o json there is {\"items\": [...]}, and `ok` is null where nothing was
+posted.
 
 Examples:
   hookplane send demo/github push
-  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret";
+  hookplane send acme/shop-prod orders/paid --secret-file shopify.secret
+  hookplane send acme/shop-prod --all-variants        before going live: is all that is forged refused?
+  hookplane send acme/shop-prod --all-variants --secret-file shopify.secret     is the secret at the provider ours?";
 
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -28,7 +28,7 @@ pub(crate) async fn run<R>(apply: Apply, connect: impl FnOnce() -> R) -> Result<
 where
     R: Future<Output = Result<Api, Failure>>,
 {
-    let (file, documents) = read(&apply.file)?;
+    let (file, documents) = read(&apply.file, None)?;
     if documents.is_empty() {
         return Err(Failure::new(format!("{file}: there is no document in it")));
     }
@@ -52,7 +52,7 @@ where
             "{file} is not applied; nothing was written"
         )));
     }
-    output::text(&plan::render(&changes))?;
+    output::text(&plan::render(&documents, &changes))?;
     if apply.dry_run {
         note("dry run: nothing was written");
         return Ok(());
@@ -64,8 +64,8 @@ where
     wait_until_live(&api, &touched).await
 }
 
-/// The file's name for messages, and its documents.
-fn read(path: &Path) -> Result<(String, Vec<Document>), Failure> {
+/// The file's name for messages, and its documents. `instead`: what stands for values that can't be brought in.
+pub(crate) fn read(path: &Path, instead: Option<&str>) -> Result<(String, Vec<Document>), Failure> {
     let mut bytes = Vec::new();
     // One byte more than is taken tells that there is more.
     let limit = MAX_BYTES as u64 + 1;
@@ -85,13 +85,15 @@ fn read(path: &Path) -> Result<(String, Vec<Document>), Failure> {
             error.utf8_error().valid_up_to()
         ))
     })?;
-    let documents = manifest::parse_with(&text, &mut |reference| resolve(&folder, reference))
-        .map_err(|error| {
-            Failure::new(format!(
-                "{name}:{}:{}: {}",
-                error.line, error.column, error.message
-            ))
-        })?;
+    let documents = manifest::parse_with(&text, &mut |reference| {
+        resolve(&folder, reference).or_else(|error| instead.map(str::to_owned).ok_or(error))
+    })
+    .map_err(|error| {
+        Failure::new(format!(
+            "{name}:{}:{}: {}",
+            error.line, error.column, error.message
+        ))
+    })?;
     Ok((name, documents))
 }
 

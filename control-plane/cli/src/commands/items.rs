@@ -34,6 +34,7 @@ pub(crate) fn connector(connector: v1::Connector) -> Item<v1::Metadata, v1::Conn
 /// A group as a manifest.
 pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGroupSpec> {
     let status = group.status.unwrap_or_default();
+    let connector_confidence = confidence(status.connector_confidence());
     Item {
         api_version: Some(API_VERSION),
         kind: "WebhookGroup",
@@ -48,6 +49,9 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
             "live": live(status.live),
             "connectorVersion": status.connector_version,
             "connectorUpdateAvailable": status.connector_update_available,
+            "connectorConfidence": connector_confidence,
+            "connectorSources": status.connector_sources,
+            "connectorLimitations": status.connector_limitations,
             "counts": counts(status.counts),
             "durability": durability(status.durability.unwrap_or_default()),
             "handshakeCode": status.handshake_code.map(|shown| json!({
@@ -123,9 +127,20 @@ fn live(live: Option<v1::Live>) -> Value {
     json!({"applied": live.applied, "connected": live.connected, "problems": live.problems})
 }
 
-/// A function of a connector.
+/// How sure we are of a connector, in a word.
+pub(crate) fn confidence(confidence: v1::Confidence) -> &'static str {
+    match confidence {
+        v1::Confidence::Verified => "verified",
+        v1::Confidence::Documented => "documented",
+        v1::Confidence::Unverified => "unverified",
+        v1::Confidence::Unspecified => "not stated",
+    }
+}
+
+/// A function of a connector, with what holds for all of that connector's.
 pub(crate) fn function(
     connector: &v1::Metadata,
+    spec: &v1::ConnectorSpec,
     function: v1::ConnectorFunction,
 ) -> Item<Value, v1::ConnectorFunction> {
     Item {
@@ -133,7 +148,12 @@ pub(crate) fn function(
         kind: "ConnectorFunction",
         metadata: json!({"org": connector.org, "connector": connector.name, "name": function.name}),
         spec: function,
-        status: json!({}),
+        status: json!({
+            "confidence": confidence(spec.confidence()),
+            "sources": spec.sources,
+            "limitations": spec.limitations,
+            "secretHelp": spec.secret_help,
+        }),
     }
 }
 
@@ -251,6 +271,10 @@ pub(crate) fn refusal(refusal: v1::Refusal) -> Item<Value, Value> {
         "clause": refusal.clause,
         "reason": refusal.reason,
     });
+    if !refusal.cause.is_empty() {
+        status["cause"] = refusal.cause.into();
+        status["advice"] = refusal.advice.into();
+    }
     // Only what was proven genuine has these.
     if refusal.status < 300 {
         spec["type"] = refusal.event_type.into();

@@ -4,6 +4,7 @@ mod apply;
 mod clone;
 mod delete;
 mod dev;
+mod explain;
 mod get;
 pub(crate) mod items;
 mod listen;
@@ -49,6 +50,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
             until(shutdown, async {
                 let api = connect(&top, &get.client).await?;
                 get::run(get, &api).await
+            })
+            .await
+        }
+        Command::Explain(explain) => {
+            until(shutdown, async {
+                explain::run(&explain, || connect(&top, &explain.client)).await
             })
             .await
         }

@@ -1,18 +1,40 @@
 //! A plan, as people read it, and what is wrong with a file, each with its place.
 
 use hookplane_control_plane::manifest::Document;
+use hookplane_proto::v1::manifest::Resource;
 use hookplane_proto::v1::{ChangeAction, PlannedChange, SecretChange};
 
 use crate::names::typed;
 use crate::output::visible;
 
-/// The plan, a line for each resource.
-pub(crate) fn render(changes: &[PlannedChange]) -> String {
+/// The plan, a line for each resource, and what to know of it below.
+pub(crate) fn render(documents: &[Document], changes: &[PlannedChange]) -> String {
     changes
         .iter()
-        .flat_map(|change| std::iter::once(line(change)).chain(definition(change)))
+        .flat_map(|change| {
+            let tests = tests_of(document_of(documents, change));
+            let hints = change.hints.iter();
+            std::iter::once(line(change, tests))
+                .chain(definition(change))
+                .chain(hints.map(|hint| visible(&format!("           {hint}"))))
+        })
         .map(|line| line + "\n")
         .collect()
+}
+
+/// How many tests a connector brings. A plan without errors is one in which they passed.
+fn tests_of(document: Option<&Document>) -> usize {
+    match document.and_then(|document| document.manifest.resource.as_ref()) {
+        Some(Resource::Connector(connector)) => {
+            connector.spec.as_ref().map_or(0, |s| s.tests.len())
+        }
+        _ => 0,
+    }
+}
+
+fn document_of<'a>(documents: &'a [Document], change: &PlannedChange) -> Option<&'a Document> {
+    let index = usize::try_from(change.manifest_index).ok()?;
+    documents.get(index)
 }
 
 /// What the connector's newer definition brings.
@@ -21,7 +43,7 @@ fn definition(change: &PlannedChange) -> impl Iterator<Item = String> {
     lines.map(|line| visible(&format!("           connector: {line}")))
 }
 
-fn line(change: &PlannedChange) -> String {
+fn line(change: &PlannedChange, tests: usize) -> String {
     let action = match change.action() {
         ChangeAction::Create => "create",
         ChangeAction::Update => "update",
@@ -41,6 +63,11 @@ fn line(change: &PlannedChange) -> String {
         SecretChange::Changed => more.push("secret: changed".to_owned()),
         SecretChange::Unspecified => {}
     }
+    match tests {
+        0 => {}
+        1 => more.push("1 test passed".to_owned()),
+        _ => more.push(format!("{tests} tests passed")),
+    }
     if !more.is_empty() {
         text.push_str(&format!("  ({})", more.join("; ")));
     }
@@ -51,9 +78,7 @@ fn line(change: &PlannedChange) -> String {
 pub(crate) fn errors(file: &str, documents: &[Document], changes: &[PlannedChange]) -> Vec<String> {
     let mut lines = Vec::new();
     for change in changes {
-        let document = usize::try_from(change.manifest_index)
-            .ok()
-            .and_then(|index| documents.get(index));
+        let document = document_of(documents, change);
         for error in &change.errors {
             let place = match document {
                 Some(document) => {
@@ -103,7 +128,7 @@ mod tests {
             },
         ];
         assert_eq!(
-            render(&changes),
+            render(&[], &changes),
             "create     org acme  (not in the file, needed by it)\n\
              update     group acme/shop  (spec.externalId, spec.registeredEvents; secret: changed)\n\
              unchanged  webhook acme/shop/paid\n"

@@ -200,7 +200,13 @@ impl Look {
         self,
         take: impl FnMut() -> Result<(), String> + Send + 'static,
     ) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(self.run(take)))
+        let looking = Looking {
+            seen: Ok(self.taken.clone()),
+            told: String::new(),
+            look: self,
+            take,
+        };
+        AbortOnDropHandle::new(tokio::spawn(looking.run()))
     }
 
     fn stamps(&self) -> Result<Vec<Stamp>, String> {
@@ -211,35 +217,58 @@ impl Look {
         });
         stamps.collect()
     }
+}
 
-    async fn run(mut self, mut take: impl FnMut() -> Result<(), String>) {
-        // What the last look saw; a failure is told when it is another than the last.
-        let mut seen = Ok(self.taken.clone());
-        let mut told = String::new();
+/// What is remembered from one look to the next.
+struct Looking<F> {
+    look: Look,
+    take: F,
+    /// What the last look saw; a failure is told when it is another than the last.
+    seen: Result<Vec<Stamp>, String>,
+    told: String,
+}
+
+impl<F: FnMut() -> Result<(), String> + Send + 'static> Looking<F> {
+    async fn run(mut self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let now = self.stamps();
-            let settled = now == seen;
-            seen.clone_from(&now);
-            if !settled {
-                continue;
-            }
-            let taken = match now {
-                Ok(stamps) if stamps == self.taken => continue,
-                Ok(stamps) => take().map(|()| stamps),
-                Err(error) => Err(error),
-            };
-            match taken {
-                Ok(stamps) => {
-                    self.taken = stamps;
-                    told.clear();
-                }
-                // What can't be read now is tried again: it may be us, out of descriptors.
+            // Aside: a disk that doesn't answer holds up nothing else, the server's end neither (risk 22).
+            let looked = tokio::task::spawn_blocking(move || {
+                self.once();
+                self
+            });
+            match looked.await {
+                Ok(looked) => self = looked,
                 Err(error) => {
-                    if error != told {
-                        tracing::error!(%error, "the certificate can't be read; the last good one stays in use");
-                        told = error;
-                    }
+                    tracing::error!(%error, "certificates are not looked at any more: please report this as a bug");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn once(&mut self) {
+        let now = self.look.stamps();
+        let settled = now == self.seen;
+        self.seen.clone_from(&now);
+        if !settled {
+            return;
+        }
+        let taken = match now {
+            Ok(stamps) if stamps == self.look.taken => return,
+            Ok(stamps) => (self.take)().map(|()| stamps),
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(stamps) => {
+                self.look.taken = stamps;
+                self.told.clear();
+            }
+            // What can't be read now is tried again: it may be us, out of descriptors.
+            Err(error) => {
+                if error != self.told {
+                    tracing::error!(%error, "the certificate can't be read; the last good one stays in use");
+                    self.told = error;
                 }
             }
         }

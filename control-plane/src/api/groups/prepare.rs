@@ -210,8 +210,28 @@ pub(in crate::api) async fn prepare(
         action,
         changed,
         definition: differs,
+        hints: match action {
+            v1::ChangeAction::Create => hints(&definition),
+            _ => Vec::new(),
+        },
         secret: admitted.secret,
     })
+}
+
+/// What somebody who makes a group should know of its connector.
+fn hints(definition: &v1::Connector) -> Vec<String> {
+    let name = definition.metadata.as_ref().map_or("", |m| &m.name);
+    let Some(spec) = &definition.spec else {
+        return Vec::new();
+    };
+    let unverified = (spec.confidence() == v1::Confidence::Unverified).then(|| {
+        format!("connector `{name}` is unverified: see a callback of the provider's own come through before you rely on it")
+    });
+    let limitations = spec.limitations.iter();
+    unverified
+        .into_iter()
+        .chain(limitations.map(|text| format!("connector `{name}`: {text}")))
+        .collect()
 }
 
 /// A group's change that breaks one of its webhooks is refused: that webhook would silently get nothing.

@@ -187,6 +187,16 @@ mod tests {
         }
     }
 
+    // Risk 26: and a copy that was made after the last flight has it, but none of what was written then.
+    #[tokio::test]
+    async fn a_store_that_goes_on_below_what_was_seen_was_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), "store");
+        let mut flights = Flights::default();
+        let first = flew(&mut flights, &*store, 0).await.unwrap();
+        assert_eq!(flew(&mut flights, &*store, first + 10).await, None);
+    }
+
     #[tokio::test]
     async fn a_flight_whose_answer_was_lost_is_no_other_store() {
         let folder = tempfile::tempdir().unwrap();

@@ -193,3 +193,22 @@ async fn a_store_that_went_back_begins_another_epoch_and_is_read_anew() {
     // And it goes on from there.
     rig.sees(rig.write("v1/orgs/c").await).await;
 }
+
+// Risk 26: somebody else noticed, began another epoch, and so much was written since that revisions say nothing.
+#[tokio::test]
+async fn an_epoch_that_began_unheard_is_noticed() {
+    let rig = Rig::start().await;
+    rig.sees(rig.write("v1/orgs/a").await).await;
+    let other = EmbeddedStore::open(&rig.dir.path().join("other")).unwrap();
+    let put = |key: &str| Transaction {
+        checks: Vec::new(),
+        writes: vec![Write::Put(key.to_owned(), "another".into())],
+    };
+    let began = other.commit(put(keys::EPOCH)).await.unwrap();
+    assert!(began <= rig.view.revision());
+    // The view comes there by its own canary.
+    let ahead = rig.view.revision() + 200;
+    while other.commit(put("v1/orgs/a")).await.unwrap() < ahead {}
+    let flown = fly(&*other, &rig.view, &mut Flights::default(), WAIT).await;
+    assert!(matches!(flown, Flight::OtherEpoch));
+}

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!   URL with hosts ─▶ each in turn, from the last good one ─▶ takes writes? ─▶ settings of ours ─▶ in use
+//!                                         ▲ or from the next, once a commit there came to nothing
 //! ```
 //!
 //! - A host gets its share of the wait: one that is frozen takes connections and says nothing.
+//! - A primary that another one has taken over from, and that nobody has ended, takes writes and never commits them. So after a commit that wasn't
+//!   vouched for the others are asked first, and once one of them takes writes, connections to the old one are left.
 //! - The connection is driven by a task of its own, which counts warnings before it hands on what came after them. So a warning about a commit is
 //!   known when its answer is.
 //! - With TLS given it is required and the server's name is checked, whatever the URL's `sslmode` says; without, a URL that asks for it is refused.
@@ -52,6 +55,8 @@ const STATEMENTS: usize = 256;
 pub(super) struct Connector {
     hosts: Vec<Config>,
     tls: Option<OutgoingTls>,
+    /// Which host is asked first.
+    first: AtomicUsize,
     /// Which host took writes last.
     last: AtomicUsize,
     durability: Arc<durability::State>,
@@ -76,6 +81,8 @@ const NEWS: usize = 1_024;
 /// A connection that is set up.
 pub(super) struct Connection {
     pub(super) client: Client,
+    /// Which of the hosts it is with.
+    pub(super) host: usize,
     statements: HashMap<String, Statement>,
     heard: Arc<Heard>,
     driver: AbortHandle,
@@ -167,9 +174,29 @@ impl Connector {
         Ok(Self {
             hosts,
             tls,
+            first: AtomicUsize::new(0),
             last: AtomicUsize::new(0),
             durability,
         })
+    }
+
+    /// Whether it is with the host that would be asked first: nothing that was written there came to nothing since.
+    pub(super) fn is_trusted(&self, connection: &Connection) -> bool {
+        self.first.load(Ordering::Relaxed) == connection.host
+    }
+
+    /// Whether no other host has taken writes since this connection was made.
+    pub(super) fn is_newest(&self, connection: &Connection) -> bool {
+        self.last.load(Ordering::Relaxed) == connection.host
+    }
+
+    /// What was written at this host came to nothing, or it doesn't answer: the next connection is looked for at another one first.
+    pub(super) fn doubt(&self, host: usize) {
+        let next = (host + 1) % self.hosts.len();
+        // Unless another one did so already.
+        let _ = self
+            .first
+            .compare_exchange(host, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Connects to the host that takes writes, and waits for one to do so as long as that may still happen.
@@ -195,19 +222,27 @@ impl Connector {
         deadline: Instant,
         patience: Duration,
     ) -> Result<Connection, Fault> {
-        let first = self.last.load(Ordering::Relaxed);
+        let first = self.first.load(Ordering::Relaxed);
         let mut faults = Vec::new();
         let (mut code, mut is_of_tls) = (None, true);
         for number in 0..self.hosts.len() {
+            if number > 0 && Instant::now() >= deadline {
+                break;
+            }
             let number = (first + number) % self.hosts.len();
             let until = deadline.min(Instant::now() + patience);
-            let fault = match tokio::time::timeout_at(until, self.open(&self.hosts[number])).await {
+            let fault = match tokio::time::timeout_at(until, self.open(number)).await {
                 Ok(Ok(connection)) => {
+                    self.first.store(number, Ordering::Relaxed);
                     self.last.store(number, Ordering::Relaxed);
                     return Ok(connection);
                 }
                 Ok(Err(fault)) => fault,
-                Err(_) => Fault::unavailable("it doesn't answer"),
+                Err(_) => {
+                    // Whoever comes with less time than this took gets to the others.
+                    self.doubt(number);
+                    Fault::unavailable("it doesn't answer")
+                }
             };
             faults.push(format!("{}: {}", named(&self.hosts[number]), fault.message));
             is_of_tls &= fault.is_of_tls;
@@ -222,21 +257,23 @@ impl Connector {
         })
     }
 
-    async fn open(&self, host: &Config) -> Result<Connection, Fault> {
+    async fn open(&self, number: usize) -> Result<Connection, Fault> {
+        let host = &self.hosts[number];
         let Some(tls) = &self.tls else {
             let (client, connection) = host.connect(NoTls).await.map_err(Fault::from)?;
-            return self.set_up(client, connection).await;
+            return self.set_up(number, client, connection).await;
         };
         let config = tls().map_err(Fault::unavailable)?;
         let (client, connection) = host
             .connect(MakeRustlsConnect::new((*config).clone()))
             .await
             .map_err(Fault::from)?;
-        self.set_up(client, connection).await
+        self.set_up(number, client, connection).await
     }
 
     async fn set_up<S, T>(
         &self,
+        host: usize,
         client: Client,
         connection: tokio_postgres::Connection<S, T>,
     ) -> Result<Connection, Fault>
@@ -252,6 +289,7 @@ impl Connector {
                 tls: self.tls.clone(),
             },
             client,
+            host,
             statements: HashMap::new(),
             heard,
             driver,
@@ -430,6 +468,36 @@ fn named(host: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Risk 9: a host that takes connections and says nothing has its share of the wait, and no more; then the next one is asked.
+    #[tokio::test]
+    async fn a_host_that_says_nothing_is_passed_over() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let [first, second] = [&silent, &other].map(|host| host.local_addr().unwrap());
+        let url = format!("postgres://u@{first},{second}/d");
+        let connector = || {
+            let durability = Arc::new(durability::State::new(false));
+            Connector::new(&url, None, durability).unwrap()
+        };
+        let short = Duration::from_millis(300);
+        let asked = async {
+            let patient = connector();
+            let deadline = Instant::now() + CONNECT_TIME + short;
+            let (connected, asked) = tokio::join!(patient.connect(deadline), other.accept());
+            assert!(connected.is_err());
+            asked.unwrap();
+            // Less time than its share: the next call gets further.
+            let hasty = connector();
+            assert!(hasty.connect(Instant::now() + short).await.is_err());
+            let deadline = Instant::now() + short;
+            let (connected, asked) = tokio::join!(hasty.connect(deadline), other.accept());
+            assert!(connected.is_err());
+            asked.unwrap();
+        };
+        let asked = tokio::time::timeout(CONNECT_TIME * 5, asked).await;
+        asked.expect("each is asked in time");
+    }
 
     #[test]
     fn a_password_that_ends_early_is_not_shown_as_a_host() {

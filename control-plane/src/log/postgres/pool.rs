@@ -56,7 +56,11 @@ impl Pool {
         let permit = turn(&self.permits, deadline).await?;
         let pooled = self.idle().pop();
         let connection = match pooled {
-            Some(connection) if !connection.client.is_closed() => connection,
+            Some(connection)
+                if !connection.client.is_closed() && self.connector.is_newest(&connection) =>
+            {
+                connection
+            }
             _ => self.connector.connect(deadline).await?,
         };
         Ok(Session {
@@ -140,7 +144,11 @@ impl Session<'_> {
         let asked = async { Ok(connection.client.batch_execute(sql).await?) };
         let answer = match tokio::time::timeout_at(self.deadline, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(Fault::unavailable("PostgreSQL didn't answer in time")),
+            Err(_) => {
+                // It may have been a commit.
+                self.pool.connector.doubt(connection.host);
+                Err(Fault::unavailable("PostgreSQL didn't answer in time"))
+            }
         };
         if answer.as_ref().err().is_none_or(Fault::keeps_connection) {
             self.connection = Some(connection);
@@ -170,9 +178,13 @@ impl Session<'_> {
     /// Fails when there are more by now: what was committed may be on this server only (risk 42).
     pub(super) fn check_warnings(&self, before: u64) -> Result<(), Fault> {
         match &self.connection {
-            Some(connection) if connection.warnings() != before => Err(Fault::unavailable(
-                format!("PostgreSQL warns: {}", connection.last_warning()),
-            )),
+            Some(connection) if connection.warnings() != before => {
+                self.pool.connector.doubt(connection.host);
+                Err(Fault::unavailable(format!(
+                    "PostgreSQL warns: {}",
+                    connection.last_warning()
+                )))
+            }
             _ => Ok(()),
         }
     }

@@ -105,9 +105,14 @@ async fn make(connection: &Connection) -> Result<Opened, LogError> {
 /// None where there are no tables.
 async fn version(connection: &Connection) -> Result<Option<i64>, LogError> {
     let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
+    // Read from the table of tables: `to_regclass` asks a cache, and after a wait for the lock that may not know yet what another has made.
     let there = connection
         .client
-        .query_one("SELECT to_regclass('hookplane.meta') IS NOT NULL", &[])
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+             WHERE nspname = 'hookplane' AND relname = 'meta')",
+            &[],
+        )
         .await
         .map_err(fault)?;
     if !there.get::<_, bool>(0) {

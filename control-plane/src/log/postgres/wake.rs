@@ -212,6 +212,9 @@ async fn follow(shared: &Shared, told: &mut bool) -> Result<std::convert::Infall
     let mut counted: Option<Instant> = None;
     let mut seen: Option<i64> = None;
     loop {
+        if !connector.is_newest(&connection) {
+            return Err(Fault::unavailable("another server takes writes"));
+        }
         if why == Why::Due {
             leases::expire(shared, &mut shared.pool.call().await?).await?;
         }

@@ -3,7 +3,7 @@
 //! | what comes | then |
 //! |---|---|
 //! | the answer, no warning before it | kept: answered |
-//! | a warning (the wait for the standbys was cancelled) | the commit may be on this server only: not kept, sent again (risk 42) |
+//! | a warning (the wait for the standbys was cancelled) | the commit may be on this server only: not kept, sent again (risk 42), on another connection |
 //! | an error of one callback's | each of them goes alone |
 //! | a row that another replica holds, a deadlock, a row that can't be read | each of them goes alone, then at the side, until its deadline |
 //! | the connection's end, a server that stops or takes no writes | sent again on another connection: what was kept is known by its ids |
@@ -91,10 +91,15 @@ async fn keep(
     callbacks: &[&Prepared],
     until: Instant,
 ) -> Result<Outcome, Fault> {
+    let connector = &shared.pool.connector;
     let mut ready = match slot.take() {
-        Some(ready) if !ready.connection.client.is_closed() => ready,
+        Some(ready)
+            if !ready.connection.client.is_closed() && connector.is_trusted(&ready.connection) =>
+        {
+            ready
+        }
         _ => Ready {
-            connection: shared.pool.connector.connect(until).await?,
+            connection: connector.connect(until).await?,
             lock_time_ms: 0,
         },
     };
@@ -102,7 +107,7 @@ async fn keep(
     let arrays = Arrays::new(callbacks);
     let strict = shared.durability.is_strict();
     let params = arrays.params(&strict);
-    let warnings = connection.warnings();
+    let (warnings, host) = (connection.warnings(), connection.host);
     let mut cancelled = false;
     let cancel = connection.cancel();
     let answer = {
@@ -124,7 +129,10 @@ async fn keep(
                 cancelled = true;
                 cancel.send().await;
                 let late = tokio::time::timeout(GRACE, &mut asked).await;
-                late.unwrap_or_else(|_| Err(Fault::unavailable("PostgreSQL didn't answer in time")))
+                late.unwrap_or_else(|_| {
+                    connector.doubt(host);
+                    Err(Fault::unavailable("PostgreSQL didn't answer in time"))
+                })
             }
         }
     };
@@ -138,15 +146,16 @@ async fn keep(
         }
     };
     // Risk 42. The warning came before the end of the answer, and was counted by then.
-    let warning = (connection.warnings() != warnings).then(|| connection.last_warning());
+    if connection.warnings() != warnings {
+        connector.doubt(host);
+        return Err(Fault::unavailable(format!(
+            "PostgreSQL doesn't vouch for the commit: {}",
+            connection.last_warning()
+        )));
+    }
     // The request to end it may come late, and would end the next statement.
     if !cancelled {
         *slot = Some(ready);
-    }
-    if let Some(warning) = warning {
-        return Err(Fault::unavailable(format!(
-            "PostgreSQL doesn't vouch for the commit: {warning}"
-        )));
     }
     Outcome::new(callbacks, &arrays, &rows)
         .ok_or_else(|| Fault::unavailable("append_v1 of another program answered"))

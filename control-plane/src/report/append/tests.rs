@@ -73,6 +73,15 @@ fn only_the_wanted_events_of_a_batch_are_kept() {
     assert_eq!(new.dedup_window, Duration::from_secs(7 * SECONDS_PER_DAY));
 }
 
+// Risk 8: the window is the group's own, in days.
+#[test]
+fn a_group_says_for_how_long_repeats_are_told() {
+    let mut group = group();
+    group.spec.get_or_insert_default().dedup_window_days = 30;
+    let new = built(&group, callback(vec![event(0, &["w"])]));
+    assert_eq!(new.dedup_window, Duration::from_secs(30 * SECONDS_PER_DAY));
+}
+
 #[test]
 fn a_group_that_captures_keeps_the_unmatched_too_and_says_so() {
     let mut group = group();

@@ -9,12 +9,12 @@ use crate::request::{Around, Missing, Request, media_type, single};
 /// All that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Condition {
-    method: Option<String>,
-    content_type: Option<String>,
-    present: Option<Location>,
+    pub(crate) method: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) present: Option<Location>,
     absent: Option<Location>,
     compared: Option<(Location, Comparison)>,
-    empty_body: bool,
+    pub(crate) empty_body: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +78,13 @@ impl Condition {
         [self.present.as_ref(), self.absent.as_ref(), compared]
             .into_iter()
             .flatten()
+    }
+
+    /// A value that it holds with, and where.
+    pub(crate) fn compared(&self) -> Option<(&Location, &str)> {
+        let (location, comparison) = self.compared.as_ref()?;
+        let (Comparison::Equals(text) | Comparison::StartsWith(text)) = comparison;
+        Some((location, text))
     }
 
     pub(crate) fn holds(&self, request: &Request, around: Around<'_>) -> bool {

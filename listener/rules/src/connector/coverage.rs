@@ -222,6 +222,11 @@ impl Coverage {
         })
     }
 
+    /// Single values that are proven.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
+        self.locations.iter()
+    }
+
     /// True when nothing of the request is proven.
     pub(crate) fn is_empty(&self) -> bool {
         !(self.body || self.form || self.query || self.url || self.method)

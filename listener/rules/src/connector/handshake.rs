@@ -72,6 +72,10 @@ impl Challenge {
         !text.is_empty() && text.len() <= self.max_length && text.chars().all(|c| self.may_hold(c))
     }
 
+    pub(crate) fn max_length(&self) -> usize {
+        self.max_length
+    }
+
     fn may_hold(&self, c: char) -> bool {
         let is_usual = match self.hex {
             true => c.is_ascii_hexdigit(),

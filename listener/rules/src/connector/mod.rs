@@ -184,6 +184,13 @@ impl Connector {
         hex::encode(Sha256::digest(spec.encode_to_vec()))
     }
 
+    /// All that groups can be made of.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions
+            .iter()
+            .filter_map(|listed| listed.function.as_ref().ok())
+    }
+
     /// The function of this name; the first one when no name is given. Else why no group can be made of it.
     pub(crate) fn function(&self, name: &str) -> Result<&Arc<Function>, String> {
         let found = match name {

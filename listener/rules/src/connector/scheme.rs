@@ -49,7 +49,7 @@ pub(crate) enum Proof {
 }
 
 /// A hash under a key, and where it is compared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeyedHash {
     pub(crate) hash: HashKind,
     content: Template,
@@ -113,6 +113,14 @@ impl HashKind {
 }
 
 impl KeyedHash {
+    /// The same with another hash function.
+    pub(crate) fn with(&self, hash: HashKind) -> Self {
+        Self {
+            hash,
+            ..self.clone()
+        }
+    }
+
     /// What may have been signed, in this order.
     pub(crate) fn contents(&self) -> impl Iterator<Item = &Template> {
         std::iter::once(&self.content).chain(&self.or_content)

@@ -31,7 +31,7 @@ const MOST_DEDUP_DAYS: u32 = 90;
 
 pub(super) fn compile(
     group: &v1::WebhookGroup,
-    connector: &Connector,
+    connector: &Arc<Connector>,
     webhooks: Vec<Arc<Webhook>>,
 ) -> Result<Group, Vec<FieldError>> {
     let mut errors = Errors::default();
@@ -86,16 +86,13 @@ pub(super) fn compile(
         .parameters
         .iter()
         .filter(|parameter| parameter.secret)
-        .filter_map(|parameter| decoding.parameters.get(&parameter.name));
+        .filter_map(|parameter| {
+            let value = decoding.parameters.get(&parameter.name)?;
+            Some(Secret::new(&parameter.name, value))
+        });
+    let has_signature_secrets = !secrets.is_empty();
     let named = keyed.iter().filter_map(|keyed| keyed.token.clone());
-    let credentials = Credentials::new(
-        function,
-        named,
-        secrets
-            .iter()
-            .map(Secret::text)
-            .chain(secret_parameters.map(|value| value.as_str().into())),
-    );
+    let credentials = Credentials::new(function, named, secrets, secret_parameters);
     let has_keys_in_parameters = function
         .protocol
         .schemes
@@ -106,8 +103,8 @@ pub(super) fn compile(
         uid: metadata.uid,
         org: metadata.org,
         name: metadata.name,
-        has_signature_secret: !secrets.is_empty(),
-        has_secret: !secrets.is_empty()
+        has_signature_secret: has_signature_secrets,
+        has_secret: has_signature_secrets
             || has_keys_in_parameters
             || function.protocol.schemes.iter().any(Scheme::has_own_keys),
         keyed,
@@ -116,7 +113,7 @@ pub(super) fn compile(
         learned,
         accept_unsigned: spec.accept_unsigned,
         external_id: (!spec.external_id.is_empty()).then(|| spec.external_id.clone()),
-        registered: spec.registered_events.clone(),
+        registered: spec.registered_events.clone().into(),
         webhooks,
         capture_unmatched: spec.capture_unmatched,
         urls: if function.protocol.schemes.iter().any(Scheme::is_url_bound) {
@@ -124,12 +121,13 @@ pub(super) fn compile(
         } else {
             Vec::new()
         },
-        callback_url: status.callback_url,
+        callback_url: status.callback_url.into(),
         decoding,
         credentials: Arc::new(credentials),
         max_body_bytes,
         rate_limit: (spec.rate_limit_per_second > 0).then_some(spec.rate_limit_per_second),
         function: function.clone(),
+        connector: Arc::clone(connector),
     })
 }
 
@@ -278,7 +276,7 @@ fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
 }
 
 /// The group's parameter that is this scheme's key instead of the signature secrets.
-fn key_parameter(scheme: &Scheme) -> Option<&str> {
+pub(crate) fn key_parameter(scheme: &Scheme) -> Option<&str> {
     match &scheme.proof {
         Proof::Hmac(keyed) | Proof::Digest(keyed) => keyed.key.parameter.as_deref(),
         Proof::Jwt(token) => match &token.keys {

@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
 use crate::connector::{Function, Proof, Scheme, TokenPlace};
 use crate::location::Location;
+use crate::verify::keys::Secret;
 
 /// The control plane's mark on a request that it signed as a test.
 pub(crate) const TEST_HEADER: &str = "hookplane-test";
@@ -21,7 +22,8 @@ pub(crate) struct Credentials {
     function: Arc<Function>,
     /// Those that the group names.
     named: Box<[Location]>,
-    secrets: Box<[Arc<str>]>,
+    /// As pasted: the signature secrets, then the secret parameters.
+    secrets: Box<[Secret]>,
 }
 
 /// Where the credentials of a function's callbacks are.
@@ -75,12 +77,13 @@ impl Credentials {
     pub(super) fn new(
         function: &Arc<Function>,
         named: impl Iterator<Item = Location>,
-        secrets: impl Iterator<Item = Arc<str>>,
+        secrets: Vec<Secret>,
+        parameters: impl Iterator<Item = Secret>,
     ) -> Self {
         Self {
             function: Arc::clone(function),
             named: named.collect(),
-            secrets: secrets.collect(),
+            secrets: secrets.into_iter().chain(parameters).collect(),
         }
     }
 
@@ -100,9 +103,14 @@ impl Credentials {
     }
 
     fn is_secret(&self, value: &str) -> bool {
-        self.secrets.iter().any(|secret| {
-            *value == **secret || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(&**secret))
+        self.secrets.iter().map(Secret::text).any(|secret| {
+            value == secret || (secret.len() >= MIN_EMBEDDED_BYTES && value.contains(secret))
         })
+    }
+
+    /// As pasted: the signature secrets, then the secret parameters.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// The headers that are handed on: lower-case names, what came several times joined by a comma.

@@ -19,13 +19,14 @@ use crate::location::Location;
 use crate::payload;
 use crate::public::PublicKey;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
-use crate::verify::keys::Key;
+use crate::verify::keys::{Key, Secret};
 use crate::{
-    Callback, Connector, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind, Reply,
-    Timestamp, Unproven,
+    Callback, Connector, Diagnosis, FieldError, Head, Keys, NoKeys, Proven, Refusal, RefusalKind,
+    Reply, Timestamp, Unproven,
 };
-use crate::{Extracted, Matched, SampleError, SignedSample, Verified};
+use crate::{Extracted, Matched, SampleError, SignedSample, Variant, Verified, Visit};
 
+pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
 pub(crate) use webhook::Shared;
 pub use webhook::{TEMPLATE, Webhook};
@@ -36,6 +37,8 @@ pub struct Group {
     pub(crate) uid: String,
     pub(crate) org: String,
     pub(crate) name: String,
+    /// With its other functions: what was meant for one may be sent to another.
+    connector: Arc<Connector>,
     pub(crate) function: Arc<Function>,
     /// Beside the protocol's schemes, one each.
     pub(crate) keyed: Vec<KeyedScheme>,
@@ -51,12 +54,12 @@ pub struct Group {
     pub(crate) has_secret: bool,
     pub(crate) accept_unsigned: bool,
     pub(crate) external_id: Option<String>,
-    pub(crate) registered: Vec<String>,
+    pub(crate) registered: Box<[String]>,
     pub(crate) webhooks: Vec<Arc<Webhook>>,
     pub(crate) capture_unmatched: bool,
     /// What URL-bound schemes may have signed, without a query.
     pub(crate) urls: Vec<String>,
-    pub(crate) callback_url: String,
+    pub(crate) callback_url: Box<str>,
     pub(crate) decoding: Arc<Decoding>,
     pub(crate) credentials: Arc<Credentials>,
     max_body_bytes: u64,
@@ -64,7 +67,7 @@ pub struct Group {
 }
 
 /// A scheme's keys in this group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct KeyedScheme {
     pub(crate) keys: Vec<Key>,
     /// Pasted ones.
@@ -76,7 +79,7 @@ pub(crate) struct KeyedScheme {
 }
 
 /// A user of basic authentication.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) fingerprint: [u8; 32],
     /// For samples.
@@ -91,6 +94,11 @@ impl Group {
         webhooks: Vec<Arc<Webhook>>,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
         compile::compile(group, &connector, webhooks).map(Arc::new)
+    }
+
+    /// The definition that it was compiled with.
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
     }
 
     /// The group's uid.
@@ -207,7 +215,7 @@ impl Group {
     pub fn verify(&self, callback: Callback, now: Timestamp) -> Result<Proven, Refusal> {
         self.verify_with(callback, &NoKeys, now)
             .map_err(|unproven| match unproven {
-                Unproven::Refused(refusal) => refusal,
+                Unproven::Refused(refused) => refused.refusal,
                 Unproven::NeedsKey(needed) => needed.refusal(),
             })
     }
@@ -220,6 +228,11 @@ impl Group {
         now: Timestamp,
     ) -> Result<Proven, Unproven> {
         crate::verify::verify(self, callback, keys, now)
+    }
+
+    /// Why a callback was likely refused, for its operator. Believes nothing, and does work that is bounded however large the callback is.
+    pub fn diagnose(&self, visit: Visit<'_>) -> Diagnosis {
+        crate::doctor::diagnose(self, visit)
     }
 
     /// Reads type, ids and events out of what is genuine.
@@ -250,6 +263,26 @@ impl Group {
         uuid: &str,
     ) -> Result<SignedSample, SampleError> {
         crate::sample::sign(self, event, now, uuid)
+    }
+
+    /// A catalogue sample as the provider would post it, and as it never would, each with what must come of it. An empty `event` chooses one;
+    /// ids, keys and challenges are made of `random`.
+    pub fn sample_variants(
+        &self,
+        event: &str,
+        now: Timestamp,
+        random: &[u8; 32],
+    ) -> Result<Vec<Variant>, SampleError> {
+        crate::sample::all(self, event, now, random)
+    }
+
+    /// The signature secrets as pasted.
+    pub(crate) fn signature_secrets(&self) -> &[Secret] {
+        let all = self.credentials.secrets();
+        let given = |name| self.decoding.parameters.contains_key(name);
+        let parameters = self.connector.parameters.iter();
+        let secret = parameters.filter(|one| one.secret && given(&one.name));
+        &all[..all.len().saturating_sub(secret.count())]
     }
 
     /// True when the group takes this event.

@@ -63,7 +63,6 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Good {
     group: Arc<OfferedGroup>,
-    connector: Arc<Connector>,
     pub(super) compiled: Arc<Group>,
 }
 
@@ -191,7 +190,10 @@ impl Entry {
         match self.state.clone() {
             State::Serving(good) => {
                 self.tokens = former.to_vec();
-                let (offered, connector) = (Arc::clone(&good.group), Arc::clone(&good.connector));
+                let (offered, connector) = (
+                    Arc::clone(&good.group),
+                    Arc::clone(good.compiled.connector()),
+                );
                 let group = offered.group();
                 // Problems of webhooks were told when the offered version was tried.
                 let compiled = self.compile(offered, &group, connector, shared, &mut Vec::new());
@@ -224,7 +226,7 @@ impl Entry {
         }
         match &self.state {
             State::Serving(good) if version(&good.group.group()) == wanted => {
-                Ok(Arc::clone(&good.connector))
+                Ok(Arc::clone(good.compiled.connector()))
             }
             _ => Err(format!(
                 "the definition `{wanted}` of its connector is not here, or was refused"
@@ -258,11 +260,10 @@ impl Entry {
             .webhooks
             .iter()
             .filter_map(|webhook| webhook.compiled.clone());
-        let compiled = Group::compile(group, Arc::clone(&connector), webhooks.collect())
+        let compiled = Group::compile(group, connector, webhooks.collect())
             .map_err(|errors| joined(&errors))?;
         Ok(State::Serving(Arc::new(Good {
             group: offered,
-            connector,
             compiled,
         })))
     }

@@ -2,16 +2,22 @@
 //!
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
+mod handshake;
+mod hostile;
+#[cfg(test)]
+mod hostile_tests;
 mod token;
+mod variants;
+mod wire;
 mod write;
 
 use std::fmt;
 
 use bytes::Bytes;
-use hookplane_proto::v1::TimeUnit;
+use hookplane_proto::v1::{self, TimeUnit};
 use http::{HeaderMap, Method};
 
-use crate::connector::{KeyedHash, Proof, Scheme, TokenPlace};
+use crate::connector::{Carrier, KeyedHash, Proof, Scheme, TokenPlace};
 use crate::encoding::TextEncoding;
 use crate::group::KeyedScheme;
 use crate::location::Location;
@@ -20,7 +26,9 @@ use crate::template::Part;
 use crate::verify::{signature, window};
 use crate::{Callback, Group, Timestamp};
 
-use write::{everywhere, put, write};
+pub(crate) use variants::all;
+pub use variants::{Expected, Variant};
+use write::{everywhere, is_multipart, put, write};
 
 /// A test callback, ready to post.
 #[derive(Clone)]
@@ -67,23 +75,51 @@ pub(crate) fn sign(
     now: Timestamp,
     uuid: &str,
 ) -> Result<SignedSample, SampleError> {
+    let (_, callback) = good(group, event, now, uuid)?;
+    Ok(posted(group, callback))
+}
+
+/// The sample as its provider would post it, and which of the schemes it is signed in.
+fn good(
+    group: &Group,
+    event: &str,
+    now: Timestamp,
+    uuid: &str,
+) -> Result<(usize, Callback), SampleError> {
+    let cannot = |why: String| {
+        SampleError::CannotSign(format!("the sample of `{event}` can't be signed: {why}"))
+    };
+    let blank = blank(group, sample_of(group, event)?, now, uuid).map_err(cannot)?;
+    signed(group, blank, now, uuid).map_err(cannot)
+}
+
+fn sample_of<'a>(group: &'a Group, event: &str) -> Result<&'a v1::Sample, SampleError> {
     let events = &group.function.events;
     let found = events.iter().find(|one| one.name == event);
-    let Some(sample) = found.and_then(|one| one.sample.as_ref()) else {
+    found.and_then(|one| one.sample.as_ref()).ok_or_else(|| {
         let known: Vec<&str> = events
             .iter()
             .filter(|one| one.sample.is_some())
             .map(|one| one.name.as_str())
             .collect();
-        return Err(SampleError::NoSample {
+        SampleError::NoSample {
             event: event.to_owned(),
             known: if known.is_empty() {
                 "none".to_owned()
             } else {
                 known.join(", ")
             },
-        });
-    };
+        }
+    })
+}
+
+/// The sample with its time and ids, unsigned.
+fn blank(
+    group: &Group,
+    sample: &v1::Sample,
+    now: Timestamp,
+    uuid: &str,
+) -> Result<Callback, String> {
     let seconds = window::write(TimeUnit::Seconds, now);
     let rfc3339 = window::write(TimeUnit::Rfc3339, now);
     let fill = |text: &str| {
@@ -91,54 +127,70 @@ pub(crate) fn sign(
             .replace("{now_rfc3339}", &rfc3339)
             .replace("{uuid}", uuid)
     };
-    let cannot = |why: &str| {
-        SampleError::CannotSign(format!("the sample of `{event}` can't be signed: {why}"))
-    };
     let mut headers = HeaderMap::new();
     for (name, value) in &sample.headers {
-        put(&mut headers, name, &fill(value)).map_err(|why| cannot(&why))?;
+        put(&mut headers, name, &fill(value))?;
     }
     if !sample.content_type.is_empty() {
-        put(&mut headers, "content-type", &sample.content_type).map_err(|why| cannot(&why))?;
+        put(&mut headers, "content-type", &sample.content_type)?;
     }
-    let body = fill(&sample.body);
+    let mut body = fill(&sample.body);
+    if is_multipart(&sample.content_type) {
+        // A definition's lines end in a line feed, a part's in both.
+        body = body.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
     let method = match group.function.protocol.methods.as_slice() {
         methods if body.is_empty() && methods.iter().any(|one| one == "GET") => Method::GET,
         [first, ..] => Method::from_bytes(first.as_bytes()).unwrap_or(Method::POST),
         [] => Method::POST,
     };
-    let blank = Callback {
+    Ok(Callback {
         method,
         query: fill(&sample.query),
         headers,
         body: body.into(),
-    };
-    let mut last = "the connector has no scheme".to_owned();
-    for (scheme, keyed) in group.function.protocol.schemes.iter().zip(&group.keyed) {
-        let signed = Signing {
+    })
+}
+
+/// Signed in the first scheme in which the group's own rules take it.
+fn signed(
+    group: &Group,
+    blank: Callback,
+    now: Timestamp,
+    uuid: &str,
+) -> Result<(usize, Callback), String> {
+    let mut last = None;
+    for (index, (scheme, keyed)) in schemes(group).enumerate() {
+        let signing = Signing {
             group,
             scheme,
             keyed,
             now,
             uuid,
-        }
-        .sign(blank.clone());
-        match signed.and_then(|callback| {
+            spoils: false,
+        };
+        let signed = signing.sign(blank.clone()).and_then(|callback| {
             group
                 .verify(callback.clone(), now)
                 .map(|_| callback)
                 .map_err(|refusal| refusal.reason)
-        }) {
-            Ok(callback) => return Ok(posted(group, callback)),
-            Err(why) => last = why,
+        });
+        match signed {
+            Ok(callback) => return Ok((index, callback)),
+            // The first is the one that most of a provider's callbacks have.
+            Err(why) => last = last.or(Some(why)),
         }
     }
-    Err(cannot(&last))
+    Err(last.unwrap_or_else(|| "the connector has no scheme".to_owned()))
+}
+
+fn schemes(group: &Group) -> impl Iterator<Item = (&Scheme, &KeyedScheme)> {
+    group.function.protocol.schemes.iter().zip(&group.keyed)
 }
 
 fn posted(group: &Group, callback: Callback) -> SignedSample {
     let url = if callback.query.is_empty() {
-        group.callback_url.clone()
+        group.callback_url.to_string()
     } else {
         format!("{}?{}", group.callback_url, callback.query)
     };
@@ -165,6 +217,8 @@ struct Signing<'a> {
     keyed: &'a KeyedScheme,
     now: Timestamp,
     uuid: &'a str,
+    /// Makes a signature that is wrong in one byte, of the same form.
+    spoils: bool,
 }
 
 impl Signing<'_> {
@@ -175,7 +229,8 @@ impl Signing<'_> {
             _ if self.group.accept_unsigned && !self.group.has_secret => Ok(callback),
             Proof::Token(token) => {
                 let key = self.keyed.keys.first().ok_or_else(no_key)?;
-                let text = format!("{}{}", token.prefix, String::from_utf8_lossy(key.bytes()));
+                let text = self.shown(&String::from_utf8_lossy(key.bytes()));
+                let text = format!("{}{text}", token.prefix);
                 match (&token.place, &self.keyed.token) {
                     (TokenPlace::Everywhere(pattern), _) => {
                         everywhere(&mut callback, pattern, &text)?;
@@ -191,7 +246,8 @@ impl Signing<'_> {
                     None => "hookplane",
                     Some(user) => user.name.as_str(),
                 };
-                let pair = format!("{user}:{}", String::from_utf8_lossy(key.bytes()));
+                let password = self.shown(&String::from_utf8_lossy(key.bytes()));
+                let pair = format!("{user}:{password}");
                 let value = format!("Basic {}", TextEncoding::Base64.encode(pair.as_bytes()));
                 put(&mut callback.headers, "authorization", &value)?;
                 Ok(callback)
@@ -230,6 +286,14 @@ impl Signing<'_> {
                 self.fill(&mut callback, location, self.uuid)?;
             }
         }
+        // A time that nobody checks, or whatever else the signature's value holds.
+        for location in content.locations() {
+            if let Location::Sig(name) = location
+                && fields.iter().all(|(known, _)| known != name)
+            {
+                fields.push((name.clone(), window::write(TimeUnit::Seconds, self.now)));
+            }
+        }
         // Before the URL is signed, as what must be equal may be part of it.
         for (location, template) in &self.scheme.also {
             let value = {
@@ -266,12 +330,50 @@ impl Signing<'_> {
             request
                 .render(content, around, &mut |bytes| state.update(bytes))
                 .map_err(|(_, why)| why)?;
-            state.finish()
+            self.made(state.finish())
         };
         let carrier = &hash.carrier;
         let value = signature::write(carrier, &mac, &fields, &self.request(&callback))?;
         write(&mut callback, &carrier.location, &value)?;
         Ok(callback)
+    }
+
+    /// Carries a signature that was made of nothing.
+    fn carry(
+        &self,
+        carrier: &Carrier,
+        signature: &[u8],
+        mut callback: Callback,
+    ) -> Result<Callback, String> {
+        let mut fields = Vec::new();
+        if let Some(signed) = &self.scheme.timestamp {
+            let text = window::write(signed.unit, self.now);
+            match &signed.location {
+                Location::Sig(name) => fields.push((name.clone(), text)),
+                location => self.fill(&mut callback, location, &text)?,
+            }
+        }
+        let value = signature::write(carrier, signature, &fields, &self.request(&callback))?;
+        write(&mut callback, &carrier.location, &value)?;
+        Ok(callback)
+    }
+
+    /// A signature's bytes, or those of none.
+    fn made(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        if let Some(first) = bytes.first_mut().filter(|_| self.spoils) {
+            *first ^= 1;
+        }
+        bytes
+    }
+
+    /// A secret as it is sent, or one that is wrong in its last character.
+    fn shown(&self, secret: &str) -> String {
+        let mut text = secret.to_owned();
+        if self.spoils {
+            let last = text.pop();
+            text.push(if last == Some('x') { 'y' } else { 'x' });
+        }
+        text
     }
 
     fn request(&self, callback: &Callback) -> Request {

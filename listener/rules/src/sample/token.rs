@@ -15,7 +15,7 @@ pub(super) const PROVIDERS_ALONE: &str =
     "the provider signs with a private key, which only the provider has";
 
 /// How long a sample is good, in seconds.
-const GOOD_FOR: i64 = 300;
+pub(super) const GOOD_FOR: i64 = 300;
 
 impl Signing<'_> {
     pub(super) fn token(
@@ -57,7 +57,7 @@ impl Signing<'_> {
         };
         let mut state = MacState::new(hash, key.bytes());
         state.update(format!("{header}.{payload}").as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(state.finish());
+        let signature = URL_SAFE_NO_PAD.encode(self.made(state.finish()));
         let text = format!("{}{header}.{shown}.{signature}", token.prefix);
         if token.place == Location::Body {
             callback.body = text.into();
@@ -93,6 +93,28 @@ impl Signing<'_> {
         }
         Ok(claims)
     }
+}
+
+/// A token of the provider's form with a signature that is none.
+pub(super) fn garbage(
+    token: &WebToken,
+    signature: &[u8],
+    mut callback: Callback,
+) -> Result<Callback, String> {
+    let name = token.algorithms.first().map_or("RS256", |one| one.name);
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{name}","typ":"JWT"}}"#));
+    let payload = match token.detached {
+        Some(_) => String::new(),
+        None => URL_SAFE_NO_PAD.encode("{}"),
+    };
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    let text = format!("{}{header}.{payload}.{signature}", token.prefix);
+    if token.place == Location::Body {
+        callback.body = text.into();
+    } else {
+        write(&mut callback, &token.place, &text)?;
+    }
+    Ok(callback)
 }
 
 fn put(claims: &mut Map<String, Value>, at: &[String], value: String) -> Result<(), String> {

@@ -122,6 +122,19 @@ impl Template {
         all
     }
 
+    /// The locations that must have a value.
+    pub(crate) fn required(&self) -> Vec<&Location> {
+        let bare = self.parts.iter().map(|part| match part {
+            Part::Filtered(filtered) => &filtered.part,
+            part => part,
+        });
+        bare.filter_map(|part| match part {
+            Part::At(location) => Some(location),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// The characters that are literally in all that it makes.
     pub(crate) fn literals(&self) -> impl Iterator<Item = char> + '_ {
         self.parts.iter().flat_map(|part| match part {

@@ -10,19 +10,33 @@ use crate::group::KeyedScheme;
 use crate::request::{Around, Request};
 use crate::{Group, Keys, Refusal, Timestamp};
 
-pub(super) struct Asked<'g, 'r> {
-    pub(super) group: &'g Group,
-    pub(super) scheme: &'g Scheme,
-    pub(super) keyed: &'g KeyedScheme,
-    pub(super) request: &'r Request,
+/// How much is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Everything. Nothing less makes a request genuine.
+    All,
+    /// By the doctor: not the time.
+    Timeless,
+    /// By the doctor: neither the time nor what the signed values must be.
+    SignatureAlone,
+}
+
+pub(crate) struct Asked<'g, 'r> {
+    pub(crate) group: &'g Group,
+    pub(crate) scheme: &'g Scheme,
+    pub(crate) keyed: &'g KeyedScheme,
+    pub(crate) request: &'r Request,
+    /// What a scheme that is bound to the URL may have signed, without a query.
+    pub(crate) urls: &'r [String],
     /// Public keys that were fetched.
-    pub(super) keys: &'r dyn Keys,
-    pub(super) now: Timestamp,
+    pub(crate) keys: &'r dyn Keys,
+    pub(crate) now: Timestamp,
+    pub(crate) depth: Depth,
 }
 
 impl Asked<'_, '_> {
     /// The text at the timestamp's location, where the scheme has one.
-    pub(super) fn time_text<'s>(
+    pub(crate) fn time_text<'s>(
         &'s self,
         around: Around<'s>,
     ) -> Result<Option<Cow<'s, str>>, Refusal> {
@@ -36,15 +50,16 @@ impl Asked<'_, '_> {
     }
 
     /// A stale forgery is a forgery, so this is asked when the signature matched.
-    pub(super) fn check_time(&self, text: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn check_time(&self, text: Option<&str>) -> Result<(), Refusal> {
         match (&self.scheme.timestamp, text) {
+            _ if self.depth != Depth::All => Ok(()),
             (Some(time), Some(text)) => window::check(time, text, self.now),
             _ => Ok(()),
         }
     }
 
     /// A GET's body isn't expected, so what doesn't cover it must not let it through.
-    pub(super) fn refuse_uncovered_body(&self) -> Result<(), Refusal> {
+    pub(crate) fn refuse_uncovered_body(&self) -> Result<(), Refusal> {
         let callback = &self.request.callback;
         if [http::Method::GET, http::Method::HEAD].contains(&callback.method)
             && !callback.body.is_empty()
@@ -58,16 +73,16 @@ impl Asked<'_, '_> {
     }
 
     /// The same with each form of the URL that may have been signed.
-    pub(super) fn places<'s>(&'s self, around: Around<'s>) -> Result<Vec<Around<'s>>, Refusal> {
+    pub(crate) fn places<'s>(&'s self, around: Around<'s>) -> Result<Vec<Around<'s>>, Refusal> {
         if !self.scheme.is_url_bound() {
             return Ok(vec![around]);
         }
-        if self.group.urls.is_empty() {
+        if self.urls.is_empty() {
             return Err(signature_refusal(
                 "the scheme signs the URL, and the group has no callback URL yet",
             ));
         }
-        let urls = self.group.urls.iter();
+        let urls = self.urls.iter();
         Ok(urls
             .map(|base| Around {
                 url: Some(base),
@@ -76,7 +91,7 @@ impl Asked<'_, '_> {
             .collect())
     }
 
-    pub(super) fn no_match(&self, what: &str, tried: usize) -> Refusal {
+    pub(crate) fn no_match(&self, what: &str, tried: usize) -> Refusal {
         let hint = if self.scheme.is_url_bound() {
             "; the scheme signs the URL, so the provider must have been given exactly this group's callback URL"
         } else {
@@ -86,7 +101,10 @@ impl Asked<'_, '_> {
     }
 
     /// Further equalities, with values that are signed by now.
-    pub(super) fn check_equalities(&self, place: Around<'_>) -> Result<(), Refusal> {
+    pub(crate) fn check_equalities(&self, place: Around<'_>) -> Result<(), Refusal> {
+        if self.depth == Depth::SignatureAlone {
+            return Ok(());
+        }
         for (location, template) in &self.scheme.also {
             let sent = self
                 .request

@@ -55,8 +55,8 @@ impl Secret {
         }
     }
 
-    pub(crate) fn text(&self) -> Arc<str> {
-        Arc::clone(&self.text)
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// As the provider's public keys, in this format and for these algorithms.
@@ -129,6 +129,16 @@ impl Secret {
 }
 
 impl Key {
+    /// Of these very bytes, whatever a secret would have to look like.
+    pub(crate) fn of(name: &str, bytes: &[u8], hmac: Option<HashKind>) -> Self {
+        Self {
+            name: name.into(),
+            fingerprint: fingerprint(bytes),
+            mac: hmac.map(|hash| MacState::new(hash, bytes)),
+            bytes: bytes.into(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

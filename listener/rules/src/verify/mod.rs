@@ -38,16 +38,12 @@ use crate::payload::Payload;
 use crate::request::{Around, Missing, Request};
 use crate::{Callback, Group, KeySource, Keys, Refusal, RefusalKind, Timestamp};
 
-use asked::Asked;
+pub(crate) use asked::{Asked, Depth};
 use keys::Key;
 pub(crate) use web_token::Said;
 
 /// A genuine request.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are genuine, and a box would be an allocation for each"
-)]
 pub enum Proven {
     /// It only wants to know that the URL is ours: answer, and don't match.
     Handshake(Shaken),
@@ -114,9 +110,18 @@ impl Verified {
 #[derive(Debug)]
 pub enum Unproven {
     /// It isn't, or can't be shown to be.
-    Refused(Refusal),
+    Refused(Box<Refused>),
     /// The key that it would be verified with isn't here.
     NeedsKey(Box<Needed>),
+}
+
+/// Why it isn't, and what it was.
+#[derive(Debug)]
+pub struct Refused {
+    /// The clause that decided.
+    pub refusal: Refusal,
+    /// As it came, where a scheme looked at it: for [`Group::diagnose`].
+    pub callback: Option<Callback>,
 }
 
 /// What has to be fetched, and the callback to verify with it.
@@ -139,7 +144,7 @@ impl Needed {
 }
 
 /// Why a scheme doesn't accept a request.
-enum Failed {
+pub(crate) enum Failed {
     Refused(Refusal),
     /// The set at this source is lacking, or too old to say.
     NeedsKey(Box<KeySource>),
@@ -147,7 +152,10 @@ enum Failed {
 
 impl From<Refusal> for Unproven {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused(Box::new(Refused {
+            refusal,
+            callback: None,
+        }))
     }
 }
 
@@ -158,8 +166,8 @@ impl From<Refusal> for Failed {
 }
 
 /// What a scheme made of a request.
-struct Accepted<'a> {
-    secret: Option<Arc<str>>,
+pub(crate) struct Accepted<'a> {
+    pub(crate) secret: Option<Arc<str>>,
     /// The key it was made with, to answer a handshake with.
     key: Option<&'a Key>,
     coverage: Arc<Coverage>,
@@ -192,7 +200,12 @@ pub(crate) fn verify(
     }
     let accepted = match accept(group, &request, keys, now) {
         Ok(accepted) => accepted,
-        Err(Failed::Refused(refusal)) => return Err(refusal.into()),
+        Err(Failed::Refused(refusal)) => {
+            return Err(Unproven::Refused(Box::new(Refused {
+                refusal,
+                callback: Some(request.into_callback()),
+            })));
+        }
         Err(Failed::NeedsKey(source)) => {
             return Err(Unproven::NeedsKey(Box::new(Needed {
                 source: *source,
@@ -233,12 +246,7 @@ fn accept<'a>(
     now: Timestamp,
 ) -> Result<Accepted<'a>, Failed> {
     let schemes = &group.function.protocol.schemes;
-    let chosen = schemes.iter().zip(&group.keyed).find(|(scheme, _)| {
-        scheme
-            .when
-            .as_ref()
-            .is_none_or(|when| when.holds(request, Around::default()))
-    });
+    let chosen = chosen(group, request);
     // Without any secret there is nothing to check, and the group says that this is fine. With one, everything must verify: the
     // sender doesn't get to choose.
     let open = group.accept_unsigned && !group.has_secret;
@@ -258,8 +266,10 @@ fn accept<'a>(
         scheme,
         keyed,
         request,
+        urls: &group.urls,
         keys,
         now,
+        depth: Depth::All,
     };
     let accepted = match &scheme.proof {
         Proof::Unsigned if open => Ok(unsigned()),
@@ -275,22 +285,51 @@ fn accept<'a>(
                 "{place} is there, but the group has no secret to check it with; add the signature secret"
             ))),
         },
-        proof if lacks_keys(proof, keyed) => Err(signature_refusal(format!(
+        _ if lacks_keys(scheme, keyed) => Err(signature_refusal(format!(
             "no secret of the group fits scheme `{}`",
             scheme.name
         ))),
+        _ => return prove(&asked),
+    };
+    accepted.map_err(Failed::Refused)
+}
+
+/// The scheme that a request must verify under: the first whose condition holds.
+pub(crate) fn chosen<'g>(
+    group: &'g Group,
+    request: &Request,
+) -> Option<(&'g Scheme, &'g KeyedScheme)> {
+    let schemes = group.function.protocol.schemes.iter();
+    schemes.zip(&group.keyed).find(|(scheme, _)| {
+        scheme
+            .when
+            .as_ref()
+            .is_none_or(|when| when.holds(request, Around::default()))
+    })
+}
+
+/// Under the scheme's own proof. What signs nothing proves nothing.
+pub(crate) fn prove<'g>(asked: &Asked<'g, '_>) -> Result<Accepted<'g>, Failed> {
+    let Asked {
+        scheme,
+        keyed,
+        request,
+        ..
+    } = *asked;
+    let accepted = match &scheme.proof {
         Proof::Token(one) => token::token(one, scheme, keyed, request),
         Proof::Basic { .. } => token::basic(scheme, keyed, request),
-        Proof::Hmac(hash) | Proof::Digest(hash) => keyed::hashed(&asked, hash),
-        Proof::PublicKey(signature) => return public_key::verify(&asked, signature),
-        Proof::Jwt(token) => return web_token::verify(&asked, token),
+        Proof::Hmac(hash) | Proof::Digest(hash) => keyed::hashed(asked, hash),
+        Proof::PublicKey(signature) => return public_key::verify(asked, signature),
+        Proof::Jwt(token) => return web_token::verify(asked, token),
+        Proof::Unsigned => Err(signature_refusal("it is not signed")),
     };
     accepted.map_err(Failed::Refused)
 }
 
 /// True when the group has no key for this scheme.
-fn lacks_keys(proof: &Proof, keyed: &KeyedScheme) -> bool {
-    match proof {
+pub(crate) fn lacks_keys(scheme: &Scheme, keyed: &KeyedScheme) -> bool {
+    match &scheme.proof {
         Proof::PublicKey(signature) => lacks_public(&signature.keys, keyed),
         Proof::Jwt(token) => match &token.keys {
             TokenKeys::Shared(_) => keyed.keys.is_empty(),
@@ -306,7 +345,7 @@ fn lacks_public(keys: &KeyPlace, keyed: &KeyedScheme) -> bool {
 }
 
 /// Where this scheme's credential is, if the request has one.
-fn carried(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Option<String> {
+pub(crate) fn carried(scheme: &Scheme, keyed: &KeyedScheme, request: &Request) -> Option<String> {
     let is_there = |location: &&Location| {
         !matches!(
             request.read(location, Around::default()),

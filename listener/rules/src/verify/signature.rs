@@ -16,15 +16,15 @@ const MAX_PIECES: usize = 32;
 
 /// What a signature's places hold.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// Decoded. One that verifies is enough: a provider sends several while it changes keys.
-    pub(super) signatures: Vec<Vec<u8>>,
+    pub(crate) signatures: Vec<Vec<u8>>,
     /// The other pairs, for `sig:` locations.
-    pub(super) fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 /// Reads it, or says for an operator what is wrong with it. `bytes` is the length that a signature must have, where there is one.
-pub(super) fn read(
+pub(crate) fn read(
     carrier: &Carrier,
     bytes: Option<usize>,
     request: &Request,

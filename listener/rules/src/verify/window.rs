@@ -60,7 +60,7 @@ pub(super) fn check(time: &SignedTime, text: &str, now: Timestamp) -> Result<(),
 }
 
 /// In milliseconds since 1970.
-fn read(unit: TimeUnit, text: &str) -> Option<i64> {
+pub(crate) fn read(unit: TimeUnit, text: &str) -> Option<i64> {
     if text.is_empty() || text.len() > MAX_TIME_BYTES {
         return None;
     }

@@ -129,8 +129,12 @@ pub(crate) async fn refusals(api: &Api) {
 }
 
 fn refused(refusal: &v1::Refusal) -> String {
+    let cause = match refusal.cause.as_str() {
+        "" => String::new(),
+        cause => format!("  likely cause: {cause}"),
+    };
     visible(&format!(
-        "refused    {}  {}/{}  {}  {}: {}  (from {})",
+        "refused    {}  {}/{}  {}  {}: {}{cause}  (from {})",
         items::time(&refusal.time).unwrap_or_default(),
         refusal.org,
         refusal.group,

@@ -37,13 +37,40 @@ pub(super) async fn orgs(api: &Api, name: &Name) -> Result<Vec<v1::Org>, Failure
     .await
 }
 
-pub(super) async fn connectors(api: &Api, name: &Name) -> Result<Vec<v1::Connector>, Failure> {
-    if name.len() > 0 {
-        return one(api.connectors().get_connector(v1::GetConnectorRequest {
-            name: name.connector(),
-        }))
-        .await;
+/// One by its request's name.
+pub(super) async fn connector(api: &Api, name: String) -> Result<v1::Connector, tonic::Status> {
+    let request = v1::GetConnectorRequest { name };
+    let found = api.connectors().get_connector(request).await?;
+    Ok(found.into_inner())
+}
+
+/// Those that a function's name may be of: `a/b` is a function of the built-in `a`, or a connector of the org `a`. All without a name.
+pub(super) async fn connectors_of(api: &Api, name: &Name) -> Result<Vec<v1::Connector>, Failure> {
+    let (built_in, own) = (
+        format!("connectors/{}", name.part(0)),
+        format!("orgs/{}/connectors/{}", name.part(0), name.part(1)),
+    );
+    let names = match name.len() {
+        0 => return connectors(api).await,
+        1 => vec![built_in],
+        2 => vec![built_in, own],
+        _ => vec![own],
+    };
+    let mut found = Vec::new();
+    for name in names {
+        match connector(api, name).await {
+            Ok(connector) => found.push(connector),
+            // A mistyped connector's name looks like an org's, which may be another's.
+            Err(status) if status.code() == tonic::Code::PermissionDenied => {}
+            Err(status) if super::connectors::is_no_name(&status) => {}
+            Err(status) => return Err(status.into()),
+        }
     }
+    Ok(found)
+}
+
+/// All that may be seen.
+pub(super) async fn connectors(api: &Api) -> Result<Vec<v1::Connector>, Failure> {
     pages(|page_token| async {
         let request = v1::ListConnectorsRequest {
             parent: "orgs/-".to_owned(),

@@ -1,14 +1,16 @@
 //! Functions: the parts of connectors, with their events and how they are set up.
 
+use std::rc::Rc;
+
 use hookplane_proto::v1;
 
+use super::about::Text;
 use super::{path, show};
 use crate::args::Format;
-use crate::commands::items;
+use crate::commands::items::{self, confidence};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::table::Table;
-use crate::output::visible;
 
 /// Functions, and for a single one its events and set-up.
 pub(super) fn show_functions(
@@ -20,13 +22,16 @@ pub(super) fn show_functions(
     let mut of_connector = Vec::new();
     for connector in connectors {
         let metadata = connector.metadata.unwrap_or_default();
+        let mut spec = connector.spec.unwrap_or_default();
+        let functions = std::mem::take(&mut spec.functions);
+        let spec = Rc::new(spec);
         let named = [name.part(0), name.part(1)].contains(&metadata.name.as_str());
-        for function in connector.spec.unwrap_or_default().functions {
+        for function in functions {
             if named {
                 of_connector.push(path(&[&metadata.org, &metadata.name, &function.name]));
             }
             if wanted(name, &metadata, &function.name) {
-                found.push((metadata.clone(), function));
+                found.push((metadata.clone(), Rc::clone(&spec), function));
             }
         }
     }
@@ -37,19 +42,31 @@ pub(super) fn show_functions(
             Failure::new("no such function").hint(format!("there are {}", of_connector.join(", ")))
         });
     }
-    let mut table = Table::new(&["NAME", "DISPLAY NAME", "EVENTS", "DESCRIPTION"]);
-    if let [(_, function)] = found.as_slice() {
-        table.after(&about(function));
+    let mut table = Table::new(&[
+        "NAME",
+        "DISPLAY NAME",
+        "CONFIDENCE",
+        "EVENTS",
+        "DESCRIPTION",
+    ]);
+    if let [(_, spec, function)] = found.as_slice() {
+        table.after(&about(spec, function));
     }
     show(
         format,
         found,
-        |(metadata, function)| (items::function(&metadata, function), metadata),
+        |(metadata, spec, function)| {
+            (
+                items::function(&metadata, &spec, function),
+                (metadata, spec),
+            )
+        },
         table,
-        |(item, metadata)| {
+        |(item, (metadata, spec))| {
             vec![
                 path(&[&metadata.org, &metadata.name, &item.spec.name]),
                 item.spec.display_name.clone(),
+                confidence(spec.confidence()).to_owned(),
                 format!(
                     "{}{}",
                     item.spec.events.len(),
@@ -59,7 +76,10 @@ pub(super) fn show_functions(
                         ""
                     }
                 ),
-                item.spec.description.clone(),
+                match item.spec.unsupported.as_str() {
+                    "" => item.spec.description.clone(),
+                    why => format!("not supported: {why}"),
+                },
             ]
         },
     )
@@ -82,28 +102,39 @@ fn wanted(name: &Name, connector: &v1::Metadata, function: &str) -> bool {
 }
 
 /// The events and the set-up of one function. `*` marks events with a sample.
-fn about(function: &v1::ConnectorFunction) -> String {
-    let mut text = String::from("\nEvents (those with * have a sample for `hookplane send`):\n");
+fn about(spec: &v1::ConnectorSpec, function: &v1::ConnectorFunction) -> String {
+    let mut text = Text::default();
+    text.say("Not supported", &function.unsupported);
     let width = function
         .events
         .iter()
         .map(|event| event.name.chars().count())
         .max()
         .unwrap_or(0);
-    for event in &function.events {
+    let events = function.events.iter().map(|event| {
         let mark = if event.sample.is_some() { "*" } else { " " };
-        let line = format!("  {mark} {:width$}  {}", event.name, event.description);
-        text.push_str(visible(&line).trim_end());
-        text.push('\n');
+        format!("{mark} {:width$}  {}", event.name, event.description)
+    });
+    text.list(
+        "Events (those with * have a sample for `hookplane send`)",
+        events,
+    );
+    if function.open_events {
+        text.say("", "The provider or its users make up further events.");
     }
-    if !function.setup.is_empty() {
-        text.push_str("\nSet-up:\n");
-        for line in function.setup.trim_end().lines() {
-            text.push_str(&visible(line));
-            text.push('\n');
-        }
-    }
-    text
+    text.say("Set-up", &function.setup);
+    text.asks(spec);
+    text.standing(spec);
+    text.limitations(spec);
+    let own = function.protocol.as_ref();
+    let shared = spec.protocol.as_ref();
+    let retries = own
+        .into_iter()
+        .chain(shared)
+        .map(|protocol| &protocol.retries);
+    let retries = retries.into_iter().find(|retries| !retries.is_empty());
+    text.say("Retries", retries.map_or("", String::as_str));
+    text.into_string()
 }
 
 #[cfg(test)]

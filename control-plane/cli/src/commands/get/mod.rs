@@ -1,5 +1,7 @@
 //! `get`: lists and single resources.
 
+mod about;
+mod connectors;
 pub(super) mod fetch;
 mod functions;
 mod why;
@@ -22,6 +24,11 @@ pub(crate) async fn deliveries_of_status(
     status: crate::args::Status,
 ) -> Result<Vec<v1::Delivery>, Failure> {
     fetch::deliveries(api, scope, why::status(Some(status))).await
+}
+
+/// All webhooks of a group.
+pub(crate) async fn webhooks(api: &Api, group: &Name) -> Result<Vec<v1::Webhook>, Failure> {
+    fetch::webhooks(api, group).await
 }
 
 /// What can be told without a server.
@@ -77,31 +84,10 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Connectors => show(
-            format,
-            fetch::connectors(api, &name).await?,
-            items::connector,
-            Table::new(&["NAME", "DISPLAY NAME", "FUNCTIONS", "CONFIDENCE"]),
-            |connector| {
-                let functions: Vec<&str> = connector
-                    .spec
-                    .functions
-                    .iter()
-                    .map(|function| function.name.as_str())
-                    .collect();
-                vec![
-                    path(&[&connector.metadata.org, &connector.metadata.name]),
-                    connector.spec.display_name.clone(),
-                    functions.join(", "),
-                    output::word(connector.spec.confidence().as_str_name(), "CONFIDENCE_"),
-                ]
-            },
-        ),
-        Resource::Functions => functions::show_functions(
-            format,
-            fetch::connectors(api, &Name::default()).await?,
-            &name,
-        ),
+        Resource::Connectors => connectors::run(format, api, &name).await,
+        Resource::Functions => {
+            functions::show_functions(format, fetch::connectors_of(api, &name).await?, &name)
+        }
         Resource::Groups => show(
             format,
             fetch::groups(api, &name).await?,
@@ -117,7 +103,13 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             |group| {
                 vec![
                     path(&[&group.metadata.org, &group.metadata.name]),
-                    path(&[&group.spec.connector, &group.spec.function]),
+                    format!(
+                        "{} ({})",
+                        path(&[&group.spec.connector, &group.spec.function]),
+                        group.status["connectorConfidence"]
+                            .as_str()
+                            .unwrap_or_default()
+                    ),
                     group.spec.registered_events.join(", "),
                     if group.spec.disabled {
                         "disabled".to_owned()
@@ -177,13 +169,16 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::refusals(api, &name, false).await?,
             |refusal| (items::refusal(refusal.clone()), refusal),
-            Table::new(&["TIME", "GROUP", "STATUS", "CLAUSE", "FROM", "REASON"]),
+            Table::new(&[
+                "TIME", "GROUP", "STATUS", "CLAUSE", "CAUSE", "FROM", "REASON",
+            ]),
             |(_, refusal)| {
                 vec![
                     items::time(&refusal.time).unwrap_or_default(),
                     path(&[&refusal.org, &refusal.group]),
                     refusal.status.to_string(),
                     refusal.clause.clone(),
+                    refusal.cause.clone(),
                     refusal.remote_address.clone(),
                     refusal.reason.clone(),
                 ]

@@ -575,3 +575,22 @@ fn an_answer_that_would_say_more_does_not_compile() {
     assert_eq!(fixed.success().body, "<Response/>");
     assert!(fixed.function.protocol.answer.is_none());
 }
+
+#[test]
+fn an_object_or_a_list_is_present_and_a_null_is_not() {
+    let group = group(&shaking("    when: {absent: \"json:/events/0\"}\n"));
+    let proven = |body: &str| {
+        let headers = [("x-sig", &*mac(body)), ("content-type", "application/json")];
+        group.verify(callback(&headers, body.to_owned()), NOW)
+    };
+    for body in [r#"{"events":[]}"#, r#"{"events":[null]}"#, "{}"] {
+        assert!(matches!(proven(body), Ok(Proven::Handshake(_))), "{body}");
+    }
+    for body in [
+        r#"{"events":[{"a":1}]}"#,
+        r#"{"events":[[]]}"#,
+        r#"{"events":[1]}"#,
+    ] {
+        assert!(matches!(proven(body), Ok(Proven::Genuine(_))), "{body}");
+    }
+}

@@ -112,7 +112,7 @@ fn needed(result: Result<Proven, Unproven>) -> Needed {
 
 fn refused(result: Result<Proven, Unproven>) -> Refusal {
     match result {
-        Err(Unproven::Refused(refusal)) => refusal,
+        Err(Unproven::Refused(refused)) => refused.refusal,
         other => panic!("it is not refused: {other:?}"),
     }
 }

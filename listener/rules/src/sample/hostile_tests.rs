@@ -1,0 +1,169 @@
+use hookplane_proto::v1::SampleVariant;
+
+use super::write::{remove, tamper, write};
+use super::*;
+use crate::testing::*;
+
+const HMAC: &str = "contentTypes: [application/json]\nschemes:\n  - name: one\n    hmac: {hash: sha256, content: \"{timestamp}.{body}\", signature: \"header:X-Sig\", encoding: hex, key: {decode: raw}}\n    timestamp: {location: \"header:X-Time\", unit: seconds, toleranceSeconds: 300, window: both}\n";
+const RANDOM: [u8; 32] = [7; 32];
+
+fn one(group: &Group, kind: SampleVariant) -> Variant {
+    let all = group.sample_variants("", NOW, &RANDOM).unwrap();
+    let found = all.into_iter().find(|one| one.kind == kind);
+    found.unwrap_or_else(|| panic!("{kind:?} is missing"))
+}
+
+fn why_not(group: &Group, kind: SampleVariant) -> String {
+    one(group, kind).request.err().unwrap_or_default()
+}
+
+// Risk 35: what a caller could have signed is one of the definition's samples.
+#[test]
+fn nothing_of_a_callers_is_signed() {
+    let group = group(HMAC);
+    let asked = "{\"type\":\"forged\"}";
+    let error = group.sample_variants(asked, NOW, &RANDOM).unwrap_err();
+    assert!(matches!(error, SampleError::NoSample { .. }));
+    for one in group.sample_variants("made", NOW, &RANDOM).unwrap() {
+        let body = one.request.unwrap().body;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let uuid = body.split('"').find(|piece| piece.len() == 36).unwrap();
+        let rest = body
+            .replace(uuid, "")
+            .replace("\"tampered\":\"tampered\",", "");
+        assert_eq!(rest, r#"{"type": "made", "id": "", "account": "acc-1"}"#);
+    }
+}
+
+#[test]
+fn a_stale_sample_is_signed_and_refused_for_its_time_alone() {
+    let group = group(HMAC);
+    for (kind, seconds) in [
+        (SampleVariant::TooOld, -360),
+        (SampleVariant::TooFarAhead, 360),
+    ] {
+        let stale = one(&group, kind);
+        assert_eq!(
+            (stale.expected.status, stale.expected.clause),
+            (401, "timestamp")
+        );
+        let sample = stale.request.unwrap();
+        let headers: Vec<(&str, &str)> = sample
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let sent = callback(&headers, sample.body.clone());
+        assert_eq!(refusal(&group, sent.clone()).kind.clause(), "timestamp");
+        let then = Timestamp(NOW.0 + seconds * 1000);
+        assert!(group.verify(sent, then).is_ok(), "{kind:?}");
+    }
+    let untimed = HMAC.replace("{timestamp}.", "");
+    let untimed = untimed.split("    timestamp:").next().unwrap().to_owned();
+    let group = group_with(&untimed, |_| {}).unwrap();
+    assert!(why_not(&group, SampleVariant::TooOld).contains("no time"));
+}
+
+#[test]
+fn a_body_that_nothing_covers_may_be_changed_and_that_is_said() {
+    let group = group("schemes: [{name: t, token: {location: \"header:X-Token\"}}]");
+    let changed = one(&group, SampleVariant::BodyChanged);
+    assert_eq!(
+        (changed.expected.status, changed.expected.clause),
+        (200, "")
+    );
+    assert!(changed.about.contains("no signature covers it"));
+}
+
+#[test]
+fn a_group_that_takes_what_is_unsigned_is_sent_that() {
+    let group = group_with(HMAC, |spec| {
+        spec.signature_secrets.clear();
+        spec.accept_unsigned = true;
+    });
+    let group = group.unwrap();
+    let unsigned = one(&group, SampleVariant::Unsigned);
+    assert_eq!(unsigned.expected.status, 200);
+    let all = group.sample_variants("", NOW, &RANDOM).unwrap();
+    assert!(all.iter().all(|one| one.kind != SampleVariant::OtherKey));
+}
+
+#[test]
+fn what_is_expected_to_be_kept_depends_on_the_webhooks() {
+    let wants = webhook("all", &["*"], "");
+    let kept = group_of(HMAC, &[wants], |_| {});
+    assert_eq!(
+        one(&kept, SampleVariant::Good).expected.receipts[0],
+        "synced"
+    );
+    let unwanted = group(HMAC);
+    for kind in [SampleVariant::Good, SampleVariant::Replayed] {
+        assert_eq!(one(&unwanted, kind).expected.receipts, ["not-kept"]);
+    }
+}
+
+#[test]
+fn a_handshake_that_would_leave_a_made_up_secret_behind_is_not_posted() {
+    let learns = format!(
+        "{HMAC}handshakes:\n  - name: setup\n    when: {{present: \"header:X-Hook-Secret\"}}\n    unverified: true\n    learn: \"header:X-Hook-Secret\"\n    challenge: {{location: \"header:X-Hook-Secret\", maxLength: 64, also: \"-\"}}\n    reply: {{headers: {{X-Hook-Secret: \"{{challenge}}\"}}}}\n"
+    );
+    let learning = group_with(&learns, |spec| {
+        spec.signature_secrets.clear();
+        spec.learn_secret = true;
+    });
+    let why = why_not(&learning.unwrap(), SampleVariant::Handshake);
+    assert!(why.contains("made-up secret"), "{why}");
+    // One that takes none refuses it, and that can be tried.
+    let other = one(&group(&learns), SampleVariant::Handshake);
+    assert_eq!(
+        (other.expected.status, other.expected.clause),
+        (403, "handshake")
+    );
+    assert!(other.request.is_ok());
+}
+
+fn body(content_type: &str, text: &str) -> Callback {
+    callback(&[("content-type", content_type)], text.to_owned())
+}
+
+fn text(callback: &Callback) -> &str {
+    std::str::from_utf8(&callback.body).unwrap()
+}
+
+#[test]
+fn values_are_written_into_parts_elements_and_json_within_a_field() {
+    let at = |text: &str| Location::parse(text).unwrap();
+    let multipart = "multipart/form-data; boundary=b";
+    let part = "--b\r\nContent-Disposition: form-data; name=\"sig\"\r\n\r\nold\r\n--b--\r\n";
+    let mut form = body(multipart, part);
+    write(&mut form, &at("form:sig"), "new").unwrap();
+    assert_eq!(text(&form), part.replace("old", "new"));
+    assert!(write(&mut form, &at("form:other"), "new").is_err());
+
+    let mut xml = body("text/xml", "<a><b>1</b><c>2</c></a>");
+    write(&mut xml, &at("json:/a/b"), "x<y").unwrap();
+    assert_eq!(text(&xml), "<a><b>x&lt;y</b><c>2</c></a>");
+    assert!(write(&mut xml, &at("json:/a/d"), "x").is_err());
+
+    let mut field = body(
+        "application/x-www-form-urlencoded",
+        "data=%7B%22token%22%3A%22old%22%7D",
+    );
+    write(&mut field, &at("form:data->json:/token"), "new").unwrap();
+    assert_eq!(text(&field), "data=%7B%22token%22%3A%22new%22%7D");
+    remove(&mut field, &at("form:data")).unwrap();
+    assert_eq!(text(&field), "");
+}
+
+#[test]
+fn a_tampered_body_can_still_be_read_and_an_empty_one_cant_be_tampered_with() {
+    let mut json = body("application/json", r#"{"n":1}"#);
+    tamper(&mut json, &[]).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(text(&json)).is_ok());
+    assert_ne!(text(&json), r#"{"n":1}"#);
+    let place = [Location::parse("json:/n").unwrap()];
+    let mut partly = body("application/json", r#"{"n":1,"m":2}"#);
+    tamper(&mut partly, &place).unwrap();
+    assert_eq!(text(&partly), r#"{"n":"tampered","m":2}"#);
+    assert!(tamper(&mut body("application/json", ""), &[]).is_err());
+}
