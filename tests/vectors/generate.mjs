@@ -18,6 +18,19 @@ const OTHER = "c3ludGhldGljLW90aGVyLWtleS1mb3ItdGVzdHM=";
 const swap = (hex) => (hex[0] === "0" ? "1" : "0") + hex.slice(1);
 const sure = (ok, what) => { if (!ok) throw new Error(`the provider's library disagrees: ${what}`); };
 
+// Who signed a good one. Where the library didn't itself, the same is signed without it, and it agreed on the others.
+const { dependencies } = JSON.parse(fs.readFileSync(new URL("package.json", here)));
+const LIBRARIES = {
+  github: "@octokit/webhooks-methods", hubspot: "@hubspot/api-client", shopify: "@shopify/shopify-api", slack: "@slack/bolt",
+  "standard-webhooks": "standardwebhooks", stripe: "stripe", twilio: "twilio", zoom: "@zoom/rivet",
+};
+const signer = (connector, name) => {
+  const library = LIBRARIES[connector];
+  if (!library) return "Node's crypto, from the documentation";
+  const itself = connector === "twilio" || /^(signed|judged) by |by the api client$/.test(name);
+  return `${itself ? "" : "Node's crypto, like "}npm ${library} ${dependencies[library]}`;
+};
+
 const files = {};
 function add(connector, c) {
   const body = bytes(c.body ?? "");
@@ -28,7 +41,8 @@ function add(connector, c) {
   (files[connector] ??= []).push({
     name, connector, function: fn ?? "", secrets, parameters: {}, callback_url: url, method, query,
     headers: Array.isArray(headers) ? headers : Object.entries(headers),
-    ...(exact ? { body: text } : { body_base64: body.toString("base64") }), now, expect, ...rest,
+    ...(exact ? { body: text } : { body_base64: body.toString("base64") }), now, expect,
+    ...(["genuine", "handshake"].includes(expect) ? { by: signer(connector, name) } : {}), ...rest,
   });
 }
 
