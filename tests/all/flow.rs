@@ -126,7 +126,7 @@ fn metadata(name: &str, uid: &str, group: &str) -> Option<v1::Metadata> {
 
 fn connector() -> v1::Connector {
     v1::Connector {
-        metadata: metadata("plain", "connector", ""),
+        metadata: metadata("plain-hmac", "connector", ""),
         spec: Some(v1::ConnectorSpec {
             display_name: "Plain".to_owned(),
             functions: vec![v1::ConnectorFunction {
@@ -158,7 +158,7 @@ fn group(uid: &str, pin: &str) -> Bytes {
     v1::WebhookGroup {
         metadata: metadata("shop", uid, ""),
         spec: Some(v1::WebhookGroupSpec {
-            connector: "plain".to_owned(),
+            connector: "plain-hmac".to_owned(),
             function: "events".to_owned(),
             accept_unsigned: true,
             registered_events: vec!["*".to_owned()],

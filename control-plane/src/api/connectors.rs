@@ -36,7 +36,12 @@ pub(super) async fn prepare(
     }
     names::check("metadata.org", &metadata.org)?;
     names::check("metadata.name", &metadata.name)?;
-    if desk.context.catalogue.get(&metadata.name).is_some() {
+    let name = names::connector(&metadata.org, &metadata.name);
+    let needs_org = desk.needs_org(&metadata.org).await?;
+    let key = keys::connector(&metadata.org, &metadata.name);
+    let stored = desk.get::<v1::Connector>(&key).await?;
+    // One that was there before a release brought a built-in one of its name stays the org's own.
+    if stored.is_none() && desk.context.catalogue.get(&metadata.name).is_some() {
         return Err(Problem::field(
             "metadata.name",
             format!(
@@ -45,10 +50,6 @@ pub(super) async fn prepare(
             ),
         ));
     }
-    let name = names::connector(&metadata.org, &metadata.name);
-    let needs_org = desk.needs_org(&metadata.org).await?;
-    let key = keys::connector(&metadata.org, &metadata.name);
-    let stored = desk.get::<v1::Connector>(&key).await?;
     match (mode, &stored) {
         (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
         (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),

@@ -177,22 +177,21 @@ impl<'a> Desk<'a> {
         self.commit(std::mem::take(&mut prepared.transaction)).await
     }
 
-    /// A connector's definition as it is now: built in, or the org's own. Without its tests: they stay with the connector, and no group pins them.
+    /// A connector's definition as it is now: the org's own, or built in. The org's own counts even where a release has since brought a built-in one of
+    /// that name. Without its tests: they stay with the connector, and no group pins them.
     pub(super) async fn definition(
         &self,
         org: &str,
         name: &str,
     ) -> Result<Option<v1::Connector>, Problem> {
-        if let Some(built_in) = self.context.catalogue.get(name) {
-            return Ok(Some(built_in.clone()));
-        }
-        Ok(self
-            .get::<v1::Connector>(&keys::connector(org, name))
-            .await?
-            .map(|(mut connector, _)| {
+        let key = keys::connector(org, name);
+        Ok(match self.get::<v1::Connector>(&key).await? {
+            Some((mut connector, _)) => {
                 connector.spec.get_or_insert_default().tests.clear();
-                connector
-            }))
+                Some(connector)
+            }
+            None => self.context.catalogue.get(name).cloned(),
+        })
     }
 
     /// The definition that a group pins.

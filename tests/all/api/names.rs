@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::keys;
+use hookplane_control_plane::store::{Store, Transaction, Write};
 use hookplane_proto::v1;
+use hookplane_rules::Connector;
+use prost::Message;
 use tonic::Code;
 
 use super::rig::{ERP, ERP_GROUP, GROUP, Rig, connector_of, group_of, wrong_fields};
@@ -148,6 +152,42 @@ async fn a_connector_whose_test_fails_is_neither_made_nor_changed_nor_valid() {
     assert_eq!(pinned.len(), 1);
     let pinned = <v1::Connector as prost::Message>::decode(&pinned[0].1[..]).unwrap();
     assert!(pinned.spec.unwrap().tests.is_empty());
+    rig.stop().await;
+}
+
+/// A release that brings a built-in connector changes nobody's own.
+#[tokio::test]
+async fn an_orgs_connector_whose_name_became_built_in_stays_the_orgs() {
+    let rig = Rig::start().await;
+    rig.apply(ERP).await.unwrap();
+    let key = |name: &str| keys::connector("acme", name);
+    let stored = rig.stored().await;
+    let (_, bytes) = stored.iter().find(|(k, _)| *k == key("erp")).unwrap();
+    let mut own = <v1::Connector as Message>::decode(&bytes[..]).unwrap();
+    own.metadata.as_mut().unwrap().name = "github".to_owned();
+    let put = Write::Put(key("github"), own.encode_to_vec().into());
+    let transaction = Transaction {
+        checks: Vec::new(),
+        writes: vec![put],
+    };
+    rig.store.commit(transaction).await.unwrap();
+
+    let name = "orgs/acme/connectors/github".to_owned();
+    let request = v1::GetConnectorRequest { name };
+    let mut own = rig.connectors().get_connector(request).await.unwrap();
+    own.get_mut().spec.as_mut().unwrap().description = "Changed".to_owned();
+    let request = v1::UpdateConnectorRequest {
+        connector: Some(own.into_inner()),
+        validate_only: false,
+    };
+    rig.connectors().update_connector(request).await.unwrap();
+    rig.apply(&ERP_GROUP.replace("connector: erp", "connector: github"))
+        .await
+        .unwrap();
+    let group = rig.group("orgs/acme/groups/orders").await.unwrap();
+    let built_in = Catalogue::built_in().get("github").cloned().unwrap();
+    let theirs = Connector::version_of(&built_in.spec.unwrap());
+    assert_ne!(group.status.unwrap().connector_version, theirs);
     rig.stop().await;
 }
 

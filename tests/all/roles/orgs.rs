@@ -24,21 +24,23 @@ async fn seen(rig: &Rig, token: &str) -> Result<Vec<(&'static str, Vec<String>)>
     let orgs = orgs.into_inner().orgs.into_iter();
     let names = orgs.map(|org| org.metadata.unwrap_or_default().name);
     seen.push(("orgs", names.collect()));
-    let request = v1::ListConnectorsRequest {
-        parent: all(),
-        ..Default::default()
-    };
     let mut client = ConnectorServiceClient::new(rig.wire(token));
-    let found = client
-        .list_connectors(request)
-        .await?
-        .into_inner()
-        .connectors;
-    let own = found
-        .into_iter()
-        .map(|c| org(c.metadata))
-        .filter(|org| !org.is_empty());
-    seen.push(("connectors", own.collect()));
+    let (mut own, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListConnectorsRequest {
+            parent: all(),
+            page_token,
+            ..Default::default()
+        };
+        let page = client.list_connectors(request).await?.into_inner();
+        let orgs = page.connectors.into_iter().map(|c| org(c.metadata));
+        own.extend(orgs.filter(|org| !org.is_empty()));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    seen.push(("connectors", own));
     let request = v1::ListWebhookGroupsRequest {
         parent: all(),
         ..Default::default()

@@ -26,7 +26,7 @@ pub(super) fn connector() -> v1::Connector {
         ..Default::default()
     };
     v1::Connector {
-        metadata: metadata("plain", ""),
+        metadata: metadata("plain-hmac", ""),
         spec: Some(v1::ConnectorSpec {
             display_name: "Plain".to_owned(),
             functions: vec![v1::ConnectorFunction {

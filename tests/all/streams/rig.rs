@@ -333,7 +333,7 @@ impl Rig {
         set: impl FnOnce(&mut v1::WebhookGroupSpec),
     ) -> Result<v1::WebhookGroup, Failure> {
         let mut spec = v1::WebhookGroupSpec {
-            connector: "plain".to_owned(),
+            connector: "plain-hmac".to_owned(),
             signature_secrets: vec![v1::SignatureSecret {
                 value: SECRET.to_owned(),
                 ..Default::default()
