@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 use hookplane_rules::{
-    Callback, Group, Head, Keys, Matched, Needed, Outcome, Proven, RefusalKind, Refused, Reply,
-    Route, Shaken, Timestamp, Unproven, Verified,
+    Callback, Group, Head, Matched, Outcome, RefusalKind, Refused, Reply, Route, Timestamp,
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -23,9 +22,9 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use crate::body::{self, BodyError, Share};
+use crate::decide::{ASIDE_ABOVE_BYTES, Asked, Decided};
 use crate::doctor::Patient;
 use crate::handshake;
-use crate::keys::Just;
 use crate::limit::Source;
 use crate::metrics::Outcome as Counted;
 use crate::refusals::{Count, Turned, cut};
@@ -36,8 +35,6 @@ use crate::state::State;
 /// The control plane's mark on a test, bounded like everything else that comes in.
 const TEST_HEADER: &str = "hookplane-test";
 const MAX_TEST_MARK_BYTES: usize = 128;
-/// Hashing and decoding more than this would keep others of the same worker waiting (about 0.5 ms), so it is done aside.
-const ASIDE_ABOVE_BYTES: usize = 256 * 1024;
 /// Methods a group may take, for the answer to one that it doesn't.
 const METHODS: [Method; 7] = [
     Method::GET,
@@ -50,7 +47,7 @@ const METHODS: [Method; 7] = [
 ];
 
 /// Why a callback was turned away, and whose it was.
-struct Turn {
+pub(crate) struct Turn {
     why: Why,
     reason: Cow<'static, str>,
     group: Option<Arc<Group>>,
@@ -76,7 +73,11 @@ impl Turn {
         })
     }
 
-    fn of(why: Why, reason: impl Into<Cow<'static, str>>, group: &Arc<Group>) -> Box<Self> {
+    pub(crate) fn of(
+        why: Why,
+        reason: impl Into<Cow<'static, str>>,
+        group: &Arc<Group>,
+    ) -> Box<Self> {
         let mut turn = Self::new(why, reason);
         turn.group = Some(group.clone());
         turn
@@ -228,24 +229,13 @@ async fn process(
             .grow(most)
             .map_err(|_| Turn::of(Why::Overload, "bodies hold all they may", &group))?;
     }
-    let decided = if callback.body.len() <= ASIDE_ABOVE_BYTES && !unpacks {
-        decide(&group, callback, &*state.keys, state.clock.now())
-    } else {
-        Box::pin(decide_aside(
-            &group,
-            callback,
-            state.keys.clone(),
-            state.clock.now(),
-        ))
-        .await?
+    let asked = Asked {
+        state,
+        group: &group,
+        received,
+        deadline,
     };
-    let decided = match decided {
-        Ok(decided) => Ok(decided),
-        Err(Unproven::Refused(refused)) => Err(refused),
-        Err(Unproven::NeedsKey(needed)) => {
-            Box::pin(decide_with_key(state, &group, *needed, received, deadline)).await?
-        }
-    };
+    let decided = asked.decide(callback, unpacks).await?;
     let (matched, reply) = match decided {
         Ok(Decided::Handshake(mut shaken)) => {
             let done = handshake::finish(state, &group, &mut shaken, received, deadline).await;
@@ -468,77 +458,6 @@ fn allowed(group: &Group, head: Head<'_>) -> HeaderValue {
     };
     let methods: Vec<&str> = METHODS.iter().filter(takes).map(Method::as_str).collect();
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("POST"))
-}
-
-/// With the answer, where that is made of the request.
-enum Decided {
-    Handshake(Shaken),
-    /// Told before its body was decoded.
-    Unregistered(Verified, Option<Reply>),
-    Matched(Matched, Option<Reply>),
-}
-
-/// All that the rules have to say, in one go.
-fn decide(
-    group: &Group,
-    callback: Callback,
-    keys: &dyn Keys,
-    now: Timestamp,
-) -> Result<Decided, Unproven> {
-    match group.verify_with(callback, keys, now)? {
-        Proven::Handshake(shaken) => Ok(Decided::Handshake(shaken)),
-        Proven::Genuine(mut verified) => {
-            let is_unregistered = verified.is_unregistered(group);
-            let reply = group.answer_to(&verified);
-            Ok(if is_unregistered {
-                Decided::Unregistered(verified, reply)
-            } else {
-                Decided::Matched(group.match_events(group.extract(verified)?), reply)
-            })
-        }
-    }
-}
-
-/// Large bodies are decided upon where nobody waits behind them.
-async fn decide_aside(
-    group: &Arc<Group>,
-    callback: Callback,
-    keys: Arc<dyn Keys + Send + Sync>,
-    now: Timestamp,
-) -> Result<Result<Decided, Unproven>, Box<Turn>> {
-    let aside = group.clone();
-    tokio::task::spawn_blocking(move || decide(&aside, callback, &*keys, now))
-        .await
-        .map_err(|error| {
-            tracing::error!(%error, "deciding on a callback panicked: please report this as a bug");
-            Turn::of(Why::Internal, "a bug: see the listener's log", group)
-        })
-}
-
-/// Fetches the public key that is lacking, and decides once more. Without it nobody can say whether the callback is genuine.
-async fn decide_with_key(
-    state: &State,
-    group: &Arc<Group>,
-    needed: Needed,
-    received: Timestamp,
-    deadline: Instant,
-) -> Result<Result<Decided, Box<Refused>>, Box<Turn>> {
-    let Needed { source, callback } = needed;
-    let set = state
-        .keys
-        .fetch(&source, group.uid(), received, deadline)
-        .await
-        .map_err(|why| Turn::of(Why::KeyUnavailable, why, group))?;
-    let keys = Arc::new(Just(source, set));
-    let decided = decide_aside(group, callback, keys, state.clock.now()).await?;
-    Ok(decided.map_err(|unproven| match unproven {
-        Unproven::Refused(refused) => refused,
-        // The set is as new as can be, so that what the request names is nobody's key.
-        Unproven::NeedsKey(needed) => Box::new(Refused {
-            refusal: needed.refusal(),
-            callback: Some(needed.callback),
-        }),
-    }))
 }
 
 fn test_mark(parts: &Parts) -> String {

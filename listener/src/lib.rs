@@ -31,6 +31,7 @@ mod accept;
 mod backoff;
 mod body;
 mod connect;
+mod decide;
 mod doctor;
 #[cfg(test)]
 #[path = "../../tests/all/fake_control_plane.rs"]

@@ -46,8 +46,8 @@ impl Making<'_> {
             _ => format!("handshake `{name}`"),
         };
         let mut made = vec![self.variant(SampleVariant::Handshake, about, right)];
-        if is_answered && shake.challenge.is_some() {
-            let asked = self.asked(shake, How::OutOfShape);
+        let asked = self.asked(shake, How::OutOfShape);
+        if is_answered && self.is_out_of_shape(shake, &asked) {
             made.push(self.variant(
                 SampleVariant::HandshakeOutOfShape,
                 format!("handshake `{name}`, its challenge out of shape"),
@@ -64,6 +64,16 @@ impl Making<'_> {
             ));
         }
         made
+    }
+
+    /// Not where the challenge is what proves the request, as Adobe Sign's client id is: signing it has put that right.
+    fn is_out_of_shape(&self, shake: &Handshake, asked: &Result<Callback, String>) -> bool {
+        let (Some(challenge), Ok(callback)) = (&shake.challenge, asked) else {
+            return shake.challenge.is_some();
+        };
+        let request = Request::new(callback.clone(), self.group.decoding.clone());
+        let read = request.read(&challenge.location, Around::default());
+        !read.is_ok_and(|text| challenge.fits(&text))
     }
 
     /// What the rules answer. Nothing is posted that would leave something made up behind.
