@@ -18,17 +18,15 @@ const OTHER = "c3ludGhldGljLW90aGVyLWtleS1mb3ItdGVzdHM=";
 const swap = (hex) => (hex[0] === "0" ? "1" : "0") + hex.slice(1);
 const sure = (ok, what) => { if (!ok) throw new Error(`the provider's library disagrees: ${what}`); };
 
-// Who signed a good one. Where the library didn't itself, the same is signed without it, and it agreed on the others.
+// Who signed a good one, and which library took it when it was last asked (`judges`).
 const { dependencies } = JSON.parse(fs.readFileSync(new URL("package.json", here)));
-const LIBRARIES = {
-  github: "@octokit/webhooks-methods", hubspot: "@hubspot/api-client", shopify: "@shopify/shopify-api", slack: "@slack/bolt",
-  "standard-webhooks": "standardwebhooks", stripe: "stripe", twilio: "twilio", zoom: "@zoom/rivet",
-};
-const signer = (connector, name) => {
+const judged = JSON.parse(fs.readFileSync(new URL("judges/judged.json", here)));
+const LIBRARIES = { github: "@octokit/webhooks-methods", hubspot: "@hubspot/api-client", "standard-webhooks": "standardwebhooks", stripe: "stripe", twilio: "twilio" };
+const signer = (connector, fn, name) => {
   const library = LIBRARIES[connector];
-  if (!library) return "Node's crypto, from the documentation";
-  const itself = connector === "twilio" || /^(signed|judged) by |by the api client$/.test(name);
-  return `${itself ? "" : "Node's crypto, like "}npm ${library} ${dependencies[library]}`;
+  if (connector === "twilio" || (library && /^signed by |by the api client$/.test(name))) return `npm ${library} ${dependencies[library]}`;
+  const { by, cases = [] } = judged[connector] ?? {};
+  return `Node's crypto, from the provider's documentation${cases.includes(fn ? `${fn}/${name}` : name) ? `; judged by ${by}` : ""}`;
 };
 
 const files = {};
@@ -42,7 +40,7 @@ function add(connector, c) {
     name, connector, function: fn ?? "", secrets, parameters: {}, callback_url: url, method, query,
     headers: Array.isArray(headers) ? headers : Object.entries(headers),
     ...(exact ? { body: text } : { body_base64: body.toString("base64") }), now, expect,
-    ...(["genuine", "handshake"].includes(expect) ? { by: signer(connector, name) } : {}), ...rest,
+    ...(["genuine", "handshake"].includes(expect) ? { by: signer(connector, fn, name) } : {}), ...rest,
   });
 }
 

@@ -3,6 +3,7 @@
 // the vectors say who judged them. The tests don't need it.
 import { readFileSync, writeFileSync } from "node:fs";
 import first from "./a-k.mjs";
+import generated from "./generated.mjs";
 import second from "./l-r.mjs";
 import { arriveAt } from "./request.mjs";
 import third from "./s-z.mjs";
@@ -12,7 +13,7 @@ const versions = read("package.json").dependencies;
 
 // `judge` returns false or throws for what it doesn't take; `applies` leaves out what the library can't say anything about, and why is said
 // there. Handshakes are judged where `handshakes` says so.
-const judges = { ...first, ...second, ...third };
+const judges = { ...first, ...second, ...third, ...generated };
 
 const judged = {};
 let disagreements = 0;
