@@ -1,6 +1,6 @@
-"""Makes vectors from a provider's own words: how it signs, in Python, apart from the rules that hookplane runs.
+"""Makes vectors from what is known of how a provider signs, in Python, apart from the rules that hookplane runs.
 
-A provider is described by a function that signs a request as the provider's documentation says. From each good request this module makes
+A provider is described by a function that signs a request as its connector's `sources` say it does. From each good request this module makes
 the tampered ones. Everything is fixed (keys, times, ids), so that the files come out the same byte for byte; RSA-PSS alone is salted.
 """
 
@@ -27,7 +27,7 @@ KEY_BASE64 = "c3ludGhldGljLWtleS1mb3ItdGVzdHMtb25seS0zMg=="
 KEY_HEX = "73796e7468657469632d6b65792d666f722d74657374732d6f6e6c792d333221"
 OTHER_HEX = "73796e7468657469632d6f746865722d6b65792d666f722d74657374732d3332"
 
-BY = "a second implementation in Python, from the provider's documentation"
+BY = "a second implementation in Python"
 #: Which of them the providers' libraries took, when they were last asked (`npm run judge`).
 JUDGED = json.loads((OUT / "judges" / "judged.json").read_text())
 
