@@ -185,19 +185,28 @@ fn event(
     };
     let event_type = read(&extraction.event_type, "type");
     let delivery_id = read(&extraction.delivery_id, "delivery_id");
-    // A provider names the account in several ways (an id, a login, a domain); the operator wrote one of them.
-    let named_as_expected = group.external_id.as_ref().and_then(|expected| {
-        let read_as_expected = |value: &&[Value]| {
-            first(value, verified.request(), around, coverage, shared)
-                .is_some_and(|(text, _)| text == *expected)
-        };
-        let mut each = extraction.external_id.chunks(1);
-        each.find(read_as_expected)
+    // A provider names the account in several ways (an id, a login, a domain); the operator wrote one of them. Where one of them is proven, only what
+    // is proven counts: some sign for all their customers with one key, and anybody may write a header.
+    let named = group.external_id.as_ref().and_then(|expected| {
+        let named: Vec<_> = extraction
+            .external_id
+            .chunks(1)
+            .filter_map(|value| {
+                let (text, is_covered) =
+                    first(value, verified.request(), around, coverage, shared)?;
+                Some((value, text, is_covered))
+            })
+            .collect();
+        let is_proven = named.iter().any(|(_, _, is_covered)| *is_covered);
+        let mut counting = named
+            .iter()
+            .filter(|(_, _, is_covered)| *is_covered || !is_proven);
+        let as_expected = counting.clone().find(|(_, text, _)| text == expected);
+        as_expected
+            .or_else(|| counting.next())
+            .map(|(value, _, _)| *value)
     });
-    let external_id = read(
-        named_as_expected.unwrap_or(&extraction.external_id),
-        "external_id",
-    );
+    let external_id = read(named.unwrap_or(&extraction.external_id), "external_id");
     // What a token says is kept for itself, as an item of a batch is: nobody has to take the token apart again.
     let item = item.or(verified.request().told());
     let format = match (item, payload) {

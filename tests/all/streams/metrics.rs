@@ -103,7 +103,7 @@ fn check_labels(series: &str) {
         let (name, value) = label.split_once('=').expect("a label has a value");
         let known = [
             "outcome", "clause", "status", "le", "stream", "pool", "state", "kind", "code",
-            "receipt",
+            "receipt", "cause",
         ];
         assert!(known.contains(&name), "{series}");
         let value = value.trim_matches('"');

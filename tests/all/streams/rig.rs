@@ -304,7 +304,7 @@ impl Rig {
     /// The connector's provider waits this long. For groups made after it.
     pub(super) async fn patience(&self, seconds: u32) -> Result<(), Failure> {
         let mut client = ConnectorServiceClient::new(self.api());
-        let name = "orgs/acme/connectors/plain".to_owned();
+        let name = "orgs/acme/connectors/plain-hmac".to_owned();
         let mut connector = client
             .get_connector(v1::GetConnectorRequest { name })
             .await?

@@ -10,6 +10,8 @@ use crate::template::{Part, Template};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coverage {
     pub(crate) body: bool,
+    /// Values are signed that nothing tells where they end: proven together, and none by itself.
+    is_loose: bool,
     form: bool,
     query: bool,
     url: bool,
@@ -115,6 +117,7 @@ impl Coverage {
             url: both(|one| one.url),
             method: both(|one| one.method),
             token: both(|one| one.token),
+            is_loose: both(|one| one.is_loose),
             claims: both(|one| one.claims),
             locations: common,
             but_not: [self.but_not.as_slice(), &other.but_not].concat(),
@@ -123,7 +126,14 @@ impl Coverage {
     }
 
     fn add(&mut self, parts: &[Part]) {
-        for part in parts {
+        for (index, part) in parts.iter().enumerate() {
+            // What ends one value begins the next: characters could be moved from one to the other under the same signature.
+            let is_beside = |other: Option<&Part>| other.is_some_and(has_no_form);
+            let before = index.checked_sub(1).and_then(|at| parts.get(at));
+            if has_no_form(part) && (is_beside(before) || is_beside(parts.get(index + 1))) {
+                self.is_loose = true;
+                continue;
+            }
             match part {
                 Part::Body => self.body = true,
                 Part::SortedFormParams => self.form = true,
@@ -150,8 +160,14 @@ impl Coverage {
                     Some(location) if *location.base() == Location::Method => self.method = true,
                     lowered => self.locations.extend(lowered),
                 },
-                // Where it is left out, what it would have held can't be put in without changing what is signed.
-                Part::Optional(parts) => self.add(parts),
+                // Where it is left out, what it would have held can't be put in without changing what is signed. Of several values any may be put
+                // in as long as another is missing.
+                Part::Optional(parts) => {
+                    let values = parts.iter().filter(|part| !matches!(part, Part::Text(_)));
+                    if values.count() == 1 {
+                        self.add(parts);
+                    }
+                }
                 Part::Text(_) | Part::Timestamp | Part::Secret | Part::Challenge | Part::Mac => {}
             }
         }
@@ -229,7 +245,7 @@ impl Coverage {
 
     /// True when nothing of the request is proven.
     pub(crate) fn is_empty(&self) -> bool {
-        !(self.body || self.form || self.query || self.url || self.method)
+        !(self.body || self.form || self.query || self.url || self.method || self.is_loose)
             && self
                 .locations
                 .iter()
@@ -247,5 +263,15 @@ impl Coverage {
         } else {
             Err(format!("`{stated}` is not covered by what is signed"))
         }
+    }
+}
+
+/// True for a value that may be any text, so that nothing tells where it ends.
+fn has_no_form(part: &Part) -> bool {
+    match part {
+        Part::At(location) | Part::IfThere(location) => {
+            !matches!(location, Location::Url | Location::Method)
+        }
+        _ => false,
     }
 }

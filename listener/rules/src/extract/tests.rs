@@ -28,6 +28,37 @@ fn read(group: &Group, headers: &[(&str, &str)], body: &str) -> Result<Extracted
     group.extract(genuine(group, callback(&all, body.to_owned())))
 }
 
+fn signed(body: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+// Some sign for all their customers with one key: then an account that anybody can write in a header is nobody's.
+#[test]
+fn an_account_in_a_header_counts_only_where_the_signature_proves_none() {
+    let places = "externalId: [{from: \"header:X-Account\"}, {from: \"json:/account\"}]";
+    let protocol = HMAC.replace("externalId: [{from: \"json:/account\"}]", places);
+    let group = group_with(&protocol, |spec| spec.external_id = "acc-1".to_owned()).unwrap();
+    let taken = |body: &str, account: &str| {
+        let mac = signed(body);
+        let headers = [
+            ("x-sig", mac.as_str()),
+            ("x-account", account),
+            ("content-type", "application/json"),
+        ];
+        group
+            .extract(genuine(&group, callback(&headers, body.to_owned())))
+            .map(|_| ())
+            .map_err(|refusal| refusal.kind)
+    };
+    assert_eq!(taken(r#"{"account":"acc-1"}"#, "acc-2"), Ok(()));
+    let others = taken(r#"{"account":"acc-2"}"#, "acc-1");
+    assert_eq!(others, Err(RefusalKind::ExternalId));
+    assert_eq!(taken("{}", "acc-1"), Ok(()));
+}
+
 // What one callback can cost is bounded, and past the bound it is kept whole and flagged, not lost.
 #[test]
 fn a_batch_for_more_webhooks_than_one_append_can_serve_is_kept_whole() {
@@ -153,12 +184,9 @@ fn a_value_that_is_too_long_or_there_twice_counts_as_missing() {
 
 #[test]
 fn what_the_signature_does_not_cover_is_named() {
-    use hmac::{Hmac, KeyInit, Mac};
     let group = group(HMAC);
     let body = r#"{"action": "opened", "account": "acc-1"}"#;
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(body.as_bytes());
-    let signature = hex::encode(mac.finalize().into_bytes());
+    let signature = signed(body);
     let headers = [
         ("x-sig", signature.as_str()),
         ("x-type", "issue"),

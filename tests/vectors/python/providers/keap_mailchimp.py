@@ -90,7 +90,7 @@ provider(
     covers=("Kick-Event-Message-Id", "Kick-Event-Message-Timestamp"),
     goods=[
         good("a chat message", js({"message_id": "m1", "broadcaster": {"user_id": 1003}, "content": "Hello"}), headers=kick_headers("chat.message.sent", "01A"), type="chat.message.sent", id="01A", account="1003"),
-        good("bytes of another taste", odd({"follower": {}}), headers=kick_headers("channel.followed", "01B"), type="channel.followed", id="01B", account="sub1"),
+        good("bytes of another taste", odd({"follower": {}}), headers=kick_headers("channel.followed", "01B"), type="channel.followed", id="01B"),
     ],
 )
 
