@@ -223,10 +223,12 @@ fn confidence_sources_and_limitations_are_shown_wherever_a_connector_is() {
         "{said}"
     );
     let said = dev.ok(&["get", "functions", "acme/acme-parcel"]);
-    assert!(
-        said.contains("not supported: They are encrypted."),
-        "{said}"
-    );
+    for text in [
+        "not supported: They are encrypted.",
+        "`hookplane get functions acme/acme-parcel/parcels` has events and set-up.",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
     // Part of a name finds it, also among the built-in ones.
     let said = dev.ok(&["get", "connectors", "PARCEL"]);
     assert!(

@@ -173,8 +173,14 @@ fn every_variant_comes_to_what_was_said_of_it() {
     let flags = events[0]["status"]["flags"].as_array().unwrap();
     assert!(flags.iter().any(|flag| flag == "test"), "{events:#?}");
     // What no webhook wants is expected to be left out.
-    let (_, stripe) = send(&dev, "acme/stripe", &[]);
-    assert_eq!(of(&stripe, "good")[0]["got"]["receipt"], "not-kept");
+    let (output, stripe) = send(&dev, "acme/stripe", &[]);
+    let good = of(&stripe, "good")[0];
+    assert_eq!(good["got"]["receipt"], "not-kept");
+    let about = good["about"].as_str().unwrap();
+    assert!(about.contains("no active webhook takes it"), "{about}");
+    // The event that was chosen is named.
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("as "), "{said}");
     let (_, erp) = send(&dev, "acme/erp", &[]);
     assert_eq!(of(&erp, "replayed")[0]["got"]["receipt"], "duplicate");
 }

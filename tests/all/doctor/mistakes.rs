@@ -84,6 +84,13 @@ const SECRETS: &[Row] = &[
         Cause::SecretPrefix,
     ),
     (
+        "stripe",
+        "",
+        "signed without the secret's prefix, which is part of the key",
+        |case| secret(case, |s| format!("whsec_{s}")),
+        Cause::SecretPrefix,
+    ),
+    (
         "github",
         "",
         "a prefix copied along",

@@ -15,6 +15,7 @@ spec:
   signatureSecrets: [{value: c3ludGhldGljLWtleS1mb3ItdGVzdHM=}]
   registeredEvents: ["*"]
 "#;
+const NO_GROUP: &str = "apiVersion: hookplane.dev/v1\nkind: Webhook\nmetadata: {org: acme, group: money, name: all}\nspec: {label: All}\n";
 const RIGHT: &str = "whsec_c3ludGhldGljLWtleS1mb3ItdGVzdHM=";
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid"}"#;
 
@@ -45,7 +46,7 @@ fn a_refusal_shows_its_likely_cause() {
 
     let text = dev.ok(&["explain", "acme/money"]);
     assert!(
-        text.contains("likely cause: secret-prefix (1 of 1 looked at)"),
+        text.contains("likely cause: secret-prefix (1 time)"),
         "{text}"
     );
     assert!(text.contains(advice), "{text}");
@@ -129,4 +130,7 @@ fn a_captured_request_is_explained_without_a_server() {
         1,
     );
     assert!(other.contains("no such group"), "{other}");
+    let empty = write(folder.path(), "empty.yaml", NO_GROUP);
+    let empty = cli.refused(&["explain", "--request", &request, "-f", &empty], 1);
+    assert!(empty.contains("has no WebhookGroup"), "{empty}");
 }

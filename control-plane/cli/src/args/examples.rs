@@ -19,7 +19,8 @@ Of a group it shows what was refused lately by clause and likely cause, and what
 one refusal of a group a second at most, so that of a flood a part has none.
 
 A captured request is read from a file and needs no server. Raw HTTP/1.1 is the request line, headers, an empty line and the body, byte for
-byte; lines of `curl -v` that begin with `> ` are taken as the head. JSON is
+byte; lines of `curl -v` that begin with `> ` are taken as the head, and the body, which
+curl doesn't show, goes after the last of them. JSON is
   {\"method\": \"POST\", \"query\": \"\", \"headers\": {…}, \"body\": \"…\" or \"body_base64\": \"…\", \"callback_url\": \"https://…\", \"now\": MILLISECONDS}
 with all but the headers optional. The file has 36 MiB at most. Secrets come from the manifest's {env} and {file}; none is printed, nor is a
 signature that would have been right. Public keys are not fetched.

@@ -59,8 +59,10 @@ where
     if !answer.status().is_success() {
         explain_refusal(&api, &group, sent).await;
         return Err(
-            Failure::new(format!("the listener answered {}", answer.status()))
-                .hint(format!("`hookplane get refusals {}` says why", send.group)),
+            Failure::new(format!("the listener answered {}", answer.status())).hint(format!(
+                "`hookplane get refusals {0}` says why, `hookplane explain {0}` what to do",
+                send.group
+            )),
         );
     }
     match event {

@@ -65,6 +65,8 @@ const MAX_DEFINITION_BYTES: usize = 512 * 1024;
 /// A connector whose every location, template and condition has been parsed.
 #[derive(Debug)]
 pub struct Connector {
+    /// Empty: built in.
+    org: String,
     pub(crate) name: String,
     /// In the definition's order.
     functions: Vec<Listed>,
@@ -93,11 +95,7 @@ impl Connector {
     /// Compiles a definition. Errors name fields as the manifest has them, from `spec` on.
     pub fn compile(definition: &v1::Connector) -> Result<Arc<Self>, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let name = definition
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.name.clone())
-            .unwrap_or_default();
+        let v1::Metadata { org, name, .. } = definition.metadata.clone().unwrap_or_default();
         if !is_name(&name) {
             errors.add("metadata.name", not_a_name(&name));
         }
@@ -172,6 +170,7 @@ impl Connector {
             return Err(errors.list);
         }
         Ok(Arc::new(Self {
+            org,
             name,
             functions,
             parameters: spec.parameters.clone(),
@@ -182,6 +181,15 @@ impl Connector {
     pub fn version_of(spec: &v1::ConnectorSpec) -> String {
         // Maps are ordered and prost writes fields by number, so equal definitions have equal bytes.
         hex::encode(Sha256::digest(spec.encode_to_vec()))
+    }
+
+    /// What is said of an event that a function doesn't know.
+    pub(crate) fn no_such_event(&self, function: &Function, event: &str) -> String {
+        let slash = if self.org.is_empty() { "" } else { "/" };
+        format!(
+            "`{event}` is no event of function `{1}` of connector `{0}`; `hookplane get functions {2}{slash}{0}/{1}` lists them",
+            self.name, function.name, self.org
+        )
     }
 
     /// All that groups can be made of.

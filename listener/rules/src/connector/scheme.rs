@@ -146,12 +146,15 @@ impl Scheme {
 
     /// True when its keys are not a group's but fetched, or come with a token.
     pub(crate) fn has_own_keys(&self) -> bool {
+        let has_chain = matches!(&self.proof, Proof::Jwt(token) if matches!(token.keys, TokenKeys::Chain { .. }));
+        has_chain || self.fetches_keys()
+    }
+
+    /// True when its keys are fetched from the provider.
+    pub(crate) fn fetches_keys(&self) -> bool {
         match &self.proof {
             Proof::PublicKey(signature) => matches!(signature.keys, KeyPlace::Remote(_)),
-            Proof::Jwt(token) => matches!(
-                token.keys,
-                TokenKeys::Public(KeyPlace::Remote(_)) | TokenKeys::Chain { .. }
-            ),
+            Proof::Jwt(token) => matches!(token.keys, TokenKeys::Public(KeyPlace::Remote(_))),
             _ => false,
         }
     }

@@ -187,7 +187,8 @@ fn tries<'a>(secret: &'a Secret, rule: &KeySpec) -> Vec<Try<'a>> {
     let known = (!rule.strip_prefix.is_empty()).then_some(rule.strip_prefix.as_str());
     for prefix in PREFIXES {
         if let Some(rest) = trimmed.strip_prefix(prefix).filter(|rest| !rest.is_empty()) {
-            let what = format!("begins with `{prefix}`, which is not part of the key");
+            // Whether it is part of the key is the provider's word: where a script signed, the script is what is wrong.
+            let what = format!("fits when its `{prefix}` is left out");
             add(Cause::SecretPrefix, what.into(), rest.into());
         } else if known.is_none() {
             let what = format!("lacks its beginning `{prefix}`, which is part of the key");
@@ -301,6 +302,9 @@ fn advice(found: &Try<'_>) -> String {
         }
         Cause::SecretWhitespace if what.starts_with("ends in") => {
             "set the same secret anew at both ends, without it"
+        }
+        Cause::SecretPrefix if what.starts_with("fits when") => {
+            "if the sender is a script of yours, sign with the whole secret; otherwise copy the secret again from the provider"
         }
         _ => "paste the secret again, as the provider shows it and nothing else",
     };

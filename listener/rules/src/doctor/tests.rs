@@ -2,7 +2,7 @@
 
 use hookplane_proto::v1;
 
-use super::{Cause, Effort, Visit};
+use super::{Cause, Diagnosis, Effort, Visit};
 use crate::connector::HashKind;
 use crate::testing::{NOW, SECRET, callback, definition, group, group_spec, group_with, secret};
 use crate::verify::hash::MacState;
@@ -18,6 +18,10 @@ fn mac(key: &str, content: &[u8]) -> String {
 }
 
 fn cause(group: &Group, callback: &Callback) -> Cause {
+    diagnosis(group, callback).cause
+}
+
+fn diagnosis(group: &Group, callback: &Callback) -> Diagnosis {
     let refusal = group.verify(callback.clone(), NOW).unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Signature, "{}", refusal.reason);
     let visit = Visit {
@@ -28,7 +32,25 @@ fn cause(group: &Group, callback: &Callback) -> Cause {
         effort: Effort::Brief,
         go_on: &mut || true,
     };
-    group.diagnose(visit).cause
+    group.diagnose(visit)
+}
+
+#[test]
+fn a_secret_that_fits_without_its_beginning_is_not_said_to_be_pasted_wrongly() {
+    let whole = format!("whsec_{SECRET}");
+    let group = group_with(HMAC, |spec| {
+        spec.signature_secrets = vec![secret("", &whole)];
+    });
+    let sent = callback(&[("X-Sig", &mac(SECRET, BODY.as_bytes()))], BODY);
+    let found = diagnosis(&group.unwrap(), &sent);
+    assert_eq!(found.cause, Cause::SecretPrefix);
+    for part in [
+        "fits when its `whsec_` is left out",
+        "a script of yours, sign with the whole secret",
+        "copy the secret again from the provider",
+    ] {
+        assert!(found.advice.contains(part), "{}", found.advice);
+    }
 }
 
 fn compiled(

@@ -178,13 +178,7 @@ fn check_events(
         if let Some(problem) = event_name_problem(name) {
             errors.add(at, problem);
         } else if name != "*" && !function.knows(name) {
-            errors.add(
-                at,
-                format!(
-                    "`{name}` is no event of function `{}` of connector `{}`; `hookplane get functions {}` lists them",
-                    function.name, connector.name, connector.name
-                ),
-            );
+            errors.add(at, connector.no_such_event(function, name));
         }
     }
 }

@@ -289,4 +289,13 @@ impl Group {
     pub(crate) fn registers(&self, event_type: &str) -> bool {
         self.registered.iter().any(|name| takes(name, event_type))
     }
+
+    /// True when an active webhook asks for this event. Its filter is not asked.
+    pub(crate) fn is_wanted(&self, event_type: &str) -> bool {
+        let mut active = self
+            .webhooks
+            .iter()
+            .filter(|one| one.active && !one.is_template);
+        active.any(|one| one.asks_for(event_type))
+    }
 }

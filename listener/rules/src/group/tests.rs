@@ -14,6 +14,33 @@ fn fields(result: Result<Arc<Group>, Vec<FieldError>>) -> Vec<String> {
         .collect()
 }
 
+#[test]
+fn an_unknown_event_is_answered_with_the_command_that_lists_them() {
+    let mut definition = definition(TOKEN);
+    definition.spec.as_mut().unwrap().functions[0].open_events = false;
+    let mut group = group_spec();
+    let mut check = |org: &str, command: &str| {
+        org.clone_into(&mut definition.metadata.as_mut().unwrap().org);
+        let connector = Connector::compile(&definition).unwrap();
+        let hook = webhook("all", &["unknown"], "");
+        let of_webhook = Webhook::compile(&hook, &group, &connector).unwrap_err();
+        let registered = std::mem::replace(
+            &mut group.spec.as_mut().unwrap().registered_events,
+            vec!["unknown".to_owned()],
+        );
+        let of_group = Group::compile(&group, connector, Vec::new()).unwrap_err();
+        group.spec.as_mut().unwrap().registered_events = registered;
+        for error in of_webhook.iter().chain(&of_group) {
+            assert!(error.to_string().contains(command), "{error}");
+        }
+    };
+    check("", "`hookplane get functions forge/main` lists them");
+    check(
+        "acme",
+        "`hookplane get functions acme/forge/main` lists them",
+    );
+}
+
 // Risk 33: no scheme, no secret, an error: refused.
 #[test]
 fn a_group_without_its_secret_does_not_compile() {

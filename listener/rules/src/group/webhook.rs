@@ -145,13 +145,7 @@ fn check_events(
         if let Some(function) = function
             && !function.knows(name)
         {
-            errors.add(
-                at,
-                format!(
-                    "`{name}` is no event of function `{}` of connector `{}`",
-                    function.name, connector.name
-                ),
-            );
+            errors.add(at, connector.no_such_event(function, name));
         } else if !registered.iter().any(|one| overlap(one, name)) {
             /// How many names a message shows.
             const SHOWN: usize = 20;

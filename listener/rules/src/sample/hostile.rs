@@ -21,6 +21,7 @@ const BEYOND_SECONDS: i64 = 60;
 
 /// Why there is nothing stale to post.
 const UNTIMED: &str = "the provider signs no time, or none that is checked for it";
+const AGE_ALONE: &str = "only age is checked";
 
 impl Making<'_> {
     /// What must be refused, as far as the definition says so.
@@ -75,7 +76,11 @@ impl Making<'_> {
         ];
         let (old, ahead) = windows(scheme);
         let stale = |kind, about: &str, seconds: Option<i64>| {
-            let made = seconds.ok_or_else(|| UNTIMED.to_owned());
+            let why_not = match &scheme.timestamp {
+                Some(_) => AGE_ALONE,
+                None => UNTIMED,
+            };
+            let made = seconds.ok_or_else(|| why_not.to_owned());
             self.variant(
                 kind,
                 seconds.map_or_else(
@@ -184,7 +189,13 @@ impl Making<'_> {
                 _ => Err("the group has no secret to sign with".to_owned()),
             };
             match made {
-                Ok(callback) => return Ok((callback, Expected::refused(RefusalKind::Signature))),
+                Ok(callback) => {
+                    let expected = Expected {
+                        or_key_unavailable: scheme.fetches_keys(),
+                        ..Expected::refused(RefusalKind::Signature)
+                    };
+                    return Ok((callback, expected));
+                }
                 Err(reason) => why = reason,
             }
         }

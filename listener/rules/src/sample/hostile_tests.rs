@@ -65,6 +65,16 @@ fn a_stale_sample_is_signed_and_refused_for_its_time_alone() {
 }
 
 #[test]
+fn where_only_age_is_checked_that_is_said_of_a_time_ahead() {
+    let one_sided = group(&HMAC.replace("window: both", "window: age"));
+    assert_eq!(one(&one_sided, SampleVariant::TooOld).expected.status, 401);
+    assert_eq!(
+        why_not(&one_sided, SampleVariant::TooFarAhead),
+        "only age is checked"
+    );
+}
+
+#[test]
 fn a_body_that_nothing_covers_may_be_changed_and_that_is_said() {
     let group = group("schemes: [{name: t, token: {location: \"header:X-Token\"}}]");
     let changed = one(&group, SampleVariant::BodyChanged);
@@ -100,6 +110,54 @@ fn what_is_expected_to_be_kept_depends_on_the_webhooks() {
     for kind in [SampleVariant::Good, SampleVariant::Replayed] {
         assert_eq!(one(&unwanted, kind).expected.receipts, ["not-kept"]);
     }
+}
+
+#[test]
+fn the_sample_is_one_that_a_webhook_takes_if_there_is_any() {
+    let mut definition = definition(&format!(
+        "{HMAC}extract: {{eventType: [{{from: json:/type}}]}}\n"
+    ));
+    let events = &mut definition.spec.as_mut().unwrap().functions[0].events;
+    for name in ["second", "third"] {
+        let mut other = events[0].clone();
+        name.clone_into(&mut other.name);
+        let sample = other.sample.as_mut().unwrap();
+        sample.body = sample.body.replace("made", name);
+        events.push(other);
+    }
+    let connector = crate::Connector::compile(&definition).unwrap();
+    let chosen = |webhooks: &[v1::Webhook]| {
+        let group = group_spec();
+        let compile = |one| crate::Webhook::compile(one, &group, &connector).unwrap();
+        let webhooks = webhooks.iter().map(compile).collect();
+        let group = Group::compile(&group, connector.clone(), webhooks).unwrap();
+        one(&group, SampleVariant::Good)
+    };
+    let none = chosen(&[]);
+    assert_eq!(none.event, "made");
+    assert!(none.about.contains("no active webhook"), "{}", none.about);
+    let mut idle = webhook("idle", &["second"], "");
+    idle.spec.as_mut().unwrap().active = false;
+    let taken = chosen(&[idle, webhook("thirds", &["third"], "")]);
+    assert_eq!(taken.event, "third");
+    assert_eq!(taken.expected.receipts[0], "synced");
+    assert!(!taken.about.contains("webhook"), "{}", taken.about);
+}
+
+#[test]
+fn a_signature_under_a_key_that_is_fetched_may_be_told_by_nobody() {
+    let pasted = "schemes: [{name: k, publicKey: {algorithm: ed25519, content: \"{body}\", signature: \"header:X-Sig\", encoding: hex, key: KEY}}]";
+    let remote =
+        "{format: pem, remote: {url: \"https://keys.example.com/key.pem\", maxAgeSeconds: 3600}}";
+    let group = group_with(&pasted.replace("KEY", remote), |spec| {
+        spec.signature_secrets.clear();
+    });
+    let group = group.unwrap();
+    let garbage = one(&group, SampleVariant::SignatureChanged).expected;
+    assert_eq!((garbage.status, garbage.or_key_unavailable), (401, true));
+    // Without a signature there is nothing to fetch a key for.
+    let unsigned = one(&group, SampleVariant::Unsigned).expected;
+    assert_eq!((unsigned.status, unsigned.or_key_unavailable), (401, false));
 }
 
 #[test]

@@ -27,6 +27,8 @@ const NOT_KEPT: &str = "not-kept";
 pub struct Variant {
     /// Which one.
     pub kind: SampleVariant,
+    /// The event whose sample it is.
+    pub event: String,
     /// For people, what it is.
     pub about: String,
     /// Or why there is none.
@@ -44,6 +46,8 @@ pub struct Expected {
     pub status: u16,
     /// Of what is refused: the clause that must decide.
     pub clause: &'static str,
+    /// It hangs on a key that has to be fetched: where that fails, that is right as well.
+    pub or_key_unavailable: bool,
     /// Of what is taken: the receipts that it may get.
     pub receipts: Vec<&'static str>,
     /// Of a handshake: the answer, whose body and headers must be these.
@@ -89,6 +93,8 @@ pub(super) struct Taken {
     pub(super) expected: Expected,
     /// Empty where the provider names none.
     delivery_id: String,
+    /// Why it is not kept, where it isn't.
+    left_out: Option<String>,
 }
 
 pub(super) struct Making<'a> {
@@ -98,7 +104,8 @@ pub(super) struct Making<'a> {
     random: &'a [u8; 32],
 }
 
-/// All variants of an event's sample. `event` may be empty: the first registered one that has a sample, else the first that has one.
+/// All variants of an event's sample. `event` may be empty: of those with a sample the first that an active webhook takes,
+/// whatever its filter says, else the first registered one, else the first.
 /// Ids, keys and challenges are made of `random`.
 pub(crate) fn all(
     group: &Group,
@@ -107,11 +114,13 @@ pub(crate) fn all(
     random: &[u8; 32],
 ) -> Result<Vec<Variant>, SampleError> {
     let events = &group.function.events;
-    let mut with_sample = events.iter().filter(|one| one.sample.is_some());
-    let first = with_sample.clone().next();
-    let chosen = with_sample
-        .find(|one| group.registers(&one.name))
-        .or(first)
+    let with_sample = || events.iter().filter(|one| one.sample.is_some());
+    let mut registered = with_sample().filter(|one| group.registers(&one.name));
+    let chosen = registered
+        .clone()
+        .find(|one| group.is_wanted(&one.name))
+        .or_else(|| registered.next())
+        .or_else(|| with_sample().next())
         .filter(|_| event.is_empty());
     let event = chosen.map_or(event, |one| one.name.as_str());
     let making = Making {
@@ -172,6 +181,7 @@ impl Making<'_> {
         };
         Variant {
             kind,
+            event: self.event.to_owned(),
             about: about.into(),
             request,
             padded_to: 0,
@@ -199,14 +209,15 @@ impl Making<'_> {
                 return Ok(Taken {
                     expected: Expected::of(&refusal),
                     delivery_id: String::new(),
+                    left_out: None,
                 });
             }
         };
         let ids = extracted.events().iter().map(|one| &one.delivery_id);
         let delivery_id = ids.min().cloned().unwrap_or_default();
-        let receipts = match self.group.match_events(extracted).outcome() {
-            Outcome::Keep => KEPT.to_vec(),
-            Outcome::NotKept { .. } => vec![NOT_KEPT],
+        let (receipts, left_out) = match self.group.match_events(extracted).outcome() {
+            Outcome::Keep => (KEPT.to_vec(), None),
+            Outcome::NotKept { reason, .. } => (vec![NOT_KEPT], Some(reason.clone())),
         };
         Ok(Taken {
             expected: Expected {
@@ -215,6 +226,7 @@ impl Making<'_> {
                 ..Expected::default()
             },
             delivery_id,
+            left_out,
         })
     }
 
@@ -232,6 +244,10 @@ impl Making<'_> {
         };
         let is_kept = taken.expected.receipts.contains(&KEPT[0]);
         let is_named = !taken.delivery_id.is_empty();
+        let about = match &taken.left_out {
+            Some(why) => format!("{about}; no active webhook takes it: {why}"),
+            None => about.to_owned(),
+        };
         let mut expected = taken.expected.clone();
         let other = self.good("another").and_then(|(_, one)| self.taking(&one));
         let is_always_alike = is_named && other.is_ok_and(|it| it.delivery_id == taken.delivery_id);

@@ -9,6 +9,7 @@ impl From<Variant> for v1::SampleRequest {
         let made = v1::SampleRequest {
             variant: variant.kind.into(),
             about: variant.about,
+            event: variant.event,
             ..Default::default()
         };
         match variant.request {
@@ -37,6 +38,7 @@ impl From<Expected> for v1::SampleExpectation {
         Self {
             status: expected.status.into(),
             clause: expected.clause.to_owned(),
+            or_key_unavailable: expected.or_key_unavailable,
             receipts: expected.receipts.iter().map(|&one| one.into()).collect(),
             headers: headers
                 .map(|(name, value)| (name.as_str().to_owned(), text(value)))

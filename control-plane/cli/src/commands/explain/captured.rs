@@ -143,8 +143,8 @@ fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
 }
 
 fn raw(bytes: &[u8]) -> Result<Captured, String> {
-    let shown = without_marks(bytes);
-    let (head, body) = split(&shown);
+    let unmarked = without_marks(bytes);
+    let (head, body) = split(unmarked.as_deref().unwrap_or(bytes));
     let head = std::str::from_utf8(head).map_err(|_| "has a head that is not UTF-8".to_owned())?;
     let mut lines = head.lines();
     let first = lines.next().unwrap_or_default();
@@ -166,6 +166,15 @@ fn raw(bytes: &[u8]) -> Result<Captured, String> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let url = host.map(|host| format!("https://{host}{path}"));
+    if unmarked.is_some()
+        && body.trim_ascii().is_empty()
+        && let Some(stated @ 1..) = stated_length(&headers)
+    {
+        return Err(format!(
+            "has no body, and its head states one of {stated} bytes: `curl -v` doesn't show what it sends; put the body, byte for byte, after the \
+             line of `>` alone that ends the head"
+        ));
+    }
     let body = body_of(&headers, body);
     Ok(Captured {
         callback: Callback {
@@ -179,11 +188,12 @@ fn raw(bytes: &[u8]) -> Result<Captured, String> {
     })
 }
 
-/// `curl -v` marks the head's lines with `> `, its own with `* `, the answer's with `< `.
-fn without_marks(bytes: &[u8]) -> Vec<u8> {
+/// `curl -v` marks the head's lines with `> `, its own with `* `, the answer's with `< `, and says `} [9 bytes data]` for a body. None: there are no
+/// such marks.
+fn without_marks(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_marked = bytes.starts_with(b"> ") || bytes.windows(3).any(|at| at == b"\n> ");
     if !is_marked {
-        return bytes.to_vec();
+        return None;
     }
     let mut out = Vec::new();
     let mut body = false;
@@ -194,12 +204,23 @@ fn without_marks(bytes: &[u8]) -> Vec<u8> {
                 body = rest.trim_ascii().is_empty();
                 out.extend_from_slice(rest);
             }
-            [b'*' | b'<' | b'{' | b'}', b' ', ..] if !body || line[0] != b'{' => {}
+            // Past here it is the answer's head and body.
+            [b'<', b' ', rest @ ..] if rest.starts_with(b"HTTP/") => break,
+            [b'*' | b'<', b' ', ..] => {}
+            line if is_in_place_of_data(line) => {}
             line if body => out.extend_from_slice(line),
             _ => {}
         }
     }
-    out
+    Some(out)
+}
+
+/// `{ [9 bytes data]` of what curl got, `} [9 bytes data]` of what it sent.
+fn is_in_place_of_data(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let rest = line.strip_prefix(b"{ [").or(line.strip_prefix(b"} ["));
+    let count = rest.and_then(|rest| rest.strip_suffix(b" bytes data]"));
+    count.is_some_and(|count| !count.is_empty() && count.iter().all(u8::is_ascii_digit))
 }
 
 /// At the empty line.
@@ -223,13 +244,15 @@ fn body_of(headers: &HeaderMap, body: &[u8]) -> Bytes {
     if is_chunked && let Some(whole) = unchunked(body) {
         return whole.into();
     }
-    let stated = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    match stated.and_then(|stated| body.split_at_checked(stated)) {
+    match stated_length(headers).and_then(|stated| body.split_at_checked(stated)) {
         Some((body, surplus)) if surplus.trim_ascii().is_empty() => Bytes::copy_from_slice(body),
         _ => Bytes::copy_from_slice(body),
     }
+}
+
+fn stated_length(headers: &HeaderMap) -> Option<usize> {
+    let length = headers.get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// None where it isn't in chunks.
@@ -297,6 +320,23 @@ mod tests {
         );
         assert_eq!(captured.callback.headers["x-a"], "1");
         assert_eq!(captured.callback.body.trim_ascii(), b"{\"a\": 1}");
+    }
+
+    #[test]
+    fn what_curl_shows_in_place_of_a_body_is_none() {
+        let head = "* Connected to x\n> POST /c/t HTTP/1.1\r\n> Content-Length: 8\r\n> \r\n";
+        let tail = "} [8 bytes data]\n* done\n< HTTP/1.1 401 Unauthorized\r\n< \r\n{ [7 bytes data]\nrefused";
+        let error = parse(format!("{head}{tail}").as_bytes()).unwrap_err();
+        for part in ["8 bytes", "doesn't show", "after the line of `>`"] {
+            assert!(error.contains(part), "{error}");
+        }
+        for body in ["{\"a\": 1}", "{ [1\n} ]\n}", "} [x bytes data]"] {
+            let captured = of(&format!("{head}{body}\n{tail}"));
+            assert_eq!(captured.callback.body.trim_ascii(), body.as_bytes());
+        }
+        // Without a body to show there is nothing to say.
+        let captured = of("> GET /c/t HTTP/1.1\n> Host: x\n>\n< HTTP/1.1 200 OK\n");
+        assert!(captured.callback.body.is_empty());
     }
 
     #[test]

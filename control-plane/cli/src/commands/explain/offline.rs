@@ -131,8 +131,12 @@ fn find(
         (Some(_), Some(_)) => Err(Failure::Usage(format!(
             "{file} has several groups: name the one that is meant, ORG/GROUP"
         ))),
-        (None, _) => Err(Failure::new(format!("{file} has no such group"))
-            .hint("it needs a document of kind WebhookGroup")),
+        (None, _) => Err(match groups.is_empty() {
+            false => Failure::new(format!("{file} has no such group"))
+                .hint("it needs a document of kind WebhookGroup with this org and name"),
+            true => Failure::new(format!("{file} has no WebhookGroup"))
+                .hint("it needs a document of kind WebhookGroup"),
+        }),
     }
 }
 

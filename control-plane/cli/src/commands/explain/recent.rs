@@ -1,6 +1,7 @@
 //! What listeners refused or left out lately, by cause.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use hookplane_proto::v1;
 
@@ -43,36 +44,42 @@ pub(super) async fn explain(api: &Api, group: &Name) -> Result<(), Failure> {
 /// Newest first, both.
 fn render(refused: &[v1::Refusal], not_kept: &[v1::Refusal], counts: &v1::GroupCounts) -> String {
     let mut text = format!(
-        "refused: {}, of which {} are remembered\n",
+        "refused: {}, of which {} {} remembered\n",
         counts.refused.max(refused.len() as u64),
-        refused.len()
+        refused.len(),
+        if refused.len() == 1 { "is" } else { "are" },
     );
     for (clause, all) in by(refused, |refusal| refusal.clause.clone()) {
         let Some(last) = all.first() else { continue };
         text.push_str(&format!(
-            "\n{clause}  {} times, last {} from {}\n  {}\n",
-            all.len(),
+            "\n{clause}  {}, last {} from {}\n",
+            counted(all.len(), "time"),
             items::time(&last.time).unwrap_or_default(),
             visible(&last.remote_address),
-            visible(&last.reason),
         ));
-        let looked_at = all.iter().filter(|one| !one.cause.is_empty());
-        let looked_at: Vec<v1::Refusal> = looked_at.map(|one| (*one).clone()).collect();
-        for (cause, found) in by(&looked_at, |refusal| refusal.cause.clone()) {
+        let some_looked_at = all.iter().any(|one| !one.cause.is_empty());
+        // A cause stands below the reason of a request that has it.
+        for (cause, found) in by(all, |refusal| refusal.cause.clone()) {
             let Some(last) = found.first() else { continue };
-            text.push_str(&format!(
-                "  likely cause: {} ({} of {} looked at)\n    {}\n",
-                visible(&cause),
-                found.len(),
-                looked_at.len(),
-                visible(&last.advice),
-            ));
+            text.push_str(&format!("  {}\n", visible(&last.reason)));
+            if !cause.is_empty() {
+                text.push_str(&format!(
+                    "    likely cause: {} ({})\n      {}\n",
+                    visible(&cause),
+                    counted(found.len(), "time"),
+                    visible(&last.advice),
+                ));
+            } else if some_looked_at {
+                text.push_str(&format!("    {} not looked at\n", found.len()));
+            }
         }
     }
     let left_out = counts.not_registered + counts.not_matched + counts.duplicates;
     text.push_str(&format!(
-        "\ngenuine and not kept: {} not registered, {} wanted by no webhook, {} repeats\n",
-        counts.not_registered, counts.not_matched, counts.duplicates
+        "\ngenuine and not kept: {} not registered, {} wanted by no webhook, {}\n",
+        counts.not_registered,
+        counts.not_matched,
+        counted(counts.duplicates, "repeat"),
     ));
     if left_out == 0 && not_kept.is_empty() {
         return text;
@@ -83,8 +90,8 @@ fn render(refused: &[v1::Refusal], not_kept: &[v1::Refusal], counts: &v1::GroupC
     for (kind, all) in kinds.into_iter().take(MOST_LINES) {
         let Some(last) = all.first() else { continue };
         text.push_str(&format!(
-            "\n{kind}  {} examples, last {}\n  {}\n",
-            all.len(),
+            "\n{kind}  {}, last {}\n  {}\n",
+            counted(all.len(), "example"),
             items::time(&last.time).unwrap_or_default(),
             visible(&last.reason),
         ));
@@ -102,11 +109,16 @@ fn render(refused: &[v1::Refusal], not_kept: &[v1::Refusal], counts: &v1::GroupC
     text
 }
 
+fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
 /// The frequent first; those of one kind stay in their order.
-fn by(
-    all: &[v1::Refusal],
+fn by<'a>(
+    all: impl IntoIterator<Item = &'a v1::Refusal>,
     key: impl Fn(&v1::Refusal) -> String,
-) -> Vec<(String, Vec<&v1::Refusal>)> {
+) -> Vec<(String, Vec<&'a v1::Refusal>)> {
     let mut kinds: BTreeMap<String, Vec<&v1::Refusal>> = BTreeMap::new();
     for one in all {
         kinds.entry(key(one)).or_default().push(one);
@@ -131,29 +143,37 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_counted_among_those_that_were_looked_at() {
+    fn a_cause_stands_below_the_reason_of_a_request_that_has_it() {
+        let of = |cause: &str, reason: &str| v1::Refusal {
+            reason: reason.to_owned(),
+            ..refusal("signature", cause)
+        };
         let refused = [
             refusal("method", ""),
-            refusal("signature", "url"),
-            refusal("signature", "secret-prefix"),
-            refusal("signature", "secret-prefix"),
-            refusal("signature", ""),
+            of("", "not yet"),
+            of("url", "another URL"),
+            of("secret-prefix", "the newest with it"),
+            of("secret-prefix", "an older one"),
         ];
         let counts = v1::GroupCounts {
             refused: 70,
+            duplicates: 1,
             ..Default::default()
         };
         let text = render(&refused, &[], &counts);
         for part in [
             "refused: 70, of which 5 are remembered",
             "\nsignature  4 times",
-            "likely cause: secret-prefix (2 of 3 looked at)\n    advice for secret-prefix",
-            "likely cause: url (1 of 3 looked at)",
-            "\nmethod  1 times",
+            "  the newest with it\n    likely cause: secret-prefix (2 times)\n      advice for secret-prefix\n",
+            "  another URL\n    likely cause: url (1 time)\n",
+            "  not yet\n    1 not looked at\n",
+            "\nmethod  1 time,",
+            "1 repeat\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(text.find("signature  4") < text.find("method  1"));
+        assert!(text.ends_with("  reason of method\n\ngenuine and not kept: 0 not registered, 0 wanted by no webhook, 1 repeat\n"), "{text}");
     }
 
     #[test]
@@ -166,7 +186,7 @@ mod tests {
             ..Default::default()
         }];
         let text = render(&[], &[example], &v1::GroupCounts::default());
-        assert!(text.contains("not-matched  push\u{fffd}  1 examples"));
+        assert!(text.contains("not-matched  push\u{fffd}  1 example,"));
         assert!(text.contains("  to-main: its filter is false"));
     }
 }

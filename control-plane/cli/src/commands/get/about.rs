@@ -53,6 +53,12 @@ impl Text {
         }
     }
 
+    /// What shows more of this function.
+    pub(super) fn more(&mut self, function: &str) {
+        let next = format!("`hookplane get functions {function}` has events and set-up.");
+        self.say("", &next);
+    }
+
     /// How sure we are, and what that rests on.
     pub(super) fn standing(&mut self, spec: &v1::ConnectorSpec) {
         let how = spec.confidence();

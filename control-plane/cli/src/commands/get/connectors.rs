@@ -91,11 +91,7 @@ fn about(connector: &v1::Connector) -> String {
             .map_or("", |protocol| &protocol.retries),
     );
     if let Some(function) = spec.functions.first() {
-        let next = format!(
-            "`hookplane get functions {id}/{}` has events and set-up.",
-            function.name
-        );
-        text.say("", &next);
+        text.more(&format!("{id}/{}", function.name));
     }
     text.into_string()
 }

@@ -51,6 +51,10 @@ pub(super) fn show_functions(
     ]);
     if let [(_, spec, function)] = found.as_slice() {
         table.after(&about(spec, function));
+    } else if let Some((metadata, _, function)) = found.first().filter(|_| name.len() > 0) {
+        let mut text = Text::default();
+        text.more(&path(&[&metadata.org, &metadata.name, &function.name]));
+        table.after(&text.into_string());
     }
     show(
         format,
