@@ -19,6 +19,7 @@ use crate::admission::Refused;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{NoteKind, NotesOf};
+use crate::report::code_of;
 
 pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
@@ -135,8 +136,11 @@ async fn code(context: &Context, group: &v1::WebhookGroup) -> Option<v1::Handsha
     let note = notes.into_iter().next()?;
     let time = hookplane_rules::time::from_wire(note.time.as_ref()?);
     let age_millis = context.clock.now().0.saturating_sub(time.0);
-    (age_millis < CODE_MILLIS).then_some(v1::HandshakeCode {
-        code: note.reason,
+    if age_millis >= CODE_MILLIS {
+        return None;
+    }
+    Some(v1::HandshakeCode {
+        code: code_of(&context.seal, uid, &note)?,
         time: note.time,
     })
 }

@@ -12,4 +12,5 @@ mod news;
 mod not_kept;
 mod service;
 
+pub(crate) use news::code_of;
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

@@ -1,6 +1,7 @@
 //! Counters and refusals as they come from listeners: each round counted once, however often it is sent.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
@@ -9,7 +10,10 @@ use super::not_kept;
 use crate::config::ListenerScope;
 use crate::context::Context;
 use crate::log::{Note, NoteKind};
+use crate::seal::SealKey;
 
+/// What sealed codes are sealed for.
+const SEALED_CODE: &str = "status.handshakeCode";
 /// Refusals of one message.
 const MAX_REFUSALS: usize = 1_000;
 /// Runs of listeners remembered; the oldest goes first. Ten times the largest fleet.
@@ -95,9 +99,15 @@ pub(super) fn remember(
     for code in refusals.codes.into_iter().take(MAX_REFUSALS) {
         let record = context.view.group(&code.group_uid);
         if record.is_some_and(|record| scope.covers(&record.group)) {
-            let group_uid = code.group_uid.clone();
-            let note = Note::new(NoteKind::Code, &group_uid, as_note(code));
-            context.log.notes().note(note);
+            match as_note(&context.seal, &code) {
+                Ok(refusal) => {
+                    let note = Note::new(NoteKind::Code, &code.group_uid, refusal);
+                    context.log.notes().note(note);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a code for a person is not shown: it can't be sealed")
+                }
+            }
         }
     }
     for mut example in refusals.not_kept.into_iter().take(MAX_REFUSALS) {
@@ -108,13 +118,21 @@ pub(super) fn remember(
     }
 }
 
-/// A code is kept where refusals are, and shown nowhere but on its group.
-fn as_note(code: v1::ReportedCode) -> v1::Refusal {
-    v1::Refusal {
+/// A code is kept where refusals are, and shown nowhere but on its group. Sealed, for at some providers it is the secret.
+fn as_note(seal: &SealKey, code: &v1::ReportedCode) -> io::Result<v1::Refusal> {
+    let sealed = seal.seal(&code.group_uid, SEALED_CODE, code.code.as_bytes())?;
+    Ok(v1::Refusal {
         time: code.time,
-        reason: code.code,
+        reason: hex::encode(sealed),
         ..Default::default()
-    }
+    })
+}
+
+/// The code that was noted. None where another key sealed it.
+pub(crate) fn code_of(seal: &SealKey, group_uid: &str, note: &v1::Refusal) -> Option<String> {
+    let sealed = hex::decode(&note.reason).ok()?;
+    let code = seal.open(group_uid, SEALED_CODE, &sealed).ok()?;
+    String::from_utf8(code.to_vec()).ok()
 }
 
 #[cfg(test)]

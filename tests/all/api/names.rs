@@ -155,6 +155,42 @@ async fn a_connector_whose_test_fails_is_neither_made_nor_changed_nor_valid() {
     rig.stop().await;
 }
 
+/// Else whoever may edit could have a secret sent in clear that he may not read.
+#[tokio::test]
+async fn a_secret_is_not_used_in_another_way_by_who_does_not_know_it() {
+    let rig = Rig::start().await;
+    rig.apply(&format!("{ERP}---\n{ERP_GROUP}")).await.unwrap();
+    let name = "orgs/acme/connectors/erp".to_owned();
+    let request = v1::GetConnectorRequest { name };
+    let mut erp = rig.connectors().get_connector(request).await.unwrap();
+    let spec = erp.get_mut().spec.as_mut().unwrap();
+    let scheme = &mut spec.protocol.as_mut().unwrap().schemes[0];
+    scheme.hmac = None;
+    scheme.timestamp = None;
+    scheme.token = Some(v1::SharedToken {
+        location: "header:X-Leak".to_owned(),
+        ..Default::default()
+    });
+    let request = v1::UpdateConnectorRequest {
+        connector: Some(erp.into_inner()),
+        validate_only: false,
+    };
+    rig.connectors().update_connector(request).await.unwrap();
+    let lines = |text: &str| -> String {
+        let wanted = ERP_GROUP.lines().filter(|line| !line.contains(text));
+        wanted.map(|line| format!("{line}\n")).collect()
+    };
+    for without in ["signatureSecrets", "parameters"] {
+        let refused = rig.apply(&lines(without)).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("must be given again"),
+            "{refused}"
+        );
+    }
+    rig.apply(ERP_GROUP).await.unwrap();
+    rig.stop().await;
+}
+
 /// A release that brings a built-in connector changes nobody's own.
 #[tokio::test]
 async fn an_orgs_connector_whose_name_became_built_in_stays_the_orgs() {

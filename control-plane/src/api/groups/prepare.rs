@@ -125,6 +125,9 @@ pub(in crate::api) async fn prepare(
         }
     };
     let uid = group.metadata.as_ref().map_or("", |m| &m.uid).to_owned();
+    let keeps_a_secret = old_spec
+        .as_ref()
+        .is_some_and(|old| keeps_a_secret(old, &spec));
     let admitted = admission::seal_secrets(
         &desk.context.seal,
         &uid,
@@ -146,6 +149,9 @@ pub(in crate::api) async fn prepare(
         {
             changed.push("status.connectorVersion".to_owned());
             let pinned = desk.pinned(&group).await?;
+            if keeps_a_secret {
+                refuse_other_use(&pinned, &definition)?;
+            }
             differs = difference::lines(&pinned.spec, &definition.spec)?;
         }
         let listed = changed
@@ -256,4 +262,47 @@ async fn still_compile(
         }
     }
     Ok(())
+}
+
+/// True when a stored secret stays without being given again.
+fn keeps_a_secret(stored: &v1::WebhookGroupSpec, given: &v1::WebhookGroupSpec) -> bool {
+    let parameters = stored.sealed_parameters.keys();
+    let mut parameters = parameters.filter(|name| !given.parameters.contains_key(*name));
+    let secrets = &given.signature_secrets;
+    parameters.next().is_some()
+        || match secrets.is_empty() {
+            true => !stored.signature_secrets.is_empty(),
+            false => secrets.iter().any(|secret| secret.value.is_empty()),
+        }
+}
+
+/// A secret was trusted to a definition that proves callbacks with it in one way. Who changes that way in an org's own connector has to know the
+/// secret: else he could have it sent in clear, or have texts of his own signed with it.
+fn refuse_other_use(pinned: &v1::Connector, now: &v1::Connector) -> Result<(), Problem> {
+    let is_own = now.metadata.as_ref().is_some_and(|m| !m.org.is_empty());
+    if !is_own || uses(pinned) == uses(now) {
+        return Ok(());
+    }
+    Err(Problem::field(
+        "spec.signatureSecrets",
+        "must be given again, and secret parameters too: the connector now uses them in another way than when they were stored",
+    ))
+}
+
+/// What a definition does with secrets: how it proves, answers, and what samples it has signed.
+fn uses(connector: &v1::Connector) -> (Option<v1::Protocol>, Vec<v1::ConnectorFunction>) {
+    let spec = connector.spec.clone().unwrap_or_default();
+    let functions = spec.functions.into_iter().map(|mut function| {
+        function.events.retain(|event| event.sample.is_some());
+        for event in &mut function.events {
+            event.description.clear();
+        }
+        v1::ConnectorFunction {
+            name: function.name,
+            events: function.events,
+            protocol: function.protocol,
+            ..Default::default()
+        }
+    });
+    (spec.protocol, functions.collect())
 }
