@@ -150,7 +150,10 @@ impl Making<'_> {
             }
             let expected = match self.is_open() {
                 true => self.taking(&callback)?.expected,
-                false => Expected::refused(RefusalKind::Signature),
+                false => Expected {
+                    or_key_unavailable: schemes(self.group).any(|(one, _)| leaves_empty(one)),
+                    ..Expected::refused(RefusalKind::Signature)
+                },
             };
             Ok((callback, expected))
         });
@@ -295,6 +298,16 @@ fn places_in_body(coverage: &Coverage) -> Option<Vec<Location>> {
         .cloned()
         .collect();
     (!places.is_empty()).then_some(places)
+}
+
+/// True where a signature in the body is left there, empty, for which a key is fetched all the same.
+fn leaves_empty(scheme: &Scheme) -> bool {
+    let carrier = match &scheme.proof {
+        Proof::PublicKey(signature) => &signature.carrier,
+        _ => return false,
+    };
+    let is_aside = |at: &Location| matches!(at, Location::Header(_) | Location::Query(_));
+    scheme.fetches_keys() && !carrier.locations().all(is_aside)
 }
 
 /// Takes off what would prove it.

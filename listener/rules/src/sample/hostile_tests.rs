@@ -149,15 +149,23 @@ fn a_signature_under_a_key_that_is_fetched_may_be_told_by_nobody() {
     let pasted = "schemes: [{name: k, publicKey: {algorithm: ed25519, content: \"{body}\", signature: \"header:X-Sig\", encoding: hex, key: KEY}}]";
     let remote =
         "{format: pem, remote: {url: \"https://keys.example.com/key.pem\", maxAgeSeconds: 3600}}";
-    let group = group_with(&pasted.replace("KEY", remote), |spec| {
-        spec.signature_secrets.clear();
-    });
-    let group = group.unwrap();
+    let protocol = pasted.replace("KEY", remote);
+    let keyless = |protocol: &str| {
+        let group = group_with(protocol, |spec| spec.signature_secrets.clear());
+        group.unwrap()
+    };
+    let group = keyless(&protocol);
     let garbage = one(&group, SampleVariant::SignatureChanged).expected;
     assert_eq!((garbage.status, garbage.or_key_unavailable), (401, true));
     // Without a signature there is nothing to fetch a key for.
     let unsigned = one(&group, SampleVariant::Unsigned).expected;
     assert_eq!((unsigned.status, unsigned.or_key_unavailable), (401, false));
+    // In a body an empty one is left.
+    let within = protocol
+        .replace("header:X-Sig", "json:/account")
+        .replace("{body}", "{json:/id}");
+    let unsigned = one(&keyless(&within), SampleVariant::Unsigned).expected;
+    assert_eq!((unsigned.status, unsigned.or_key_unavailable), (401, true));
 }
 
 #[test]
