@@ -289,20 +289,29 @@ fn refuse_other_use(pinned: &v1::Connector, now: &v1::Connector) -> Result<(), P
     ))
 }
 
-/// What a definition does with secrets: how it proves, answers, and what samples it has signed.
+/// What a definition does with secrets: how it proves and shakes hands, and what samples it has signed.
 fn uses(connector: &v1::Connector) -> (Option<v1::Protocol>, Vec<v1::ConnectorFunction>) {
+    let with_secrets = |protocol: Option<v1::Protocol>| {
+        protocol.map(|protocol| v1::Protocol {
+            schemes: protocol.schemes,
+            handshakes: protocol.handshakes,
+            ..Default::default()
+        })
+    };
     let spec = connector.spec.clone().unwrap_or_default();
-    let functions = spec.functions.into_iter().map(|mut function| {
-        function.events.retain(|event| event.sample.is_some());
-        for event in &mut function.events {
-            event.description.clear();
-        }
+    let functions = spec.functions.into_iter().map(|function| {
+        let sampled = function.events.into_iter().filter(|e| e.sample.is_some());
         v1::ConnectorFunction {
             name: function.name,
-            events: function.events,
-            protocol: function.protocol,
+            events: sampled
+                .map(|event| v1::ConnectorEvent {
+                    description: String::new(),
+                    ..event
+                })
+                .collect(),
+            protocol: with_secrets(function.protocol),
             ..Default::default()
         }
     });
-    (spec.protocol, functions.collect())
+    (with_secrets(spec.protocol), functions.collect())
 }
