@@ -10,7 +10,15 @@ use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use tonic_prost_build::manual;
 
 /// The files whose messages appear in manifests.
-const MANIFEST_FILES: [&str; 5] = ["metadata", "org", "connector", "webhook_group", "webhook"];
+const MANIFEST_FILES: [&str; 7] = [
+    "metadata",
+    "org",
+    "connector",
+    "webhook_group",
+    "webhook",
+    "mapping",
+    "destination",
+];
 
 /// Held in these fields are sealed secrets: no text form reads or writes them.
 const SEALED_FIELDS: [&str; 2] = ["sealed", "sealed_parameters"];

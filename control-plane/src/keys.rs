@@ -9,6 +9,8 @@
 //! | `v1/pins/DIGEST` | `Connector`: a definition that a group was saved with; never changed |
 //! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
 //! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
+//! | `v1/destinations/ORG/NAME` | `Destination`, secrets sealed |
+//! | `v1/mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `v1/tokens/ORG/ID` | `StoredToken`, its secret hashed; `-` for ORG where it is for the whole installation |
 //! | `v1/guards/orgs/ORG` | written with each new group, connector and token of the org: its revision is what counts |
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
@@ -41,6 +43,10 @@ pub const PINS: &str = "v1/pins/";
 pub const GROUPS: &str = "v1/groups/";
 /// All webhooks.
 pub const WEBHOOKS: &str = "v1/webhooks/";
+/// All destinations.
+pub const DESTINATIONS: &str = "v1/destinations/";
+/// All versions of mappings.
+pub const MAPPINGS: &str = "v1/mappings/";
 /// All tokens.
 pub const TOKENS: &str = "v1/tokens/";
 /// Stands for the org of a token that is for the whole installation. No org can have this name.
@@ -135,6 +141,16 @@ pub fn webhook(org: &str, group: &str, webhook: &str) -> String {
     format!("{WEBHOOKS}{org}/{group}/{webhook}")
 }
 
+/// An org's destination.
+pub fn destination(org: &str, name: &str) -> String {
+    format!("{DESTINATIONS}{org}/{name}")
+}
+
+/// A version of a webhook's mapping.
+pub fn mapping(webhook_uid: &str, version: u32) -> String {
+    format!("{MAPPINGS}{webhook_uid}/{version:010}")
+}
+
 /// A token. `org` may be [`INSTALLATION_WIDE`].
 pub fn token(org: &str, id: &str) -> String {
     format!("{TOKENS}{org}/{id}")
@@ -147,6 +163,7 @@ pub fn org_of(key: &str) -> Option<&str> {
         CONNECTORS,
         GROUPS,
         WEBHOOKS,
+        DESTINATIONS,
         TOKENS,
         ORG_GUARDS,
         GROUP_GUARDS,
@@ -167,6 +184,7 @@ mod tests {
             connector("acme", "x"),
             group("acme", "x"),
             webhook("acme", "x", "y"),
+            destination("acme", "x"),
             token("acme", "x"),
             org_guard("acme"),
             group_guard("acme", "x"),

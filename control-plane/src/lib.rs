@@ -20,6 +20,7 @@ pub mod installation;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod mapping;
 pub mod metrics;
 mod moved;
 pub mod outgoing;

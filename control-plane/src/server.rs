@@ -16,10 +16,12 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use v1::connector_service_server::ConnectorServiceServer;
+use v1::destination_service_server::DestinationServiceServer;
 use v1::event_service_server::EventServiceServer;
 use v1::handshake_service_server::HandshakeServiceServer;
 use v1::manifest_service_server::ManifestServiceServer;
 use v1::org_service_server::OrgServiceServer;
+use v1::preview_service_server::PreviewServiceServer;
 use v1::subscription_service_server::SubscriptionServiceServer;
 use v1::token_service_server::TokenServiceServer;
 use v1::webhook_group_service_server::WebhookGroupServiceServer;
@@ -27,7 +29,10 @@ use v1::webhook_service_server::WebhookServiceServer;
 
 use crate::access::{Authorities, Door, uses};
 use crate::api::events::EventApi;
-use crate::api::{ConnectorApi, GroupApi, HandshakeApi, ManifestApi, OrgApi, TokenApi, WebhookApi};
+use crate::api::{
+    ConnectorApi, DestinationApi, GroupApi, HandshakeApi, ManifestApi, OrgApi, PreviewApi,
+    TokenApi, WebhookApi,
+};
 use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
@@ -248,6 +253,8 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         ConnectorServiceServer(ConnectorApi { context: c() }), MAX_REQUEST_BYTES;
         WebhookGroupServiceServer(GroupApi { context: c() }), MAX_REQUEST_BYTES;
         WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
+        DestinationServiceServer(DestinationApi { context: c() }), MAX_REQUEST_BYTES;
+        PreviewServiceServer(PreviewApi { context: c() }), MAX_REQUEST_BYTES;
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
         TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;

@@ -47,6 +47,10 @@ enums! {
     time_unit: TimeUnit, "TIME_UNIT_";
     time_window: TimeWindow, "TIME_WINDOW_";
     receipt: Receipt, "RECEIPT_";
+    record_operation: RecordOperation, "RECORD_OPERATION_";
+    field_type: FieldType, "FIELD_TYPE_";
+    on_missing: OnMissing, "ON_MISSING_";
+    destination_state: DestinationState, "DESTINATION_STATE_";
 }
 
 pub(crate) mod timestamp {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
-use hookplane_control_plane::log::{Cursor, DeliveryLog, Selection};
+use hookplane_control_plane::log::{Cursor, DeliveryLog, Queue, Selection};
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_rules::Timestamp;
 use hookplane_tests::clock::TestClock;
@@ -122,12 +122,15 @@ async fn a_page_costs_what_it_shows_among_a_hundred_thousand_events() {
     }
     let minute = Duration::from_secs(60);
     for _ in 0..3 {
-        let leases = log.lease("wg71", PAGE, minute).await.expect("leases");
+        let leases = log
+            .lease(&Queue::of_subscribers("wg71"), PAGE, minute)
+            .await
+            .expect("leases");
         assert_eq!(leases.len(), PAGE);
         let acks = leases
             .into_iter()
             .map(|lease| (lease.token, hookplane_control_plane::log::Settlement::Ack));
-        let settled = log.settle(acks.collect()).await;
+        let settled = log.settle(acks.map(Into::into).collect()).await;
         assert_eq!(settled, Ok(vec![true; PAGE]));
     }
     log.event("e99").await.expect("there");

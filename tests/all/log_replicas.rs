@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{
-    Cursor, DeliveryLog, Lease, LogError, Selection, Settlement, TailItem,
+    Cursor, DeliveryLog, Lease, LogError, Queue, Selection, Settlement, TailItem,
 };
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_tests::clock::TestClock;
@@ -52,7 +52,12 @@ async fn lease_one(log: &PostgresLog, duration: Duration) -> Lease {
     let deadline = Instant::now() + PATIENCE;
     let mut newest = log.newest();
     loop {
-        if let Some(lease) = log.lease("w", 1, duration).await.expect("leases").pop() {
+        if let Some(lease) = log
+            .lease(&Queue::of_subscribers("w"), 1, duration)
+            .await
+            .expect("leases")
+            .pop()
+        {
             return lease;
         }
         tokio::time::timeout_at(deadline, newest.changed())
@@ -63,7 +68,9 @@ async fn lease_one(log: &PostgresLog, duration: Duration) -> Lease {
 }
 
 async fn settle(log: &PostgresLog, lease: &Lease, settlement: Settlement) -> bool {
-    let settled = log.settle(vec![(lease.token.clone(), settlement)]).await;
+    let settled = log
+        .settle(vec![(lease.token.clone(), settlement).into()])
+        .await;
     settled.expect("settles") == [true]
 }
 
@@ -80,7 +87,12 @@ async fn what_one_replica_leases_another_settles() {
     let (a, b, _) = two().await;
     keep(&*a, "e").await;
     let lease = lease_one(&a, MINUTE).await;
-    assert!(b.lease("w", 10, MINUTE).await.expect("leases").is_empty());
+    assert!(
+        b.lease(&Queue::of_subscribers("w"), 10, MINUTE)
+            .await
+            .expect("leases")
+            .is_empty()
+    );
     assert!(settle(&b, &lease, Settlement::Extend(MINUTE)).await);
     assert!(settle(&b, &lease, Settlement::Ack).await);
     assert!(
@@ -99,7 +111,9 @@ async fn leases_of_a_replica_that_died_come_back_and_count() {
     for id in ["one", "two"] {
         keep(&*a, id).await;
     }
-    let held = a.lease("w", 2, Duration::from_millis(500)).await;
+    let held = a
+        .lease(&Queue::of_subscribers("w"), 2, Duration::from_millis(500))
+        .await;
     assert_eq!(held.expect("leases").len(), 2);
     // Killed: it gives nothing back.
     drop(a);
@@ -130,7 +144,10 @@ async fn replicas_that_lease_at_once_never_hand_out_a_delivery_twice() {
         tokio::spawn(async move {
             let mut taken = Vec::new();
             loop {
-                let leases = log.lease("w", 7, MINUTE).await.expect("leases");
+                let leases = log
+                    .lease(&Queue::of_subscribers("w"), 7, MINUTE)
+                    .await
+                    .expect("leases");
                 if leases.is_empty() {
                     return taken;
                 }
@@ -169,7 +186,7 @@ async fn attempts_at_two_replicas_end_in_one_dead_letter() {
             (ATTEMPTS, "not today")
         );
     }
-    assert_eq!(b.replay(&["e-1".into()]).await, Ok(1));
+    assert_eq!(b.replay(&["e-1".to_owned().into()]).await, Ok(1));
     let again = lease_one(&a, MINUTE).await;
     assert_eq!(again.delivery.attempts, 1);
     assert!(
@@ -222,9 +239,14 @@ async fn a_batch_takes_its_rows_in_the_order_of_their_keys() {
     for id in ["e3", "e2", "e1"] {
         keep(&*a, id).await;
     }
-    let leases = a.lease("w", 3, MINUTE).await.expect("leases");
+    let leases = a
+        .lease(&Queue::of_subscribers("w"), 3, MINUTE)
+        .await
+        .expect("leases");
     let back = leases.into_iter();
-    let back = back.map(|lease| (lease.token, Settlement::Ack)).collect();
+    let back = back
+        .map(|lease| (lease.token, Settlement::Ack).into())
+        .collect();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
         .await
         .expect("connects");
@@ -271,9 +293,9 @@ async fn what_is_said_twice_of_a_delivery_in_one_batch_is_taken_in_turn() {
     let token = lease_one(&a, MINUTE).await.token;
     let settled = a
         .settle(vec![
-            (token.clone(), Settlement::Extend(MINUTE)),
-            (token.clone(), nack()),
-            (token.clone(), nack()),
+            (token.clone(), Settlement::Extend(MINUTE)).into(),
+            (token.clone(), nack()).into(),
+            (token.clone(), nack()).into(),
             (token, Settlement::Ack),
         ])
         .await;

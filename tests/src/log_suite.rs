@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, Dedup, DeliveryLog, Lease, NewCallback, NewDelivery, NewEvent, Retention,
-    Selection, Settlement, TailItem,
+    Appended, Cursor, Dedup, DeliveryLog, Lease, NewCallback, NewDelivery, NewEvent, Queue,
+    Retention, Selection, Settlement, TailItem,
 };
 use hookplane_proto::v1;
 
@@ -52,8 +52,8 @@ pub fn callback(id: &str, delivery: Option<u8>, content: Option<u8>, body: u8) -
             deliveries: vec![NewDelivery {
                 webhook_uid: "w".into(),
                 webhook: "paid".into(),
-                hold: None,
                 idempotency_key: format!("key-{id}"),
+                ..NewDelivery::default()
             }],
         }],
     }
@@ -262,7 +262,10 @@ async fn lease_one_of(log: &dyn DeliveryLog, webhook: &str, duration: Duration) 
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let mut newest = log.newest();
     loop {
-        let mut leases = log.lease(webhook, 1, duration).await.expect("leases");
+        let mut leases = log
+            .lease(&Queue::of_subscribers(webhook), 1, duration)
+            .await
+            .expect("leases");
         if let Some(lease) = leases.pop() {
             return lease;
         }
@@ -282,7 +285,8 @@ async fn leases_end_in_every_way(backend: &dyn Backend) {
     let first = lease_one(&*log, minute).await;
     assert_eq!(first.delivery.attempts, 1);
     assert_eq!(
-        log.settle(vec![(first.token, Settlement::Return)]).await,
+        log.settle(vec![(first.token, Settlement::Return).into()])
+            .await,
         Ok(vec![true])
     );
     let stale = lease_one(&*log, Duration::from_millis(1)).await;
@@ -295,16 +299,17 @@ async fn leases_end_in_every_way(backend: &dyn Backend) {
         give_up,
     };
     assert_eq!(
-        log.settle(vec![(stale.token.clone(), nack(false))]).await,
+        log.settle(vec![(stale.token.clone(), nack(false)).into()])
+            .await,
         Ok(vec![false])
     );
     assert_eq!(
-        log.settle(vec![(again.token, nack(true))]).await,
+        log.settle(vec![(again.token, nack(true)).into()]).await,
         Ok(vec![true])
     );
     let delivery = log.delivery(&again.delivery.id).await.expect("there");
     assert_eq!(delivery.status(), v1::DeliveryStatus::Dead);
-    assert_eq!(log.replay(std::slice::from_ref(&delivery.id)).await, Ok(1));
+    assert_eq!(log.replay(&[delivery.id.clone().into()]).await, Ok(1));
     let replayed = lease_one(&*log, Duration::from_millis(1)).await;
     assert_eq!(
         (
@@ -322,12 +327,14 @@ async fn leases_end_in_every_way(backend: &dyn Backend) {
         "void at a restart or run out, and counted"
     );
     assert_eq!(
-        log.settle(vec![(stale.token, Settlement::Ack)]).await,
+        log.settle(vec![(stale.token, Settlement::Ack).into()])
+            .await,
         Ok(vec![true]),
         "a stale ack settles"
     );
     assert_eq!(
-        log.settle(vec![(after.token, Settlement::Ack)]).await,
+        log.settle(vec![(after.token, Settlement::Ack).into()])
+            .await,
         Ok(vec![false]),
         "settled already"
     );
@@ -342,19 +349,14 @@ async fn settled_and_aged_goes(backend: &dyn Backend) {
         keep(&*log, id).await;
     }
     let lease = lease_one(&*log, Duration::from_secs(60)).await;
-    log.settle(vec![(lease.token, Settlement::Ack)])
+    log.settle(vec![(lease.token, Settlement::Ack).into()])
         .await
         .expect("settles");
     backend
         .advance(dir.path(), Duration::from_secs(10 * 24 * 3600))
         .await;
     let day = Duration::from_secs(24 * 3600);
-    let gone = log
-        .retain(Retention {
-            max_age: day,
-            dedup_age: day,
-        })
-        .await;
+    let gone = log.retain(&Retention::of_age("g", day)).await;
     assert_eq!(gone, Ok(1));
     let left = log
         .events(&Selection::default(), None, 10)

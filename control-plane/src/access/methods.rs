@@ -114,6 +114,33 @@ const METHODS: &[(&str, Needs)] = &[
     ("/hookplane.v1.WebhookService/UpdateWebhook", Needs::Edit),
     ("/hookplane.v1.WebhookService/DeleteWebhook", Needs::Edit),
     ("/hookplane.v1.WebhookService/CloneWebhook", Needs::Edit),
+    (
+        "/hookplane.v1.DestinationService/ListDestinations",
+        Needs::View,
+    ),
+    (
+        "/hookplane.v1.DestinationService/GetDestination",
+        Needs::View,
+    ),
+    (
+        "/hookplane.v1.DestinationService/CreateDestination",
+        Needs::Edit,
+    ),
+    (
+        "/hookplane.v1.DestinationService/UpdateDestination",
+        Needs::Edit,
+    ),
+    (
+        "/hookplane.v1.DestinationService/DeleteDestination",
+        Needs::Edit,
+    ),
+    (
+        "/hookplane.v1.DestinationService/DescribeDestination",
+        Needs::Edit,
+    ),
+    // They show what a read shows, and a webhook as it would be.
+    ("/hookplane.v1.PreviewService/Preview", Needs::Edit),
+    ("/hookplane.v1.PreviewService/Compare", Needs::Edit),
     // Tells what a write would do, secrets compared among it.
     ("/hookplane.v1.ManifestService/PlanManifests", Needs::Edit),
     ("/hookplane.v1.ManifestService/ApplyManifest", Needs::Edit),
@@ -123,6 +150,7 @@ const METHODS: &[(&str, Needs)] = &[
     ("/hookplane.v1.EventService/GetDelivery", Needs::View),
     ("/hookplane.v1.EventService/Tail", Needs::View),
     ("/hookplane.v1.EventService/ReplayDeliveries", Needs::Edit),
+    ("/hookplane.v1.EventService/Replay", Needs::Edit),
     ("/hookplane.v1.EventService/ListRefusals", Needs::View),
     ("/hookplane.v1.EventService/SignSample", Needs::Edit),
     (
@@ -140,9 +168,10 @@ const METHODS: &[(&str, Needs)] = &[
 ];
 
 /// Those that answer with a stream, which ends when its token does.
-const STREAMS: [&str; 5] = [
+const STREAMS: [&str; 6] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/hookplane.v1.EventService/Tail",
+    "/hookplane.v1.EventService/Replay",
     "/hookplane.v1.SubscriptionService/Subscribe",
     "/hookplane.v1.ConfigService/StreamConfig",
     "/hookplane.v1.ReportService/Report",

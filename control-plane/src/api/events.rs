@@ -12,7 +12,7 @@ use super::status::Problem;
 use super::tail;
 use crate::access::{Caller, opened};
 use crate::context::Context;
-use crate::log::{Cursor, LogError, NoteKind, NotesOf, Selection};
+use crate::log::{Cursor, LogError, NoteKind, NotesOf, PutBack, Selection};
 
 /// A page that asks for no size.
 const PAGE: usize = 50;
@@ -60,6 +60,14 @@ impl EventApi {
 #[tonic::async_trait]
 impl v1::event_service_server::EventService for EventApi {
     type TailStream = ReceiverStream<Result<v1::TailResponse, Status>>;
+    type ReplayStream = ReceiverStream<Result<v1::ReplayResponse, Status>>;
+
+    async fn replay(
+        &self,
+        _request: Request<v1::ReplayRequest>,
+    ) -> Result<Response<Self::ReplayStream>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
 
     async fn list_events(
         &self,
@@ -197,7 +205,19 @@ impl v1::event_service_server::EventService for EventApi {
         for id in &ids {
             self.delivery(&caller, id).await?;
         }
-        let replayed = self.context.log.replay(&ids).await.map_err(Problem::from)?;
+        let put_back: Vec<_> = ids
+            .into_iter()
+            .map(|delivery_id| PutBack {
+                delivery_id,
+                mapping_version: None,
+            })
+            .collect();
+        let replayed = self
+            .context
+            .log
+            .replay(&put_back)
+            .await
+            .map_err(Problem::from)?;
         Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
     }
 

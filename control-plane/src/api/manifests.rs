@@ -9,7 +9,7 @@ use v1::manifest::Resource;
 
 use super::desk::{Desk, Mode, Prepared};
 use super::status::Problem;
-use super::{connectors, groups, names, orgs, webhooks};
+use super::{connectors, destinations, groups, names, orgs, webhooks};
 use crate::access::{Caller, Needs, Target, opened};
 use crate::context::Context;
 
@@ -31,6 +31,7 @@ enum Any {
     Connector(Prepared<v1::Connector>),
     Group(Prepared<v1::WebhookGroup>),
     Webhook(Prepared<v1::Webhook>),
+    Destination(Prepared<v1::Destination>),
 }
 
 fn name_of(resource: &Resource) -> String {
@@ -39,6 +40,7 @@ fn name_of(resource: &Resource) -> String {
         Resource::Connector(connector) => &connector.metadata,
         Resource::WebhookGroup(group) => &group.metadata,
         Resource::Webhook(webhook) => &webhook.metadata,
+        Resource::Destination(destination) => &destination.metadata,
     };
     let m = metadata.clone().unwrap_or_default();
     match resource {
@@ -46,6 +48,7 @@ fn name_of(resource: &Resource) -> String {
         Resource::Connector(_) => names::connector(&m.org, &m.name),
         Resource::WebhookGroup(_) => names::group(&m.org, &m.name),
         Resource::Webhook(_) => names::webhook(&m.org, &m.group, &m.name),
+        Resource::Destination(_) => names::destination(&m.org, &m.name),
     }
 }
 
@@ -55,6 +58,7 @@ fn org_of(resource: &Resource) -> Option<String> {
         Resource::Org(_) | Resource::Webhook(_) => None,
         Resource::Connector(connector) => connector.metadata.as_ref().map(|m| m.org.clone()),
         Resource::WebhookGroup(group) => group.metadata.as_ref().map(|m| m.org.clone()),
+        Resource::Destination(destination) => destination.metadata.as_ref().map(|m| m.org.clone()),
     }
 }
 
@@ -65,6 +69,7 @@ fn owner(resource: &Resource) -> &str {
         Resource::Connector(connector) => &connector.metadata,
         Resource::WebhookGroup(group) => &group.metadata,
         Resource::Webhook(webhook) => &webhook.metadata,
+        Resource::Destination(destination) => &destination.metadata,
     };
     metadata.as_ref().map_or("", |m| &m.org)
 }
@@ -94,6 +99,9 @@ async fn prepare(desk: &Desk<'_>, resource: &Resource) -> Result<Any, Problem> {
         }
         Resource::Webhook(webhook) => {
             Any::Webhook(webhooks::prepare(desk, webhook, Mode::Apply).await?)
+        }
+        Resource::Destination(destination) => {
+            Any::Destination(destinations::prepare(desk, destination, Mode::Apply).await?)
         }
     })
 }
@@ -134,6 +142,7 @@ impl Any {
             Self::Connector(p) => change(name, index, p),
             Self::Group(p) => change(name, index, p),
             Self::Webhook(p) => change(name, index, p),
+            Self::Destination(p) => change(name, index, p),
         }
     }
 
@@ -143,6 +152,7 @@ impl Any {
             Self::Connector(p) => &p.transaction,
             Self::Group(p) => &p.transaction,
             Self::Webhook(p) => &p.transaction,
+            Self::Destination(p) => &p.transaction,
         });
     }
 
@@ -163,6 +173,10 @@ impl Any {
             Self::Webhook(mut p) => {
                 let revision = desk.write(&mut p).await?;
                 Resource::Webhook(webhooks::present(desk, p.resource, revision).await?)
+            }
+            Self::Destination(mut p) => {
+                let revision = desk.write(&mut p).await?;
+                Resource::Destination(destinations::present(p.resource, revision))
             }
         })
     }

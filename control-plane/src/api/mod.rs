@@ -11,6 +11,7 @@
 
 mod connectors;
 mod desk;
+mod destinations;
 mod difference;
 pub mod events;
 mod groups;
@@ -19,6 +20,7 @@ mod manifests;
 mod names;
 mod orgs;
 mod page;
+mod preview;
 mod samples;
 pub mod scope;
 pub(crate) mod status;
@@ -28,8 +30,10 @@ mod waiting;
 mod webhooks;
 
 pub use connectors::ConnectorApi;
+pub use destinations::DestinationApi;
 pub use groups::{GroupApi, HandshakeApi};
 pub use manifests::ManifestApi;
 pub use orgs::OrgApi;
+pub use preview::PreviewApi;
 pub use tokens::TokenApi;
 pub use webhooks::WebhookApi;

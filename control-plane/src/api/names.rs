@@ -86,6 +86,10 @@ pub(super) fn connector(org: &str, name: &str) -> String {
     }
 }
 
+pub(super) fn destination(org: &str, name: &str) -> String {
+    format!("orgs/{org}/destinations/{name}")
+}
+
 pub(super) fn group(org: &str, group: &str) -> String {
     format!("orgs/{org}/groups/{group}")
 }

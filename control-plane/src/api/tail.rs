@@ -89,6 +89,8 @@ fn shown(item: &TailItem, selection: &Selection, request: &v1::TailRequest) -> b
 
 fn line(item: TailItem) -> v1::TailResponse {
     v1::TailResponse {
+        // Not built yet.
+        records_json: String::new(),
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
         delivery: item.delivery,

@@ -50,6 +50,8 @@ fn merge(
             "events" => spec.events.clone_from(&given.events),
             "filter" => spec.filter.clone_from(&given.filter),
             "destinations" => spec.destinations.clone_from(&given.destinations),
+            "mapping" => spec.mapping.clone_from(&given.mapping),
+            "order_by" => spec.order_by.clone_from(&given.order_by),
             _ => {
                 return Err(Problem::field(
                     "update_mask",
@@ -168,7 +170,10 @@ pub(super) async fn present(
         .context
         .fleet
         .live(&metadata.org, &pool, &metadata.uid, revision);
-    webhook.status = Some(v1::WebhookStatus { live: Some(live) });
+    webhook.status = Some(v1::WebhookStatus {
+        live: Some(live),
+        ..Default::default()
+    });
     Ok(webhook)
 }
 

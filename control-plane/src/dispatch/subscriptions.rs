@@ -19,7 +19,7 @@ use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
 use crate::context::Context;
-use crate::log::{Lease, Settlement};
+use crate::log::{Lease, Queue, Settlement};
 
 /// For the first request.
 const START: Duration = Duration::from_secs(10);
@@ -143,7 +143,7 @@ async fn run(
         .leases
         .into_held()
         .into_iter()
-        .map(|token| (token, Settlement::Return))
+        .map(|token| (token, Settlement::Return).into())
         .collect();
     if !returned.is_empty()
         && let Err(error) = context.log.settle(returned).await
@@ -170,7 +170,7 @@ impl Session<'_> {
                 let leased = self
                     .context
                     .log
-                    .lease(&self.webhook_uid, room, self.lease)
+                    .lease(&Queue::of_subscribers(&*self.webhook_uid), room, self.lease)
                     .await
                     .map_err(Problem::from)?;
                 let until = Instant::now() + self.lease;
@@ -264,7 +264,7 @@ impl Session<'_> {
         let done = self
             .context
             .log
-            .settle(vec![(token.clone(), settlement)])
+            .settle(vec![(token.clone(), settlement).into()])
             .await
             .map_err(Problem::from)?;
         match extended {
@@ -291,6 +291,8 @@ fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {
 
 fn response(lease: Lease) -> v1::SubscribeResponse {
     v1::SubscribeResponse {
+        // Not built yet.
+        records_json: String::new(),
         payload_json: hookplane_rules::payload::to_json(&lease.event).unwrap_or_default(),
         event: Some(lease.event),
         delivery: Some(lease.delivery),

@@ -9,6 +9,7 @@ pub(crate) mod notes;
 pub mod postgres;
 mod stats;
 mod stored;
+pub mod words;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
 
-pub use notes::{Note, NoteKind, Notes, NotesOf};
+pub use notes::{MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, Notes, NotesOf};
 pub use stats::Stats;
 
 /// One genuine request, to be kept whole or not at all.
@@ -61,12 +62,18 @@ pub struct Dedup {
 }
 
 /// A delivery to be made with its event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewDelivery {
     /// The webhook's uid.
     pub webhook_uid: String,
     /// Its name.
     pub webhook: String,
+    /// Which of the webhook's destinations it is for. Empty: its subscribers.
+    pub destination: String,
+    /// Deliveries of the same webhook, destination and key are leased one after the other, as they were made. Empty: it waits for none.
+    pub order_key: String,
+    /// The mapping's version that it is for. 0: none.
+    pub mapping_version: u32,
     /// Pending, or held for a reason.
     pub hold: Option<String>,
     /// Handed to every sink.
@@ -91,6 +98,53 @@ pub enum Appended {
         /// The event that had the same signed bytes.
         of: String,
     },
+}
+
+/// What is leased from: one webhook's deliveries to one of its destinations.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Queue {
+    /// The webhook's uid.
+    pub webhook_uid: String,
+    /// Empty: its subscribers.
+    pub destination: String,
+}
+
+impl Queue {
+    /// What a webhook's subscribers lease from.
+    pub fn of_subscribers(webhook_uid: impl Into<String>) -> Self {
+        Self {
+            webhook_uid: webhook_uid.into(),
+            destination: String::new(),
+        }
+    }
+}
+
+/// A queue with pending deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub queue: Queue,
+    /// Until the first of them is due, by the log's clock; zero when it is. One that waits for another of its order key may not be leased then.
+    pub due_in: Duration,
+}
+
+/// A delivery that is put back to pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutBack {
+    /// Its id.
+    pub delivery_id: String,
+    /// The mapping's version that it is for from now on. None: as it was.
+    pub mapping_version: Option<u32>,
+}
+
+impl From<String> for PutBack {
+    /// With the mapping it has.
+    fn from(delivery_id: String) -> Self {
+        Self {
+            delivery_id,
+            mapping_version: None,
+        }
+    }
 }
 
 /// A delivery handed to a subscriber for a while.
@@ -122,8 +176,35 @@ pub enum Settlement {
     },
     /// Still at work: the lease starts anew. Ignored from a stale lease.
     Extend(Duration),
+    /// Not to be delivered as it is: waits for an operator, who is told why. The attempt isn't counted. Ignored from a stale lease.
+    Hold {
+        /// What to mend before a replay.
+        reason: String,
+    },
     /// Gives the lease back as if it had not been taken: no attempt counted. For a stream that ends.
     Return,
+}
+
+/// One settlement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settle {
+    /// Of the lease.
+    pub token: String,
+    /// How it ended.
+    pub settlement: Settlement,
+    /// What is remembered of the attempt, where something is: kept with the delivery, the newest 50. Its number and whether it was the last
+    /// are the log's to say.
+    pub attempt: Option<v1::Attempt>,
+}
+
+impl From<(String, Settlement)> for Settle {
+    fn from((token, settlement): (String, Settlement)) -> Self {
+        Self {
+            token,
+            settlement,
+            attempt: None,
+        }
+    }
 }
 
 /// Where in the log a reader is. Only grows.
@@ -149,6 +230,12 @@ pub struct Selection {
     pub since: Option<Timestamp>,
     /// Received before.
     pub until: Option<Timestamp>,
+    /// Words of the payload, see [`words`]: all of them, the last as the beginning of one.
+    pub text: Option<String>,
+    /// A delivery's destination; of events, with a delivery to it.
+    pub destination: Option<String>,
+    /// Events that no webhook matched. Of deliveries there are none then.
+    pub unmatched: bool,
 }
 
 /// Where the tail is at some moment. The two differ where several replicas write at once.
@@ -173,13 +260,42 @@ pub struct TailItem {
     pub change: bool,
 }
 
-/// When what is settled may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When what is settled of one group may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// Settled events older than this go.
+    /// Whose.
+    pub group_uid: String,
+    /// Settled events kept longer ago than this go.
     pub max_age: Duration,
-    /// Dedup rows older than this go; at least the longest window of any group.
-    pub dedup_age: Duration,
+    /// Those that no webhook matched, when kept longer ago than this.
+    pub unmatched_age: Duration,
+    /// The oldest settled ones go until the group's are no more than so many bytes. None: any size.
+    pub max_bytes: Option<u64>,
+}
+
+impl Retention {
+    /// By age alone.
+    pub fn of_age(group_uid: impl Into<String>, max_age: Duration) -> Self {
+        Self {
+            group_uid: group_uid.into(),
+            max_age,
+            unmatched_age: max_age,
+            max_bytes: None,
+        }
+    }
+}
+
+/// What is kept of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The org's name.
+    pub org: String,
+    /// The group's uid. It may be gone.
+    pub group_uid: String,
+    /// Events.
+    pub events: u64,
+    /// Of their records. Near enough: what came in the last moments may be missing.
+    pub bytes: u64,
 }
 
 /// What went wrong, by what the caller should do.
@@ -233,21 +349,25 @@ pub trait DeliveryLog: Send + Sync + 'static {
         deadline: tokio::time::Instant,
     ) -> Result<Appended, LogError>;
 
-    /// Takes at most `max` pending deliveries of a webhook that are due, oldest first.
+    /// Takes at most `max` pending deliveries of a queue that are due, oldest first; of one order key only the oldest that is pending or leased.
     async fn lease(
         &self,
-        webhook_uid: &str,
+        queue: &Queue,
         max: usize,
         duration: Duration,
     ) -> Result<Vec<Lease>, LogError>;
 
     /// Settles attempts. The answer says for each whether it changed anything.
-    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError>;
+    async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError>;
+
+    /// The queues beyond `after` that have pending deliveries, in order, at most `limit`; without those of subscribers. Costs a step for each, not
+    /// for each delivery.
+    async fn waiting(&self, after: Option<&Queue>, limit: usize) -> Result<Vec<Waiting>, LogError>;
 
     /// One event, with how many duplicates were recognised.
     async fn event(&self, id: &str) -> Result<v1::Event, LogError>;
 
-    /// One delivery.
+    /// One delivery, with its history.
     async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError>;
 
     /// Newest first, those before `before`, at most `limit`; with each the cursor to go on from.
@@ -284,13 +404,30 @@ pub trait DeliveryLog: Send + Sync + 'static {
     fn newest(&self) -> watch::Receiver<Cursor>;
 
     /// Puts settled or held deliveries back to pending, attempts at 0, idempotency key unchanged. Says how many.
-    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError>;
+    async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError>;
+
+    /// Makes deliveries of an event that is kept, but for those that it has for the same webhook and destination. Says how many.
+    async fn add_deliveries(
+        &self,
+        event_id: &str,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<u32, LogError>;
 
     /// Drops all unsettled deliveries of a webhook that was deleted. Says how many.
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError>;
 
-    /// Deletes what is settled and aged, never anything else. Says how many events went.
-    async fn retain(&self, retention: Retention) -> Result<u64, LogError>;
+    /// What is kept of each group.
+    async fn usage(&self) -> Result<Vec<Usage>, LogError>;
+
+    /// Deletes what is settled of a group and may go, never anything else, some of it: says how many events went, and is called again until
+    /// none did. Gives the space back to the file system or to later events.
+    async fn retain(&self, retention: &Retention) -> Result<u64, LogError>;
+
+    /// Deletes some dedup rows older than this: at least the longest window of any group. Says how many.
+    async fn forget_repeats(&self, older_than: Duration) -> Result<u64, LogError>;
+
+    /// Makes some of what was kept lately findable by its text, oldest first. Says whether there is more. Of several replicas one at a time does.
+    async fn index(&self) -> Result<bool, LogError>;
 
     /// Ends: everything taken is durable, everything later is refused.
     async fn close(&self);

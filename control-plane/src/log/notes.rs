@@ -16,6 +16,10 @@ use super::LogError;
 const TEXT_CHARS: usize = 512;
 /// Header names of one note.
 const HEADER_NAMES: usize = 100;
+/// Event types of one group whose shape is kept.
+pub const MAX_SHAPES: usize = 500;
+/// Of one shape.
+pub const MAX_SHAPE_BYTES: usize = 64 * 1024;
 /// Webhooks whose clause one note shows.
 pub(crate) const VERDICTS: usize = 50;
 /// Names of secrets counted in one group: more than a group has at a time, so that those of a rotation fit.
@@ -138,7 +142,19 @@ pub trait Notes: Send + Sync + 'static {
         group_uids: &[&str],
     ) -> Result<HashMap<String, v1::GroupCounts>, LogError>;
 
-    /// Forgets what was counted of a group that is gone.
+    /// The shapes of a group's event types, as [`remember_shape`](Self::remember_shape) was given them: type and record.
+    async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError>;
+
+    /// Keeps what was learned of one event type of a group, in place of what was. At most [`MAX_SHAPES`] types of a group, of
+    /// [`MAX_SHAPE_BYTES`] each: what is beyond is not kept.
+    async fn remember_shape(
+        &self,
+        group_uid: &str,
+        event_type: &str,
+        record: bytes::Bytes,
+    ) -> Result<(), LogError>;
+
+    /// Forgets what was counted and learned of a group that is gone.
     async fn forget(&self, group_uid: &str) -> Result<(), LogError>;
 }
 

@@ -31,7 +31,7 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Documents in a file: what one plan takes.
 pub const MAX_DOCUMENTS: usize = 1000;
 
-const KINDS: &str = "`Org`, `Connector`, `WebhookGroup`, `Webhook`";
+const KINDS: &str = "`Org`, `Connector`, `WebhookGroup`, `Webhook`, `Destination`";
 
 /// One document of a file.
 #[derive(Debug, Clone)]
@@ -168,6 +168,11 @@ fn document(
             spec: Some(spec(&root)?),
             status: None,
         }),
+        "Destination" => Resource::Destination(v1::Destination {
+            metadata,
+            spec: Some(spec(&root)?),
+            status: None,
+        }),
         _ => {
             return Err(ManifestError::at(
                 kind_place,
@@ -258,6 +263,7 @@ impl Document {
             Some(Resource::Connector(connector)) => connector.metadata.clone(),
             Some(Resource::WebhookGroup(group)) => group.metadata.clone(),
             Some(Resource::Webhook(webhook)) => webhook.metadata.clone(),
+            Some(Resource::Destination(destination)) => destination.metadata.clone(),
             None => None,
         }
         .unwrap_or_default()

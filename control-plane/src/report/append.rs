@@ -437,6 +437,7 @@ fn build(
             verdicts,
             payload: reported.payload,
             undecodable_reason: callback.undecodable_reason.clone(),
+            redacted: callback.redacted.clone(),
         };
         let new = NewEvent {
             event,
@@ -500,6 +501,10 @@ fn verdicts(
             deliveries.push(NewDelivery {
                 webhook_uid: of.webhook_uid.clone(),
                 webhook: webhook.to_owned(),
+                // Not built yet: one for each destination, with order key and version.
+                destination: String::new(),
+                order_key: String::new(),
+                mapping_version: 0,
                 hold: Some(of.hold.clone()).filter(|hold| !hold.is_empty()),
                 idempotency_key: identity::idempotency_key(key, dedup, event_id, &of.webhook_uid),
             });

@@ -113,6 +113,9 @@ impl Matched {
             budget_milliseconds: 0,
             undecodable_reason: self.undecodable,
             known_revision: 0,
+            // Not built yet.
+            redacted: Vec::new(),
+            body_digest: Default::default(),
         }
     }
 }

@@ -108,9 +108,11 @@ fn group(number: usize) -> [ConfigResource; 3] {
             active: true,
             events: vec!["pull_request".to_owned()],
             filter: "payload.pull_request.base.ref == \"main\"".to_owned(),
-            destinations: vec![v1::Destination {
+            destinations: vec![v1::WebhookDestination {
                 subscribe: Some(v1::SubscribeDestination {}),
+                ..Default::default()
             }],
+            ..Default::default()
         },
     );
     [

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
-use hookplane_control_plane::log::{Appended, DeliveryLog};
+use hookplane_control_plane::log::{Appended, DeliveryLog, Queue};
 use hookplane_tests::engines::postgres::Postgres;
 use hookplane_tests::log_suite::{callback, numbered, numbered_events};
 use tokio::time::Instant;
@@ -244,7 +244,10 @@ async fn old_primary_that_nobody_fenced_is_left() {
         let leased = async {
             let mut leased = Vec::new();
             while leased.len() < 2 {
-                let leases = log.lease("w", 2, PATIENCE).await.expect("leases");
+                let leases = log
+                    .lease(&Queue::of_subscribers("w"), 2, PATIENCE)
+                    .await
+                    .expect("leases");
                 leased.extend(leases.into_iter().map(|lease| lease.event.id));
                 if leased.len() < 2 {
                     newest.changed().await.expect("open");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Selection, Settlement,
+    Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Queue, Selection, Settlement,
 };
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_tests::clock::TestClock;
@@ -57,7 +57,9 @@ fn duplicate(of: &str) -> Appended {
 }
 
 async fn lease(log: &PostgresLog, most: usize, duration: Duration) -> Vec<Lease> {
-    log.lease("w", most, duration).await.expect("leases")
+    log.lease(&Queue::of_subscribers("w"), most, duration)
+        .await
+        .expect("leases")
 }
 
 /// Until that event's is handed out.
@@ -120,7 +122,7 @@ async fn database_put_back_to_an_earlier_moment_goes_on_from_there() {
     keep(&goes, "c", 3).await;
     let lost = lease_of(&stays, "c").await;
     let settled = stays
-        .settle(vec![(acked.token.clone(), Settlement::Ack)])
+        .settle(vec![(acked.token.clone(), Settlement::Ack).into()])
         .await;
     assert_eq!(settled, Ok(vec![true]));
     for more in 0..50 {
@@ -146,7 +148,7 @@ async fn database_put_back_to_an_earlier_moment_goes_on_from_there() {
     assert_eq!(events(&again, "c").await, ["a", "b", "c"]);
 
     // Taken and acked since: it comes again, by the same key. An ack from before counts; what is lost has no lease.
-    let settle = |token: &str| stays.settle(vec![(token.to_owned(), Settlement::Ack)]);
+    let settle = |token: &str| stays.settle(vec![(token.to_owned(), Settlement::Ack).into()]);
     assert_eq!(settle(&held.token).await, Ok(vec![true]));
     assert_eq!(
         settle(&lost.token).await,
@@ -175,7 +177,9 @@ async fn dump_that_is_loaded_into_a_new_server_goes_on_where_it_was() {
         keep(&log, id, delivery).await;
     }
     let acked = lease_of(&log, "a").await;
-    let settled = log.settle(vec![(acked.token, Settlement::Ack)]).await;
+    let settled = log
+        .settle(vec![(acked.token, Settlement::Ack).into()])
+        .await;
     assert_eq!(settled, Ok(vec![true]));
     let held = lease_of(&log, "b").await;
     let (_, end) = tail_until(&*log, |line| line.change && line.event.id == "b").await;
@@ -194,7 +198,7 @@ async fn dump_that_is_loaded_into_a_new_server_goes_on_where_it_was() {
         assert_eq!(events(&log, "c").await, ["a", "b", "c"], "{name}");
         // Whoever held it comes back.
         let ack = (held.token.clone(), Settlement::Ack);
-        assert_eq!(log.settle(vec![ack]).await, Ok(vec![true]));
+        assert_eq!(log.settle(vec![ack.into()]).await, Ok(vec![true]));
         let next = lease(&log, 10, SHORT).await;
         let next: Vec<_> = next.iter().map(|lease| &*lease.event.id).collect();
         assert_eq!(next, ["c"]);

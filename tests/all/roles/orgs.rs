@@ -226,6 +226,7 @@ async fn an_org_does_not_see_what_one_of_its_name_left() -> Result<(), Failure> 
     assert_eq!(found.err().ok_or("seen")?.code(), Code::NotFound);
     let request = v1::ReplayDeliveriesRequest {
         delivery_ids: vec![delivery],
+        ..Default::default()
     };
     let found = rig.events(&token).replay_deliveries(request).await;
     assert_eq!(found.err().ok_or("replayed")?.code(), Code::NotFound);

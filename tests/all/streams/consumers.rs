@@ -39,6 +39,7 @@ async fn leases_that_run_out_end_in_a_dead_letter_that_is_seen_and_replayed() ->
     assert_eq!(listed.deliveries[0].id, dead.id);
     let request = v1::ReplayDeliveriesRequest {
         delivery_ids: vec![dead.id.clone()],
+        ..Default::default()
     };
     rig.events().replay_deliveries(request).await?;
     let again = subscriber.next().await?;

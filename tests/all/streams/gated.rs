@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Notes, Reach,
-    Retention, Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Notes,
+    PutBack, Queue, Reach, Retention, Selection, Settle, Stats, TailItem, Usage, Waiting,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -73,15 +73,19 @@ impl DeliveryLog for Gated {
 
     async fn lease(
         &self,
-        webhook_uid: &str,
+        queue: &Queue,
         max: usize,
         duration: Duration,
     ) -> Result<Vec<Lease>, LogError> {
-        self.log.lease(webhook_uid, max, duration).await
+        self.log.lease(queue, max, duration).await
     }
 
-    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError> {
+    async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError> {
         self.log.settle(settlements).await
+    }
+
+    async fn waiting(&self, after: Option<&Queue>, limit: usize) -> Result<Vec<Waiting>, LogError> {
+        self.log.waiting(after, limit).await
     }
 
     async fn event(&self, id: &str) -> Result<v1::Event, LogError> {
@@ -128,16 +132,36 @@ impl DeliveryLog for Gated {
         self.log.newest()
     }
 
-    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        self.log.replay(delivery_ids).await
+    async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
+        self.log.replay(deliveries).await
+    }
+
+    async fn add_deliveries(
+        &self,
+        event_id: &str,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<u32, LogError> {
+        self.log.add_deliveries(event_id, deliveries).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
         self.log.drop_deliveries(webhook_uid, reason).await
     }
 
-    async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
+    async fn usage(&self) -> Result<Vec<Usage>, LogError> {
+        self.log.usage().await
+    }
+
+    async fn retain(&self, retention: &Retention) -> Result<u64, LogError> {
         self.log.retain(retention).await
+    }
+
+    async fn forget_repeats(&self, older_than: Duration) -> Result<u64, LogError> {
+        self.log.forget_repeats(older_than).await
+    }
+
+    async fn index(&self) -> Result<bool, LogError> {
+        self.log.index().await
     }
 
     /// One of several that share the log has ended; the log goes on.

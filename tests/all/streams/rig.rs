@@ -397,9 +397,11 @@ impl Rig {
                 active: true,
                 events: vec!["*".to_owned()],
                 filter: filter.to_owned(),
-                destinations: vec![v1::Destination {
+                destinations: vec![v1::WebhookDestination {
                     subscribe: Some(v1::SubscribeDestination {}),
+                    ..Default::default()
                 }],
+                ..Default::default()
             }),
             status: None,
         };

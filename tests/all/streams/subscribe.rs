@@ -194,6 +194,7 @@ async fn attempts_end_in_a_dead_letter_that_can_be_replayed() -> Result<(), Fail
         .events()
         .replay_deliveries(v1::ReplayDeliveriesRequest {
             delivery_ids: vec![dead.id],
+            ..Default::default()
         })
         .await?
         .into_inner()

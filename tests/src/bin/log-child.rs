@@ -57,12 +57,10 @@ async fn call(log: Arc<EmbeddedLog>, prefix: String, body: usize) {
 
 /// Has what tells repeats written into its table again and again, and nothing deleted, until the log has failed.
 async fn tidy(log: Arc<EmbeddedLog>) {
-    let never = Retention {
-        max_age: Duration::from_secs(u32::MAX.into()),
-        dedup_age: Duration::from_secs(u32::MAX.into()),
-    };
+    let age = Duration::from_secs(u32::MAX.into());
+    let never = Retention::of_age("g", age);
     loop {
-        match log.retain(never).await {
+        match log.retain(&never).await {
             Ok(gone) => assert_eq!(gone, 0),
             Err(LogError::Unavailable(_)) => {}
             Err(_) => return,

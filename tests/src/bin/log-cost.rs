@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::{Appended, DeliveryLog, NewCallback, Settlement};
+use hookplane_control_plane::log::{Appended, DeliveryLog, NewCallback, Queue, Settlement};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::callback;
 use sha2::{Digest, Sha256};
@@ -75,7 +75,7 @@ async fn settle(log: Arc<EmbeddedLog>, events: u64) {
     while settled < events {
         newest.borrow_and_update();
         let leases = log
-            .lease(&webhook, LEASED_AT_ONCE, LEASE)
+            .lease(&Queue::of_subscribers(&webhook), LEASED_AT_ONCE, LEASE)
             .await
             .expect("leases");
         if leases.is_empty() {
@@ -86,7 +86,9 @@ async fn settle(log: Arc<EmbeddedLog>, events: u64) {
         let acks = leases
             .into_iter()
             .map(|lease| (lease.token, Settlement::Ack));
-        log.settle(acks.collect()).await.expect("settles");
+        log.settle(acks.map(Into::into).collect())
+            .await
+            .expect("settles");
     }
 }
 

@@ -245,7 +245,9 @@ pub(super) async fn selections_and_pages_agree(backend: &dyn Backend) {
     }
     let lease = lease_one_of(&*log, "w1", Duration::from_secs(60)).await;
     assert_eq!(lease.delivery.id, "e1-1", "oldest first");
-    let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
+    let settled = log
+        .settle(vec![(lease.token, Settlement::Ack).into()])
+        .await;
     assert_eq!(settled, Ok(vec![true]));
     let delivered = |line: &TailItem| {
         line.change && line.delivery.as_ref().map(|d| d.status()) == Some(DeliveryStatus::Delivered)

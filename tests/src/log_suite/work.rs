@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention, Settlement};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Queue, Retention, Settlement};
 use hookplane_proto::v1::{DeliveryStatus, EventFlag};
 
 use super::{Backend, append, callback, keep, key, lease_one, lease_one_of, numbered};
@@ -114,11 +114,18 @@ pub(super) async fn held_is_delivered_after_a_replay(backend: &dyn Backend) {
     let held = log.delivery("a-1").await.expect("there");
     assert_eq!(held.status(), DeliveryStatus::Held);
     assert_eq!(held.reason, "the filter erred");
-    let leases = log.lease("w", 10, MINUTE).await.expect("leases");
+    let leases = log
+        .lease(&Queue::of_subscribers("w"), 10, MINUTE)
+        .await
+        .expect("leases");
     let ids: Vec<_> = leases.iter().map(|lease| lease.event.id.as_str()).collect();
     assert_eq!(ids, ["b"]);
     let all = ["a-1", "b-1", "a-2", "nothing"].map(String::from);
-    assert_eq!(log.replay(&all).await, Ok(1), "what is leased is not");
+    assert_eq!(
+        log.replay(&all.clone().map(Into::into)).await,
+        Ok(1),
+        "what is leased is not"
+    );
     let lease = lease_one(&*log, MINUTE).await;
     assert_eq!(lease.delivery.id, "a-1");
     assert_eq!(lease.delivery.idempotency_key, "key-a");
@@ -143,7 +150,10 @@ pub(super) async fn attempts_end_in_a_dead_letter(backend: &dyn Backend) {
             reason: format!("no {attempts}"),
             give_up: false,
         };
-        assert_eq!(log.settle(vec![(lease.token, nack)]).await, Ok(vec![true]));
+        assert_eq!(
+            log.settle(vec![(lease.token, nack).into()]).await,
+            Ok(vec![true])
+        );
     }
     assert!(attempts > 1);
     let dead = log.delivery("a-1").await.expect("visible");
@@ -151,12 +161,19 @@ pub(super) async fn attempts_end_in_a_dead_letter(backend: &dyn Backend) {
         (dead.attempts, dead.reason),
         (attempts, format!("no {attempts}"))
     );
-    assert!(log.lease("w", 1, MINUTE).await.expect("leases").is_empty());
-    assert_eq!(log.replay(&["a-1".to_owned()]).await, Ok(1));
+    assert!(
+        log.lease(&Queue::of_subscribers("w"), 1, MINUTE)
+            .await
+            .expect("leases")
+            .is_empty()
+    );
+    assert_eq!(log.replay(&["a-1".to_owned().into()]).await, Ok(1));
     let lease = lease_one(&*log, MINUTE).await;
     assert_eq!(lease.delivery.attempts, 1);
     assert_eq!(lease.delivery.idempotency_key, "key-a");
-    let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
+    let settled = log
+        .settle(vec![(lease.token, Settlement::Ack).into()])
+        .await;
     assert_eq!(settled, Ok(vec![true]));
     backend.advance(dir.path(), Duration::from_secs(3601)).await;
     let mut late = callback("late", Some(1), None, 0);
@@ -181,7 +198,9 @@ pub(super) async fn deleted_webhook_drops_what_is_unsettled(backend: &dyn Backen
     held.events[0].deliveries.push(both);
     append(&*log, held).await;
     let lease = lease_one(&*log, MINUTE).await;
-    let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
+    let settled = log
+        .settle(vec![(lease.token, Settlement::Ack).into()])
+        .await;
     assert_eq!(settled, Ok(vec![true]));
     let leased = lease_one(&*log, MINUTE).await;
     assert_eq!(
@@ -198,9 +217,16 @@ pub(super) async fn deleted_webhook_drops_what_is_unsettled(backend: &dyn Backen
         assert_eq!(delivery.status(), DeliveryStatus::Dropped, "{id}");
         assert_eq!(delivery.reason, "its webhook was deleted");
     }
-    let late = log.settle(vec![(leased.token, Settlement::Ack)]).await;
+    let late = log
+        .settle(vec![(leased.token, Settlement::Ack).into()])
+        .await;
     assert_eq!(late, Ok(vec![false]));
-    assert!(log.lease("w", 10, MINUTE).await.expect("leases").is_empty());
+    assert!(
+        log.lease(&Queue::of_subscribers("w"), 10, MINUTE)
+            .await
+            .expect("leases")
+            .is_empty()
+    );
     let other = lease_one_of(&*log, "other", MINUTE).await;
     assert_eq!(other.delivery.id, "held-2", "another webhook's stay");
     log.close().await;
@@ -214,13 +240,16 @@ pub(super) async fn delay_and_extension_are_kept_to(backend: &dyn Backend) {
     let token = lease.token.clone();
     let extend = Settlement::Extend(Duration::from_millis(1));
     assert_eq!(
-        log.settle(vec![(token.clone(), extend)]).await,
+        log.settle(vec![(token.clone(), extend).into()]).await,
         Ok(vec![true])
     );
     let second = lease_one(&*log, MINUTE).await;
     assert_eq!(second.delivery.attempts, 2, "the extension ran out");
     let extend = Settlement::Extend(MINUTE);
-    assert_eq!(log.settle(vec![(token, extend)]).await, Ok(vec![false]));
+    assert_eq!(
+        log.settle(vec![(token, extend).into()]).await,
+        Ok(vec![false])
+    );
     let nack = Settlement::Nack {
         delay: Some(MINUTE),
         reason: "later".into(),
@@ -229,13 +258,18 @@ pub(super) async fn delay_and_extension_are_kept_to(backend: &dyn Backend) {
     let forged = "0".repeat(second.token.len());
     let settled = log
         .settle(vec![
-            (second.token, nack),
-            (forged, Settlement::Ack),
-            ("?".into(), Settlement::Ack),
+            (second.token, nack).into(),
+            (forged, Settlement::Ack).into(),
+            ("?".into(), Settlement::Ack).into(),
         ])
         .await;
     assert_eq!(settled, Ok(vec![true, false, false]));
-    assert!(log.lease("w", 1, MINUTE).await.expect("leases").is_empty());
+    assert!(
+        log.lease(&Queue::of_subscribers("w"), 1, MINUTE)
+            .await
+            .expect("leases")
+            .is_empty()
+    );
     assert_eq!(status(&*log, "a-1").await, DeliveryStatus::Pending);
     log.close().await;
 }
@@ -262,10 +296,7 @@ pub(super) async fn repeats_outlive_their_events(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");
     let log = backend.open(dir.path()).await;
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-    let retention = Retention {
-        max_age: minutes(10),
-        dedup_age: minutes(60),
-    };
+    let retention = Retention::of_age("g", minutes(10));
     assert_eq!(
         append(&*log, callback("a", Some(1), None, 1)).await,
         kept(&["a"])
@@ -277,11 +308,14 @@ pub(super) async fn repeats_outlive_their_events(backend: &dyn Backend) {
     );
     for _ in 0..2 {
         let lease = lease_one(&*log, MINUTE).await;
-        let settled = log.settle(vec![(lease.token, Settlement::Ack)]).await;
+        let settled = log
+            .settle(vec![(lease.token, Settlement::Ack).into()])
+            .await;
         assert_eq!(settled, Ok(vec![true]));
     }
     backend.advance(dir.path(), minutes(15)).await;
-    assert_eq!(log.retain(retention).await, Ok(2));
+    assert_eq!(log.retain(&retention).await, Ok(2));
+    log.forget_repeats(minutes(60)).await.expect("forgets");
     assert!(log.event("b").await.is_err(), "gone");
     log.close().await;
     drop(log);

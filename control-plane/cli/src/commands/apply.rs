@@ -190,7 +190,8 @@ fn rank(manifest: &v1::Manifest) -> u8 {
         Some(Resource::Org(_)) | None => 0,
         Some(Resource::Connector(_)) => 1,
         Some(Resource::WebhookGroup(_)) => 2,
-        Some(Resource::Webhook(_)) => 3,
+        Some(Resource::Destination(_)) => 3,
+        Some(Resource::Webhook(_)) => 4,
     }
 }
 

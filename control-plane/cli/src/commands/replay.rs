@@ -46,6 +46,7 @@ where
     for ids in ids.chunks(AT_ONCE) {
         let request = v1::ReplayDeliveriesRequest {
             delivery_ids: ids.to_vec(),
+            ..Default::default()
         };
         let answer = api.events().replay_deliveries(request).await?;
         replayed += answer.into_inner().replayed;

@@ -332,6 +332,7 @@ mod tests {
                 ..Default::default()
             }),
             payload_json: "{\n  \"total\": 12.50\n}".into(),
+            ..Default::default()
         }
     }
 

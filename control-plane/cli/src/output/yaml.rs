@@ -109,8 +109,9 @@ mod tests {
             spec: Some(v1::WebhookSpec {
                 active: true,
                 filter: "payload.a == \"x\" && payload.b != 'y'".into(),
-                destinations: vec![v1::Destination {
+                destinations: vec![v1::WebhookDestination {
                     subscribe: Some(v1::SubscribeDestination {}),
+                    ..Default::default()
                 }],
                 ..Default::default()
             }),

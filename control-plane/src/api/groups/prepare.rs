@@ -40,6 +40,9 @@ fn merge(
             }
             "dedup_window_days" => spec.dedup_window_days = given.dedup_window_days,
             "learn_secret" => spec.learn_secret = given.learn_secret,
+            "redact" => spec.redact.clone_from(&given.redact),
+            "retention" => spec.retention = given.retention,
+            "capture_days" => spec.capture_days = given.capture_days,
             "rate_limit_per_second" => spec.rate_limit_per_second = given.rate_limit_per_second,
             _ => {
                 return Err(Problem::field(

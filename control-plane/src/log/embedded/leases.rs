@@ -169,6 +169,16 @@ pub(super) fn settle(
             };
             tables.memory.leases.set(delivery, Some(held));
         }
+        Settlement::Hold { reason } => {
+            tables.memory.leases.set(delivery, None);
+            tables.change(
+                delivery,
+                DeliveryStatus::Held,
+                (attempts - 1).max(0),
+                None,
+                reason,
+            )?;
+        }
         Settlement::Return => {
             tables.memory.leases.set(delivery, None);
             tables.change(

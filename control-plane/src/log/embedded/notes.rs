@@ -62,6 +62,19 @@ impl Notes for InMemory {
         Ok(self.counts.of(group_uids))
     }
 
+    async fn shapes(&self, _group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn remember_shape(
+        &self,
+        _group_uid: &str,
+        _event_type: &str,
+        _record: bytes::Bytes,
+    ) -> Result<(), LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
     async fn forget(&self, group_uid: &str) -> Result<(), LogError> {
         self.counts.forget(group_uid);
         Ok(())

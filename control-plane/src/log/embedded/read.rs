@@ -74,6 +74,7 @@ impl RawDelivery {
             create_time: Some(to_wire(Timestamp(self.created))),
             update_time: Some(to_wire(Timestamp(self.updated))),
             event_type: self.event_type,
+            ..Default::default()
         }
     }
 }

@@ -6,7 +6,14 @@ use super::EmbeddedLog;
 use super::fault::Fault;
 use super::read::seq;
 use super::tables::{Tables, millis};
-use crate::log::{LogError, Retention};
+use crate::log::LogError;
+
+/// When what is settled may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    pub(super) max_age: std::time::Duration,
+    pub(super) dedup_age: std::time::Duration,
+}
 
 /// Rows one step looks at.
 const STEP_ROWS: i64 = 256;

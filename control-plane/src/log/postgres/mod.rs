@@ -44,8 +44,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, Note, NoteKind, Notes,
-    NotesOf, Reach, Retention, Selection, Settlement, Stats, TailItem,
+    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Note,
+    NoteKind, Notes, NotesOf, PutBack, Queue, Reach, Retention, Selection, Settle, Stats, TailItem,
+    Usage, Waiting,
 };
 use crate::outgoing::OutgoingTls;
 use connection::Connector;
@@ -203,14 +204,24 @@ impl DeliveryLog for PostgresLog {
 
     async fn lease(
         &self,
-        webhook_uid: &str,
+        queue: &Queue,
         max: usize,
         duration: Duration,
     ) -> Result<Vec<Lease>, LogError> {
-        leases::lease(&self.shared, webhook_uid, max.min(MAX_ROWS), duration).await
+        leases::lease(
+            &self.shared,
+            &queue.webhook_uid,
+            max.min(MAX_ROWS),
+            duration,
+        )
+        .await
     }
 
-    async fn settle(&self, settlements: Vec<(String, Settlement)>) -> Result<Vec<bool>, LogError> {
+    async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError> {
+        let settlements = settlements
+            .into_iter()
+            .map(|s| (s.token, s.settlement))
+            .collect();
         settle::settle(&self.shared, settlements).await
     }
 
@@ -259,16 +270,45 @@ impl DeliveryLog for PostgresLog {
         self.shared.wake.newest()
     }
 
-    async fn replay(&self, delivery_ids: &[String]) -> Result<u32, LogError> {
-        replay::replay(&self.shared, delivery_ids).await
+    async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
+        let delivery_ids: Vec<String> = deliveries.iter().map(|d| d.delivery_id.clone()).collect();
+        replay::replay(&self.shared, &delivery_ids).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
         replay::drop_deliveries(&self.shared, webhook_uid, reason).await
     }
 
-    async fn retain(&self, retention: Retention) -> Result<u64, LogError> {
-        retain::retain(&self.shared, retention).await
+    async fn retain(&self, _retention: &Retention) -> Result<u64, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn waiting(
+        &self,
+        _after: Option<&Queue>,
+        _limit: usize,
+    ) -> Result<Vec<Waiting>, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn add_deliveries(
+        &self,
+        _event_id: &str,
+        _deliveries: Vec<NewDelivery>,
+    ) -> Result<u32, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn usage(&self) -> Result<Vec<Usage>, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn forget_repeats(&self, _older_than: Duration) -> Result<u64, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn index(&self) -> Result<bool, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
     }
 
     async fn close(&self) {
@@ -308,6 +348,19 @@ impl Notes for PostgresLog {
         group_uids: &[&str],
     ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
         notes::counts(&self.shared, group_uids).await
+    }
+
+    async fn shapes(&self, _group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
+    }
+
+    async fn remember_shape(
+        &self,
+        _group_uid: &str,
+        _event_type: &str,
+        _record: bytes::Bytes,
+    ) -> Result<(), LogError> {
+        Err(LogError::Unavailable("not built yet".to_owned()))
     }
 
     async fn forget(&self, group_uid: &str) -> Result<(), LogError> {

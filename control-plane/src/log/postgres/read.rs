@@ -48,6 +48,7 @@ pub(super) fn delivery_at(row: &Row, at: usize) -> Result<v1::Delivery, Fault> {
         create_time: Some(to_wire(Timestamp(row.try_get(at + 10)?))),
         update_time: Some(to_wire(Timestamp(row.try_get(at + 11)?))),
         event_type: row.try_get(at + 12)?,
+        ..Default::default()
     })
 }
 

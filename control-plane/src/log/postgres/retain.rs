@@ -3,7 +3,14 @@
 use super::Shared;
 use super::fault::Fault;
 use super::leases::{NOW, millis};
-use crate::log::{LogError, Retention};
+use crate::log::LogError;
+
+/// When what is settled may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    pub(super) max_age: std::time::Duration,
+    pub(super) dedup_age: std::time::Duration,
+}
 
 /// Events one step looks at.
 const STEP_EVENTS: i64 = 256;

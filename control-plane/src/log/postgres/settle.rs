@@ -50,6 +50,8 @@ impl Said {
                 (kind::EXTEND, Some(duration), String::new())
             }
             Settlement::Return => (kind::RETURN, None, String::new()),
+            // Not built yet.
+            Settlement::Hold { reason } => (kind::GIVE_UP, None, reason),
         };
         Self {
             place,

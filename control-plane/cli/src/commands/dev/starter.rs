@@ -102,6 +102,7 @@ fn org() -> v1::Org {
         metadata: metadata("", "", "demo"),
         spec: Some(v1::OrgSpec {
             display_name: "A starter, to try things".to_owned(),
+            ..Default::default()
         }),
     }
 }
@@ -130,8 +131,9 @@ fn webhook() -> v1::Webhook {
             label: "Everything".to_owned(),
             active: true,
             events: vec!["*".to_owned()],
-            destinations: vec![v1::Destination {
+            destinations: vec![v1::WebhookDestination {
                 subscribe: Some(v1::SubscribeDestination {}),
+                ..Default::default()
             }],
             ..Default::default()
         }),

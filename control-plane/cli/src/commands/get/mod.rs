@@ -381,7 +381,10 @@ mod tests {
         let of = |live: v1::Live| {
             super::live(
                 &items::webhook(v1::Webhook {
-                    status: Some(v1::WebhookStatus { live: Some(live) }),
+                    status: Some(v1::WebhookStatus {
+                        live: Some(live),
+                        ..Default::default()
+                    }),
                     ..Default::default()
                 })
                 .status,

@@ -1,0 +1,71 @@
+//! Where deliveries are pushed to. A sink sends; when, how often and how many at a time is the engine's.
+//!
+//! ```text
+//!   engine ─ leases ─▶ Job (event, records) ─▶ Sink::deliver ─▶ Outcome ─▶ engine settles
+//! ```
+
+use std::time::Duration;
+
+use hookplane_proto::v1;
+
+use crate::log::Lease;
+use crate::mapping::Record;
+
+/// One delivery at work.
+#[derive(Debug)]
+pub struct Job {
+    /// Event, delivery and token.
+    pub lease: Lease,
+    /// What the mapping made of it. None: handed over as it came.
+    pub record: Option<Record>,
+    /// The webhook's name as the API has it: `orgs/acme/groups/shop-prod/webhooks/order-paid`.
+    pub webhook: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What the engine does next.
+    pub verdict: Verdict,
+    /// Of HTTP, where there was an answer.
+    pub status: Option<u16>,
+    /// For an operator; never a credential.
+    pub reason: String,
+    /// The answer's beginning, at most 2,048 bytes; never a credential.
+    pub excerpt: String,
+}
+
+/// What comes of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Delivered.
+    Done,
+    /// Again, after a while; where the target says when, not before that.
+    Retry {
+        /// What it said.
+        after: Option<Duration>,
+    },
+    /// Trying again would change nothing: to the dead letters.
+    GiveUp,
+    /// The whole destination waits; this delivery comes again and the attempt isn't counted.
+    Pause {
+        /// At least so long.
+        time: Duration,
+    },
+}
+
+/// A destination that can be sent to. Made anew when its configuration changes.
+#[async_trait::async_trait]
+pub trait Sink: Send + Sync + 'static {
+    /// Deliveries that one request may carry.
+    fn batch(&self) -> usize;
+
+    /// Sends. One outcome for each job, in order. The engine bounds the time; dropped at any await, it leaves nothing behind.
+    async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome>;
+
+    /// Exactly what would be sent for this job alone, credentials as `***`.
+    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend>;
+
+    /// Its objects, or the fields of one. None: it has no description.
+    async fn describe(&self, object: &str) -> Option<Result<Vec<v1::ObjectDescription>, String>>;
+}
