@@ -296,7 +296,7 @@ async fn what_is_said_twice_of_a_delivery_in_one_batch_is_taken_in_turn() {
             (token.clone(), Settlement::Extend(MINUTE)).into(),
             (token.clone(), nack()).into(),
             (token.clone(), nack()).into(),
-            (token, Settlement::Ack),
+            (token, Settlement::Ack).into(),
         ])
         .await;
     assert_eq!(settled, Ok(vec![true, true, false, true]));
