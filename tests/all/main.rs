@@ -24,6 +24,7 @@ mod log;
 mod log_faults;
 mod log_plans;
 mod log_replicas;
+mod log_space;
 mod manifests;
 mod postgres_faults;
 mod properties;

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod engines;
 pub mod http;
+pub mod inspect;
 pub mod log_suite;
 pub mod pki;
 pub mod product;
