@@ -4,23 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::postgres::PostgresOptions;
 use hookplane_control_plane::log::{DeliveryLog, Settlement};
 use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_proto::v1;
-use hookplane_tests::clock::TestClock;
 use hookplane_tests::engines::postgres::Postgres;
-use hookplane_tests::log_suite::backends::InPostgres;
+use hookplane_tests::log_suite::backends::{InPostgres, open_postgres};
 use v1::event_service_client::EventServiceClient;
 
 use super::replicas::Replica;
 use super::report::{Reporting, callback};
-use super::rig::{ATTEMPTS, Rig, api, eventually, uid};
+use super::rig::{ATTEMPTS, Rig, api, uid};
 use super::subscribe::{Subscriber, delivery};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
-/// Of the leases whose replica dies: they run out, they are not given back.
-const LEASE_SECONDS: u32 = 1;
+/// Of the leases whose replica dies: they run out, they are not given back. Not before it dies.
+const LEASE_SECONDS: u32 = 4;
 
 /// The rig's own control plane is where groups are made.
 struct Two {
@@ -47,7 +46,7 @@ impl Two {
             longest_back_off: Duration::from_millis(1),
             ..PostgresOptions::default()
         };
-        let log: Arc<dyn DeliveryLog> = PostgresLog::open(options, self.rig.clock.clone()).await?;
+        let log: Arc<dyn DeliveryLog> = open_postgres(options, self.rig.clock.clone()).await?;
         Replica::start_over(&self.rig, log, STREAM_AGE).await
     }
 
@@ -178,7 +177,7 @@ async fn a_tail_begins_with_its_answer_while_a_transaction_is_open() -> Result<(
         accept_weaker_durability: true,
         ..PostgresOptions::default()
     };
-    let log = PostgresLog::open(options.clone(), Arc::new(TestClock::default())).await?;
+    let log = open_postgres(options.clone(), Arc::default()).await?;
     let behind = log.clone();
     let rig = Rig::start_with(move |_| behind).await?;
     let group = rig.group("code", |_| {}).await?;
