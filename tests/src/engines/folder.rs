@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
@@ -33,9 +33,10 @@ pub(crate) fn folder(user: User) -> TempDir {
 }
 
 fn tell(folder: &TempDir) {
-    static REMOVER: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
+    /// It outlives this process.
+    static REMOVER: OnceLock<Mutex<Child>> = OnceLock::new();
     let remover = REMOVER.get_or_init(|| {
-        let mut shell = Command::new("sh")
+        let shell = Command::new("sh")
             .args(["-c", REMOVES])
             .process_group(0)
             .stdin(Stdio::piped())
@@ -44,10 +45,11 @@ fn tell(folder: &TempDir) {
             .stderr(Stdio::null())
             .spawn()
             .expect("there is a shell");
-        Mutex::new(shell.stdin.take().expect("it is piped"))
+        Mutex::new(shell)
     });
     let mut remover = remover.lock().unwrap_or_else(PoisonError::into_inner);
-    writeln!(remover, "{}", folder.path().display()).expect("the shell reads");
+    let pipe = remover.stdin.as_mut().expect("it is piped");
+    writeln!(pipe, "{}", folder.path().display()).expect("the shell reads");
 }
 
 #[cfg(test)]
