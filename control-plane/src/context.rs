@@ -9,6 +9,7 @@ use hookplane_rules::Clock;
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
@@ -28,6 +29,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The built-in connectors.
     pub catalogue: Arc<Catalogue>,
+    /// Compiled versions of webhooks' mappings.
+    pub mappings: Arc<MappingVersions>,
     /// The configuration in memory.
     pub view: Arc<View>,
     /// The connected listeners.
