@@ -38,6 +38,7 @@ use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::SubscriptionApi;
+use crate::dispatch::client::HttpClient;
 use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
@@ -107,6 +108,8 @@ pub struct Parts {
     pub admin_token: Option<String>,
     /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations, as far as the operator lets it.
+    pub client: HttpClient,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -230,6 +233,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         fleet,
         public_url,
         stream_age: parts.stream_age,
+        client: parts.client,
         metrics: parts.metrics,
     })
 }

@@ -13,7 +13,6 @@
 //! - requests are bounded by group, org, host and in all, so that no org's forgers take what the others need (see `budget`); sources are bounded by
 //!   number, answers by size and time.
 
-mod address;
 mod budget;
 mod get;
 

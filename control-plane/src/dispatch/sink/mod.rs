@@ -4,6 +4,8 @@
 //!   engine ─ leases ─▶ Job (event, records) ─▶ Sink::deliver ─▶ Outcome ─▶ engine settles
 //! ```
 
+pub mod salesforce;
+
 use std::time::Duration;
 
 use hookplane_proto::v1;
