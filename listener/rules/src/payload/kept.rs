@@ -22,7 +22,8 @@ pub fn to_json(event: &v1::Event) -> Option<String> {
     }
 }
 
-fn payload_of(event: &v1::Event) -> Option<Payload> {
+/// The payload. None when it can't be decoded.
+pub(crate) fn payload_of(event: &v1::Event) -> Option<Payload> {
     let format = event.format();
     if matches!(format, PayloadFormat::Opaque | PayloadFormat::Unspecified) {
         return None;

@@ -26,6 +26,7 @@ pub(crate) use decode::{Decoded, PayloadAt, Reading, decode, if_valid};
 pub use form::decode_form;
 pub(crate) use form::{form_json, form_pairs};
 pub use json::Json;
+pub(crate) use kept::payload_of;
 pub use kept::to_json;
 pub(crate) use scan::{Kind, elements, kind, member, members, unescape};
 pub(crate) use unpack::{is_packed, unpack_any};
