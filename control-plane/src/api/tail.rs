@@ -97,7 +97,7 @@ fn line(item: TailItem) -> v1::TailResponse {
         records_json: String::new(),
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
-        delivery: item.delivery,
+        delivery: item.delivery.map(super::narrow::shown),
     }
 }
 

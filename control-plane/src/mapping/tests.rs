@@ -82,15 +82,19 @@ fn an_event_becomes_a_record_with_its_parent_and_children() {
     }]);
     assert_eq!(records(order(), PAID), expected);
     let record = compiled(order()).apply(&event(PAID)).unwrap();
-    assert!(record.to_json().contains(r#""Total__c":199.00"#), "digits are kept");
+    assert!(
+        record.to_json().contains(r#""Total__c":199.00"#),
+        "digits are kept"
+    );
 }
 
 #[test]
 fn every_problem_is_told_at_its_field_and_no_record_is_made() {
     assert_eq!(
-        problems(order(), r#"{"note": "x", "tags": 5, "line_items": [{"id": 1, "sku": {"a": 1}}, {"sku": "B"}]}"#),
-        [
-            "base.fields.Late__c: no such overload".to_owned(),
-        ]
+        problems(
+            order(),
+            r#"{"note": "x", "tags": 5, "line_items": [{"id": 1, "sku": {"a": 1}}, {"sku": "B"}]}"#
+        ),
+        ["base.fields.Late__c: no such overload".to_owned(),]
     );
 }
