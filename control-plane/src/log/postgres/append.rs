@@ -23,12 +23,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::line::PLACES;
 use super::queue::Waiting;
 use super::statement::text;
 use crate::log::{Appended, Dedup, LogError, NewCallback, NewDelivery, NewEvent};
-
-/// Rows that one transaction has places for on the line.
-const PLACES: usize = 1 << 20;
 
 /// A callback with its events encoded, which is done before it waits.
 pub(super) struct Prepared {
@@ -187,7 +185,7 @@ pub(super) async fn append(
     }
     shared.durability.check()?;
     let callback = Prepared::new(callback);
-    if callback.rows() > PLACES {
+    if callback.rows() > PLACES as usize {
         return Err(LogError::Unavailable(format!(
             "a callback of {} events and deliveries is too large; {PLACES} are taken",
             callback.rows()

@@ -59,10 +59,17 @@ async fn make(connection: &Connection) -> Result<Opened, LogError> {
     if version(connection).await? == Some(VERSION) {
         return read(connection).await;
     }
+    // What bounds other statements is less than making tables may take, or waiting for whoever makes them. This is all that bounds it at the server,
+    // should this replica be frozen by then.
+    let most = OPEN_TIME.as_millis();
     client
         .batch_execute(&format!(
-            "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
+            "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = {most}; SET LOCAL idle_in_transaction_session_timeout = {most}"
         ))
+        .await
+        .map_err(fault)?;
+    client
+        .batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
         .await
         .map_err(fault)?;
     match version(connection).await? {
