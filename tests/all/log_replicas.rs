@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{
-    Cursor, DeliveryLog, Lease, LogError, Queue, Selection, Settlement, TailItem,
+    Cursor, DeliveryLog, Lease, LogError, Queue, Selection, Settle, Settlement, TailItem,
 };
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_tests::engines::postgres::Postgres;
@@ -237,7 +237,7 @@ async fn a_batch_takes_its_rows_in_the_order_of_their_keys() {
         .await
         .expect("leases");
     let leases = leases.into_iter();
-    let back: Vec<_> = leases
+    let back: Vec<Settle> = leases
         .map(|lease| (lease.token, Settlement::Ack).into())
         .collect();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
