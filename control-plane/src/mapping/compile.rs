@@ -187,7 +187,10 @@ impl Compiler {
 
     fn at_most(&mut self, field: String, count: usize, most: usize, what: &str) {
         if count > most {
-            self.error(field, format!("has {count} {what}, at most {most} are taken"));
+            self.error(
+                field,
+                format!("has {count} {what}, at most {most} are taken"),
+            );
         }
     }
 
@@ -212,7 +215,11 @@ impl Compiler {
 
     fn table(&mut self, given: Given<'_>, place: Place<'_>) -> Table {
         let object = place.field("object");
-        self.name(object, given.object, "it is the object's name in the target");
+        self.name(
+            object,
+            given.object,
+            "it is the object's name in the target",
+        );
         let operation = match (given.operation, given.key) {
             (RecordOperation::Unspecified, "") => RecordOperation::Insert,
             (RecordOperation::Unspecified, _) => RecordOperation::Upsert,
@@ -223,7 +230,10 @@ impl Compiler {
         let fields = given.fields;
         self.at_most(place.field("fields"), fields.len(), MAX_FIELDS, "fields");
         if fields.is_empty() {
-            self.error(place.field("fields"), "is empty; a record has one field or more");
+            self.error(
+                place.field("fields"),
+                "is empty; a record has one field or more",
+            );
         }
         let mut rows = Vec::with_capacity(fields.len().min(MAX_FIELDS));
         for (name, field) in fields.iter().take(MAX_FIELDS) {
@@ -253,14 +263,26 @@ impl Compiler {
         };
         if given.key.is_empty() {
             if given.may_be_missing {
-                self.error(at, "is missing; it is the field that the parent is found by");
+                self.error(
+                    at,
+                    "is missing; it is the field that the parent is found by",
+                );
             } else if !needed.is_empty() {
-                self.error(at, format!("is missing; {needed} needs the field that tells records apart"));
+                self.error(
+                    at,
+                    format!("is missing; {needed} needs the field that tells records apart"),
+                );
             }
             return;
         }
         if !given.fields.contains_key(given.key) {
-            self.error(at, format!("`{}` is none of the fields; add it, so that it has a value", shown(given.key)));
+            self.error(
+                at,
+                format!(
+                    "`{}` is none of the fields; add it, so that it has a value",
+                    shown(given.key)
+                ),
+            );
         }
     }
 
@@ -274,14 +296,24 @@ impl Compiler {
             let at = format!("{}.fields.{name}", place.at);
             self.name(at.clone(), name, "a field has a name");
             if !seen.insert(name.to_ascii_lowercase()) {
-                self.error(at, "is there twice, or points to a record as well; case doesn't tell names apart");
+                self.error(
+                    at,
+                    "is there twice, or points to a record as well; case doesn't tell names apart",
+                );
             }
         }
         for (index, parent) in given.parents.iter().enumerate().take(MAX_PARENTS) {
             let at = format!("{}.parents[{index}].field", place.at);
-            self.name(at.clone(), &parent.field, "it is the relationship's name in the record that points, such as Account__r");
+            self.name(
+                at.clone(),
+                &parent.field,
+                "it is the relationship's name in the record that points, such as Account__r",
+            );
             if !parent.field.is_empty() && !seen.insert(parent.field.to_ascii_lowercase()) {
-                self.error(at, "is there twice, or is a field as well; case doesn't tell names apart");
+                self.error(
+                    at,
+                    "is there twice, or is a field as well; case doesn't tell names apart",
+                );
             }
         }
     }
@@ -366,7 +398,10 @@ impl Compiler {
             let list = match child.for_each.as_str() {
                 "" => None,
                 text => {
-                    let list = self.take(|| format!("{at}.forEach"), Path::parse(text, place.items, true));
+                    let list = self.take(
+                        || format!("{at}.forEach"),
+                        Path::parse(text, place.items, true),
+                    );
                     if let Some(list) = &list {
                         self.reads.note(list.root.name());
                     }
@@ -410,7 +445,12 @@ impl Compiler {
         self.rows += 1;
         let typed = self.typed(field, place);
         let source = self.source(field, place);
-        self.at_most(place.field("convert"), field.convert.len(), MAX_CONVERTERS, "converters");
+        self.at_most(
+            place.field("convert"),
+            field.convert.len(),
+            MAX_CONVERTERS,
+            "converters",
+        );
         let mut convert = Vec::new();
         for (index, name) in field.convert.iter().enumerate().take(MAX_CONVERTERS) {
             convert.extend(self.take(
@@ -441,7 +481,10 @@ impl Compiler {
                 None
             }
             (from, "") => {
-                let path = self.take(|| place.field("from"), Path::parse(from, place.items, false))?;
+                let path = self.take(
+                    || place.field("from"),
+                    Path::parse(from, place.items, false),
+                )?;
                 self.reads.note(path.root.name());
                 Some(Source::Path(path))
             }
@@ -459,7 +502,10 @@ impl Compiler {
                 Some(Source::Cel(expression))
             }
             _ => {
-                self.error(place.field("cel"), "is there beside `from`; keep one of them");
+                self.error(
+                    place.field("cel"),
+                    "is there beside `from`; keep one of them",
+                );
                 None
             }
         }
@@ -479,8 +525,15 @@ impl Compiler {
             self.error(at.clone(), "is for the type picklist");
         }
         self.at_most(at.clone(), field.picklist.len(), MAX_VALUES, "values");
-        if field.picklist.iter().any(|value| value.len() > MAX_VALUE_BYTES) {
-            self.error(at, format!("has a value of more than {MAX_VALUE_BYTES} bytes"));
+        if field
+            .picklist
+            .iter()
+            .any(|value| value.len() > MAX_VALUE_BYTES)
+        {
+            self.error(
+                at,
+                format!("has a value of more than {MAX_VALUE_BYTES} bytes"),
+            );
         }
         let mut picklist: Vec<String> = field.picklist.iter().take(MAX_VALUES).cloned().collect();
         picklist.sort_unstable();
@@ -501,13 +554,18 @@ impl Compiler {
         self.at_most(at.clone(), field.values.len(), MAX_VALUES, "values");
         for (from, to) in field.values.iter().take(MAX_VALUES) {
             if from.len().max(to.len()) > MAX_VALUE_BYTES {
-                self.error(at.clone(), format!("has a value of more than {MAX_VALUE_BYTES} bytes"));
+                self.error(
+                    at.clone(),
+                    format!("has a value of more than {MAX_VALUE_BYTES} bytes"),
+                );
             } else if let Err(reason) = typed.value(Found::Text(to.as_str().into())) {
                 self.error(at.clone(), format!("of `{}`: {reason}", shown(from)));
             }
         }
         let values = field.values.iter().take(MAX_VALUES);
-        values.map(|(from, to)| (from.clone(), to.clone())).collect()
+        values
+            .map(|(from, to)| (from.clone(), to.clone()))
+            .collect()
     }
 
     fn missing(
@@ -540,8 +598,14 @@ impl Compiler {
             },
             other => {
                 if field.default.is_some() {
-                    let name = other.as_str_name().trim_start_matches("ON_MISSING_").to_ascii_lowercase();
-                    self.error(place.field("default"), format!("is never taken with onMissing: {name}"));
+                    let name = other
+                        .as_str_name()
+                        .trim_start_matches("ON_MISSING_")
+                        .to_ascii_lowercase();
+                    self.error(
+                        place.field("default"),
+                        format!("is never taken with onMissing: {name}"),
+                    );
                 }
                 match other {
                     OnMissing::Fail => Missing::Fail,
@@ -570,7 +634,10 @@ impl Compiler {
         let default = field.default.as_deref()?;
         let at = || place.field("default");
         if default.len() > MAX_VALUE_BYTES {
-            let message = format!("is {} bytes long, at most {MAX_VALUE_BYTES} are taken", default.len());
+            let message = format!(
+                "is {} bytes long, at most {MAX_VALUE_BYTES} are taken",
+                default.len()
+            );
             self.error(at(), message);
             return None;
         }
@@ -622,7 +689,8 @@ pub(super) fn paths(table: &Table, lists: &mut Vec<String>, into: &mut BTreeSet<
 /// Of an expression's path.
 fn absolute(path: &str, lists: &[String]) -> String {
     for (root, up) in [(Root::Item(0), 0), (Root::Item(1), 1)] {
-        if let (Some(rest), Some(list)) = (path.strip_prefix(root.name()), lists.iter().rev().nth(up))
+        if let (Some(rest), Some(list)) =
+            (path.strip_prefix(root.name()), lists.iter().rev().nth(up))
             && (rest.is_empty() || rest.starts_with(['.', '[']))
         {
             return format!("{list}{rest}");

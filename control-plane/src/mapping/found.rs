@@ -167,7 +167,11 @@ impl Converter {
                         continue;
                     };
                     texts.push(item.into_text().map_err(|item| {
-                        format!("has {} in it, and {} is of texts", item.shown(), self.name())
+                        format!(
+                            "has {} in it, and {} is of texts",
+                            item.shown(),
+                            self.name()
+                        )
                     })?);
                 }
                 made(texts.join(match self {
@@ -200,12 +204,22 @@ impl Converter {
         number_of(&value)
             .and_then(|text| number::scaled(text, power))
             .and_then(|millis| time::from_millis(number::floor(&millis)?))
-            .ok_or_else(|| format!("{} is no time since 1970, as {} takes it", value.shown(), self.name()))
+            .ok_or_else(|| {
+                format!(
+                    "{} is no time since 1970, as {} takes it",
+                    value.shown(),
+                    self.name()
+                )
+            })
     }
 
     fn items<'v>(self, value: &'v Found<'_>, units: &mut Units) -> Result<Vec<&'v str>, String> {
         let Found::List(raw) = value else {
-            return Err(format!("is {}, and {} is of a list", value.shown(), self.name()));
+            return Err(format!(
+                "is {}, and {} is of a list",
+                value.shown(),
+                self.name()
+            ));
         };
         if !pay(units, raw.len()) {
             return Err(super::apply::too_much());

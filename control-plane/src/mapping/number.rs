@@ -22,7 +22,14 @@ pub(super) fn scaled(text: &str, power: i64) -> Option<String> {
             if exponent.len() > digits.len() + 1 || !is_digits(digits) {
                 return None;
             }
-            (mantissa, exponent.strip_prefix('+').unwrap_or(exponent).parse::<i64>().ok()?)
+            (
+                mantissa,
+                exponent
+                    .strip_prefix('+')
+                    .unwrap_or(exponent)
+                    .parse::<i64>()
+                    .ok()?,
+            )
         }
     };
     let (whole, fraction) = match mantissa.split_once('.') {
@@ -38,7 +45,11 @@ pub(super) fn scaled(text: &str, power: i64) -> Option<String> {
     // Zero is zero, whatever it is multiplied with; only its places behind the point are kept.
     let shift = exponent.checked_add(power)?;
     let point = i64::try_from(whole.len()).ok()?.checked_add(shift)?;
-    let point = if zero { point.clamp(1 - MAX_PLACES, 1) } else { point };
+    let point = if zero {
+        point.clamp(1 - MAX_PLACES, 1)
+    } else {
+        point
+    };
     let length = i64::try_from(digits.len()).ok()?;
     if digits.len() > MAX_DIGITS || point.unsigned_abs() > MAX_DIGITS as u64 {
         return None;
@@ -109,7 +120,10 @@ mod tests {
             ("1.250e1", "12.50"),
             ("1.25E+3", "1250"),
             ("1.5e-3", "0.0015"),
-            ("12345678901234567890.123456789012345678901", "12345678901234567890.123456789012345678901"),
+            (
+                "12345678901234567890.123456789012345678901",
+                "12345678901234567890.123456789012345678901",
+            ),
             ("0.10000000000000000001", "0.10000000000000000001"),
             ("007.50", "7.50"),
             ("+3", "3"),
@@ -128,8 +142,24 @@ mod tests {
     #[test]
     fn what_is_no_number_or_too_long_is_none() {
         for text in [
-            "", "-", "1.", ".5", "1,5", "1e", "1e+", "1e--3", "0x1", "NaN", "Infinity", "1e999999999",
-            "1e99999999999999999999", "1e-9999", "١", "1 2", "--1", "+-1",
+            "",
+            "-",
+            "1.",
+            ".5",
+            "1,5",
+            "1e",
+            "1e+",
+            "1e--3",
+            "0x1",
+            "NaN",
+            "Infinity",
+            "1e999999999",
+            "1e99999999999999999999",
+            "1e-9999",
+            "١",
+            "1 2",
+            "--1",
+            "+-1",
         ] {
             assert_eq!(exact(text), None, "{text}");
         }
@@ -138,7 +168,14 @@ mod tests {
 
     #[test]
     fn hundredths_are_exact() {
-        for (cents, expected) in [("1250", "12.50"), ("5", "0.05"), ("0", "0.00"), ("-7", "-0.07"), ("12.5", "0.125"), ("1e2", "1")] {
+        for (cents, expected) in [
+            ("1250", "12.50"),
+            ("5", "0.05"),
+            ("0", "0.00"),
+            ("-7", "-0.07"),
+            ("12.5", "0.125"),
+            ("1e2", "1"),
+        ] {
             assert_eq!(scaled(cents, -2).as_deref(), Some(expected), "{cents}");
         }
     }

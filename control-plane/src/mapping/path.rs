@@ -72,7 +72,9 @@ impl Path {
             "query" => Root::Query,
             "event" => Root::Event,
             "item" | "parent" if items == 0 => {
-                return Err(format!("`{name}` is there in the records of a list alone, see forEach"));
+                return Err(format!(
+                    "`{name}` is there in the records of a list alone, see forEach"
+                ));
             }
             "item" => Root::Item(0),
             "parent" => {
@@ -84,7 +86,10 @@ impl Path {
                     (up, rest) = (up + 1, more);
                 }
                 if up >= items {
-                    return Err("`parent` is the item of the list around this one, and there is none".to_owned());
+                    return Err(
+                        "`parent` is the item of the list around this one, and there is none"
+                            .to_owned(),
+                    );
                 }
                 Root::Item(up)
             }
@@ -97,7 +102,9 @@ impl Path {
         let mut steps = Vec::new();
         while !rest.is_empty() {
             let (step, left) = step(rest).ok_or_else(|| {
-                format!("`{text}` is no path at `{rest}`; one goes on with .name, [0] or ['any name']")
+                format!(
+                    "`{text}` is no path at `{rest}`; one goes on with .name, [0] or ['any name']"
+                )
             })?;
             if step == Step::Each && !wild {
                 return Err("`[*]` is for the forEach of a child alone; a row takes one value, with a converter such as first or join-comma".to_owned());
@@ -276,7 +283,8 @@ fn step(text: &str) -> Option<(Step, &str)> {
     if let Some(rest) = text.strip_prefix('.') {
         let end = rest.find(['.', '[', ']', '\'', '"']).unwrap_or(rest.len());
         let (name, left) = rest.split_at(end);
-        let is_name = !name.is_empty() && name.trim() == name && !left.starts_with([']', '\'', '"']);
+        let is_name =
+            !name.is_empty() && name.trim() == name && !left.starts_with([']', '\'', '"']);
         return is_name.then(|| (Step::Name([name.to_owned()]), left));
     }
     let rest = text.strip_prefix('[')?;

@@ -82,15 +82,26 @@ fn an_event_becomes_a_record_with_its_parent_and_children() {
     }]);
     assert_eq!(records(order(), PAID), expected);
     let record = compiled(order()).apply(&event(PAID)).unwrap();
-    assert!(record.to_json().contains(r#""Total__c":199.00"#), "digits are kept");
+    assert!(
+        record.to_json().contains(r#""Total__c":199.00"#),
+        "digits are kept"
+    );
 }
 
 #[test]
 fn every_problem_is_told_at_its_field_and_no_record_is_made() {
     assert_eq!(
-        problems(order(), r#"{"note": "x", "tags": 5, "line_items": [{"id": 1, "sku": {"a": 1}}, {"sku": "B"}]}"#),
+        problems(
+            order(),
+            r#"{"note": "x", "tags": 5, "line_items": [{"id": 1, "sku": {"a": 1}}, {"sku": "B"}]}"#
+        ),
         [
-            "base.fields.Late__c: no such overload".to_owned(),
+            "base.fields.Late__c: Unexpected type: got 'int', want 'iterable' (in `payload.tags.exists(t, t == 'late')`)",
+            "base.fields.Shop_Id__c: is missing",
+            "base.fields.Total__c: is missing",
+            "base.parents[0].fields.Email__c: is missing",
+            "base.children[0][0].fields.Sku__c: is an object: give the field the type json, or a converter that makes text of it",
+            "base.children[0][1].fields.Line_Id__c: is missing",
         ]
     );
 }

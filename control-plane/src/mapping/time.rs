@@ -21,7 +21,8 @@ fn wrong_date() -> String {
 
 /// In UTC, cut to milliseconds.
 pub(super) fn date_time(text: &str) -> Result<String, String> {
-    let wrong = || "is no date-time; one is 2026-11-27T10:00:00Z or 2026-11-27T10:00:00+01:00".to_owned();
+    let wrong =
+        || "is no date-time; one is 2026-11-27T10:00:00Z or 2026-11-27T10:00:00+01:00".to_owned();
     let text = text.trim();
     let ((year, month, day), rest) = day(text).ok_or_else(wrong)?;
     if rest.is_empty() {
@@ -31,7 +32,8 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     let offset = offset.ok_or(
         "has no offset, so that nobody knows which hour it is; where it is UTC, cel says so: `payload.time + 'Z'`",
     )?;
-    let at = days_since_1970(year, month, day) * MILLIS_PER_DAY + millis - offset * 60 * MILLIS_PER_SECOND;
+    let at = days_since_1970(year, month, day) * MILLIS_PER_DAY + millis
+        - offset * 60 * MILLIS_PER_SECOND;
     from_millis(at).ok_or_else(wrong)
 }
 
@@ -84,12 +86,19 @@ fn clock(text: &str) -> Option<(i64, Option<i64>)> {
 
 /// Milliseconds; what is finer is cut.
 fn fraction(text: &str) -> Option<(i64, &str)> {
-    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .bytes()
+        .position(|b| !b.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     if digits.is_empty() {
         return None;
     }
-    let millis = digits.bytes().chain(*b"00").take(3).fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
+    let millis = digits
+        .bytes()
+        .chain(*b"00")
+        .take(3)
+        .fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
     Some((millis, rest))
 }
 
@@ -144,7 +153,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400;
     (if month <= 2 { year + 1 } else { year }, month, day)
 }
@@ -193,7 +206,10 @@ mod tests {
     #[test]
     fn a_date_is_the_day_as_it_is_written() {
         assert_eq!(date("2026-11-27").as_deref(), Ok("2026-11-27"));
-        assert_eq!(date("2026-11-27T23:30:00-05:00").as_deref(), Ok("2026-11-27"));
+        assert_eq!(
+            date("2026-11-27T23:30:00-05:00").as_deref(),
+            Ok("2026-11-27")
+        );
         assert_eq!(date("2026-11-27 10:00:00").as_deref(), Ok("2026-11-27"));
         for text in ["2026-13-01", "2026-11-31", "26-11-27", "2026-11-27x"] {
             assert!(date(text).is_err(), "{text}");
@@ -208,7 +224,10 @@ mod tests {
             assert_eq!(days_since_1970(year, month, day), days);
         }
         assert_eq!(from_millis(0).as_deref(), Some("1970-01-01T00:00:00Z"));
-        assert_eq!(from_millis(1_700_000_000_123).as_deref(), Some("2023-11-14T22:13:20.123Z"));
+        assert_eq!(
+            from_millis(1_700_000_000_123).as_deref(),
+            Some("2023-11-14T22:13:20.123Z")
+        );
         assert_eq!(from_millis(i64::MAX), None);
         assert_eq!(from_millis(i64::MIN), None);
     }

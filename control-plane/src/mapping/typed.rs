@@ -103,7 +103,9 @@ impl Typed {
         let shown = found.shown();
         let text = text(found, "a picklist's value")?;
         let is_known = |value: &str| {
-            let known = self.picklist.binary_search_by(|known| known.as_str().cmp(value));
+            let known = self
+                .picklist
+                .binary_search_by(|known| known.as_str().cmp(value));
             self.picklist.is_empty() || known.is_ok()
         };
         let known = match self.several {

@@ -74,7 +74,9 @@ impl MappingVersions {
         let lost = |reason: String| VersionError::Lost { version, reason };
         let key = keys::mapping(webhook_uid, version);
         let Some(entry) = self.store.get(&key).await? else {
-            return Err(lost("is no longer kept; replay with the mapping of now".to_owned()));
+            return Err(lost(
+                "is no longer kept; replay with the mapping of now".to_owned(),
+            ));
         };
         let bytes = entry.value.len();
         let stored = v1::Mapping::decode(entry.value)

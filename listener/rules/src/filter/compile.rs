@@ -8,7 +8,6 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
 use cel::parser::Parser;
 use regex::{Regex, RegexBuilder};
 
-
 /// Levels of an expression.
 const MAX_DEPTH: usize = 64;
 /// Nodes of a whole filter.
@@ -113,11 +112,7 @@ pub(super) fn compile(
     })
 }
 
-fn one(
-    term: &str,
-    parts: &mut Parts,
-    variables: &[&'static str],
-) -> Result<IdedExpr, String> {
+fn one(term: &str, parts: &mut Parts, variables: &[&'static str]) -> Result<IdedExpr, String> {
     let mut expression = Parser::new().parse(term).map_err(|errors| {
         errors.errors.first().map_or_else(
             || "it can't be parsed".to_owned(),
@@ -190,9 +185,7 @@ impl Walk<'_> {
                         self.node(&mut entry.key, below)?;
                         self.node(&mut entry.value, below)
                     }
-                    EntryExpr::StructField(_) => {
-                        Err("messages have no place here".to_owned())
-                    }
+                    EntryExpr::StructField(_) => Err("messages have no place here".to_owned()),
                 }),
             Expr::Comprehension(comprehension) => {
                 if !is_range(&comprehension.iter_range.expr) {

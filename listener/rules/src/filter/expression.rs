@@ -127,7 +127,9 @@ impl Run<'_> {
             return match said.downcast_ref::<CelBool>().map(|b| *b.inner()) {
                 Some(true) => self.value(yes),
                 Some(false) => self.value(no),
-                None => Err(Why::Wrong("what stands before `?` is no boolean".to_owned())),
+                None => Err(Why::Wrong(
+                    "what stands before `?` is no boolean".to_owned(),
+                )),
             };
         }
         match self.as_written(node)? {
@@ -170,9 +172,9 @@ impl Run<'_> {
         }
         let found = match (kind(raw), step) {
             (Kind::Object, Step::Name(name)) => member(raw, name),
-            (Kind::Array, Step::Index(index)) => {
-                usize::try_from(index).ok().and_then(|at| elements(raw).nth(at))
-            }
+            (Kind::Array, Step::Index(index)) => usize::try_from(index)
+                .ok()
+                .and_then(|at| elements(raw).nth(at)),
             (Kind::Null, _) => None,
             // Not of this kind: the engine says so.
             _ => return Ok(None),
@@ -219,7 +221,10 @@ impl Run<'_> {
             && let Ok(text) = indexer.get(&AsWritten)
             && let Some(text) = text.downcast_ref::<CelString>()
         {
-            if !self.budget.spend(text.inner().len() as u64 / BYTES_PER_UNIT) {
+            if !self
+                .budget
+                .spend(text.inner().len() as u64 / BYTES_PER_UNIT)
+            {
                 return Err(Why::Wrong(spent()));
             }
             out.push_str(text.inner());

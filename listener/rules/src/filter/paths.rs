@@ -83,7 +83,11 @@ fn path(node: &IdedExpr, scope: &Scope) -> Option<String> {
             )
             .then(|| name.clone()),
         },
-        Expr::Select(select) => Some(format!("{}.{}", path(&select.operand, scope)?, select.field)),
+        Expr::Select(select) => Some(format!(
+            "{}.{}",
+            path(&select.operand, scope)?,
+            select.field
+        )),
         Expr::Call(call) if call.func_name == operators::INDEX => {
             let [container, index] = call.args.as_slice() else {
                 return None;
