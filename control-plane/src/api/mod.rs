@@ -18,6 +18,7 @@ pub mod events;
 mod groups;
 mod guard;
 mod manifests;
+mod mappings;
 mod names;
 pub(crate) mod narrow;
 mod orgs;

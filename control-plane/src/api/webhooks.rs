@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, names, waiting};
+use super::{difference, groups, guard, mappings, names, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -126,10 +126,14 @@ pub(super) async fn prepare(
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
-        webhook.status = None;
         let connector = compile(&desk.pinned(&group).await?)?;
         let opened = desk.context.seal.open_group(&group)?;
-        Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
+        let compiled = Webhook::compile(&webhook, &opened, &connector);
+        let mut errors = compiled.err().unwrap_or_default();
+        let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
+        if !errors.is_empty() {
+            return Err(Problem::Fields(errors));
+        }
         webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
         let group_key = keys::group(&metadata.org, &metadata.group);
         // Checked against this very version of the group.
@@ -140,6 +144,7 @@ pub(super) async fn prepare(
         transaction.writes.push(put(key, &webhook));
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));
+        transaction.writes.extend(versions);
     }
     Ok(Prepared {
         transaction,
@@ -172,7 +177,7 @@ pub(super) async fn present(
         .live(&metadata.org, &pool, &metadata.uid, revision);
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
-        ..Default::default()
+        ..mappings::kept(webhook.status)
     });
     Ok(webhook)
 }

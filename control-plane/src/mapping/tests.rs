@@ -95,6 +95,13 @@ fn every_problem_is_told_at_its_field_and_no_record_is_made() {
             order(),
             r#"{"note": "x", "tags": 5, "line_items": [{"id": 1, "sku": {"a": 1}}, {"sku": "B"}]}"#
         ),
-        ["base.fields.Late__c: no such overload".to_owned(),]
+        [
+            "base.fields.Late__c: Unexpected type: got 'int', want 'iterable' (in `payload.tags.exists(t, t == 'late')`)",
+            "base.fields.Shop_Id__c: is missing",
+            "base.fields.Total__c: is missing",
+            "base.parents[0].fields.Email__c: is missing",
+            "base.children[0][0].fields.Sku__c: is an object: give the field the type json, or a converter that makes text of it",
+            "base.children[0][1].fields.Line_Id__c: is missing",
+        ]
     );
 }
