@@ -14,7 +14,6 @@ pub const TEMPLATE: &str = "template";
 const MAX_EVENTS: usize = 1_000;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
-const MAX_DESTINATIONS: usize = 16;
 
 /// One webhook, ready to match.
 #[derive(Debug)]
@@ -76,20 +75,6 @@ impl Webhook {
                     spec.label.len()
                 ),
             );
-        }
-        errors.at_most(
-            "spec.destinations",
-            spec.destinations.len(),
-            MAX_DESTINATIONS,
-            "destinations",
-        );
-        for (index, destination) in spec.destinations.iter().enumerate() {
-            if destination.subscribe.is_none() {
-                errors.add(
-                    format!("spec.destinations[{index}]"),
-                    "says nothing; it is `subscribe: {}`",
-                );
-            }
         }
         if spec.events.is_empty() && spec.active && !is_template {
             errors.add(
