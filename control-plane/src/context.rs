@@ -11,6 +11,7 @@ use crate::config::{Fleet, View};
 use crate::dispatch::Lanes;
 use crate::dispatch::client::HttpClient;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The built-in connectors.
     pub catalogue: Arc<Catalogue>,
+    /// Compiled versions of webhooks' mappings.
+    pub mappings: Arc<MappingVersions>,
     /// The configuration in memory.
     pub view: Arc<View>,
     /// The connected listeners.

@@ -42,6 +42,7 @@ use crate::dispatch::{SubscriptionApi, engine};
 use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
@@ -225,6 +226,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         .await?;
     moved::unless_others_differ(&*parts.store, &view, &fleet, &public_url).await?;
     Ok(Context {
+        mappings: Arc::new(MappingVersions::new(Arc::clone(&parts.store))),
         store: parts.store,
         log: parts.log,
         seal,

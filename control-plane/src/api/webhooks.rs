@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, names, targets, waiting};
+use super::{difference, groups, guard, mappings, names, targets, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -132,10 +132,14 @@ pub(super) async fn prepare(
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
-        webhook.status = None;
         let connector = compile(&desk.pinned(&group).await?)?;
         let opened = desk.context.seal.open_group(&group)?;
-        Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
+        let compiled = Webhook::compile(&webhook, &opened, &connector);
+        let mut errors = compiled.err().unwrap_or_default();
+        let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
+        if !errors.is_empty() {
+            return Err(Problem::Fields(errors));
+        }
         webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
         let group_key = keys::group(&metadata.org, &metadata.group);
         // Checked against this very version of the group.
@@ -147,6 +151,7 @@ pub(super) async fn prepare(
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));
         targets.hold(&metadata.org, &mut transaction);
+        transaction.writes.extend(versions);
     }
     Ok(Prepared {
         transaction,
@@ -182,7 +187,7 @@ pub(super) async fn present(
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
         destinations,
-        ..Default::default()
+        ..mappings::kept(webhook.status)
     });
     Ok(webhook)
 }

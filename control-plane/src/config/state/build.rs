@@ -90,8 +90,8 @@ impl State {
     }
 }
 
-/// What a listener matches with. What becomes of a match, and where it goes, is nothing to it: secrets among it.
-fn as_offered(stored: &v1::Webhook) -> v1::Webhook {
+/// What a listener matches with. Mappings, destinations and their secrets, and orders are none of its business.
+fn for_listeners(stored: &v1::Webhook) -> v1::Webhook {
     let spec = stored.spec.as_ref().map(|spec| v1::WebhookSpec {
         label: spec.label.clone(),
         active: spec.active,
@@ -118,7 +118,7 @@ impl WebhookState {
             uid: self.uid.clone(),
             revision: self.revision,
             group_uid: group_uid.to_owned(),
-            body: Some(Body::Webhook(as_offered(&self.stored))),
+            body: Some(Body::Webhook(for_listeners(&self.stored))),
         });
         self.encoded = Some((group_uid.into(), encoded.clone()));
         encoded

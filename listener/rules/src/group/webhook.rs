@@ -44,7 +44,7 @@ impl Shared {
 
 impl Webhook {
     /// Compiles a webhook of a group: its events against the connector's function and the group's registered events, its filter
-    /// within bounds.
+    /// within bounds. Its mapping and its destinations are the control plane's, and not looked at.
     pub fn compile(
         webhook: &v1::Webhook,
         group: &v1::WebhookGroup,
