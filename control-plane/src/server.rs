@@ -37,8 +37,8 @@ use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
-use crate::dispatch::SubscriptionApi;
 use crate::dispatch::client::HttpClient;
+use crate::dispatch::{SubscriptionApi, engine};
 use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
@@ -155,6 +155,7 @@ pub async fn run(
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -190,6 +191,9 @@ pub async fn run(
     }
     if let Err(error) = noting.await {
         tracing::error!(%error, "noting when tokens were used broke off");
+    }
+    if let Err(error) = delivering.await {
+        tracing::error!(%error, "delivering to destinations broke off");
     }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
@@ -234,6 +238,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         public_url,
         stream_age: parts.stream_age,
         client: parts.client,
+        lanes: Arc::default(),
         metrics: parts.metrics,
     })
 }
