@@ -26,6 +26,7 @@ mod samples;
 pub mod scope;
 pub(crate) mod status;
 mod tail;
+mod targets;
 mod tokens;
 mod waiting;
 mod webhooks;

@@ -12,7 +12,6 @@
 //!   ten seconds when it couldn't be;
 //! - requests are bounded by group, by host and in all, sources by number, answers by size and time.
 
-mod address;
 mod get;
 
 use std::collections::HashMap;
