@@ -10,6 +10,7 @@ mod gated;
 mod identity;
 mod large;
 mod many;
+mod mapped;
 mod metrics;
 mod model;
 mod oneview;
