@@ -37,10 +37,12 @@ use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
-use crate::dispatch::SubscriptionApi;
+use crate::dispatch::client::HttpClient;
+use crate::dispatch::{SubscriptionApi, engine};
 use crate::incoming;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
@@ -106,6 +108,8 @@ pub struct Parts {
     pub admin_token: Option<String>,
     /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations, as far as the operator lets it.
+    pub client: HttpClient,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -151,6 +155,7 @@ pub async fn run(
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -187,6 +192,9 @@ pub async fn run(
     if let Err(error) = noting.await {
         tracing::error!(%error, "noting when tokens were used broke off");
     }
+    if let Err(error) = delivering.await {
+        tracing::error!(%error, "delivering to destinations broke off");
+    }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
         view.tasks().close();
@@ -218,6 +226,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         .await?;
     moved::unless_others_differ(&*parts.store, &view, &fleet, &public_url).await?;
     Ok(Context {
+        mappings: Arc::new(MappingVersions::new(Arc::clone(&parts.store))),
         store: parts.store,
         log: parts.log,
         seal,
@@ -228,6 +237,8 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         fleet,
         public_url,
         stream_age: parts.stream_age,
+        client: parts.client,
+        lanes: Arc::default(),
         metrics: parts.metrics,
     })
 }

@@ -28,6 +28,7 @@ mod manifests;
 mod postgres_faults;
 mod properties;
 mod providers;
+mod redaction;
 mod replicas;
 mod restores;
 mod roles;

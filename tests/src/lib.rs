@@ -5,6 +5,7 @@ pub mod bench;
 pub mod campaign;
 pub mod catalogue;
 pub mod clock;
+pub mod destinations;
 pub mod engines;
 pub mod http;
 pub mod log_suite;

@@ -185,6 +185,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
         "undecodable": event.undecodable_reason,
+        "redacted": event.redacted,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,

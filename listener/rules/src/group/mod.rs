@@ -18,6 +18,7 @@ use crate::connector::{Function, takes};
 use crate::location::Location;
 use crate::payload;
 use crate::public::PublicKey;
+use crate::redact::Redaction;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::{Key, Secret};
 use crate::{
@@ -62,6 +63,8 @@ pub struct Group {
     pub(crate) callback_url: Box<str>,
     pub(crate) decoding: Arc<Decoding>,
     pub(crate) credentials: Arc<Credentials>,
+    /// Boxed: few groups have one.
+    pub(crate) redaction: Option<Box<Redaction>>,
     max_body_bytes: u64,
     rate_limit: Option<u32>,
 }
