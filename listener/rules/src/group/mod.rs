@@ -273,6 +273,18 @@ impl Group {
         crate::sample::sign(self, event, now, uuid)
     }
 
+    /// Events with a catalogue sample, those first that an active webhook asks for.
+    pub fn samples(&self) -> Vec<&str> {
+        let with_sample = self
+            .function
+            .events
+            .iter()
+            .filter(|one| one.sample.is_some());
+        let mut names: Vec<&str> = with_sample.map(|one| one.name.as_str()).collect();
+        names.sort_by_key(|name| !self.is_wanted(name));
+        names
+    }
+
     /// A catalogue sample as a listener would report it. Where only the provider can sign it, it is read as it stands.
     pub fn report_sample(
         &self,
