@@ -8,7 +8,9 @@ use hookplane_rules::Clock;
 
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
+use crate::drift::Drift;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
@@ -28,6 +30,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The built-in connectors.
     pub catalogue: Arc<Catalogue>,
+    /// Compiled versions of webhooks' mappings.
+    pub mappings: Arc<MappingVersions>,
+    /// What is known of the shapes of events.
+    pub drift: Arc<Drift>,
     /// The configuration in memory.
     pub view: Arc<View>,
     /// The connected listeners.

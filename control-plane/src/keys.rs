@@ -10,7 +10,6 @@
 //! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
 //! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
 //! | `v1/destinations/ORG/NAME` | `Destination`, secrets sealed |
-//! | `v1/mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `v1/tokens/ORG/ID` | `StoredToken`, its secret hashed; `-` for ORG where it is for the whole installation |
 //! | `v1/guards/orgs/ORG` | written with each new group, connector and token of the org: its revision is what counts |
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
@@ -23,9 +22,11 @@
 //! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
 //! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
 //! | `flights/CANARY` | how often one control plane's canary flew: one that finds another number than it left knows that the store was put back |
+//! | `mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `fleet/REPLICA/…` | what each running control plane says of its listeners, gone with it. See `config::fleet::record` |
 //!
-//! `fleet/` and `flights/` are beside `v1/`, not in it: what is said there is no configuration, and costs neither its watch nor a listener anything.
+//! `fleet/`, `flights/` and `mappings/` are beside `v1/`, not in it: what is said there costs neither the watch nor a listener anything. A
+//! webhook may have 200 versions of its mapping, each is read when something is delivered with it, and none has a place in a view of everything.
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
@@ -46,7 +47,7 @@ pub const WEBHOOKS: &str = "v1/webhooks/";
 /// All destinations.
 pub const DESTINATIONS: &str = "v1/destinations/";
 /// All versions of mappings.
-pub const MAPPINGS: &str = "v1/mappings/";
+pub const MAPPINGS: &str = "mappings/";
 /// All tokens.
 pub const TOKENS: &str = "v1/tokens/";
 /// Stands for the org of a token that is for the whole installation. No org can have this name.
@@ -148,7 +149,12 @@ pub fn destination(org: &str, name: &str) -> String {
 
 /// A version of a webhook's mapping.
 pub fn mapping(webhook_uid: &str, version: u32) -> String {
-    format!("{MAPPINGS}{webhook_uid}/{version:010}")
+    format!("{}{version:010}", mappings_of(webhook_uid))
+}
+
+/// All versions of a webhook's mapping.
+pub fn mappings_of(webhook_uid: &str) -> String {
+    format!("{MAPPINGS}{webhook_uid}/")
 }
 
 /// A token. `org` may be [`INSTALLATION_WIDE`].

@@ -17,6 +17,7 @@ pub mod events;
 mod groups;
 mod guard;
 mod manifests;
+mod mappings;
 mod names;
 mod orgs;
 mod page;

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, names, waiting};
+use super::{difference, groups, guard, mappings, names, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -126,10 +126,14 @@ pub(super) async fn prepare(
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
-        webhook.status = None;
         let connector = compile(&desk.pinned(&group).await?)?;
         let opened = desk.context.seal.open_group(&group)?;
-        Webhook::compile(&webhook, &opened, &connector).map_err(Problem::Fields)?;
+        let compiled = Webhook::compile(&webhook, &opened, &connector);
+        let mut errors = compiled.err().unwrap_or_default();
+        let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
+        if !errors.is_empty() {
+            return Err(Problem::Fields(errors));
+        }
         webhook.metadata.get_or_insert_default().update_time = Some(desk.now());
         let group_key = keys::group(&metadata.org, &metadata.group);
         // Checked against this very version of the group.
@@ -140,6 +144,7 @@ pub(super) async fn prepare(
         transaction.writes.push(put(key, &webhook));
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));
+        transaction.writes.extend(versions);
     }
     Ok(Prepared {
         transaction,
@@ -163,16 +168,20 @@ pub(super) async fn present(
     let group = desk
         .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
         .await?;
-    let pool = group
-        .and_then(|(group, _)| group.spec)
-        .map_or_else(String::new, |spec| spec.pool);
+    let (of, spec) = match group {
+        Some((group, _)) => (group.metadata.unwrap_or_default().uid, group.spec),
+        None => Default::default(),
+    };
+    let pool = spec.map_or_else(String::new, |spec| spec.pool);
+    let warnings = desk.context.drift.warnings(&of, &webhook).await;
     let live = desk
         .context
         .fleet
         .live(&metadata.org, &pool, &metadata.uid, revision);
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
-        ..Default::default()
+        warnings,
+        ..mappings::kept(webhook.status)
     });
     Ok(webhook)
 }

@@ -46,7 +46,7 @@ pub mod trial;
 mod verify;
 
 pub use callback::{Callback, Head, Reply};
-pub use connector::Connector;
+pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};

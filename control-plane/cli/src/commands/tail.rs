@@ -239,6 +239,8 @@ struct Line<'a> {
     webhook: Option<&'a str>,
     delivery: Option<DeliveryPart<'a>>,
     payload: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -285,6 +287,7 @@ fn as_json(line: &v1::TailResponse) -> Result<String, Failure> {
             attempts: delivery.attempts,
         }),
         payload: json::raw(&line.payload_json),
+        records: json::raw(&line.records_json),
     })
 }
 
