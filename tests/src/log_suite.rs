@@ -1,9 +1,14 @@
 //! What every backend of the log's seam has to do.
 
+mod added;
+mod attempts;
 pub mod backends;
 pub mod notes;
+mod queues;
 mod reads;
 pub mod repeats;
+mod retention;
+mod search;
 mod work;
 
 use std::path::Path;
@@ -138,6 +143,22 @@ pub async fn run(backend: &dyn Backend) {
     notes::notes_are_read_by_group_and_by_org(backend).await;
     notes::of_one_group_only_the_last_notes_are_kept(backend).await;
     notes::counts_add_up_in_a_bounded_room(backend).await;
+    notes::shapes_are_kept_by_group_in_a_bounded_room(backend).await;
+    queues::each_destination_is_leased_by_itself(backend).await;
+    queues::deliveries_of_one_key_go_one_after_the_other(backend).await;
+    queues::order_is_kept_through_a_restart(backend).await;
+    queues::queues_that_wait_are_told(backend).await;
+    queues::what_is_put_back_has_the_mapping_that_is_asked_for(backend).await;
+    attempts::each_attempt_is_remembered(backend).await;
+    attempts::the_last_attempt_is_told(backend).await;
+    attempts::history_is_bounded(backend).await;
+    added::added_deliveries_are_like_any_other(backend).await;
+    added::added_deliveries_keep_their_event(backend).await;
+    added::one_line_of_an_event_for_a_webhook(backend).await;
+    search::text_is_found_with_any_other_selection(backend).await;
+    search::what_went_is_not_found(backend).await;
+    retention::each_group_goes_by_its_own_ages(backend).await;
+    retention::a_group_is_cut_to_its_size(backend).await;
 }
 
 // Risks 6, 7 and 8.
@@ -257,15 +278,17 @@ async fn lease_one(log: &dyn DeliveryLog, duration: Duration) -> Lease {
     lease_one_of(log, "w", duration).await
 }
 
-/// Waits until one is due.
+/// Of a webhook's subscribers.
 async fn lease_one_of(log: &dyn DeliveryLog, webhook: &str, duration: Duration) -> Lease {
+    lease_one_in(log, &Queue::of_subscribers(webhook), duration).await
+}
+
+/// Waits until one is due.
+async fn lease_one_in(log: &dyn DeliveryLog, queue: &Queue, duration: Duration) -> Lease {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let mut newest = log.newest();
     loop {
-        let mut leases = log
-            .lease(&Queue::of_subscribers(webhook), 1, duration)
-            .await
-            .expect("leases");
+        let mut leases = log.lease(queue, 1, duration).await.expect("leases");
         if let Some(lease) = leases.pop() {
             return lease;
         }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hookplane_control_plane::log::{DeliveryLog, Note, NoteKind, NotesOf};
+use hookplane_control_plane::log::{
+    DeliveryLog, MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, NotesOf,
+};
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 
@@ -166,5 +168,50 @@ pub(super) async fn counts_add_up_in_a_bounded_room(backend: &dyn Backend) {
     assert_eq!(counts["g"].secret_uses.get("old"), Some(&6));
     notes.forget("g").await.expect("forgets");
     counted(&*log, &all, |counts| counts.len() == 1).await;
+    log.close().await;
+}
+
+pub(super) async fn shapes_are_kept_by_group_in_a_bounded_room(backend: &dyn Backend) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = backend.open(dir.path()).await;
+    let remember = async |log: &dyn DeliveryLog, group: &str, kind: &str, bytes: usize| {
+        let record = bytes::Bytes::from(vec![kind.len() as u8; bytes]);
+        let done = log.notes().remember_shape(group, kind, record).await;
+        done.expect("remembers");
+    };
+    let shapes = async |log: &dyn DeliveryLog, group: &str| {
+        let mut shapes = log.notes().shapes(group).await.expect("reads");
+        shapes.sort();
+        let size = |(kind, record): (String, bytes::Bytes)| (kind, record.len());
+        shapes.into_iter().map(size).collect::<Vec<_>>()
+    };
+    remember(&*log, "g1", "order.paid", 10).await;
+    remember(&*log, "g1", "order", 20).await;
+    remember(&*log, "g1", "order.paid", MAX_SHAPE_BYTES).await;
+    remember(&*log, "g1", "too large", MAX_SHAPE_BYTES + 1).await;
+    remember(&*log, "g2", "order", 30).await;
+    let first = [
+        ("order".to_owned(), 20),
+        ("order.paid".to_owned(), MAX_SHAPE_BYTES),
+    ];
+    assert_eq!(shapes(&*log, "g1").await, first);
+    log.close().await;
+    drop(log);
+    let log = backend.open(dir.path()).await;
+    assert_eq!(shapes(&*log, "g1").await, first, "through a restart");
+    for number in 0..MAX_SHAPES + 2 {
+        remember(&*log, "g2", &format!("type.{number:04}"), 1).await;
+    }
+    remember(&*log, "g2", "order", 31).await;
+    let full = shapes(&*log, "g2").await;
+    assert_eq!(full.len(), MAX_SHAPES);
+    assert_eq!(
+        full[0],
+        ("order".to_owned(), 31),
+        "what is known is renewed"
+    );
+    log.notes().forget("g2").await.expect("forgets");
+    assert!(shapes(&*log, "g2").await.is_empty());
+    assert_eq!(shapes(&*log, "g1").await, first);
     log.close().await;
 }

@@ -11,7 +11,7 @@ use hookplane_rules::Timestamp;
 use super::{Backend, append, callback, lease_one_of, prost_types_of, tail_until};
 
 /// An event at a second, for some webhooks; those that begin with `held` get it held.
-fn shaped(
+pub(super) fn shaped(
     id: &str,
     org: &str,
     group: &str,
@@ -158,7 +158,11 @@ fn selections() -> Vec<(Selection, &'static str, &'static str)> {
     ]
 }
 
-async fn all_events(log: &dyn DeliveryLog, selection: &Selection, limit: usize) -> String {
+pub(super) async fn all_events(
+    log: &dyn DeliveryLog,
+    selection: &Selection,
+    limit: usize,
+) -> String {
     let mut ids: Vec<String> = Vec::new();
     let mut before = None;
     loop {
@@ -171,7 +175,11 @@ async fn all_events(log: &dyn DeliveryLog, selection: &Selection, limit: usize) 
     ids.join(" ")
 }
 
-async fn all_deliveries(log: &dyn DeliveryLog, selection: &Selection, limit: usize) -> String {
+pub(super) async fn all_deliveries(
+    log: &dyn DeliveryLog,
+    selection: &Selection,
+    limit: usize,
+) -> String {
     let mut ids: Vec<String> = Vec::new();
     let mut before = None;
     loop {

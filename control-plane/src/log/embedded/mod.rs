@@ -3,6 +3,7 @@
 //! ```text
 //!   callers ─▶ queue (bounded) ─▶ one writer: BEGIN, all that waits, COMMIT (syncs) ─▶ answers
 //!   readers ─▶ a few read-only connections, off the async workers
+//!   index   ─▶ a database beside it, made of what was kept, for searches: see [`index`]
 //! ```
 //!
 //! - An answer leaves after the commit that holds it was synced. No timer decides what is kept.
@@ -12,17 +13,26 @@
 //! - One process at a time has the directory open.
 
 mod append;
+mod attempts;
 mod dedup;
 mod fault;
+mod forget;
+mod index;
 mod leases;
 mod list;
+mod made;
 mod notes;
+mod order;
 mod queue;
+mod queues;
 mod read;
 mod retain;
 mod schema;
+mod selection;
+mod shapes;
 mod tables;
 mod tail;
+mod token;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +42,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use prost::Message;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
@@ -39,10 +50,10 @@ use super::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Notes,
     PutBack, Reach, Retention, Selection, Settle, Stats, TailItem, Usage,
 };
-use crate::log::stored::parse_delivery_id;
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
+use index::Index;
 use queue::{Bounds, Call, Queue, Waiting};
 use read::cursor;
 use tables::{Leases, Memory, Tables, Time};
@@ -102,6 +113,9 @@ struct Shared {
     permits: Semaphore,
     counted: Mutex<Stats>,
     notes: notes::InMemory,
+    /// Held by who brings it up, and by who takes something out of it and the log.
+    index: Arc<tokio::sync::Mutex<Index>>,
+    time: Time,
 }
 
 impl Shared {
@@ -143,7 +157,9 @@ impl EmbeddedLog {
         };
         let permits = Semaphore::new(options.readers);
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
-        let newest = cursor(memory.next_seq - 1);
+        let last = memory.next_seq - 1;
+        let index = Index::open(dir, last).map_err(Fault::answer)?;
+        let newest = cursor(last);
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             clock,
@@ -155,6 +171,8 @@ impl EmbeddedLog {
             permits,
             counted: Mutex::default(),
             notes: notes::InMemory::default(),
+            index: Arc::new(tokio::sync::Mutex::new(index)),
+            time: memory.time,
         });
         let writer = writer::Writer {
             path: path.clone(),
@@ -205,6 +223,9 @@ impl EmbeddedLog {
                 None => {
                     let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
+                    if let Some(dir) = path.parent() {
+                        Index::attach(dir, &connection)?;
+                    }
                     connection.pragma_update(None, "query_only", true)?;
                     connection
                 }
@@ -255,6 +276,7 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
         next_seq: last + 1,
         leases: Leases::default(),
         recent: Recent::load(db)?,
+        queues: tables::Queues::load(db)?,
         due: tables::DueTimes::default(),
         time: Time::new(now),
         token_key,
@@ -300,7 +322,7 @@ impl DeliveryLog for EmbeddedLog {
     }
 
     fn notes(&self) -> &dyn Notes {
-        &self.shared.notes
+        self
     }
 
     fn stats(&self) -> Stats {
@@ -334,10 +356,10 @@ impl DeliveryLog for EmbeddedLog {
         max: usize,
         duration: Duration,
     ) -> Result<Vec<Lease>, LogError> {
-        let webhook = queue.webhook_uid.clone();
+        let queue = queue.clone();
         let leases = self
             .write(64, move |tables| {
-                leases::lease(tables, &webhook, max.min(MAX_ROWS), duration)
+                leases::lease(tables, &queue, max.min(MAX_ROWS), duration)
             })
             .await?;
         let decode = |lease: leases::RawLease| {
@@ -352,10 +374,12 @@ impl DeliveryLog for EmbeddedLog {
     }
 
     async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError> {
-        self.write(128 * settlements.len(), move |tables| {
+        let of = |settle: &Settle| settle.attempt.as_ref().map_or(0, |of| of.excerpt.len());
+        let bytes: usize = settlements.iter().map(|settle| 128 + of(settle)).sum();
+        self.write(bytes, move |tables| {
             settlements
                 .iter()
-                .map(|s| leases::settle(tables, &s.token, &s.settlement))
+                .map(|settle| leases::settle(tables, settle))
                 .collect()
         })
         .await
@@ -371,10 +395,19 @@ impl DeliveryLog for EmbeddedLog {
 
     async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError> {
         let wanted = id.to_owned();
-        let delivery = self.read(move |db| read::delivery(db, &wanted)).await?;
-        Ok(delivery
-            .ok_or_else(|| LogError::NotFound(format!("delivery {id}")))?
-            .decode())
+        let found = self.read(move |db| read::delivery(db, &wanted)).await?;
+        let (delivery, attempts) =
+            found.ok_or_else(|| LogError::NotFound(format!("delivery {id}")))?;
+        let mut delivery = delivery.decode();
+        for attempt in attempts {
+            let attempt = v1::Attempt::decode(&*attempt).map_err(|_| {
+                LogError::Damaged(format!(
+                    "an attempt of delivery {id} can't be decoded; restore the log from a backup"
+                ))
+            })?;
+            delivery.history.push(attempt);
+        }
+        Ok(delivery)
     }
 
     async fn events(
@@ -442,15 +475,25 @@ impl DeliveryLog for EmbeddedLog {
     }
 
     async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
-        let ids: Vec<String> = deliveries.iter().map(|d| d.delivery_id.clone()).collect();
-        self.write(64 * ids.len(), move |tables| {
+        let deliveries = deliveries.to_vec();
+        self.write(64 * deliveries.len(), move |tables| {
             let mut replayed = 0;
-            for id in &ids {
-                if let Some((event, ordinal)) = parse_delivery_id(id) {
-                    replayed += u32::from(leases::replay(tables, event, ordinal)?);
-                }
+            for delivery in &deliveries {
+                replayed += u32::from(leases::replay(tables, delivery)?);
             }
             Ok(replayed)
+        })
+        .await
+    }
+
+    async fn add_deliveries(
+        &self,
+        event_id: &str,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<u32, LogError> {
+        let event_id = event_id.to_owned();
+        self.write(512 * deliveries.len(), move |tables| {
+            made::add(tables, &event_id, &deliveries)
         })
         .await
     }
@@ -471,36 +514,32 @@ impl DeliveryLog for EmbeddedLog {
         }
     }
 
-    async fn retain(&self, _retention: &Retention) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
     async fn waiting(
         &self,
-        _after: Option<&super::Queue>,
-        _limit: usize,
+        after: Option<&super::Queue>,
+        limit: usize,
     ) -> Result<Vec<super::Waiting>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn add_deliveries(
-        &self,
-        _event_id: &str,
-        _deliveries: Vec<NewDelivery>,
-    ) -> Result<u32, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        let (after, now) = (after.cloned(), self.shared.time.now());
+        let limit = limit.min(MAX_ROWS);
+        self.read(move |db| queues::waiting(db, after.as_ref(), limit, now))
+            .await
     }
 
     async fn usage(&self) -> Result<Vec<Usage>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        self.read(index::usage).await
     }
 
-    async fn forget_repeats(&self, _older_than: Duration) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+    async fn retain(&self, retention: &Retention) -> Result<u64, LogError> {
+        retain::some(self, retention).await
+    }
+
+    async fn forget_repeats(&self, older_than: Duration) -> Result<u64, LogError> {
+        forget::repeats(self, older_than).await
     }
 
     async fn index(&self) -> Result<bool, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        let mut index = self.shared.index.clone().lock_owned().await;
+        self.read(move |db| index::step(&mut index, db)).await
     }
 
     async fn close(&self) {
