@@ -110,6 +110,7 @@ pub(super) async fn answer(
         request_id,
         callback,
     );
+    let samples = context.drift.samples(&new);
     let first = new
         .events
         .first()
@@ -130,6 +131,7 @@ pub(super) async fn answer(
     let (kind, event_id) = match appended {
         Ok(Appended::Kept { event_ids }) => {
             drop_what_is_gone(context, &record);
+            context.drift.learn_from(samples);
             let first = event_ids.into_iter().next().unwrap_or(first);
             (AnswerKind::Kept, first)
         }
