@@ -10,7 +10,9 @@ mod credit;
 pub mod identity;
 mod news;
 mod not_kept;
+mod order;
 mod service;
 
 pub(crate) use news::code_of;
+pub(crate) use order::{OrderBy, Orders};
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

@@ -7,9 +7,9 @@ use hookplane_proto::v1;
 use tonic::Code;
 
 use super::plain::signed;
-use super::rig::{Rig, callback_url, eventually, post};
+use super::rig::{Rig, callback_url, post};
 use super::subscribe::Subscriber;
-use crate::fake_control_plane::Failure;
+use crate::fake_control_plane::{Failure, eventually};
 
 /// Every series of an exposition with its value. Anything that the format doesn't allow fails the test.
 struct Scrape(BTreeMap<String, f64>);

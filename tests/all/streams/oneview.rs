@@ -13,8 +13,8 @@ use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
 use super::replicas::{Replica, Replicas};
-use super::rig::{Api, Rig, api, api_with, callback_url, eventually, post};
-use crate::fake_control_plane::{Failure, soon};
+use super::rig::{Api, Rig, api, api_with, callback_url, post};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
 /// At all three: the rig's own server, which no listener knows, and the two that one does.
 fn everywhere(all: &Replicas) -> Vec<Api> {

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::gated::Gated;
 use super::plain::signed;
-use super::rig::{Listening, Rig, TOKEN, callback_url, eventually, post};
+use super::rig::{Listening, Rig, TOKEN, callback_url, post};
 use super::rollback::Frozen;
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 use crate::proxy::Proxy;
 
 /// One of several. Dropping it kills it: its sockets close, its tasks are gone.
