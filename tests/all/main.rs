@@ -31,6 +31,7 @@ mod providers;
 mod replicas;
 mod restores;
 mod roles;
+mod salesforce;
 mod samples;
 mod secrets;
 mod servers;

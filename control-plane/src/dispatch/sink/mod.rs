@@ -6,6 +6,7 @@
 
 pub(crate) mod http;
 mod make;
+pub mod salesforce;
 
 use std::time::Duration;
 
