@@ -16,6 +16,7 @@ mod oneview;
 mod plain;
 mod postgres;
 mod property;
+mod push;
 mod replica;
 mod replicas;
 mod report;
