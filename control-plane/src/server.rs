@@ -272,7 +272,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         WebhookGroupServiceServer(GroupApi { context: c() }), MAX_REQUEST_BYTES;
         WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
         DestinationServiceServer(DestinationApi { context: c() }), MAX_REQUEST_BYTES;
-        PreviewServiceServer(PreviewApi { context: c() }), MAX_REQUEST_BYTES;
+        PreviewServiceServer(PreviewApi::new(c())), MAX_REQUEST_BYTES;
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
         TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;

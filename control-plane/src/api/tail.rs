@@ -95,7 +95,7 @@ async fn line(context: &Context, item: TailItem) -> v1::TailResponse {
         records_json: records(context, &item).await,
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
-        delivery: item.delivery,
+        delivery: item.delivery.map(super::narrow::shown),
     }
 }
 

@@ -449,6 +449,10 @@ fn build(
             payload: reported.payload,
             undecodable_reason: callback.undecodable_reason.clone(),
             redacted: callback.redacted.clone(),
+            identity: dedup
+                .delivery_key
+                .map(|key| key.to_vec().into())
+                .unwrap_or_default(),
         };
         let new = NewEvent {
             event,
@@ -473,6 +477,18 @@ fn build(
         refuse_suspected_replays: spec.refuse_suspected_replays,
         dedup_window: Duration::from_secs(u64::from(days) * SECONDS_PER_DAY),
     }
+}
+
+/// The events of a callback as they would be kept.
+pub(crate) fn as_kept(
+    context: &Context,
+    record: &GroupRecord,
+    request_id: [u8; 16],
+    callback: v1::ReportedCallback,
+) -> Vec<v1::Event> {
+    let key = identity::Key::new(&context.mac_key);
+    let new = build(&key, &record.group, &record.webhooks, request_id, callback);
+    new.events.into_iter().map(|new| new.event).collect()
 }
 
 /// The names of a group's webhooks, by uid.

@@ -116,8 +116,19 @@ pub fn dedup(
 
 /// Handed to every sink: the same on every attempt, every replay, and for a repeat after the dedup window.
 pub fn idempotency_key(key: &Key, dedup: &Dedup, event_id: &str, webhook_uid: &str) -> String {
+    let identity = dedup.delivery_key.as_ref().map(|delivery| &delivery[..]);
+    key_of(key, identity, event_id, webhook_uid)
+}
+
+/// The same for an event that is kept, and a webhook that it wasn't kept for.
+pub fn later_idempotency_key(key: &Key, event: &v1::Event, webhook_uid: &str) -> String {
+    let identity = Some(&event.identity[..]).filter(|identity| !identity.is_empty());
+    key_of(key, identity, &event.id, webhook_uid)
+}
+
+fn key_of(key: &Key, identity: Option<&[u8]>, event_id: &str, webhook_uid: &str) -> String {
     let webhook = webhook_uid.as_bytes();
-    hex::encode(match &dedup.delivery_key {
+    hex::encode(match identity {
         Some(delivery) => mac(key, "idempotency", &[b"delivery", delivery, webhook]),
         None => mac(
             key,

@@ -8,9 +8,11 @@ mod append;
 mod batch;
 mod credit;
 pub mod identity;
+pub(crate) mod later;
 mod news;
 mod not_kept;
 mod service;
 
+pub(crate) use append::as_kept;
 pub(crate) use news::code_of;
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

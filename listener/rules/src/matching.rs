@@ -268,6 +268,27 @@ fn as_it_was(group: &Group, event: &v1::ReportedEvent) -> Reading {
     }
 }
 
+pub(crate) fn match_kept(group: &Group, event: &v1::Event) -> Vec<v1::ReportedMatch> {
+    let mut reported = v1::ReportedEvent {
+        r#type: event.r#type.clone(),
+        delivery_id: event.delivery_id.clone(),
+        external_id: event.external_id.clone(),
+        ..Default::default()
+    };
+    let seen = Seen {
+        headers: &event.headers,
+        query: &event.query,
+    };
+    let payload = payload::payload_of(event).unwrap_or_else(|| {
+        Payload::Opaque(match event.undecodable_reason.as_str() {
+            "" => "it can't be decoded".to_owned(),
+            why => why.to_owned(),
+        })
+    });
+    judge(group, &mut reported, &payload, &seen);
+    reported.matches
+}
+
 /// The payload as it was when the event was extracted. Its format is the event's own: a newer connector doesn't reinterpret it.
 fn decode_again(
     group: &Group,

@@ -249,13 +249,36 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
             "event": delivery.event_id,
             "type": delivery.event_type,
             "idempotencyKey": delivery.idempotency_key,
+            "destination": delivery.destination,
+            "mappingVersion": delivery.mapping_version,
+            "orderKey": delivery.order_key,
         }),
         status: json!({
             "status": delivery_status(&delivery),
             "attempts": delivery.attempts,
             "reason": delivery.reason,
+            "nextAttemptTime": time(&delivery.next_attempt_time),
+            "history": history(&delivery),
         }),
     }
+}
+
+/// Each attempt that is told, the oldest first.
+pub(crate) fn history(delivery: &v1::Delivery) -> Vec<Value> {
+    let attempts = delivery.history.iter();
+    let attempts = attempts.map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "startTime": time(&attempt.start_time),
+            "latencyMilliseconds": attempt.latency_milliseconds,
+            "outcome": word(attempt.outcome().as_str_name(), "ATTEMPT_OUTCOME_"),
+            "status": attempt.status,
+            "reason": attempt.reason,
+            "excerpt": attempt.excerpt,
+            "mappingVersion": attempt.mapping_version,
+        })
+    });
+    attempts.collect()
 }
 
 /// What was turned away, or not kept.

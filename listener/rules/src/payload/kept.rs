@@ -33,7 +33,8 @@ pub fn json_of(event: &v1::Event) -> Result<Json, String> {
     }
 }
 
-fn payload_of(event: &v1::Event) -> Option<Payload> {
+/// The payload. None when it can't be decoded.
+pub(crate) fn payload_of(event: &v1::Event) -> Option<Payload> {
     let format = event.format();
     if matches!(format, PayloadFormat::Opaque | PayloadFormat::Unspecified) {
         return None;

@@ -27,6 +27,7 @@ pub use form::decode_form;
 pub use form::form_json;
 pub(crate) use form::form_pairs;
 pub use json::Json;
+pub(crate) use kept::payload_of;
 pub use kept::{json_of, to_json};
 pub(crate) use scan::scalars;
 pub use scan::{Kind, elements, kind, member, members, unescape};
