@@ -507,14 +507,19 @@ struct Names<'a>(Vec<(&'a v1::Metadata, &'a v1::Webhook)>);
 
 impl<'a> Names<'a> {
     fn of(webhooks: &'a [Arc<v1::Webhook>]) -> Self {
-        let named = webhooks.iter().filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
+        let named = webhooks
+            .iter()
+            .filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
         let mut names: Vec<_> = named.collect();
         names.sort_unstable_by_key(|(metadata, _)| &metadata.uid);
         Self(names)
     }
 
     fn get(&self, uid: &str) -> Option<(&'a v1::Metadata, &'a v1::Webhook)> {
-        let at = self.0.binary_search_by_key(&uid, |(metadata, _)| &metadata.uid).ok()?;
+        let at = self
+            .0
+            .binary_search_by_key(&uid, |(metadata, _)| &metadata.uid)
+            .ok()?;
         Some(self.0[at])
     }
 
