@@ -11,8 +11,8 @@ use crate::log::{Cursor, Reach, Selection, TailItem};
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
 
-/// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed. Until the reader
-/// leaves, all that was there then is read (with `no_follow`), or the server shuts down.
+/// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed, and what came before
+/// it is not shown. Until the reader leaves, all that was there then is read (with `no_follow`), or the server shuts down.
 pub(super) async fn run(
     context: Context,
     selection: Selection,
@@ -23,6 +23,7 @@ pub(super) async fn run(
     let mut after = if request.from_start {
         Cursor::default()
     } else {
+        // Something may come there that had not been answered. What had been, further on, is skipped.
         reach.whole
     };
     loop {
@@ -44,8 +45,14 @@ pub(super) async fn run(
             if request.no_follow && item.cursor > reach.last {
                 return;
             }
-            if shown(&item, &selection, &request) && !send(&context, &out, Ok(line(item))).await {
-                return;
+            if !request.from_start && reach.had(item.cursor) {
+                continue;
+            }
+            if shown(&item, &selection, &request) {
+                let line = line(&context, item).await;
+                if !send(&context, &out, Ok(line)).await {
+                    return;
+                }
             }
         }
         if request.no_follow && after >= reach.last {
@@ -87,14 +94,25 @@ fn shown(item: &TailItem, selection: &Selection, request: &v1::TailRequest) -> b
     }
 }
 
-fn line(item: TailItem) -> v1::TailResponse {
+async fn line(context: &Context, item: TailItem) -> v1::TailResponse {
     v1::TailResponse {
-        // Not built yet.
-        records_json: String::new(),
+        records_json: records(context, &item).await,
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
-        delivery: item.delivery,
+        delivery: item.delivery.map(super::narrow::shown),
     }
+}
+
+/// What the delivery's mapping makes of its event. Where it finds no way, the delivery itself says why.
+async fn records(context: &Context, item: &TailItem) -> String {
+    let Some(delivery) = &item.delivery else {
+        return String::new();
+    };
+    let made = context.mappings.record(delivery, &item.event).await;
+    made.ok()
+        .flatten()
+        .map(|record| record.to_json())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
