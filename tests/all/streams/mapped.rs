@@ -154,7 +154,8 @@ async fn what_cannot_be_mapped_is_held_with_its_field_and_goes_on_after_the_fix(
     .await?;
     assert_eq!(held.reason, "mapping v1: base.fields.N: is missing");
     let name = format!("deliveries/{}", held.id);
-    let held = rig.events().get_delivery(v1::GetDeliveryRequest { name });
+    let mut events = rig.events();
+    let held = events.get_delivery(v1::GetDeliveryRequest { name });
     let history = held.await?.into_inner().history;
     assert_eq!(history.len(), 1, "{history:?}");
     assert_eq!(history[0].outcome(), v1::AttemptOutcome::Held);
