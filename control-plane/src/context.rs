@@ -8,7 +8,11 @@ use hookplane_rules::Clock;
 
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
+use crate::dispatch::Lanes;
+use crate::dispatch::client::HttpClient;
+use crate::drift::Drift;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::Metrics;
 use crate::seal::SealKey;
 use crate::store::Store;
@@ -28,6 +32,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The built-in connectors.
     pub catalogue: Arc<Catalogue>,
+    /// Compiled versions of webhooks' mappings.
+    pub mappings: Arc<MappingVersions>,
+    /// What is known of the shapes of events.
+    pub drift: Arc<Drift>,
     /// The configuration in memory.
     pub view: Arc<View>,
     /// The connected listeners.
@@ -36,6 +44,10 @@ pub struct Context {
     pub public_url: Arc<str>,
     /// When a listener's stream is told to move: at a random age within it.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations.
+    pub client: HttpClient,
+    /// What is known of each destination.
+    pub lanes: Arc<Lanes>,
     /// What is counted for scrapes.
     pub metrics: Arc<Metrics>,
 }

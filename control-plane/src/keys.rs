@@ -10,10 +10,10 @@
 //! | `v1/groups/ORG/GROUP` | `WebhookGroup`, secrets sealed |
 //! | `v1/webhooks/ORG/GROUP/WEBHOOK` | `Webhook` |
 //! | `v1/destinations/ORG/NAME` | `Destination`, secrets sealed |
-//! | `v1/mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `v1/tokens/ORG/ID` | `StoredToken`, its secret hashed; `-` for ORG where it is for the whole installation |
 //! | `v1/guards/orgs/ORG` | written with each new group, connector and token of the org: its revision is what counts |
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
+//! | `v1/guards/destinations/ORG/NAME` | likewise with each webhook that names it |
 //! | `v1/guards/pins/DIGEST` | likewise with each group that pins it |
 //! | `v1/dropping/WEBHOOK_UID` | why the deliveries of a deleted webhook are to be dropped; removed when they are |
 //! | `v1/epoch` | a random id, hex: revisions compare only within one. Written anew when the store turns out to have been rolled back |
@@ -23,9 +23,11 @@
 //! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
 //! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
 //! | `flights/CANARY` | how often one control plane's canary flew: one that finds another number than it left knows that the store was put back |
+//! | `mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `fleet/REPLICA/…` | what each running control plane says of its listeners, gone with it. See `config::fleet::record` |
 //!
-//! `fleet/` and `flights/` are beside `v1/`, not in it: what is said there is no configuration, and costs neither its watch nor a listener anything.
+//! `fleet/`, `flights/` and `mappings/` are beside `v1/`, not in it: what is said there costs neither the watch nor a listener anything. A
+//! webhook may have 200 versions of its mapping, each is read when something is delivered with it, and none has a place in a view of everything.
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
 
@@ -46,7 +48,7 @@ pub const WEBHOOKS: &str = "v1/webhooks/";
 /// All destinations.
 pub const DESTINATIONS: &str = "v1/destinations/";
 /// All versions of mappings.
-pub const MAPPINGS: &str = "v1/mappings/";
+pub const MAPPINGS: &str = "mappings/";
 /// All tokens.
 pub const TOKENS: &str = "v1/tokens/";
 /// Stands for the org of a token that is for the whole installation. No org can have this name.
@@ -56,6 +58,8 @@ pub const INSTALLATION_WIDE: &str = "-";
 const ORG_GUARDS: &str = "v1/guards/orgs/";
 /// All guards of groups.
 const GROUP_GUARDS: &str = "v1/guards/groups/";
+/// All guards of destinations.
+const DESTINATION_GUARDS: &str = "v1/guards/destinations/";
 /// All guards of pins.
 pub const PIN_GUARDS: &str = "v1/guards/pins/";
 /// All deleted webhooks whose deliveries are to be dropped.
@@ -106,6 +110,11 @@ pub fn group_guard(org: &str, group: &str) -> String {
     format!("{GROUP_GUARDS}{org}/{group}")
 }
 
+/// Guards who names a destination.
+pub fn destination_guard(org: &str, name: &str) -> String {
+    format!("{DESTINATION_GUARDS}{org}/{name}")
+}
+
 /// Guards who pins a definition.
 pub fn pin_guard(digest: &str) -> String {
     format!("{PIN_GUARDS}{digest}")
@@ -148,7 +157,12 @@ pub fn destination(org: &str, name: &str) -> String {
 
 /// A version of a webhook's mapping.
 pub fn mapping(webhook_uid: &str, version: u32) -> String {
-    format!("{MAPPINGS}{webhook_uid}/{version:010}")
+    format!("{}{version:010}", mappings_of(webhook_uid))
+}
+
+/// All versions of a webhook's mapping.
+pub fn mappings_of(webhook_uid: &str) -> String {
+    format!("{MAPPINGS}{webhook_uid}/")
 }
 
 /// A token. `org` may be [`INSTALLATION_WIDE`].
@@ -167,6 +181,7 @@ pub fn org_of(key: &str) -> Option<&str> {
         TOKENS,
         ORG_GUARDS,
         GROUP_GUARDS,
+        DESTINATION_GUARDS,
     ]
     .iter()
     .find_map(|prefix| key.strip_prefix(prefix))
@@ -188,6 +203,7 @@ mod tests {
             token("acme", "x"),
             org_guard("acme"),
             group_guard("acme", "x"),
+            destination_guard("acme", "x"),
         ] {
             assert_eq!(org_of(&key), Some("acme"), "{key}");
         }

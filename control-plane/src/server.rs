@@ -37,13 +37,18 @@ use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
-use crate::dispatch::SubscriptionApi;
+use crate::dispatch::client::HttpClient;
+use crate::dispatch::{SubscriptionApi, engine};
+use crate::drift::{self, Drift};
 use crate::incoming;
+use crate::indexing;
 use crate::installation;
 use crate::log::DeliveryLog;
+use crate::mapping::MappingVersions;
 use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
+use crate::retention;
 use crate::seal::SealKey;
 use crate::store::Store;
 use crate::tidy;
@@ -106,6 +111,8 @@ pub struct Parts {
     pub admin_token: Option<String>,
     /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations, as far as the operator lets it.
+    pub client: HttpClient,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -151,6 +158,10 @@ pub async fn run(
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
+    let keeping = tokio::spawn(retention::run(context.clone(), ending.clone()));
+    let indexing = tokio::spawn(indexing::run(context.clone(), ending.clone()));
+    let learning = tokio::spawn(drift::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -187,6 +198,16 @@ pub async fn run(
     if let Err(error) = noting.await {
         tracing::error!(%error, "noting when tokens were used broke off");
     }
+    for (task, what) in [
+        (delivering, "delivering to destinations"),
+        (keeping, "deleting what may go"),
+        (indexing, "making events findable"),
+        (learning, "learning the shapes of events"),
+    ] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "{what} broke off; it goes on at the next start");
+        }
+    }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
         view.tasks().close();
@@ -218,6 +239,8 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         .await?;
     moved::unless_others_differ(&*parts.store, &view, &fleet, &public_url).await?;
     Ok(Context {
+        drift: Arc::new(Drift::new(Arc::clone(&parts.log))),
+        mappings: Arc::new(MappingVersions::new(Arc::clone(&parts.store))),
         store: parts.store,
         log: parts.log,
         seal,
@@ -228,6 +251,8 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         fleet,
         public_url,
         stream_age: parts.stream_age,
+        client: parts.client,
+        lanes: Arc::default(),
         metrics: parts.metrics,
     })
 }
@@ -254,7 +279,7 @@ async fn routes(context: Context) -> Result<Routes, RunError> {
         WebhookGroupServiceServer(GroupApi { context: c() }), MAX_REQUEST_BYTES;
         WebhookServiceServer(WebhookApi { context: c() }), MAX_REQUEST_BYTES;
         DestinationServiceServer(DestinationApi { context: c() }), MAX_REQUEST_BYTES;
-        PreviewServiceServer(PreviewApi { context: c() }), MAX_REQUEST_BYTES;
+        PreviewServiceServer(PreviewApi::new(c())), MAX_REQUEST_BYTES;
         ManifestServiceServer(ManifestApi { context: c() }), MAX_REQUEST_BYTES;
         EventServiceServer(EventApi::new(c())), MAX_REQUEST_BYTES;
         TokenServiceServer(TokenApi { context: c() }), MAX_REQUEST_BYTES;

@@ -1,5 +1,5 @@
-//! What has to be done after a write and can't be done with it: deliveries of deleted webhooks are dropped, definitions that no group pins
-//! any more are removed, and so are tombstones that have stood for a day.
+//! What has to be done after a write and can't be done with it: deliveries of deleted webhooks are dropped and versions of their mappings
+//! removed, and so are definitions that no group pins any more, and tombstones that have stood for a day.
 //!
 //! The event log is not the config store, so a webhook's deletion and the drop of its deliveries are two steps. The first leaves a note, in
 //! the same transaction; a note goes when its deliveries are dropped. A crash or a log that can't be written delays that, and
@@ -60,6 +60,7 @@ async fn try_drop(context: &Context) -> Result<(), Failed> {
             let uid = &note.key[keys::DROPPING.len()..];
             let reason = String::from_utf8_lossy(&note.value);
             context.log.drop_deliveries(uid, &reason).await?;
+            remove_mappings(context, uid).await?;
             let done = Write::Delete(note.key.clone());
             let transaction = Transaction {
                 checks: Vec::new(),
@@ -70,6 +71,28 @@ async fn try_drop(context: &Context) -> Result<(), Failed> {
         if notes.entries.len() < READ_AT_ONCE {
             return Ok(());
         }
+    }
+}
+
+/// The note stays until all are gone.
+async fn remove_mappings(context: &Context, webhook_uid: &str) -> Result<(), StoreError> {
+    /// Each may be a quarter of a megabyte.
+    const AT_ONCE: usize = 20;
+    let store = &context.store;
+    loop {
+        let of = keys::mappings_of(webhook_uid);
+        let versions = store.list(&of, None, AT_ONCE, None).await?.entries;
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let writes = versions
+            .into_iter()
+            .map(|version| Write::Delete(version.key));
+        let transaction = Transaction {
+            checks: Vec::new(),
+            writes: writes.collect(),
+        };
+        store.commit(transaction).await?;
     }
 }
 

@@ -6,13 +6,15 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::narrow::{Narrow, shown};
+use super::replay;
 use super::samples;
 use super::scope::Scope;
 use super::status::Problem;
 use super::tail;
 use crate::access::{Caller, opened};
 use crate::context::Context;
-use crate::log::{Cursor, LogError, NoteKind, NotesOf, PutBack, Selection};
+use crate::log::{Cursor, LogError, NoteKind, NotesOf, Selection};
 
 /// A page that asks for no size.
 const PAGE: usize = 50;
@@ -64,9 +66,11 @@ impl v1::event_service_server::EventService for EventApi {
 
     async fn replay(
         &self,
-        _request: Request<v1::ReplayRequest>,
+        request: Request<v1::ReplayRequest>,
     ) -> Result<Response<Self::ReplayStream>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        let (caller, request) = opened(request)?;
+        let progress = replay::start(&self.context, &caller, request).await?;
+        Ok(Response::new(progress))
     }
 
     async fn list_events(
@@ -77,7 +81,15 @@ impl v1::event_service_server::EventService for EventApi {
         let size = page_size(request.page_size);
         let mut before = cursor(&request.page_token)?;
         let mut selection = self.selection(&caller, &request.parent).await?;
-        selection.event_type = Some(request.r#type).filter(|t| !t.is_empty());
+        let narrow = Narrow {
+            event_type: request.r#type,
+            since: request.since,
+            until: request.until,
+            text: request.text,
+            ..Narrow::default()
+        };
+        narrow.apply(&mut selection)?;
+        selection.unmatched = request.unmatched;
         let mut page = v1::ListEventsResponse::default();
         let mut bytes = 0;
         'page: while page.events.len() < size {
@@ -135,6 +147,14 @@ impl v1::event_service_server::EventService for EventApi {
         let mut selection = self.selection(&caller, &request.parent).await?;
         selection.status = Some(status).filter(|s| *s != v1::DeliveryStatus::Unspecified);
         selection.event_id = Some(request.event_id).filter(|id| !id.is_empty());
+        let narrow = Narrow {
+            event_type: request.r#type,
+            since: request.since,
+            until: request.until,
+            text: request.text,
+            destination: request.destination,
+        };
+        narrow.apply(&mut selection)?;
         let read = self
             .context
             .log
@@ -147,7 +167,7 @@ impl v1::event_service_server::EventService for EventApi {
             token(read.last().map(|(at, _)| *at))
         };
         Ok(Response::new(v1::ListDeliveriesResponse {
-            deliveries: read.into_iter().map(|(_, delivery)| delivery).collect(),
+            deliveries: read.into_iter().map(|(_, one)| shown(one)).collect(),
             next_page_token,
         }))
     }
@@ -158,7 +178,7 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::Delivery>, Status> {
         let (caller, v1::GetDeliveryRequest { name }) = opened(request)?;
         let id = id_of("name", "deliveries/", &name)?;
-        Ok(Response::new(self.delivery(&caller, id).await?))
+        Ok(Response::new(shown(self.delivery(&caller, id).await?)))
     }
 
     async fn tail(
@@ -201,17 +221,13 @@ impl v1::event_service_server::EventService for EventApi {
                     .unwrap_or(id)
             })
             .collect();
+        let mapping = replay::mapping(request.mapping)?;
         // All of them first: a list with one that isn't there replays nothing.
+        let mut put_back = Vec::with_capacity(ids.len());
         for id in &ids {
-            self.delivery(&caller, id).await?;
+            let delivery = self.delivery(&caller, id).await?;
+            put_back.push(replay::put_back(&self.context, &delivery, mapping));
         }
-        let put_back: Vec<_> = ids
-            .into_iter()
-            .map(|delivery_id| PutBack {
-                delivery_id,
-                mapping_version: None,
-            })
-            .collect();
         let replayed = self
             .context
             .log

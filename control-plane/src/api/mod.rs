@@ -9,6 +9,7 @@
 //! Each kind has one place that decides what a write would do; create, update, plan and apply all use it, so a dry run can't differ from
 //! the real one. Names are parsed in `names`, errors become gRPC codes in `status`, callers are checked in [`crate::access`]: one place each.
 
+mod compare;
 mod connectors;
 mod desk;
 mod destinations;
@@ -17,15 +18,20 @@ pub mod events;
 mod groups;
 mod guard;
 mod manifests;
+mod mappings;
 mod names;
+pub(crate) mod narrow;
 mod orgs;
 mod page;
 mod preview;
+mod replay;
 mod samples;
 pub mod scope;
 pub(crate) mod status;
 mod tail;
+mod targets;
 mod tokens;
+mod trial;
 mod waiting;
 mod webhooks;
 

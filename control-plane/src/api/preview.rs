@@ -1,29 +1,309 @@
 //! What a webhook would make of an event, and what a changed one would make of those that are recorded.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use hookplane_proto::v1;
+use hookplane_rules::{SampleError, time};
 use tonic::{Request, Response, Status};
 
+use super::compare::Comparisons;
+use super::desk::{Desk, Mode, random};
+use super::scope::Scope;
+use super::status::Problem;
+use super::trial::{Trial, Verdict, in_a_line};
+use super::webhooks;
+use crate::access::{Caller, opened};
+use crate::config::GroupRecord;
 use crate::context::Context;
+use crate::keys;
+use crate::log::{LogError, Selection};
+use crate::report::later;
+
+/// A payload of the caller's.
+const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Its event type.
+const MAX_TYPE_BYTES: usize = 512;
+/// Recorded events that are looked at for one that fits: so many at once, so often.
+const STEP: usize = 16;
+const STEPS: usize = 12;
 
 /// Serves `PreviewService`.
 pub struct PreviewApi {
-    /// The seams.
-    pub context: Context,
+    context: Context,
+    comparisons: Comparisons,
+}
+
+impl PreviewApi {
+    /// Over these parts.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            comparisons: Comparisons::default(),
+        }
+    }
+
+    async fn show(
+        &self,
+        caller: &Caller,
+        request: v1::PreviewRequest,
+    ) -> Result<v1::PreviewResponse, Problem> {
+        let given = request.webhook.clone().unwrap_or_default();
+        let metadata = given.metadata.clone().unwrap_or_default();
+        let desk = Desk::new(&self.context, caller);
+        desk.owned(&metadata.org)?;
+        let path = format!("orgs/{}/groups/{}", metadata.org, metadata.group);
+        let scope = Scope::parse(caller, "webhook.metadata", &path)?;
+        let record = scope.record(&self.context, &path).await?;
+        let record = record.ok_or_else(|| Problem::NotFound(path.clone()))?;
+        let webhook = if given.spec.is_none() {
+            let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
+            let stored = desk.get::<v1::Webhook>(&key).await?;
+            let name = || format!("{path}/webhooks/{}", metadata.name);
+            stored.ok_or_else(|| Problem::NotFound(name()))?.0
+        } else {
+            // What a save would refuse is refused here, and what it keeps of the stored one is in it.
+            let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
+            prepared.resource
+        };
+        let trial = Trial::of(&self.context, &record, &webhook)?;
+        let chosen = self.chosen(caller, &record, &webhook, request).await?;
+        let context = self.context.clone();
+        // A filter may take a while, and a payload may be large.
+        tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, chosen))
+            .await
+            .map_err(|error| Problem::Internal(format!("preview an event: {error}")))
+    }
+
+    /// What is asked for, of this group.
+    async fn chosen(
+        &self,
+        caller: &Caller,
+        record: &GroupRecord,
+        webhook: &v1::Webhook,
+        request: v1::PreviewRequest,
+    ) -> Result<Chosen, Problem> {
+        let given = [&request.event_id, &request.sample, &request.payload_json];
+        match given.iter().filter(|text| !text.is_empty()).count() {
+            0 => self.fitting(caller, record, webhook).await,
+            1 if !request.event_id.is_empty() => self
+                .kept(caller, record, &request.event_id)
+                .await
+                .map(Chosen::Kept),
+            1 if !request.sample.is_empty() => self.sample(record, &request.sample),
+            1 => self.payload(record, request),
+            _ => Err(Problem::field(
+                "event_id",
+                "give one of event_id, sample and payload_json, or none",
+            )),
+        }
+    }
+
+    /// The newest that is kept and that the webhook takes, were it active; else a sample, likewise.
+    async fn fitting(
+        &self,
+        caller: &Caller,
+        record: &GroupRecord,
+        webhook: &v1::Webhook,
+    ) -> Result<Chosen, Problem> {
+        let mut active = webhook.clone();
+        active.spec.get_or_insert_default().active = true;
+        // One without events can't be active.
+        let active = Trial::of(&self.context, record, &active);
+        let trial = active.or_else(|_| Trial::of(&self.context, record, webhook))?;
+        let trial = Arc::new(trial);
+        let metadata = record.group.metadata.clone().unwrap_or_default();
+        let selection = Selection {
+            org: Some(metadata.org),
+            group_uid: Some(metadata.uid),
+            since: caller.since(),
+            ..Selection::default()
+        };
+        let mut before = None;
+        for _ in 0..STEPS {
+            let read = self.context.log.events(&selection, before, STEP).await?;
+            let ends = read.len() < STEP;
+            before = read.last().map(|(at, _)| *at);
+            let trial = Arc::clone(&trial);
+            let fits = move |event: &v1::Event| trial.verdict(event) == Verdict::Matched;
+            let found = tokio::task::spawn_blocking(move || {
+                read.into_iter().map(|(_, event)| event).find(fits)
+            });
+            let found = found
+                .await
+                .map_err(|error| Problem::Internal(format!("match an event: {error}")))?;
+            if let Some(event) = found {
+                return Ok(Chosen::Kept(event));
+            }
+            if ends {
+                break;
+            }
+        }
+        match trial.samples().first() {
+            Some(sample) => self.sample(record, sample),
+            None => Err(Problem::Refused(
+                "no recorded event is for the webhook, and the connector has no sample: give a payload".to_owned(),
+            )),
+        }
+    }
+
+    fn payload(
+        &self,
+        record: &GroupRecord,
+        request: v1::PreviewRequest,
+    ) -> Result<Chosen, Problem> {
+        if request.payload_json.len() > MAX_PAYLOAD_BYTES {
+            let message = format!("is larger than {MAX_PAYLOAD_BYTES} bytes");
+            return Err(Problem::field("payload_json", message));
+        }
+        if request.event_type.len() > MAX_TYPE_BYTES {
+            let message = format!("is longer than {MAX_TYPE_BYTES} bytes");
+            return Err(Problem::field("event_type", message));
+        }
+        let body = Bytes::from(request.payload_json);
+        hookplane_rules::payload::Json::validate(body.clone())
+            .map_err(|why| Problem::field("payload_json", format!("is not taken: {why}")))?;
+        let group = record.group.metadata.clone().unwrap_or_default();
+        Ok(Chosen::Given(v1::Event {
+            id: self.new_id()?.to_string(),
+            org: group.org,
+            group: group.name,
+            group_uid: group.uid,
+            r#type: request.event_type,
+            receive_time: Some(time::to_wire(self.context.clock.now())),
+            format: v1::PayloadFormat::Json.into(),
+            content_type: "application/json".to_owned(),
+            method: "POST".to_owned(),
+            body,
+            ..Default::default()
+        }))
+    }
+
+    /// One of another group, or of another org, is not there.
+    async fn kept(
+        &self,
+        caller: &Caller,
+        record: &GroupRecord,
+        id: &str,
+    ) -> Result<v1::Event, Problem> {
+        let id = id.strip_prefix("events/").unwrap_or(id);
+        let none = || LogError::NotFound(format!("event {id} in this group"));
+        let event = match self.context.log.event(id).await {
+            Err(LogError::NotFound(_)) => return Err(none().into()),
+            event => event?,
+        };
+        let received = event.receive_time.as_ref().map(time::from_wire);
+        let uid = record.group.metadata.as_ref().map(|m| m.uid.as_str());
+        let of_group = Some(event.group_uid.as_str()) == uid;
+        if of_group && caller.sees(&event.org, received.unwrap_or_default()) {
+            Ok(event)
+        } else {
+            Err(none().into())
+        }
+    }
+
+    fn sample(&self, record: &GroupRecord, sample: &str) -> Result<Chosen, Problem> {
+        let group = self.context.view.compiled(record);
+        let group = group.map_err(Problem::Refused)?;
+        let id = self.new_id()?;
+        let now = self.context.clock.now();
+        let reported = group
+            .report_sample(sample, now, &id.to_string())
+            .map_err(|error| match error {
+                SampleError::NoSample { .. } => Problem::field("sample", error.to_string()),
+                SampleError::CannotSign(why) => Problem::Refused(why),
+            })?;
+        let mut events = crate::report::as_kept(&self.context, record, *id.as_bytes(), reported);
+        let at = events.iter().position(|event| event.r#type == sample);
+        if events.is_empty() {
+            return Err(Problem::Internal("a sample has no event".to_owned()));
+        }
+        let event = events.swap_remove(at.unwrap_or(0));
+        Ok(Chosen::Sample(sample.to_owned(), event))
+    }
+
+    fn new_id(&self) -> Result<uuid::Uuid, Problem> {
+        let random: [u8; 10] = random()?;
+        let now = self.context.clock.now().0.max(0).unsigned_abs();
+        Ok(uuid::Builder::from_unix_timestamp_millis(now, &random).into_uuid())
+    }
+}
+
+/// What is looked at.
+enum Chosen {
+    /// As it is recorded.
+    Kept(v1::Event),
+    /// Of the connector, with its name there.
+    Sample(String, v1::Event),
+    /// The caller's.
+    Given(v1::Event),
+}
+
+fn shown(
+    context: &Context,
+    webhook: &v1::Webhook,
+    trial: &Trial,
+    chosen: Chosen,
+) -> v1::PreviewResponse {
+    let mut answer = v1::PreviewResponse::default();
+    let event = match chosen {
+        Chosen::Kept(event) => {
+            answer.event_id.clone_from(&event.id);
+            event
+        }
+        Chosen::Sample(sample, event) => {
+            answer.sample = sample;
+            event
+        }
+        Chosen::Given(event) => event,
+    };
+    answer.event_type.clone_from(&event.r#type);
+    match trial.verdict(&event) {
+        Verdict::Matched => answer.matched = true,
+        Verdict::Unmatched(reason) => answer.reason = reason,
+        Verdict::Held(reason) => {
+            (answer.matched, answer.held, answer.reason) = (true, true, reason);
+        }
+    }
+    let deliveries = later::deliveries(context, webhook, &event, None);
+    if let Some(delivery) = deliveries.first() {
+        answer.order_key.clone_from(&delivery.order_key);
+    }
+    let record = match trial.map(&event) {
+        Ok(record) => record,
+        Err(problems) => {
+            if answer.matched && !answer.held {
+                (answer.held, answer.reason) = (true, in_a_line(&problems));
+            }
+            answer.problems = problems;
+            return answer;
+        }
+    };
+    if let Some(record) = &record {
+        answer.records_json = record.to_json();
+    }
+    answer
 }
 
 #[tonic::async_trait]
 impl v1::preview_service_server::PreviewService for PreviewApi {
     async fn preview(
         &self,
-        _request: Request<v1::PreviewRequest>,
+        request: Request<v1::PreviewRequest>,
     ) -> Result<Response<v1::PreviewResponse>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        let (caller, request) = opened(request)?;
+        Ok(Response::new(self.show(&caller, request).await?))
     }
 
     async fn compare(
         &self,
-        _request: Request<v1::CompareRequest>,
+        request: Request<v1::CompareRequest>,
     ) -> Result<Response<v1::CompareResponse>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        let (caller, request) = opened(request)?;
+        let compared = self
+            .comparisons
+            .run(&self.context, &caller, request)
+            .await?;
+        Ok(Response::new(compared))
     }
 }

@@ -48,8 +48,11 @@ pub(super) async fn run(
             if !request.from_start && reach.had(item.cursor) {
                 continue;
             }
-            if shown(&item, &selection, &request) && !send(&context, &out, Ok(line(item))).await {
-                return;
+            if shown(&item, &selection, &request) {
+                let line = line(&context, item).await;
+                if !send(&context, &out, Ok(line)).await {
+                    return;
+                }
             }
         }
         if request.no_follow && after >= reach.last {
@@ -91,14 +94,25 @@ fn shown(item: &TailItem, selection: &Selection, request: &v1::TailRequest) -> b
     }
 }
 
-fn line(item: TailItem) -> v1::TailResponse {
+async fn line(context: &Context, item: TailItem) -> v1::TailResponse {
     v1::TailResponse {
-        // Not built yet.
-        records_json: String::new(),
+        records_json: records(context, &item).await,
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
-        delivery: item.delivery,
+        delivery: item.delivery.map(super::narrow::shown),
     }
+}
+
+/// What the delivery's mapping makes of its event. Where it finds no way, the delivery itself says why.
+async fn records(context: &Context, item: &TailItem) -> String {
+    let Some(delivery) = &item.delivery else {
+        return String::new();
+    };
+    let made = context.mappings.record(delivery, &item.event).await;
+    made.ok()
+        .flatten()
+        .map(|record| record.to_json())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
 use crate::context::Context;
-use crate::log::{Lease, Queue, Settlement};
+use crate::log::{Lease, Queue, Settle, Settlement};
+use crate::mapping::{NoRecord, Record};
 
 /// For the first request.
 const START: Duration = Duration::from_secs(10);
@@ -193,8 +194,10 @@ impl Session<'_> {
                     let Ok(permit) = permit else { return Ok(()) };
                     if let Some(lease) = self.waiting.pop_front() {
                         // One that ran out before the subscriber came to it is another's by now.
-                        if self.leases.token(&lease.token) == Token::Held {
-                            permit.send(Ok(response(lease)));
+                        if self.leases.token(&lease.token) == Token::Held
+                            && let Some(response) = self.response(lease).await?
+                        {
+                            permit.send(Ok(response));
                         }
                     }
                 }
@@ -206,6 +209,38 @@ impl Session<'_> {
                     self.still_there()?;
                 }
                 () = crate::due::at(next_expiry) => {}
+            }
+        }
+    }
+
+    /// What the subscriber gets, made when it is its turn: records can be large. None for a delivery that can't be mapped: it is held, and
+    /// an operator is told why.
+    async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
+        let mappings = &self.context.mappings;
+        match mappings.record(&lease.delivery, &lease.event).await {
+            Ok(record) => Ok(Some(response(lease, record.as_ref()))),
+            // Nothing is wrong with the delivery: with the stream's end it goes back.
+            Err(NoRecord::Store(error)) => Err(Problem::from(error).into()),
+            Err(NoRecord::Hold(reason)) => {
+                self.leases.end(&lease.token);
+                let attempt = v1::Attempt {
+                    start_time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
+                    outcome: v1::AttemptOutcome::Held.into(),
+                    reason: reason.clone(),
+                    mapping_version: lease.delivery.mapping_version,
+                    ..Default::default()
+                };
+                let held = Settle {
+                    token: lease.token,
+                    settlement: Settlement::Hold { reason },
+                    attempt: Some(attempt),
+                };
+                self.context
+                    .log
+                    .settle(vec![held])
+                    .await
+                    .map_err(Problem::from)?;
+                Ok(None)
             }
         }
     }
@@ -289,10 +324,9 @@ fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {
     }
 }
 
-fn response(lease: Lease) -> v1::SubscribeResponse {
+fn response(lease: Lease, record: Option<&Record>) -> v1::SubscribeResponse {
     v1::SubscribeResponse {
-        // Not built yet.
-        records_json: String::new(),
+        records_json: record.map(Record::to_json).unwrap_or_default(),
         payload_json: hookplane_rules::payload::to_json(&lease.event).unwrap_or_default(),
         event: Some(lease.event),
         delivery: Some(lease.delivery),

@@ -10,30 +10,74 @@
 //! - All of it or nothing: an event with a problem makes no record.
 //! - Numbers keep the digits they came with; none goes through a binary fraction.
 
+mod apply;
+mod compile;
+mod found;
+mod number;
+mod path;
 mod record;
+pub(crate) mod seen;
+mod time;
+mod typed;
+mod versions;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 
 use hookplane_proto::v1;
 use hookplane_rules::FieldError;
 
+pub use apply::{MAX_PROBLEMS, MAX_RECORDS, MAX_VALUES_BYTES};
+pub use compile::MAX_MAPPING_BYTES;
 pub use record::{Child, Parent, Record, Value};
+pub use versions::{MappingVersions, NoRecord, VersionError};
+
+/// Why a delivery is held: `mapping v3: base.fields.Total__c: is missing`, the first few, at most 1,024 bytes.
+pub fn reason(version: u32, problems: &[v1::FieldProblem]) -> String {
+    const SHOWN: usize = 5;
+    const BYTES: usize = 1_000;
+    let shown: Vec<String> = problems
+        .iter()
+        .take(SHOWN)
+        .map(|problem| format!("{}: {}", problem.field, problem.reason))
+        .collect();
+    let mut text = format!("mapping v{version}: {}", shown.join("; "));
+    text.truncate(text.floor_char_boundary(BYTES));
+    if problems.len() > SHOWN {
+        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+    }
+    text
+}
 
 /// A compiled one.
 #[derive(Debug)]
-pub struct Mapping {}
+pub struct Mapping {
+    base: compile::Table,
+    reads: seen::Reads,
+}
 
 impl Mapping {
     /// What can't be applied is refused here, with the field as the manifest writes it: `spec.mapping.base.fields.Total__c.from`.
-    pub fn compile(_mapping: &v1::Mapping) -> Result<Self, Vec<FieldError>> {
-        Err(vec![FieldError::new("spec.mapping", "is not built yet")])
+    pub fn compile(mapping: &v1::Mapping) -> Result<Self, Vec<FieldError>> {
+        let (base, reads) = compile::compile(mapping)?;
+        Ok(Self { base, reads })
     }
 
     /// The record of one event with those above and below it.
-    pub fn apply(&self, _event: &v1::Event) -> Result<Record, Vec<v1::FieldProblem>> {
-        Err(Vec::new())
+    pub fn apply(&self, event: &v1::Event) -> Result<Record, Vec<v1::FieldProblem>> {
+        let seen = seen::Seen::of(event, &self.reads).map_err(|(field, reason)| {
+            let field = field.to_owned();
+            vec![v1::FieldProblem { field, reason }]
+        })?;
+        apply::apply(&self.base, &seen)
     }
 
     /// The paths that it reads, for an operator who is told when one is gone: `payload.customer.id`, `payload.lines[*].sku`.
     pub fn paths(&self) -> Vec<String> {
-        Vec::new()
+        let mut found = BTreeSet::new();
+        compile::paths(&self.base, &mut Vec::new(), &mut found);
+        found.into_iter().collect()
     }
 }

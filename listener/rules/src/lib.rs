@@ -7,7 +7,7 @@
 //!                    Callback (raw bytes) ─ verify ─▶ Handshake(Shaken) | Genuine(Verified)
 //!                                                                          │ extract     403
 //!                                                                          ▼
-//!                                            match_events ◀──────────  Extracted
+//!                                            match_events ◀─ redact ─  Extracted
 //!                                                 │
 //!                                                 ▼
 //!                                              Matched ─▶ ReportedCallback (the wire)
@@ -21,6 +21,7 @@
 //! No sockets, no async, no clock: the time comes in as an argument. The control plane admits a configuration only if it compiles
 //! here, and the listener runs what compiled here, so the two can't disagree.
 
+mod address;
 mod callback;
 mod canonical;
 mod connector;
@@ -35,6 +36,7 @@ mod matching;
 pub mod payload;
 mod plan;
 mod public;
+mod redact;
 mod request;
 mod sample;
 mod template;
@@ -44,8 +46,9 @@ pub mod time;
 pub mod trial;
 mod verify;
 
+pub use address::is_public;
 pub use callback::{Callback, Head, Reply};
-pub use connector::Connector;
+pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
@@ -53,6 +56,7 @@ pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
+pub use redact::{Path, PathPart};
 pub use sample::{Expected, SampleError, SignedSample, Variant};
 pub use time::{Clock, Timestamp};
 pub use verify::{Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified};

@@ -10,7 +10,9 @@ use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
 use hookplane_control_plane::context::Context;
+use hookplane_control_plane::drift::Drift;
 use hookplane_control_plane::installation;
+use hookplane_control_plane::mapping::MappingVersions;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_control_plane::store::Store;
@@ -57,15 +59,19 @@ impl Replica {
         let context = Context {
             store: store.clone(),
             log: rig.log.clone(),
+            drift: Arc::new(Drift::new(rig.log.clone())),
             seal: seal.clone(),
             mac_key: installation::mac_key(&*store, &seal).await?,
             clock: rig.clock.clone(),
             catalogue: Arc::new(Catalogue::built_in()),
+            mappings: Arc::new(MappingVersions::new(store.clone())),
             view: View::start(store, seal, end.clone()).await?,
             fleet: Arc::new(Fleet::new()),
             public_url: "http://localhost".into(),
             metrics: Arc::default(),
             stream_age,
+            client: hookplane_tests::destinations::client(),
+            lanes: Arc::default(),
         };
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -69,6 +69,7 @@ impl Replica {
             public_url: rig.public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age,
+            client: hookplane_tests::destinations::client(),
             metrics: Arc::default(),
         };
         let proxy = Proxy::to(address).await?;

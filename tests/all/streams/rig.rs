@@ -154,6 +154,7 @@ impl Rig {
             public_url: public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
+            client: hookplane_tests::destinations::client(),
             metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();

@@ -90,6 +90,22 @@ impl State {
     }
 }
 
+/// What a listener matches with. Mappings, destinations and their secrets, and orders are none of its business.
+fn for_listeners(stored: &v1::Webhook) -> v1::Webhook {
+    let spec = stored.spec.as_ref().map(|spec| v1::WebhookSpec {
+        label: spec.label.clone(),
+        active: spec.active,
+        events: spec.events.clone(),
+        filter: spec.filter.clone(),
+        ..Default::default()
+    });
+    v1::Webhook {
+        metadata: stored.metadata.clone(),
+        spec,
+        status: None,
+    }
+}
+
 impl WebhookState {
     /// Encoded when its group is known, and again only when a group of the same name takes the place of that one.
     fn encoded(&mut self, group_uid: &str, encoder: &Encoder) -> Arc<Encoded> {
@@ -102,7 +118,7 @@ impl WebhookState {
             uid: self.uid.clone(),
             revision: self.revision,
             group_uid: group_uid.to_owned(),
-            body: Some(Body::Webhook((*self.stored).clone())),
+            body: Some(Body::Webhook(for_listeners(&self.stored))),
         });
         self.encoded = Some((group_uid.into(), encoded.clone()));
         encoded

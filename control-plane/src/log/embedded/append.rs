@@ -16,13 +16,14 @@
 
 use std::collections::BTreeSet;
 
-use hookplane_proto::v1::{DeliveryStatus, EventFlag};
+use hookplane_proto::v1::EventFlag;
 use prost::Message;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::dedup::{Claim, Kind, Short, key, short};
 use super::fault::Fault;
+use super::made::{self, Place};
 use super::schema::checksum;
 use super::tables::{Tables, millis};
 use crate::log::{Appended, Dedup, NewCallback, NewDelivery, NewEvent};
@@ -299,32 +300,18 @@ fn insert(
     if inserted == 0 {
         return Ok(false);
     }
-    let due = tables.memory.time.now();
-    for (delivery_seq, delivery) in (seq + 1..).zip(&event.deliveries) {
-        let status = match delivery.hold {
-            Some(_) => {
-                tables.memory.counted.held += 1;
-                DeliveryStatus::Held
-            }
-            None => DeliveryStatus::Pending,
+    for (at, delivery) in event.deliveries.iter().enumerate() {
+        let webhook = &delivery.webhook_uid;
+        let before = &mut event.deliveries[..at].iter();
+        let place = Place {
+            seq: seq + 1 + i64::try_from(at).unwrap_or(0),
+            event_seq: seq,
+            org: &callback.org,
+            group_uid: &callback.group_uid,
+            further: before.any(|earlier| earlier.webhook_uid == *webhook),
+            added: 0,
         };
-        tables
-            .db
-            .prepare_cached(
-                "INSERT INTO deliveries (seq, event_seq, webhook_uid, webhook, status, attempts, due, created, updated, reason, idempotency_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                delivery_seq,
-                seq,
-                delivery.webhook_uid,
-                delivery.webhook,
-                status as i32,
-                due,
-                tables.clock,
-                delivery.hold.as_deref().unwrap_or(""),
-                delivery.idempotency_key,
-            ])?;
+        made::insert(tables, place, delivery)?;
     }
     Ok(true)
 }

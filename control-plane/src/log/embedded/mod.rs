@@ -3,6 +3,7 @@
 //! ```text
 //!   callers ─▶ queue (bounded) ─▶ one writer: BEGIN, all that waits, COMMIT (syncs) ─▶ answers
 //!   readers ─▶ a few read-only connections, off the async workers
+//!   index   ─▶ a database beside it, made of what was kept, for searches: see [`index`]
 //! ```
 //!
 //! - An answer leaves after the commit that holds it was synced. No timer decides what is kept.
@@ -12,17 +13,27 @@
 //! - One process at a time has the directory open.
 
 mod append;
+mod attempts;
 mod dedup;
 mod fault;
+mod forget;
+mod index;
 mod leases;
 mod list;
+mod made;
 mod notes;
+mod order;
 mod queue;
+mod queues;
 mod read;
 mod retain;
 mod schema;
+mod seam;
+mod selection;
+mod shapes;
 mod tables;
 mod tail;
+mod token;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,19 +41,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
-use super::{
-    Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Notes,
-    PutBack, Reach, Retention, Selection, Settle, Stats, TailItem, Usage,
-};
-use crate::log::stored::parse_delivery_id;
+use super::{Cursor, LogError, Stats};
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
+use index::Index;
 use queue::{Bounds, Call, Queue, Waiting};
 use read::cursor;
 use tables::{Leases, Memory, Tables, Time};
@@ -86,11 +93,6 @@ impl Default for Options {
     }
 }
 
-/// The most rows any read or lease answers with, whatever is asked.
-const MAX_ROWS: usize = 1_000;
-/// Deliveries dropped in one transaction.
-const DROP_STEP: i64 = 500;
-
 struct Shared {
     queue: Queue,
     clock: Arc<dyn Clock>,
@@ -102,6 +104,9 @@ struct Shared {
     permits: Semaphore,
     counted: Mutex<Stats>,
     notes: notes::InMemory,
+    /// Held by who brings it up, and by who takes something out of it and the log.
+    index: Arc<tokio::sync::Mutex<Index>>,
+    time: Time,
 }
 
 impl Shared {
@@ -143,7 +148,9 @@ impl EmbeddedLog {
         };
         let permits = Semaphore::new(options.readers);
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
-        let newest = cursor(memory.next_seq - 1);
+        let last = memory.next_seq - 1;
+        let index = Index::open(dir, last).map_err(Fault::answer)?;
+        let newest = cursor(last);
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             clock,
@@ -155,6 +162,8 @@ impl EmbeddedLog {
             permits,
             counted: Mutex::default(),
             notes: notes::InMemory::default(),
+            index: Arc::new(tokio::sync::Mutex::new(index)),
+            time: memory.time,
         });
         let writer = writer::Writer {
             path: path.clone(),
@@ -205,6 +214,9 @@ impl EmbeddedLog {
                 None => {
                     let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
+                    if let Some(dir) = path.parent() {
+                        Index::attach(dir, &connection)?;
+                    }
                     connection.pragma_update(None, "query_only", true)?;
                     connection
                 }
@@ -255,6 +267,7 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
         next_seq: last + 1,
         leases: Leases::default(),
         recent: Recent::load(db)?,
+        queues: tables::Queues::load(db)?,
         due: tables::DueTimes::default(),
         time: Time::new(now),
         token_key,
@@ -274,240 +287,5 @@ fn recover(db: &Connection, clock: &dyn Clock, options: Options) -> Result<Memor
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
         self.shared.queue.close();
-    }
-}
-
-#[async_trait::async_trait]
-impl DeliveryLog for EmbeddedLog {
-    fn receipt(&self) -> v1::Receipt {
-        if self.sync {
-            v1::Receipt::Synced
-        } else {
-            v1::Receipt::Degraded
-        }
-    }
-
-    fn durability(&self) -> Durability {
-        let unsafe_sync =
-            "the log doesn't sync: what is acknowledged can be lost when the machine stops";
-        Durability {
-            receipt: self.receipt(),
-            reasons: (!self.sync)
-                .then(|| unsafe_sync.to_owned())
-                .into_iter()
-                .collect(),
-        }
-    }
-
-    fn notes(&self) -> &dyn Notes {
-        &self.shared.notes
-    }
-
-    fn stats(&self) -> Stats {
-        let counted = self.shared.counted.lock();
-        Stats {
-            waiting: self.shared.queue.len(),
-            ..*counted.unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    async fn append(
-        &self,
-        callback: NewCallback,
-        deadline: tokio::time::Instant,
-    ) -> Result<Appended, LogError> {
-        if tokio::time::Instant::now() >= deadline {
-            return Err(LogError::Unavailable("its time was up".into()));
-        }
-        let callback = append::Prepared::new(callback);
-        let write = self.write(callback.bytes(), move |tables| {
-            append::append(tables, &callback)
-        });
-        tokio::time::timeout_at(deadline, write)
-            .await
-            .unwrap_or_else(|_| Err(LogError::Unavailable("the disk was too slow".into())))
-    }
-
-    async fn lease(
-        &self,
-        queue: &super::Queue,
-        max: usize,
-        duration: Duration,
-    ) -> Result<Vec<Lease>, LogError> {
-        let webhook = queue.webhook_uid.clone();
-        let leases = self
-            .write(64, move |tables| {
-                leases::lease(tables, &webhook, max.min(MAX_ROWS), duration)
-            })
-            .await?;
-        let decode = |lease: leases::RawLease| {
-            Ok(Lease {
-                token: lease.token,
-                delivery: lease.delivery.decode(),
-                event: lease.event.decode()?,
-                expires: hookplane_rules::Timestamp(lease.expires),
-            })
-        };
-        leases.into_iter().map(decode).collect()
-    }
-
-    async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError> {
-        self.write(128 * settlements.len(), move |tables| {
-            settlements
-                .iter()
-                .map(|s| leases::settle(tables, &s.token, &s.settlement))
-                .collect()
-        })
-        .await
-    }
-
-    async fn event(&self, id: &str) -> Result<v1::Event, LogError> {
-        let wanted = id.to_owned();
-        let event = self.read(move |db| read::event(db, &wanted)).await?;
-        event
-            .ok_or_else(|| LogError::NotFound(format!("event {id}")))?
-            .decode()
-    }
-
-    async fn delivery(&self, id: &str) -> Result<v1::Delivery, LogError> {
-        let wanted = id.to_owned();
-        let delivery = self.read(move |db| read::delivery(db, &wanted)).await?;
-        Ok(delivery
-            .ok_or_else(|| LogError::NotFound(format!("delivery {id}")))?
-            .decode())
-    }
-
-    async fn events(
-        &self,
-        selection: &Selection,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
-        let selection = selection.clone();
-        let rows = self
-            .read(move |db| list::events(db, &selection, before, limit.min(MAX_ROWS)))
-            .await?;
-        rows.into_iter()
-            .map(|(cursor, event)| Ok((cursor, event.decode()?)))
-            .collect()
-    }
-
-    async fn deliveries(
-        &self,
-        selection: &Selection,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
-        let selection = selection.clone();
-        let rows = self
-            .read(move |db| list::deliveries(db, &selection, before, limit.min(MAX_ROWS)))
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(cursor, delivery)| (cursor, delivery.decode()))
-            .collect())
-    }
-
-    async fn tail(
-        &self,
-        selection: &Selection,
-        after: Cursor,
-        changes: bool,
-        limit: usize,
-    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
-        let selection = selection.clone();
-        let newest = *self.shared.newest.borrow();
-        let limit = limit.clamp(1, MAX_ROWS);
-        let (items, next) = self
-            .read(move |db| tail::tail(db, &selection, after, newest, changes, limit))
-            .await?;
-        let items = items
-            .into_iter()
-            .map(tail::RawItem::decode)
-            .collect::<Result<_, _>>()?;
-        Ok((items, next))
-    }
-
-    async fn reach(&self) -> Result<Reach, LogError> {
-        // One writer, and it moves this before it answers.
-        let newest = *self.shared.newest.borrow();
-        Ok(Reach {
-            whole: newest,
-            last: newest,
-            open: Vec::new(),
-        })
-    }
-
-    fn newest(&self) -> watch::Receiver<Cursor> {
-        self.shared.newest.subscribe()
-    }
-
-    async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
-        let ids: Vec<String> = deliveries.iter().map(|d| d.delivery_id.clone()).collect();
-        self.write(64 * ids.len(), move |tables| {
-            let mut replayed = 0;
-            for id in &ids {
-                if let Some((event, ordinal)) = parse_delivery_id(id) {
-                    replayed += u32::from(leases::replay(tables, event, ordinal)?);
-                }
-            }
-            Ok(replayed)
-        })
-        .await
-    }
-
-    async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
-        let mut dropped = 0;
-        loop {
-            let (webhook, reason) = (webhook_uid.to_owned(), reason.to_owned());
-            let some = self
-                .write(64, move |tables| {
-                    leases::drop_some(tables, &webhook, &reason, DROP_STEP)
-                })
-                .await?;
-            dropped += some;
-            if some == 0 {
-                return Ok(dropped);
-            }
-        }
-    }
-
-    async fn retain(&self, _retention: &Retention) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn waiting(
-        &self,
-        _after: Option<&super::Queue>,
-        _limit: usize,
-    ) -> Result<Vec<super::Waiting>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn add_deliveries(
-        &self,
-        _event_id: &str,
-        _deliveries: Vec<NewDelivery>,
-    ) -> Result<u32, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn usage(&self) -> Result<Vec<Usage>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn forget_repeats(&self, _older_than: Duration) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn index(&self) -> Result<bool, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn close(&self) {
-        let mut ended = self.shared.ended.subscribe();
-        self.shared.queue.close();
-        // An error means that the writer is gone, which is what is waited for.
-        drop(ended.wait_for(|ended| *ended).await);
     }
 }

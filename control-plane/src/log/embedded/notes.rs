@@ -1,4 +1,4 @@
-//! What was turned away or not kept lately, and the counts: in memory, since this process started.
+//! What was turned away or not kept lately, and the counts: in memory, since this process started. What was learned of event types is kept.
 
 mod ring;
 
@@ -6,8 +6,9 @@ use std::collections::HashMap;
 
 use hookplane_proto::v1;
 
+use super::{EmbeddedLog, shapes};
 use crate::log::counts::Counts;
-use crate::log::{LogError, Note, NoteKind, Notes, NotesOf};
+use crate::log::{LogError, MAX_SHAPE_BYTES, Note, NoteKind, Notes, NotesOf};
 use ring::Ring;
 
 /// All of it.
@@ -30,9 +31,9 @@ impl InMemory {
 }
 
 #[async_trait::async_trait]
-impl Notes for InMemory {
+impl Notes for EmbeddedLog {
     fn note(&self, note: Note) {
-        self.of(note.kind).push(note);
+        self.shared.notes.of(note.kind).push(note);
     }
 
     async fn notes(
@@ -41,7 +42,7 @@ impl Notes for InMemory {
         of: NotesOf<'_>,
         limit: usize,
     ) -> Result<Vec<v1::Refusal>, LogError> {
-        let ring = self.of(kind);
+        let ring = self.shared.notes.of(kind);
         Ok(match of {
             NotesOf::All => ring.newest(limit, |_| true),
             NotesOf::Org { org, since } => ring.newest(limit, |note| {
@@ -52,31 +53,41 @@ impl Notes for InMemory {
     }
 
     fn count(&self, counted: v1::GroupCounters) {
-        self.counts.add(counted);
+        self.shared.notes.counts.add(counted);
     }
 
     async fn counts(
         &self,
         group_uids: &[&str],
     ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
-        Ok(self.counts.of(group_uids))
+        Ok(self.shared.notes.counts.of(group_uids))
     }
 
-    async fn shapes(&self, _group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+    async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
+        let group_uid = group_uid.to_owned();
+        self.read(move |db| shapes::of(db, &group_uid)).await
     }
 
     async fn remember_shape(
         &self,
-        _group_uid: &str,
-        _event_type: &str,
-        _record: bytes::Bytes,
+        group_uid: &str,
+        event_type: &str,
+        record: bytes::Bytes,
     ) -> Result<(), LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        if record.len() > MAX_SHAPE_BYTES {
+            return Ok(());
+        }
+        let (group_uid, event_type) = (group_uid.to_owned(), event_type.to_owned());
+        self.write(record.len(), move |tables| {
+            shapes::remember(tables, &group_uid, &event_type, &record)
+        })
+        .await
     }
 
     async fn forget(&self, group_uid: &str) -> Result<(), LogError> {
-        self.counts.forget(group_uid);
-        Ok(())
+        self.shared.notes.counts.forget(group_uid);
+        let group_uid = group_uid.to_owned();
+        self.write(64, move |tables| shapes::forget(tables, &group_uid))
+            .await
     }
 }

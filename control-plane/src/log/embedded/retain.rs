@@ -1,147 +1,238 @@
-//! Deletes what is settled and aged, a bounded step at a time, so that no append waits long behind it.
+//! Deletes what is settled of a group and may go, a bounded step at a time, so that no append waits long behind it.
+//!
+//! ```text
+//!   a reader looks for what goes, oldest first ─▶ out of the index ─▶ the writer looks again, and deletes ─▶ free pages go back
+//! ```
+//!
+//! An event goes with all its deliveries, their attempts and their changes. What tells repeats stays: it has its own time, and is in its table
+//! before the event that it came with goes.
 
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::EmbeddedLog;
 use super::fault::Fault;
-use super::read::seq;
+use super::index::{self, Going};
 use super::tables::{Tables, millis};
-use crate::log::LogError;
+use super::{attempts, index::Index};
+use crate::log::{LogError, Retention};
 
-/// When what is settled may go.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Retention {
-    pub(super) max_age: std::time::Duration,
-    pub(super) dedup_age: std::time::Duration,
-}
+/// Events one step looks at.
+const STEP_EVENTS: i64 = 256;
 
-/// Rows one step looks at.
-const STEP_ROWS: i64 = 256;
+/// Events that go in one call, about.
+const CALL_EVENTS: u64 = 4_096;
+
+/// Steps in a row that find nothing aged, after which the younger ones aren't looked at: events are kept nearly in order.
+const VAIN_STEPS: u32 = 4;
 
 /// Pages one step gives back to the file system: 4 MiB.
-const STEP_PAGES: i64 = 1024;
+const STEP_PAGES: i64 = 512;
 
-/// Dedup rows one step looks at: they are small, and neighbours share a page.
-const STEP_KEYS: i64 = 4096;
+/// Of the log of before that doesn't link them, changes that go in one step.
+const STEP_CHANGES: i64 = 256;
 
-/// All of it, step by step. Says how many events went.
-pub(super) async fn all(log: &EmbeddedLog, retention: Retention) -> Result<u64, LogError> {
+/// What may go, in the log's own terms.
+#[derive(Debug, Clone)]
+struct Horizon {
+    group_uid: String,
+    /// Kept before this.
+    matched: i64,
+    unmatched: i64,
+    /// Bytes that are too many.
+    excess: u64,
+}
+
+/// Some of it. Says how many events went.
+pub(super) async fn some(log: &EmbeddedLog, retention: &Retention) -> Result<u64, LogError> {
     let now = log.shared.clock.now().0;
-    let horizon = now.saturating_sub(millis(retention.max_age));
+    let group_uid = retention.group_uid.clone();
+    let kept = log.read(move |db| index::bytes(db, &group_uid)).await?;
+    let mut horizon = Horizon {
+        group_uid: retention.group_uid.clone(),
+        matched: now.saturating_sub(millis(retention.max_age)),
+        unmatched: now.saturating_sub(millis(retention.unmatched_age)),
+        excess: retention
+            .max_bytes
+            .map_or(0, |most| kept.saturating_sub(most)),
+    };
+    let (mut gone, mut after, mut vain) = (0, 0, 0);
+    while gone < CALL_EVENTS && vain < VAIN_STEPS {
+        let asked = horizon.clone();
+        let step = log.read(move |db| look(db, &asked, after)).await?;
+        let Some(last) = step.last else { break };
+        after = last;
+        vain = if step.aged { 0 } else { vain + 1 };
+        if !step.going.is_empty() {
+            let (events, bytes) = delete(log, &horizon, step.going).await?;
+            gone += events;
+            horizon.excess = horizon.excess.saturating_sub(bytes);
+        }
+    }
+    if gone > 0 {
+        tidy(log, horizon.matched).await?;
+    }
+    Ok(gone)
+}
+
+/// What a step found.
+struct Step {
+    /// None: there are no more.
+    last: Option<i64>,
+    /// Some were old enough, whether settled or not.
+    aged: bool,
+    going: Vec<Going>,
+}
+
+/// Pending, leased and held are not settled.
+const GOES: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq > e.seq AND d.seq <= e.seq + e.deliveries AND +d.status IN (1, 2, 4))
+     AND NOT EXISTS (SELECT 1 FROM added a CROSS JOIN deliveries d ON d.seq = a.seq WHERE a.event_seq = e.seq AND +d.status IN (1, 2, 4))";
+
+/// The events behind one, oldest first.
+fn look(db: &Connection, horizon: &Horizon, after: i64) -> Result<Step, Fault> {
+    let mut read = db.prepare_cached(&format!(
+        "SELECT e.seq, length(e.record), {GOES}, e.kept < CASE
+             WHEN e.deliveries = 0 AND NOT EXISTS (SELECT 1 FROM added a WHERE a.event_seq = e.seq) THEN ?4 ELSE ?3 END
+         FROM events e WHERE e.group_uid = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?5"
+    ))?;
+    let mut rows = read.query(params![
+        horizon.group_uid,
+        after,
+        horizon.matched,
+        horizon.unmatched,
+        STEP_EVENTS
+    ])?;
+    let mut step = Step {
+        last: None,
+        aged: false,
+        going: Vec::new(),
+    };
+    let mut excess = horizon.excess;
+    while let Some(row) = rows.next()? {
+        let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (settled, aged): (bool, bool) = (row.get(2)?, row.get(3)?);
+        step.last = Some(seq);
+        let goes = aged || excess > 0;
+        step.aged |= goes;
+        if goes && settled {
+            excess = excess.saturating_sub(bytes.unsigned_abs());
+            step.going.push(Going { seq, bytes });
+        }
+    }
+    Ok(step)
+}
+
+/// Says how many events went, and their bytes.
+async fn delete(
+    log: &EmbeddedLog,
+    horizon: &Horizon,
+    going: Vec<Going>,
+) -> Result<(u64, u64), LogError> {
     // An event's claims go with it: they have to be in the table first.
-    let until = seq(*log.shared.newest.borrow());
+    let until = going.last().map_or(0, |event| event.seq);
     while log
         .write(64, move |tables| Ok(tables.memory.recent.rush(until)))
         .await?
     {}
-    let mut sweep = Sweep::to(until);
-    while !sweep.done {
-        sweep = log
-            .write(64, move |tables| events(tables, horizon, sweep))
-            .await?;
+    // Nothing is put into the index meanwhile.
+    let mut index = log.shared.index.clone().lock_owned().await;
+    let (group_uid, out) = (horizon.group_uid.clone(), going.clone());
+    let index = tokio::task::spawn_blocking(move || index.forget(&group_uid, &out).map(|()| index))
+        .await
+        .map_err(|error| LogError::Unavailable(format!("index: {error}")))?
+        .map_err(Fault::answer)?;
+    let bytes = going.clone();
+    let deleted = log
+        .write(64 * going.len(), move |tables| {
+            let mut deleted = Vec::new();
+            for event in &going {
+                if delete_one(tables, event.seq)? {
+                    deleted.push(event.seq);
+                }
+            }
+            remember_seq(tables)?;
+            Ok(deleted)
+        })
+        .await?;
+    drop(index);
+    let went = bytes.iter().filter(|event| deleted.contains(&event.seq));
+    Ok((
+        deleted.len() as u64,
+        went.map(|event| event.bytes.unsigned_abs()).sum(),
+    ))
+}
+
+/// With all that belongs to it. Says whether it went: one that was put back meanwhile stays.
+fn delete_one(tables: &Tables<'_>, seq: i64) -> Result<bool, Fault> {
+    let db = tables.db;
+    let event: Option<(String, i64)> = db
+        .prepare_cached(&format!(
+            "SELECT e.id, e.deliveries FROM events e WHERE e.seq = ?1 AND {GOES}"
+        ))?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, made)) = event else {
+        return Ok(false);
+    };
+    let deliveries: Vec<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT seq, changed FROM deliveries WHERE seq > ?1 AND seq <= ?1 + ?2
+             UNION ALL SELECT d.seq, d.changed FROM added a CROSS JOIN deliveries d ON d.seq = a.seq WHERE a.event_seq = ?1",
+        )?
+        .query_map([seq, made], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (delivery, changed) in deliveries {
+        let mut change = changed;
+        while change != 0 {
+            let before = db
+                .prepare_cached("DELETE FROM changes WHERE seq = ?1 RETURNING before")?
+                .query_row([change], |row| row.get(0))
+                .optional()?;
+            change = before.unwrap_or(0);
+        }
+        attempts::forget(db, delivery)?;
+        db.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?
+            .execute([delivery])?;
     }
+    db.prepare_cached("DELETE FROM added WHERE event_seq = ?1")?
+        .execute([seq])?;
+    db.prepare_cached("DELETE FROM events WHERE seq = ?1")?
+        .execute([seq])?;
+    db.prepare_cached("DELETE FROM duplicates WHERE event_id = ?1")?
+        .execute([id])?;
+    Ok(true)
+}
+
+/// Gives back what events that are gone took up.
+async fn tidy(log: &EmbeddedLog, horizon: i64) -> Result<(), LogError> {
     while log
-        .write(64, move |tables| changes(tables, horizon))
+        .write(64, move |tables| unlinked(tables, horizon))
         .await?
     {}
-    let dedup_horizon = now.saturating_sub(millis(retention.dedup_age).saturating_mul(2));
-    let mut after = Some(Vec::new());
-    while let Some(key) = after {
-        after = log
-            .write(64, move |tables| dedup(tables, dedup_horizon, &key))
-            .await?;
-    }
     while log.write(64, |tables| space(tables)).await? {}
-    Ok(sweep.events)
+    let first = log
+        .read(|db| {
+            let mut first = db.prepare_cached("SELECT coalesce(min(seq), 0) FROM events")?;
+            Ok(first.query_row([], |row| row.get(0))?)
+        })
+        .await?;
+    let mut index = log.shared.index.clone().lock_owned().await;
+    tokio::task::spawn_blocking(move || Index::shrink(&mut index, first))
+        .await
+        .map_err(|error| LogError::Unavailable(format!("index: {error}")))?
+        .map_err(Fault::answer)
 }
 
-/// Where a sweep is, and what it did.
-#[derive(Debug, Clone, Copy)]
-struct Sweep {
-    after: i64,
-    until: i64,
-    events: u64,
-    done: bool,
-}
-
-impl Sweep {
-    /// Over all events up to that one.
-    fn to(until: i64) -> Self {
-        Self {
-            after: 0,
-            until,
-            events: 0,
-            done: false,
-        }
-    }
-}
-
-/// One step over the events received before `horizon`, oldest first. Pending, leased and held are not settled.
-fn events(tables: &mut Tables<'_>, horizon: i64, mut sweep: Sweep) -> Result<Sweep, Fault> {
-    let rows: Vec<(i64, String, i64, bool)> = tables
-        .db
-        .prepare_cached(
-            "SELECT e.seq, e.id, e.deliveries, e.received < ?2 AND NOT EXISTS (
-                 SELECT 1 FROM deliveries d
-                 WHERE d.seq > e.seq AND d.seq <= e.seq + e.deliveries AND (d.status IN (1, 2, 4) OR d.updated >= ?2))
-             FROM events e WHERE e.seq > ?1 AND e.seq <= ?4 ORDER BY e.seq LIMIT ?3",
-        )?
-        .query_map(params![sweep.after, horizon, STEP_ROWS, sweep.until], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    sweep.done = rows.is_empty();
-    for (seq, id, deliveries, goes) in rows {
-        sweep.after = seq;
-        if !goes {
-            continue;
-        }
-        tables
-            .db
-            .prepare_cached("DELETE FROM deliveries WHERE seq > ?1 AND seq <= ?1 + ?2")?
-            .execute([seq, deliveries])?;
-        tables
-            .db
-            .prepare_cached("DELETE FROM events WHERE seq = ?1")?
-            .execute([seq])?;
-        tables
-            .db
-            .prepare_cached("DELETE FROM duplicates WHERE event_id = ?1")?
-            .execute([id])?;
-        sweep.events += 1;
-    }
-    remember_seq(tables)?;
-    Ok(sweep)
-}
-
-/// One step over changes. Says whether there may be more.
-fn changes(tables: &Tables<'_>, horizon: i64) -> Result<bool, Fault> {
+/// One step over changes that don't say which came before them: of a log of an earlier version. Says whether there may be more.
+fn unlinked(tables: &Tables<'_>, horizon: i64) -> Result<bool, Fault> {
     let gone = tables
         .db
         .prepare_cached(
-            "DELETE FROM changes WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM changes ORDER BY seq LIMIT ?2) WHERE at < ?1)",
+            "DELETE FROM changes WHERE seq IN (
+                 SELECT seq FROM (SELECT seq, at FROM changes ORDER BY seq LIMIT ?2)
+                 WHERE at < ?1 AND seq <= (SELECT value FROM meta WHERE name = 'unlinked_seq'))",
         )?
-        .execute([horizon, STEP_ROWS])?;
+        .execute([horizon, STEP_CHANGES])?;
     Ok(gone > 0)
-}
-
-/// One step over the dedup rows behind a key, in the order in which they lie: those that were seen before `horizon` go. Says where to go on.
-///
-/// The horizon is two windows back, not one: the row of a name has to be there as long as one of another body is looked for behind it.
-fn dedup(tables: &Tables<'_>, horizon: i64, after: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-    let last: Option<Vec<u8>> = tables
-        .db
-        .prepare_cached(
-            "SELECT max(key) FROM (SELECT key FROM dedup WHERE key > ?1 ORDER BY key LIMIT ?2)",
-        )?
-        .query_row(params![after, STEP_KEYS], |row| row.get(0))?;
-    if let Some(last) = &last {
-        tables
-            .db
-            .prepare_cached("DELETE FROM dedup WHERE key > ?1 AND key <= ?2 AND seen < ?3")?
-            .execute(params![after, last, horizon])?;
-    }
-    Ok(last)
 }
 
 /// Gives space back to the file system. Says whether there may be more.

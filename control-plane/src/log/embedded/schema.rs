@@ -2,7 +2,7 @@
 //!
 //! One line of numbers runs through it: each event, each delivery and each change of a delivery takes the next `seq`. An event and its
 //! deliveries are made together and take neighbouring numbers, the event first: delivery `n` of the event at `s` is at `s + n`, and its id is
-//! the event's id, a dash, and `n`.
+//! the event's id, a dash, and `n`. One that is made of the event later has a place of its own, and says its `n` (see the table `added`).
 //!
 //! All times are milliseconds since 1970. `due` is on the log's own time line (see `Time`), the others are the clock's.
 
@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use crate::sqlite::{self, Database};
 
-/// Of the tables below. There is no way here from version 1: it was never part of a release. Once one is out, an older log is brought up.
-const VERSION: i64 = 2;
+/// Of the tables in `schema.sql`. Each has its step from the one before, but for 2: version 1 was never part of a release.
+const VERSION: i64 = 3;
 
 /// Marks the file as ours (`PRAGMA application_id`): the bytes `hkpl`.
 const APPLICATION_ID: i64 = 0x686b_706c;
@@ -26,81 +26,13 @@ const APPLICATION_ID: i64 = 0x686b_706c;
 const PAGE_BYTES: u32 = 8 * 1024;
 
 /// What an index costs is paid for each event, so there is one only where a walk up or down the line would pass by too much. Deliveries have
-/// none by org or group: they are found behind their events.
+/// none by org or group: they are found behind their events, or by their webhooks. What else can be asked for is in `index`.
 ///
 /// Columns that are filtered on come before the blobs: SQLite then doesn't touch the pages a blob overflows to.
-const TABLES: &str = "
--- A genuine callback, or one item of it. Rows are never updated: a retained row costs one write in its life.
-CREATE TABLE events (
-    seq          INTEGER PRIMARY KEY,
-    id           TEXT    NOT NULL UNIQUE,
-    org          TEXT    NOT NULL,
-    group_uid    TEXT    NOT NULL,
-    group_name   TEXT    NOT NULL,
-    type         TEXT    NOT NULL,
-    received     INTEGER NOT NULL,
-    kept         INTEGER NOT NULL,
-    deliveries   INTEGER NOT NULL,  -- how many were made with it, at seq + 1 and on
-    flags        INTEGER NOT NULL,  -- what the append found: bit n is hookplane.v1.EventFlag n
-    duplicate_of TEXT,              -- the earlier event, where a flag says so
-    claims       BLOB    NOT NULL,  -- the keys it was the first with, see `dedup`
-    checksum     INTEGER NOT NULL,  -- of record, see `checksum`
-    record       BLOB    NOT NULL   -- hookplane.v1.Event as it came in
-) STRICT;
-CREATE INDEX events_by_org   ON events (org, seq, type, received);
-CREATE INDEX events_by_group ON events (group_uid, seq, type, received);
+const TABLES: &str = include_str!("schema.sql");
 
--- One event for one webhook.
-CREATE TABLE deliveries (
-    seq             INTEGER PRIMARY KEY,
-    event_seq       INTEGER NOT NULL,
-    webhook_uid     TEXT    NOT NULL,
-    webhook         TEXT    NOT NULL,
-    status          INTEGER NOT NULL,  -- hookplane.v1.DeliveryStatus
-    attempts        INTEGER NOT NULL,  -- the running one included
-    due             INTEGER NOT NULL,  -- not before this
-    created         INTEGER NOT NULL,
-    updated         INTEGER NOT NULL,
-    reason          TEXT    NOT NULL,
-    idempotency_key TEXT    NOT NULL
-) STRICT;
-CREATE INDEX deliveries_by_webhook ON deliveries (webhook_uid, seq);
-CREATE INDEX deliveries_pending    ON deliveries (webhook_uid, due, seq) WHERE status = 1;
-CREATE INDEX deliveries_leased     ON deliveries (seq)                   WHERE status = 2;
--- Held, dead and dropped: what an operator looks for among millions that were delivered.
-CREATE INDEX deliveries_stuck      ON deliveries (status, seq)           WHERE status >= 4;
-
--- Each change of a delivery's status after it was made, for readers of the tail.
-CREATE TABLE changes (
-    seq          INTEGER PRIMARY KEY,
-    delivery_seq INTEGER NOT NULL,
-    status       INTEGER NOT NULL,
-    attempts     INTEGER NOT NULL,
-    reason       TEXT    NOT NULL,
-    at           INTEGER NOT NULL
-) STRICT;
-
--- What tells repeats: who was the first with a key. The newest rows are missing, see `dedup`.
-CREATE TABLE dedup (
-    key      BLOB    PRIMARY KEY,
-    event_id TEXT    NOT NULL,
-    body     BLOB    NOT NULL,  -- what else must be the same
-    seen     INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- Resends that were recognised and not kept. Apart from events, so that counting doesn't write the event again.
-CREATE TABLE duplicates (
-    event_id TEXT    PRIMARY KEY,
-    count    INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- `last_seq`: the highest number known to be taken, for when the rows that had it are gone. `token_key`: what lease tokens are signed with.
--- `dedup_seq`: the claims of events up to this one are in dedup.
-CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value ANY  NOT NULL
-) STRICT, WITHOUT ROWID;
-";
+/// From version 2, which knew one delivery for each webhook.
+const STEP_3: &str = include_str!("schema-3.sql");
 
 /// In the directory.
 const DATABASE: Database = Database {
@@ -127,6 +59,9 @@ fn tables(connection: &Connection, version: i64) -> Result<(), sqlite::Fault> {
     match version {
         0 => Ok(connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?),
+        2 => Ok(connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {STEP_3} PRAGMA user_version = {VERSION}; COMMIT;"
         ))?),
         VERSION => Ok(()),
         1.. if version > VERSION => Err(sqlite::Fault::Refused(format!(
@@ -188,6 +123,29 @@ mod tests {
             .pragma_query_value(None, "page_size", |row| row.get(0))
             .expect("reads");
         assert_eq!(bytes, PAGE_BYTES);
+    }
+
+    fn tables_of(db: &Connection) -> Vec<String> {
+        let mut read = db
+            .prepare("SELECT type || ' ' || name || coalesce((SELECT group_concat(name || type || \"notnull\" || coalesce(dflt_value, '') || pk) FROM pragma_table_xinfo(m.name)), sql, '')
+                      FROM sqlite_schema m ORDER BY 1")
+            .expect("is SQL");
+        let rows = read.query_map([], |row| row.get(0)).expect("reads");
+        rows.collect::<Result<_, _>>().expect("reads")
+    }
+
+    #[test]
+    fn log_that_was_brought_up_is_like_a_new_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let old = Connection::open(dir.path().join("events.db")).expect("opens");
+        prepare(&old, false).expect("set up");
+        old.execute_batch(include_str!("schema-2.sql"))
+            .expect("is SQL");
+        old.pragma_update(None, "user_version", 2).expect("set");
+        tables(&old, 2).expect("is brought up");
+        let new = tempfile::tempdir().expect("a directory");
+        let (_lock, _, new) = open(new.path(), false).expect("opens");
+        assert_eq!(tables_of(&old), tables_of(&new));
     }
 
     #[test]

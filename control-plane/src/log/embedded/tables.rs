@@ -11,6 +11,7 @@ use hookplane_rules::Timestamp;
 use super::Options;
 use super::dedup::Recent;
 use super::fault::Fault;
+use super::order;
 use crate::log::Stats;
 
 /// The log's own time line: the machine's clock when the log was opened, and from then on the monotonic one, so that setting the clock moves
@@ -55,6 +56,14 @@ pub(super) struct Held {
     pub(super) expires: i64,
     /// The delivery's, this one included.
     pub(super) attempts: i64,
+    /// By the clock, when it was leased.
+    pub(super) began: i64,
+    /// The delivery's, of its mapping.
+    pub(super) mapping_version: i64,
+    /// It has an order key.
+    pub(super) ordered: bool,
+    /// It has a destination: who pushes there counts the attempts.
+    pub(super) pushed: bool,
 }
 
 /// The leases, in memory only: all are void once the log is opened again.
@@ -150,11 +159,68 @@ impl DueTimes {
     }
 }
 
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change<'a> {
+    pub(super) delivery: i64,
+    /// It has an order key.
+    pub(super) ordered: bool,
+    pub(super) status: DeliveryStatus,
+    pub(super) attempts: i64,
+    /// None: as it was.
+    pub(super) due: Option<i64>,
+    pub(super) reason: &'a str,
+}
+
+/// The queues that are in the table. What the open transaction put there is forgotten when it is undone.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    destinations: HashMap<String, Vec<String>>,
+    fresh: Vec<(String, String)>,
+}
+
+impl Queues {
+    pub(super) fn load(db: &Connection) -> Result<Self, Fault> {
+        let mut queues = Self::default();
+        let mut read = db.prepare("SELECT webhook_uid, destination FROM queues")?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            queues.know(row.get(0)?, row.get(1)?);
+        }
+        Ok(queues)
+    }
+
+    pub(super) fn knows(&self, webhook_uid: &str, destination: &str) -> bool {
+        let destinations = self.destinations.get(webhook_uid);
+        destinations.is_some_and(|all| all.iter().any(|one| one == destination))
+    }
+
+    fn know(&mut self, webhook_uid: String, destination: String) {
+        let destinations = self.destinations.entry(webhook_uid).or_default();
+        if !destinations.contains(&destination) {
+            destinations.push(destination);
+        }
+    }
+
+    /// The open transaction put it in the table.
+    pub(super) fn put(&mut self, webhook_uid: &str, destination: &str) {
+        let queue = (webhook_uid.to_owned(), destination.to_owned());
+        self.fresh.push(queue);
+    }
+
+    fn committed(&mut self) {
+        for (webhook_uid, destination) in std::mem::take(&mut self.fresh) {
+            self.know(webhook_uid, destination);
+        }
+    }
+}
+
 /// What lives as long as the writer does.
 pub(super) struct Memory {
     pub(super) next_seq: i64,
     pub(super) leases: Leases,
     pub(super) recent: Recent,
+    pub(super) queues: Queues,
     pub(super) due: DueTimes,
     pub(super) time: Time,
     pub(super) token_key: [u8; 32],
@@ -186,10 +252,12 @@ impl Tables<'_> {
     ) -> Result<T, Fault> {
         self.db.prepare_cached("SAVEPOINT piece")?.execute([])?;
         let (leases, claims) = (self.memory.leases.mark(), self.memory.recent.mark());
+        let queues = self.memory.queues.fresh.len();
         let done = work(self);
         if let Err(fault) = &done {
             self.memory.leases.back_to(leases);
             self.memory.recent.back_to(claims);
+            self.memory.queues.fresh.truncate(queues);
             if !fault.is_own() {
                 return done;
             }
@@ -199,32 +267,55 @@ impl Tables<'_> {
         done
     }
 
-    /// Gives a delivery a new status, and the tail a line about it.
-    pub(super) fn change(
-        &mut self,
-        delivery: i64,
-        status: DeliveryStatus,
-        attempts: i64,
-        due: Option<i64>,
-        reason: &str,
-    ) -> Result<(), Fault> {
+    /// Gives a delivery a new status, and the tail a line about it. Says that line's number.
+    pub(super) fn change(&mut self, change: Change<'_>) -> Result<i64, Fault> {
+        let Change {
+            delivery,
+            ordered,
+            status,
+            attempts,
+            due,
+            reason,
+        } = change;
         let seq = self.take_seqs(1);
         self.db
             .prepare_cached(
-                "UPDATE deliveries SET status = ?2, attempts = ?3, due = coalesce(?4, due), updated = ?5, reason = ?6 WHERE seq = ?1",
+                "INSERT INTO changes (seq, delivery_seq, status, attempts, reason, at, before)
+                 SELECT ?1, seq, ?3, ?4, ?5, ?6, changed FROM deliveries WHERE seq = ?2",
             )?
-            .execute(params![delivery, status as i32, attempts, due, self.clock, reason])?;
+            .execute(params![
+                seq,
+                delivery,
+                status as i32,
+                attempts,
+                reason,
+                self.clock
+            ])?;
+        let pending = status == DeliveryStatus::Pending;
         self.db
             .prepare_cached(
-                "INSERT INTO changes (seq, delivery_seq, status, attempts, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "UPDATE deliveries SET status = ?2, attempts = ?3, due = coalesce(?4, due), updated = ?5, reason = ?6, waits = ?7, changed = ?8
+                 WHERE seq = ?1",
             )?
-            .execute(params![seq, delivery, status as i32, attempts, reason, self.clock])?;
+            .execute(params![
+                delivery,
+                status as i32,
+                attempts,
+                due,
+                self.clock,
+                reason,
+                ordered && pending,
+                seq,
+            ])?;
         if let Some(due) = due
             && due > self.memory.time.now()
         {
             self.memory.due.add(due);
         }
-        Ok(())
+        if ordered && status != DeliveryStatus::Leased {
+            order::let_next(self.db, delivery)?;
+        }
+        Ok(seq)
     }
 }
 
@@ -233,11 +324,13 @@ impl Memory {
     pub(super) fn committed(&mut self) {
         self.leases.undo.clear();
         self.recent.committed();
+        self.queues.committed();
     }
 
     /// The transaction was undone, and so is what it did here.
     pub(super) fn undone(&mut self) {
         self.leases.back_to(0);
         self.recent.undone();
+        self.queues.fresh.clear();
     }
 }

@@ -1,11 +1,11 @@
 //! The tail: what came and changed, in order.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
-use super::list::{Lead, Where};
+use super::index::{Patience, Words};
 use super::read::{DELIVERY_COLUMNS, EVENT_COLUMNS, RawDelivery, RawEvent, cursor, seq};
+use super::selection::Where;
 use crate::log::{Cursor, LogError, Selection, TailItem};
 
 /// A line of the tail before it is decoded.
@@ -27,7 +27,9 @@ impl RawItem {
     }
 }
 
-/// Three walks up the line (deliveries, events without any, changes), merged. `newest` was committed when the call began.
+/// Walks up the line (deliveries, those that were added, events without any, changes), merged. `newest` was committed when the call began.
+///
+/// Unless changes are asked for, a webhook has one line of an event, whatever the number of its destinations: the first one's.
 pub(super) fn tail(
     db: &Connection,
     selection: &Selection,
@@ -36,86 +38,41 @@ pub(super) fn tail(
     changes: bool,
     limit: usize,
 ) -> Result<(Vec<RawItem>, Cursor), Fault> {
-    let range = [Value::Integer(seq(after)), Value::Integer(seq(newest))];
-    let take = Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut items = Vec::new();
-    let mut walk = |from: &str, at: &str, mut clause: Where, kind: Walk| -> Result<(), Fault> {
-        clause.and(&format!("{at} > ?"), range[0].clone());
-        clause.and(&format!("{at} <= ?"), range[1].clone());
-        clause.values.push(take.clone());
-        let columns = match kind {
-            Walk::Events => format!("{EVENT_COLUMNS}, {at}"),
-            Walk::Deliveries(_) => format!("{EVENT_COLUMNS}, {at}, {DELIVERY_COLUMNS}"),
-            Walk::Changes => {
-                format!(
-                    "{EVENT_COLUMNS}, {at}, {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at"
-                )
-            }
-        };
-        let order = match kind {
-            Walk::Deliveries(Lead::Events) => "e.seq, d.seq",
-            _ => at,
-        };
-        let mut statement = db.prepare_cached(&format!(
-            "SELECT {columns} FROM {from}{} ORDER BY {order} LIMIT ?",
-            clause.sql
-        ))?;
-        let mut rows = statement.query(params_from_iter(clause.values))?;
-        while let Some(row) = rows.next()? {
-            let mut delivery = match kind {
-                Walk::Events => None,
-                _ => Some(RawDelivery::read(row, 7)?),
-            };
-            if let (Walk::Changes, Some(delivery)) = (kind, &mut delivery) {
-                let at = 7 + RawDelivery::COLUMNS;
-                delivery.status = row.get(at)?;
-                delivery.attempts = row.get(at + 1)?;
-                delivery.reason = row.get(at + 2)?;
-                delivery.updated = row.get(at + 3)?;
-            }
-            let event = RawEvent::read(row, 0)?;
-            items.push(RawItem {
-                seq: row.get(6)?,
-                event,
-                delivery,
-                change: kind == Walk::Changes,
-            });
-        }
-        Ok(())
+    let mut tail = Tail {
+        db,
+        words: Words::of(selection),
+        after: seq(after),
+        newest: seq(newest),
+        limit,
+        items: Vec::new(),
     };
-    let lead = Lead::of(selection);
-    let mut clause = lead.clause(selection);
-    if let Some(status) = selection.status {
-        clause.and("+d.status = ?", i64::from(status as i32));
+    if !selection.unmatched {
+        let first_only = !changes && selection.destination.is_none();
+        tail.deliveries(selection, first_only)?;
     }
-    if lead == Lead::Events {
-        // The event that `after` is among the deliveries of, and all behind it.
-        let from: i64 = db
-            .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?1")?
-            .query_row([seq(after)], |row| row.get(0))?;
-        clause.and("e.seq >= ?", from);
-    }
-    walk(lead.from(), "d.seq", clause, Walk::Deliveries(lead))?;
-    if selection.webhook_uid.is_none() && selection.status.is_none() {
+    let of_delivery = selection.webhook_uid.is_some() || selection.destination.is_some();
+    if !of_delivery && selection.status.is_none() {
         let mut clause = Where::default();
         clause.and("e.deliveries = ?", 0i64);
         clause.scope(selection);
         clause.event(selection);
-        walk("events e", "e.seq", clause, Walk::Events)?;
+        tail.walk("events e", "e.seq", "e.seq", clause, Walk::Events)?;
     }
-    if changes {
+    if changes && !selection.unmatched {
         let mut clause = Where::default();
-        if let Some(webhook) = &selection.webhook_uid {
-            clause.and("+d.webhook_uid = ?", webhook.clone());
-        }
+        let of = Selection {
+            status: None,
+            ..selection.clone()
+        };
+        clause.delivery(&of);
         clause.within(selection);
         clause.event(selection);
         if let Some(status) = selection.status {
             clause.and("c.status = ?", i64::from(status as i32));
         }
-        let from = "changes c CROSS JOIN deliveries d ON d.seq = c.delivery_seq CROSS JOIN events e ON e.seq = d.event_seq";
-        walk(from, "c.seq", clause, Walk::Changes)?;
+        tail.walk(CHANGES, "c.seq", "c.seq", clause, Walk::Changes)?;
     }
+    let mut items = tail.items;
     items.sort_by_key(|item| item.seq);
     let more = items.len() >= limit;
     items.truncate(limit);
@@ -126,9 +83,130 @@ pub(super) fn tail(
     Ok((items, next))
 }
 
+const LINE: &str = "deliveries d CROSS JOIN events e ON e.seq = d.event_seq";
+const BEHIND_EVENTS: &str =
+    "events e CROSS JOIN deliveries d ON d.seq > e.seq AND d.seq <= e.seq + e.deliveries";
+const ADDED: &str =
+    "added a CROSS JOIN deliveries d ON d.seq = a.seq CROSS JOIN events e ON e.seq = a.event_seq";
+const CHANGES: &str = "changes c CROSS JOIN deliveries d ON d.seq = c.delivery_seq CROSS JOIN events e ON e.seq = d.event_seq";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Walk {
-    Deliveries(Lead),
+    Deliveries,
     Events,
     Changes,
+}
+
+/// What was walked so far.
+struct Tail<'a> {
+    db: &'a Connection,
+    words: Option<Words>,
+    after: i64,
+    newest: i64,
+    limit: usize,
+    items: Vec<RawItem>,
+}
+
+impl Tail<'_> {
+    fn deliveries(&mut self, selection: &Selection, first_only: bool) -> Result<(), Fault> {
+        let rest = |mut clause: Where| {
+            clause.event(selection);
+            clause.delivery(selection);
+            if first_only {
+                clause.holds("+d.further = 0");
+            }
+            clause
+        };
+        let scoped = selection.org.is_some() || selection.group_uid.is_some();
+        let mut clause = Where::default();
+        if let Some(webhook) = &selection.webhook_uid
+            && selection.event_id.is_none()
+        {
+            clause.and("d.webhook_uid = ?", webhook.clone());
+        } else if scoped || selection.event_id.is_some() {
+            // The event that `after` is among the deliveries of, and all behind it.
+            let from: i64 = self
+                .db
+                .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?1")?
+                .query_row([self.after], |row| row.get(0))?;
+            match selection.event_id {
+                Some(_) => clause.within(selection),
+                None => clause.scope(selection),
+            }
+            clause.and("e.seq >= ?", from);
+            let order = "e.seq, d.seq";
+            self.walk(
+                BEHIND_EVENTS,
+                "d.seq",
+                order,
+                rest(clause),
+                Walk::Deliveries,
+            )?;
+            let mut clause = Where::default();
+            if let Some(group) = &selection.group_uid {
+                clause.and("a.group_uid = ?", group.clone());
+            } else if let Some(org) = &selection.org {
+                clause.and("a.org = ?", org.clone());
+            }
+            clause.within(selection);
+            return self.walk(ADDED, "a.seq", "a.seq", rest(clause), Walk::Deliveries);
+        }
+        clause.within(selection);
+        self.walk(LINE, "d.seq", "d.seq", rest(clause), Walk::Deliveries)
+    }
+
+    fn walk(
+        &mut self,
+        from: &str,
+        at: &str,
+        order: &str,
+        mut clause: Where,
+        kind: Walk,
+    ) -> Result<(), Fault> {
+        clause.and(&format!("{at} > ?"), self.after);
+        clause.and(&format!("{at} <= ?"), self.newest);
+        let columns = match kind {
+            Walk::Events => String::new(),
+            Walk::Deliveries => format!(", {DELIVERY_COLUMNS}"),
+            Walk::Changes => format!(", {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at"),
+        };
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT {EVENT_COLUMNS}, {at}{columns} FROM {from}{} ORDER BY {order}",
+            clause.sql
+        ))?;
+        let mut rows = statement.query(params_from_iter(clause.values))?;
+        let mut found = 0;
+        let patience = Patience::default();
+        while found < self.limit
+            && let Some(row) = rows.next()?
+        {
+            patience.check()?;
+            let event = RawEvent::read(row, 0)?;
+            if let Some(words) = &self.words
+                && !event.has(words)?
+            {
+                continue;
+            }
+            let at = RawEvent::COLUMNS;
+            let mut delivery = match kind {
+                Walk::Events => None,
+                _ => Some(RawDelivery::read(row, at + 1)?),
+            };
+            if let (Walk::Changes, Some(delivery)) = (kind, &mut delivery) {
+                let at = at + 1 + RawDelivery::COLUMNS;
+                delivery.status = row.get(at)?;
+                delivery.attempts = row.get(at + 1)?;
+                delivery.reason = row.get(at + 2)?;
+                delivery.updated = row.get(at + 3)?;
+            }
+            self.items.push(RawItem {
+                seq: row.get(at)?,
+                event,
+                delivery,
+                change: kind == Walk::Changes,
+            });
+            found += 1;
+        }
+        Ok(())
+    }
 }

@@ -94,7 +94,7 @@ fn ended() -> String {
              WHERE status = 2 AND due <= (SELECT ms FROM now)
              ORDER BY due LIMIT {EXPIRE_AT_ONCE} FOR UPDATE SKIP LOCKED
          ), ended AS (
-             UPDATE deliveries SET status = CASE WHEN attempts >= $1 THEN 5 ELSE 1 END, due = due + {}, lease = 0,
+             UPDATE deliveries SET status = CASE WHEN attempts >= $1 AND destination = '' THEN 5 ELSE 1 END, due = due + {}, lease = 0,
                  updated = now.ms, reason = 'the lease ran out', recorded = recorded + 1
              FROM over, now
              WHERE deliveries.group_uid = over.group_uid AND deliveries.event_id = over.event_id AND deliveries.n = over.n

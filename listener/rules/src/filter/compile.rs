@@ -8,8 +8,6 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
 use cel::parser::Parser;
 use regex::{Regex, RegexBuilder};
 
-use super::VARIABLES;
-
 /// Levels of an expression.
 const MAX_DEPTH: usize = 64;
 /// Nodes of a whole filter.
@@ -92,7 +90,10 @@ pub(super) fn pattern_name(number: usize) -> String {
 }
 
 /// Parses the terms and checks all bounds, on a stack of its own.
-pub(super) fn compile(terms: &[&str]) -> Result<(Vec<IdedExpr>, Parts), String> {
+pub(super) fn compile(
+    terms: &[&str],
+    variables: &[&'static str],
+) -> Result<(Vec<IdedExpr>, Parts), String> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("filter-parser".to_owned())
@@ -101,17 +102,17 @@ pub(super) fn compile(terms: &[&str]) -> Result<(Vec<IdedExpr>, Parts), String> 
                 let mut parts = Parts::default();
                 let mut expressions = Vec::with_capacity(terms.len());
                 for term in terms {
-                    expressions.push(one(term, &mut parts)?);
+                    expressions.push(one(term, &mut parts, variables)?);
                 }
                 Ok((expressions, parts))
             })
-            .map_err(|e| format!("no thread to parse the filter on: {e}"))?
+            .map_err(|e| format!("no thread to parse it on: {e}"))?
             .join()
-            .unwrap_or_else(|_| Err("the filter can't be parsed".to_owned()))
+            .unwrap_or_else(|_| Err("it can't be parsed".to_owned()))
     })
 }
 
-fn one(term: &str, parts: &mut Parts) -> Result<IdedExpr, String> {
+fn one(term: &str, parts: &mut Parts, variables: &[&'static str]) -> Result<IdedExpr, String> {
     let mut expression = Parser::new().parse(term).map_err(|errors| {
         errors.errors.first().map_or_else(
             || "it can't be parsed".to_owned(),
@@ -125,6 +126,7 @@ fn one(term: &str, parts: &mut Parts) -> Result<IdedExpr, String> {
     })?;
     Walk {
         parts,
+        variables,
         scope: Vec::new(),
         loops: 0,
     }
@@ -134,6 +136,8 @@ fn one(term: &str, parts: &mut Parts) -> Result<IdedExpr, String> {
 
 struct Walk<'p> {
     parts: &'p mut Parts,
+    /// What may be named.
+    variables: &'p [&'static str],
     /// The variables of the loops around.
     scope: Vec<String>,
     loops: usize,
@@ -143,15 +147,15 @@ impl Walk<'_> {
     fn node(&mut self, node: &mut IdedExpr, depth: usize) -> Result<(), String> {
         self.parts.nodes += 1;
         if self.parts.nodes > MAX_NODES {
-            return Err(format!("the filter has more than {MAX_NODES} nodes"));
+            return Err(format!("has more than {MAX_NODES} nodes"));
         }
         if depth > MAX_DEPTH {
-            return Err(format!("the filter is more than {MAX_DEPTH} levels deep"));
+            return Err(format!("is more than {MAX_DEPTH} levels deep"));
         }
         let below = depth + 1;
         match &mut node.expr {
             Expr::Literal(LiteralValue::Bytes(_)) => {
-                Err("bytes have no place in a filter; write a string without `b`".to_owned())
+                Err("bytes have no place here; write a string without `b`".to_owned())
             }
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.name(name),
@@ -181,9 +185,7 @@ impl Walk<'_> {
                         self.node(&mut entry.key, below)?;
                         self.node(&mut entry.value, below)
                     }
-                    EntryExpr::StructField(_) => {
-                        Err("messages have no place in a filter".to_owned())
-                    }
+                    EntryExpr::StructField(_) => Err("messages have no place here".to_owned()),
                 }),
             Expr::Comprehension(comprehension) => {
                 if !is_range(&comprehension.iter_range.expr) {
@@ -198,7 +200,7 @@ impl Walk<'_> {
                 if self.loops > MAX_LOOPS {
                     return Err(format!("more than {MAX_LOOPS} loops inside each other"));
                 }
-                if VARIABLES.contains(&comprehension.iter_var.as_str()) {
+                if self.variables.contains(&comprehension.iter_var.as_str()) {
                     return Err(format!(
                         "a loop's variable can't be named `{}`",
                         comprehension.iter_var
@@ -219,7 +221,7 @@ impl Walk<'_> {
                 self.loops -= 1;
                 Ok(())
             }
-            Expr::Struct(_) => Err("messages have no place in a filter".to_owned()),
+            Expr::Struct(_) => Err("messages have no place here".to_owned()),
             Expr::Unspecified => Err("it can't be parsed".to_owned()),
         }
     }
@@ -228,10 +230,10 @@ impl Walk<'_> {
         if self.scope.iter().any(|known| known == name) || TYPE_NAMES.contains(&name) {
             return Ok(());
         }
-        let Some(variable) = VARIABLES.iter().find(|known| **known == name) else {
+        let Some(variable) = self.variables.iter().find(|known| **known == name) else {
             return Err(format!(
                 "`{name}` is unknown; there are {}",
-                VARIABLES.join(", ")
+                self.variables.join(", ")
             ));
         };
         if !self.parts.variables.contains(variable) {
@@ -316,7 +318,7 @@ fn is_range(expr: &Expr) -> bool {
     }
 }
 
-fn is_path(expr: &Expr) -> bool {
+pub(super) fn is_path(expr: &Expr) -> bool {
     match expr {
         Expr::Ident(_) => true,
         Expr::Select(select) => !select.test && is_path(&select.operand.expr),

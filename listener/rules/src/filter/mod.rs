@@ -21,6 +21,8 @@
 //! - A loop goes over a path or a list of literals; a pattern is a literal.
 
 mod compile;
+mod expression;
+mod paths;
 mod source;
 mod value;
 mod why;
@@ -40,6 +42,8 @@ use regex::Regex;
 use crate::payload::{Payload, decode_form, form_json};
 use value::Budget;
 use why::Decided;
+
+pub use expression::Expression;
 
 /// What a source can name.
 const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
@@ -98,7 +102,7 @@ impl Filter {
     /// Compiles a source of at most 1,024 bytes. The error says what is wrong, at which place, or which bound it passes.
     pub fn compile(source: &str) -> Result<Self, String> {
         let terms = source::terms(source)?;
-        let (expressions, parts) = compile::compile(&terms)?;
+        let (expressions, parts) = compile::compile(&terms, &VARIABLES)?;
         Ok(Self {
             terms: terms
                 .into_iter()
@@ -117,6 +121,11 @@ impl Filter {
                 .collect(),
             variables: parts.variables,
         })
+    }
+
+    /// The paths that it reads: `payload.customer.id`, `payload.lines[*].sku`.
+    pub fn paths(&self) -> Vec<String> {
+        paths::of(self.terms.iter().map(|term| &term.expression))
     }
 
     /// True when it looks at headers or the query, which have to be rid of credentials first.

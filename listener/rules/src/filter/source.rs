@@ -11,14 +11,32 @@ const MAX_SOURCE_BYTES: usize = 1024;
 
 /// The terms of `a && b && c`, or the whole source as one.
 pub(super) fn terms(source: &str) -> Result<Vec<&str>, String> {
-    if source.len() > MAX_SOURCE_BYTES {
-        return Err(format!(
-            "the filter is {} bytes long; {MAX_SOURCE_BYTES} are allowed",
-            source.len()
-        ));
-    }
     if source.trim().is_empty() {
         return Err("the filter is empty; leave it out to take all events".to_owned());
+    }
+    let scan = checked(source)?;
+    // Anything that binds weaker than `&&` makes it one term.
+    if scan.ternary || !scan.ors.is_empty() || scan.ands.is_empty() {
+        return Ok(vec![source.trim()]);
+    }
+    let terms = cut(source, &scan.ands);
+    if terms.iter().any(|term| term.is_empty()) {
+        return Err("a term is missing beside `&&`".to_owned());
+    }
+    Ok(terms)
+}
+
+/// A source that may be parsed.
+pub(super) fn within_bounds(source: &str) -> Result<(), String> {
+    checked(source).map(drop)
+}
+
+fn checked(source: &str) -> Result<Scan, String> {
+    if source.len() > MAX_SOURCE_BYTES {
+        return Err(format!(
+            "is {} bytes long; {MAX_SOURCE_BYTES} are allowed",
+            source.len()
+        ));
     }
     let mut scan = Scan::default();
     let bytes = source.as_bytes();
@@ -33,15 +51,7 @@ pub(super) fn terms(source: &str) -> Result<Vec<&str>, String> {
     if scan.deepest.max(scan.level.deepest) > MAX_PARSE_DEPTH {
         return Err(too_deep());
     }
-    // Anything that binds weaker than `&&` makes it one term.
-    if scan.ternary || !scan.ors.is_empty() || scan.ands.is_empty() {
-        return Ok(vec![source.trim()]);
-    }
-    let terms = cut(source, &scan.ands);
-    if terms.iter().any(|term| term.is_empty()) {
-        return Err("a term is missing beside `&&`".to_owned());
-    }
-    Ok(terms)
+    Ok(scan)
 }
 
 /// How a term is put together.
@@ -97,7 +107,7 @@ fn cut<'s>(source: &'s str, at: &[usize]) -> Vec<&'s str> {
 }
 
 fn too_deep() -> String {
-    format!("the filter is nested or chained more than {MAX_PARSE_DEPTH} levels deep")
+    format!("is nested or chained more than {MAX_PARSE_DEPTH} levels deep")
 }
 
 #[derive(Default)]

@@ -316,7 +316,7 @@ fn hostile_sources_neither_compile_nor_end_the_process() {
 fn the_parser_survives_what_the_look_ahead_would_refuse() {
     for source in hostile_sources() {
         // Straight to the parser's thread, as if the look-ahead had been fooled.
-        let _ = compile::compile(&[source.as_str()]);
+        let _ = compile::compile(&[source.as_str()], &VARIABLES);
     }
 }
 

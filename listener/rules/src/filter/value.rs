@@ -11,7 +11,7 @@ use cel::common::traits::{Adder, Container, Indexer, Iterable, Iterator, Sizer};
 use cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelNull, CelString, CelUInt, LIST_TYPE, MAP_TYPE, Type,
 };
-use cel::common::value::{CowVal, Val};
+use cel::common::value::{CowVal, StaticVal, Val};
 
 use crate::payload::{Kind, elements, kind, member, members, unescape};
 
@@ -43,12 +43,17 @@ impl Budget {
         }
     }
 
+    /// What is left of it.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Relaxed)
+    }
+
     pub(super) fn is_spent(&self) -> bool {
         self.left.load(Relaxed) == 0
     }
 
     /// Takes units; false when there weren't enough, and from then on.
-    fn spend(&self, units: u64) -> bool {
+    pub(super) fn spend(&self, units: u64) -> bool {
         let left = self.left.load(Relaxed).saturating_sub(units);
         self.left.store(left, Relaxed);
         left > 0
@@ -69,6 +74,32 @@ impl Budget {
 fn spent() -> ExecutionError {
     ExecutionError::function_error("filter", "it does more work than is allowed")
 }
+
+/// Asked for under this key, an array or an object says the text that it is written as. No source can name it.
+#[derive(Debug, Clone)]
+pub(super) struct AsWritten;
+
+static AS_WRITTEN_TYPE: Type = Type::new_unspecified_type("hookplane.as_written");
+
+impl Val for AsWritten {
+    fn get_type(&self) -> &Type {
+        &AS_WRITTEN_TYPE
+    }
+
+    fn cel_type() -> &'static Type {
+        &AS_WRITTEN_TYPE
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+}
+
+impl StaticVal for AsWritten {}
 
 /// A JSON text as a value.
 pub(super) fn value<'v>(raw: &'v str, budget: &'v Budget) -> Box<dyn Val + 'v> {
@@ -314,6 +345,9 @@ impl Indexer for List<'_> {
     where
         Self: 'w,
     {
+        if index.downcast_ref::<AsWritten>().is_some() {
+            return Ok(CowVal::owned(CelString::from(self.raw.to_owned())));
+        }
         let place = if let Some(int) = index.downcast_ref::<CelInt>() {
             usize::try_from(*int.inner()).ok()
         } else if let Some(uint) = index.downcast_ref::<CelUInt>() {
@@ -431,6 +465,9 @@ impl Indexer for Map<'_> {
     where
         Self: 'w,
     {
+        if key.downcast_ref::<AsWritten>().is_some() {
+            return Ok(CowVal::owned(CelString::from(self.raw.to_owned())));
+        }
         match self.find(key)? {
             Some(raw) => Ok(CowVal::Owned(value(raw, self.budget))),
             None => Err(ExecutionError::no_such_key(

@@ -14,7 +14,6 @@ pub const TEMPLATE: &str = "template";
 const MAX_EVENTS: usize = 1_000;
 /// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
-const MAX_DESTINATIONS: usize = 16;
 
 /// One webhook, ready to match.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Shared {
 
 impl Webhook {
     /// Compiles a webhook of a group: its events against the connector's function and the group's registered events, its filter
-    /// within bounds.
+    /// within bounds. Its mapping and its destinations are the control plane's, and not looked at.
     pub fn compile(
         webhook: &v1::Webhook,
         group: &v1::WebhookGroup,
@@ -76,20 +75,6 @@ impl Webhook {
                     spec.label.len()
                 ),
             );
-        }
-        errors.at_most(
-            "spec.destinations",
-            spec.destinations.len(),
-            MAX_DESTINATIONS,
-            "destinations",
-        );
-        for (index, destination) in spec.destinations.iter().enumerate() {
-            if destination.subscribe.is_none() {
-                errors.add(
-                    format!("spec.destinations[{index}]"),
-                    "says nothing; it is `subscribe: {}`",
-                );
-            }
         }
         if spec.events.is_empty() && spec.active && !is_template {
             errors.add(

@@ -56,7 +56,7 @@ fn hex_digit(digit: Option<&u8>) -> Option<u8> {
 }
 
 /// As a JSON object: a field that came once is a string, one that came several times a list of strings.
-pub(crate) fn form_json(fields: &BTreeMap<String, Vec<String>>) -> String {
+pub fn form_json(fields: &BTreeMap<String, Vec<String>>) -> String {
     let object: BTreeMap<&str, Cow<'_, serde_json::Value>> = fields
         .iter()
         .map(|(name, values)| {

@@ -22,7 +22,19 @@ pub fn to_json(event: &v1::Event) -> Option<String> {
     }
 }
 
-fn payload_of(event: &v1::Event) -> Option<Payload> {
+/// The same, to be read in place. The reason says why it can't be decoded.
+pub fn json_of(event: &v1::Event) -> Result<Json, String> {
+    match payload_of(event) {
+        Some(Payload::Json(json) | Payload::FormJson(_, json)) => Ok(json),
+        Some(Payload::Form(fields)) => Json::validate(form_json(&fields).into()),
+        Some(Payload::Opaque(reason)) => Err(reason),
+        None if event.undecodable_reason.is_empty() => Err("it is none that is decoded".to_owned()),
+        None => Err(event.undecodable_reason.clone()),
+    }
+}
+
+/// The payload. None when it can't be decoded.
+pub(crate) fn payload_of(event: &v1::Event) -> Option<Payload> {
     let format = event.format();
     if matches!(format, PayloadFormat::Opaque | PayloadFormat::Unspecified) {
         return None;

@@ -15,17 +15,23 @@ pub(super) struct Member {
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `null`
     Null,
+    /// `true`, `false`
     Bool,
+    /// `12.50`
     Number,
+    /// `"text"`
     String,
+    /// `[1]`
     Array,
+    /// `{"a": 1}`
     Object,
 }
 
 /// Told by the first byte.
-pub(crate) fn kind(raw: &str) -> Kind {
+pub fn kind(raw: &str) -> Kind {
     match raw.trim_start().as_bytes().first() {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,
@@ -55,7 +61,7 @@ fn array_index(token: &str) -> Option<usize> {
 }
 
 /// The value of a key in an object.
-pub(crate) fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     members(object)
         .find(|(raw_key, _)| is_key(raw_key, key))
         .map(|(_, value)| value)
@@ -74,7 +80,7 @@ pub(super) fn is_key(raw_key: &str, key: &str) -> bool {
 }
 
 /// The keys, quoted as written, and values of an object.
-pub(crate) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut cursor = Cursor::inside(object);
     std::iter::from_fn(move || {
         let key = cursor.next_value()?;
@@ -83,13 +89,13 @@ pub(crate) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The elements of an array.
-pub(crate) fn elements(array: &str) -> impl Iterator<Item = &str> {
+pub fn elements(array: &str) -> impl Iterator<Item = &str> {
     let mut cursor = Cursor::inside(array);
     std::iter::from_fn(move || cursor.next_value())
 }
 
 /// A string's content. `raw` has its quotes.
-pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
+pub fn unescape(raw: &str) -> Cow<'_, str> {
     let raw = raw.trim();
     let content = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
     let Some(first) = content.find('\\') else {
@@ -138,6 +144,32 @@ pub(super) fn hex_unit(digits: &[u8]) -> Option<u16> {
         let digit = char::from(*digit).to_digit(16)?;
         Some(unit << 4 | digit as u16)
     })
+}
+
+/// The places of all texts, numbers and booleans in a value, keys left out.
+pub(crate) fn scalars(raw: &str, found: &mut dyn FnMut(Range<usize>)) {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let end = end_of_string(bytes, at);
+                let rest = bytes.get(end..).unwrap_or_default();
+                if rest.trim_ascii_start().first() != Some(&b':') {
+                    found(at..end);
+                }
+                at = end;
+            }
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                let end = end_of_word(bytes, at);
+                if *byte != b'n' {
+                    found(at..end);
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
 }
 
 /// Steps over the values inside an array or object; a key counts as one.

@@ -7,6 +7,7 @@ mod handshake;
 mod hostile;
 #[cfg(test)]
 mod hostile_tests;
+mod reported;
 mod token;
 mod variants;
 mod wire;
@@ -27,6 +28,7 @@ use crate::template::Part;
 use crate::verify::{signature, window};
 use crate::{Callback, Group, Timestamp};
 
+pub(crate) use reported::report;
 pub(crate) use variants::all;
 pub use variants::{Expected, Variant};
 use write::{everywhere, is_multipart, put, write};

@@ -1,0 +1,239 @@
+//! Events that were kept before their webhook was there, matched with it as if it had been, oldest first.
+//!
+//! Read along the tail up to where it was at the start: what comes later was matched when it came.
+
+use std::sync::Arc;
+
+use hookplane_proto::v1;
+use tokio::sync::watch;
+
+use super::Order;
+use crate::api::status::Problem;
+use crate::api::trial::{Trial, Verdict};
+use crate::config::GroupRecord;
+use crate::context::Context;
+use crate::log::{Cursor, NewDelivery, Reach, Selection, TailItem, words};
+use crate::report::later;
+
+/// Lines read at once, bodies and all.
+const STEP: usize = 16;
+
+pub(super) async fn run(
+    mut order: Order,
+    (mut newest, reach): (watch::Receiver<Cursor>, Reach),
+) -> Result<(), Problem> {
+    let mut fed = Fed::of(&order.context, &order.selection)?;
+    let of_group = Selection {
+        webhook_uid: None,
+        destination: None,
+        text: None,
+        ..order.selection.clone()
+    };
+    let mut after = Cursor::default();
+    // Its deliveries follow it on the line.
+    let mut last = String::new();
+    loop {
+        newest.borrow_and_update();
+        let log = &order.context.log;
+        let (items, next) = log.tail(&of_group, after, false, STEP).await?;
+        let moved = next > after;
+        after = after.max(next);
+        let ends = items.iter().any(|item| item.cursor > reach.last) || after >= reach.last;
+        let events = new_events(items, reach.last, &mut last);
+        fed.renew(&order.context)?;
+        let trial = fed.trial.clone();
+        let text = order.selection.text.clone();
+        // A filter may take a while, and a payload may be large.
+        let judged = tokio::task::spawn_blocking(move || {
+            let wanted = events
+                .into_iter()
+                .filter(|event| has(event, text.as_deref()));
+            let judged = wanted.map(|event| (trial.verdict(&event), event));
+            judged.collect::<Vec<_>>()
+        })
+        .await
+        .map_err(|error| Problem::Internal(format!("match events again: {error}")))?;
+        for (verdict, event) in judged {
+            let left = order.max.saturating_sub(order.progress.borrow().replayed);
+            if left == 0 {
+                return Ok(());
+            }
+            let made = match wanted(&order, &fed, verdict, &event) {
+                Some(mut deliveries) => {
+                    deliveries.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                    make(&mut order, &event.id, deliveries).await?
+                }
+                None => 0,
+            };
+            order.progress.send_modify(|so_far| {
+                so_far.looked_at += 1;
+                so_far.replayed += made;
+                so_far.skipped += u64::from(made == 0);
+            });
+        }
+        if ends {
+            return Ok(());
+        }
+        if !moved && newest.changed().await.is_err() {
+            return Err(Problem::Refused("the event log is closed".to_owned()));
+        }
+    }
+}
+
+/// The webhook that is fed, as it is by now.
+struct Fed {
+    record: GroupRecord,
+    webhook: Arc<v1::Webhook>,
+    trial: Arc<Trial>,
+}
+
+impl Fed {
+    fn of(context: &Context, selection: &Selection) -> Result<Self, Problem> {
+        let group = selection.group_uid.as_deref().unwrap_or_default();
+        let uid = selection.webhook_uid.as_deref().unwrap_or_default();
+        let gone = || Problem::Refused("the webhook is gone".to_owned());
+        let record = context.view.group(group).ok_or_else(gone)?;
+        let is_it =
+            |webhook: &&Arc<v1::Webhook>| webhook.metadata.as_ref().is_some_and(|m| m.uid == uid);
+        let webhook = record.webhooks.iter().find(is_it).ok_or_else(gone)?.clone();
+        let trial = Trial::of(context, &record, &webhook)?;
+        Ok(Self {
+            record,
+            webhook,
+            trial: Arc::new(trial),
+        })
+    }
+
+    /// After a change of its group: what is made now is made by what holds now.
+    fn renew(&mut self, context: &Context) -> Result<(), Problem> {
+        let metadata = self.record.group.metadata.as_ref();
+        let group_uid = metadata.map(|metadata| metadata.uid.clone());
+        let now = group_uid.as_deref().and_then(|uid| context.view.group(uid));
+        if now.is_some_and(|now| now.revision == self.record.revision) {
+            return Ok(());
+        }
+        let of_webhook = Selection {
+            group_uid,
+            webhook_uid: self.webhook.metadata.as_ref().map(|m| m.uid.clone()),
+            ..Selection::default()
+        };
+        *self = Self::of(context, &of_webhook)?;
+        Ok(())
+    }
+}
+
+/// Each event once, up to the end.
+fn new_events(items: Vec<TailItem>, end: Cursor, last: &mut String) -> Vec<v1::Event> {
+    let mut events = Vec::new();
+    for item in items {
+        if item.cursor <= end && item.event.id != *last {
+            last.clone_from(&item.event.id);
+            events.push(item.event);
+        }
+    }
+    events
+}
+
+/// Whether all words are in it, the last as the beginning of one: as a search has it.
+fn has(event: &v1::Event, text: Option<&str>) -> bool {
+    let searched = words::searched(text.unwrap_or_default());
+    let Some((begins, whole)) = searched.split_last() else {
+        return true;
+    };
+    let of_event = words::of(event);
+    whole
+        .iter()
+        .all(|word| of_event.binary_search(word).is_ok())
+        && of_event
+            .iter()
+            .any(|word| word.starts_with(begins.as_str()))
+}
+
+/// None where the webhook doesn't want it.
+fn wanted(
+    order: &Order,
+    fed: &Fed,
+    verdict: Verdict,
+    event: &v1::Event,
+) -> Option<Vec<NewDelivery>> {
+    let hold = match verdict {
+        Verdict::Unmatched(_) => return None,
+        Verdict::Held(reason) => Some(reason),
+        Verdict::Matched => None,
+    };
+    let mut deliveries = later::deliveries(&order.context, &fed.webhook, event, hold);
+    if let Some(destination) = &order.selection.destination {
+        deliveries.retain(|delivery| delivery.destination == *destination);
+    }
+    Some(deliveries)
+}
+
+/// Says how many it made, or in a dry run would make.
+async fn make(
+    order: &mut Order,
+    event_id: &str,
+    mut deliveries: Vec<NewDelivery>,
+) -> Result<u64, Problem> {
+    if deliveries.is_empty() {
+        return Ok(0);
+    }
+    let log = order.context.log.clone();
+    if order.dry_run {
+        let of_event = Selection {
+            event_id: Some(event_id.to_owned()),
+            webhook_uid: order.selection.webhook_uid.clone(),
+            ..Selection::default()
+        };
+        // More than a webhook can have destinations.
+        let there = log.deliveries(&of_event, None, 100).await?;
+        deliveries.retain(|new| {
+            there
+                .iter()
+                .all(|(_, old)| old.destination != new.destination)
+        });
+        return Ok(deliveries.len() as u64);
+    }
+    order.pace.take(deliveries.len()).await;
+    Ok(log.add_deliveries(event_id, deliveries).await?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_searched_as_a_list_searches_it() {
+        let event = v1::Event {
+            r#type: "orders/paid".to_owned(),
+            format: v1::PayloadFormat::Json.into(),
+            body: br#"{"email":"ada@example.com"}"#.to_vec().into(),
+            ..Default::default()
+        };
+        assert!(has(&event, None));
+        assert!(has(&event, Some("Ada exam")));
+        assert!(has(&event, Some("paid")));
+        assert!(!has(&event, Some("exam ada")));
+        assert!(!has(&event, Some("bob")));
+    }
+
+    #[test]
+    fn an_event_with_several_deliveries_is_looked_at_once_and_nothing_beyond_the_end() {
+        let item = |at, id: &str| TailItem {
+            cursor: Cursor(at),
+            event: v1::Event {
+                id: id.to_owned(),
+                ..Default::default()
+            },
+            delivery: None,
+            change: false,
+        };
+        let mut last = "a".to_owned();
+        let items = vec![item(1, "a"), item(2, "b"), item(3, "b"), item(9, "c")];
+        let ids: Vec<_> = new_events(items, Cursor(5), &mut last)
+            .into_iter()
+            .map(|event| event.id)
+            .collect();
+        assert_eq!(ids, ["b"]);
+        assert_eq!(last, "b");
+    }
+}

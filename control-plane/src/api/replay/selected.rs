@@ -1,0 +1,130 @@
+//! Deliveries put back, oldest first.
+//!
+//! A list is newest first, and what is put back first is delivered first. So the selection is walked down once, and only where each page begins
+//! and ends is remembered; then page by page up again. What joins the selection later within a page is taken along; nothing is taken twice, since a
+//! page is walked once and none has what another has.
+
+use hookplane_proto::v1;
+
+use super::{Order, put_back, webhook_of};
+use crate::api::status::Problem;
+use crate::log::{Cursor, Selection};
+
+/// Deliveries of a page. At a low rate fewer: the last of a page was looked at a few seconds ago at most.
+const PAGE: usize = 500;
+const PAGE_MIN: usize = 10;
+/// Pages remembered, with 16 bytes each.
+const MAX_PAGES: usize = 1_000_000;
+
+/// A piece of the line of deliveries.
+struct Page {
+    /// The first that is newer than it.
+    before: Cursor,
+    /// Its oldest.
+    from: Cursor,
+}
+
+pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
+    let size = (order.pace.rate as usize).clamp(PAGE_MIN, PAGE);
+    let pages = walk_down(&order, size).await?;
+    if order.dry_run {
+        return Ok(());
+    }
+    for page in pages.iter().rev() {
+        for found in within(&order, page, size).await?.chunks(order.pace.step()) {
+            let left = order.max.saturating_sub(order.progress.borrow().looked_at);
+            let Ok(left) = usize::try_from(left).map(|left| left.min(found.len())) else {
+                continue;
+            };
+            if left == 0 {
+                return Ok(());
+            }
+            let found = &found[..left];
+            let there = |delivery: &&v1::Delivery| webhook_of(&order.context, delivery).is_some();
+            let wanted: Vec<_> = found
+                .iter()
+                .filter(there)
+                .map(|delivery| put_back(&order.context, delivery, order.mapping))
+                .collect();
+            order.pace.take(wanted.len()).await;
+            let replayed = order.context.log.replay(&wanted).await?;
+            order.progress.send_modify(|so_far| {
+                so_far.looked_at += found.len() as u64;
+                so_far.replayed += u64::from(replayed);
+                so_far.skipped += (found.len() as u64).saturating_sub(replayed.into());
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Counts the selection, as it is now. In a dry run that is all there is to do.
+async fn walk_down(order: &Order, size: usize) -> Result<Vec<Page>, Problem> {
+    let mut pages = Vec::new();
+    let mut before = None;
+    loop {
+        let read = read(order, &order.selection, before, size).await?;
+        let (Some((newest, _)), Some((oldest, _))) = (read.first(), read.last()) else {
+            return Ok(pages);
+        };
+        let gone = read
+            .iter()
+            .filter(|(_, delivery)| webhook_of(&order.context, delivery).is_none());
+        let gone = gone.count() as u64;
+        order.progress.send_modify(|so_far| {
+            so_far.total = (so_far.total + read.len() as u64).min(order.max);
+            if order.dry_run {
+                let looked_at = so_far.looked_at + read.len() as u64;
+                so_far.looked_at = looked_at.min(order.max);
+                so_far.skipped = (so_far.skipped + gone).min(so_far.looked_at);
+                so_far.replayed = so_far.looked_at - so_far.skipped;
+            }
+        });
+        if pages.len() == MAX_PAGES {
+            return Err(Problem::Refused(format!(
+                "more than {} deliveries are selected, too many for this rate: raise it, or replay one webhook or one day at a time",
+                MAX_PAGES * size
+            )));
+        }
+        pages.push(Page {
+            before: Cursor(newest.0.saturating_add(1)),
+            from: *oldest,
+        });
+        if read.len() < size {
+            return Ok(pages);
+        }
+        before = Some(*oldest);
+    }
+}
+
+/// What is in the page now, oldest first.
+async fn within(order: &Order, page: &Page, size: usize) -> Result<Vec<v1::Delivery>, Problem> {
+    let mut found = Vec::new();
+    let mut before = page.before;
+    while before > page.from {
+        let read = read(order, &order.selection, Some(before), size).await?;
+        let full = read.len() == size;
+        let last = read.last().map(|(at, _)| *at);
+        found.extend(
+            read.into_iter()
+                .take_while(|(at, _)| *at >= page.from)
+                .map(|(_, delivery)| delivery),
+        );
+        match last {
+            Some(last) if full => before = last,
+            _ => break,
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+async fn read(
+    order: &Order,
+    selection: &Selection,
+    before: Option<Cursor>,
+    size: usize,
+) -> Result<Vec<(Cursor, v1::Delivery)>, Problem> {
+    let log = &order.context.log;
+    Ok(log.deliveries(selection, before, size).await?)
+}

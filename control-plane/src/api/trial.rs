@@ -1,0 +1,102 @@
+//! One webhook, saved or not, tried on an event: whether it takes it, and what it makes of it. Nothing is kept, nothing is sent.
+//!
+//! ```text
+//!   webhook ─ Trial::of ─▶ Trial ─ verdict(event) ─▶ the same rules as at arrival
+//!                                └ map(event) ─────▶ the same mapping as at delivery
+//! ```
+
+use std::sync::Arc;
+
+use hookplane_proto::v1;
+use hookplane_rules::{Group, TEMPLATE, Webhook};
+
+use super::status::Problem;
+use crate::config::GroupRecord;
+use crate::context::Context;
+use crate::mapping::{Mapping, Record};
+
+/// A compiled webhook with its group.
+pub(super) struct Trial {
+    group: Arc<Group>,
+    uid: String,
+    is_template: bool,
+    mapping: Option<Mapping>,
+}
+
+/// Whether an event is for the webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Matched,
+    /// The clause that decided.
+    Unmatched(String),
+    /// It is, and waits for an operator: the filter erred.
+    Held(String),
+}
+
+impl Trial {
+    /// Of a webhook as it is stored, or as it would be.
+    pub(super) fn of(
+        context: &Context,
+        record: &GroupRecord,
+        webhook: &v1::Webhook,
+    ) -> Result<Self, Problem> {
+        let (connector, group) = (&record.judge.connector, &record.judge.group);
+        let compiled = Webhook::compile(webhook, group, connector).map_err(Problem::Fields)?;
+        let opened = context.seal.open_group(group)?;
+        let group = Group::compile(&opened, Arc::clone(connector), vec![compiled])
+            .map_err(Problem::Fields)?;
+        let mapping = webhook
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.mapping.as_ref())
+            .filter(|mapping| mapping.active)
+            .map(|mapping| Mapping::compile(mapping).map_err(Problem::Fields))
+            .transpose()?;
+        let metadata = webhook.metadata.clone().unwrap_or_default();
+        Ok(Self {
+            group,
+            is_template: metadata.name == TEMPLATE,
+            uid: metadata.uid,
+            mapping,
+        })
+    }
+
+    /// Events with a sample, those first that it asks for.
+    pub(super) fn samples(&self) -> Vec<&str> {
+        self.group.samples()
+    }
+
+    /// By registered events, events, filter.
+    pub(super) fn verdict(&self, event: &v1::Event) -> Verdict {
+        if self.is_template {
+            return Verdict::Unmatched("the template never matches: clone it".to_owned());
+        }
+        let matches = self.group.match_kept(event);
+        match matches.into_iter().find(|of| of.webhook_uid == self.uid) {
+            Some(of) if of.matched && of.hold.is_empty() => Verdict::Matched,
+            Some(of) if of.matched => Verdict::Held(of.hold),
+            Some(of) => Verdict::Unmatched(of.reason),
+            None => Verdict::Unmatched("its group doesn't know the webhook".to_owned()),
+        }
+    }
+
+    /// What its mapping makes of an event, whether it takes it or not. None without an active one.
+    pub(super) fn map(&self, event: &v1::Event) -> Result<Option<Record>, Vec<v1::FieldProblem>> {
+        let mapping = self.mapping.as_ref();
+        mapping.map(|mapping| mapping.apply(event)).transpose()
+    }
+}
+
+/// The first problems of a mapping in one line.
+pub(super) fn in_a_line(problems: &[v1::FieldProblem]) -> String {
+    /// How many are named.
+    const NAMED: usize = 3;
+    let named = problems.iter().take(NAMED);
+    let mut named: Vec<String> = named
+        .map(|one| format!("{}: {}", one.field, one.reason))
+        .collect();
+    if problems.len() > NAMED {
+        named.push(format!("and {} more", problems.len() - NAMED));
+    }
+    named.join("; ")
+}

@@ -1,0 +1,258 @@
+//! What events can be found by beside their place on the line: words, types, webhooks, times; and how much there is of each group.
+//!
+//! ```text
+//!   events.db ─▶ follow: a step of events at a time, in the order of the line ─▶ index.db ─▶ search: places of events, newest first
+//!                                                                                   ▲
+//!   retain ─▶ what goes is taken out first ─────────────────────────────────────────┘
+//! ```
+//!
+//! It is a database of its own, so that no append waits for it. Nothing in it is known from elsewhere: lost or damaged, it is made anew. What it
+//! finds are candidates; each is looked at in the log before it is shown. What was kept after the mark is not in it yet.
+
+mod follow;
+mod search;
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::Fault;
+use crate::log::Usage;
+use crate::sqlite;
+
+pub(super) use follow::step;
+#[cfg(test)]
+pub(super) use search::FIND;
+pub(super) use search::{Patience, Sought, Words, ranges};
+
+/// In the log's directory.
+const FILE: &str = "index.db";
+
+/// Of the tables. Another one is thrown away.
+const VERSION: i64 = 1;
+
+/// A leaf of the text index is half of one.
+const PAGE_BYTES: u32 = 8 * 1024;
+
+/// Of the write-ahead log before it is copied into the database.
+const CHECKPOINT_PAGES: u32 = 1_000;
+
+/// Pages given back to the file system in one step.
+const VACUUM_PAGES: u32 = 1_024;
+
+const TABLES: &str = "
+-- One document for each event, its rowid the event's place. Of its words only which document has them is kept.
+CREATE VIRTUAL TABLE words USING fts5(document, content = '', contentless_delete = 1, detail = none, tokenize = ascii);
+
+-- When the events of a stretch of the line were received, see `search`.
+CREATE TABLE spans (
+    span   INTEGER PRIMARY KEY,
+    oldest INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) STRICT;
+
+-- Of the events that are in the index.
+CREATE TABLE usage (
+    group_uid TEXT    PRIMARY KEY,
+    org       TEXT    NOT NULL,
+    events    INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Events up to this one are in the index.
+CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+INSERT INTO mark VALUES (1, 0);
+";
+
+/// The only connection that writes to it.
+pub(super) struct Index {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// An event that goes.
+#[derive(Debug, Clone)]
+pub(super) struct Going {
+    pub(super) seq: i64,
+    pub(super) bytes: i64,
+}
+
+impl Index {
+    /// Opens the one beside the log, or makes it. `last` is the last number that the log took: an index of a later log isn't this one's.
+    pub(super) fn open(dir: &Path, last: i64) -> Result<Self, Fault> {
+        let path = dir.join(FILE);
+        match Self::connect(&path) {
+            Ok(index) if index.mark()? <= last => return Ok(index),
+            Ok(_) => {
+                tracing::warn!("the index of events is of another log, and is made anew");
+            }
+            Err(
+                Fault::Damaged(what)
+                | Fault::Refused(what)
+                | Fault::Own(crate::log::LogError::Unavailable(what)),
+            ) => {
+                tracing::warn!(what, "the index of events can't be read, and is made anew");
+            }
+            Err(fault) => return Err(fault),
+        }
+        remove(&path)?;
+        Self::connect(&path)
+    }
+
+    fn connect(path: &Path) -> Result<Self, Fault> {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| Fault::Disk(format!("create {}: {error}", path.display())))?;
+        let db = sqlite::open_connection(path)?;
+        db.execute_batch(&format!(
+            "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"
+        ))?;
+        sqlite::prepare(&db, false)?;
+        // What a crash takes of it is indexed again.
+        db.execute_batch(&format!(
+            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+        ))?;
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match version {
+            0 => db.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?,
+            VERSION => {}
+            other => return Err(Fault::Refused(format!("it is of version {other}"))),
+        }
+        Ok(Self {
+            db,
+            path: path.to_owned(),
+        })
+    }
+
+    /// For a reader of the log: the index is `found` in its statements.
+    pub(super) fn attach(dir: &Path, reader: &Connection) -> Result<(), Fault> {
+        let path = dir.join(FILE);
+        reader.execute("ATTACH DATABASE ?1 AS found", [path.to_string_lossy()])?;
+        reader.execute_batch("PRAGMA found.cache_size = -16384")?;
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<i64, Fault> {
+        let mut mark = self.db.prepare_cached("SELECT seq FROM mark")?;
+        Ok(mark.query_row([], |row| row.get(0))?)
+    }
+
+    /// Does something whole or not at all.
+    fn whole<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let transaction = self.db.transaction()?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Takes events of one group out, for good: it is on the disk before they go, so that none is counted or found that isn't there.
+    pub(super) fn forget(&mut self, group_uid: &str, going: &[Going]) -> Result<(), Fault> {
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let forgotten = self.whole(|db| {
+            let mut there = db.prepare_cached("SELECT 1 FROM words_docsize WHERE id = ?1")?;
+            let mut delete = db.prepare_cached("DELETE FROM words WHERE rowid = ?1")?;
+            let (mut events, mut bytes) = (0i64, 0i64);
+            for event in going {
+                if there.exists([event.seq])? {
+                    delete.execute([event.seq])?;
+                    events += 1;
+                    bytes += event.bytes;
+                }
+            }
+            db.prepare_cached(
+                "UPDATE usage SET events = events - ?2, bytes = bytes - ?3 WHERE group_uid = ?1",
+            )?
+            .execute(params![group_uid, events, bytes])?;
+            db.prepare_cached("DELETE FROM usage WHERE group_uid = ?1 AND events <= 0")?
+                .execute([group_uid])?;
+            Ok(())
+        });
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        forgotten
+    }
+
+    /// Gives up what is of events before the first one, and space that nothing takes up.
+    pub(super) fn shrink(&mut self, first: i64) -> Result<(), Fault> {
+        self.whole(|db| search::forget_spans(db, first))?;
+        self.db
+            .execute_batch("INSERT INTO words (words, rank) VALUES ('merge', 200)")?;
+        let mut vacuum = self
+            .db
+            .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// All of it is in one file from here on.
+    pub(super) fn close(&self) {
+        if let Err(fault) = sqlite::checkpoint(&self.db, true) {
+            let error = Fault::from(fault).answer();
+            tracing::warn!(%error, "closing the index of events: the next start recovers it");
+        }
+    }
+
+    /// It can't be read: the next start makes it anew.
+    pub(super) fn discard(&self, what: &str) {
+        tracing::error!(
+            what,
+            "the index of events is damaged: searches fail until the next start makes it anew"
+        );
+        if let Err(fault) = remove(&self.path) {
+            tracing::error!(error = %fault.answer(), "removing the index of events: remove it by hand");
+        }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Fault::Disk(format!("remove {}: {error}", path.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Of a reader: events up to this one are in the index.
+pub(super) fn mark(db: &Connection) -> Result<i64, Fault> {
+    let mut mark = db.prepare_cached("SELECT seq FROM found.mark")?;
+    Ok(mark
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+/// Of a reader: what is kept of each group.
+pub(super) fn usage(db: &Connection) -> Result<Vec<Usage>, Fault> {
+    let mut read = db.prepare_cached("SELECT org, group_uid, events, bytes FROM found.usage")?;
+    let rows = read.query_map([], |row| {
+        Ok(Usage {
+            org: row.get(0)?,
+            group_uid: row.get(1)?,
+            events: row.get::<_, i64>(2)?.unsigned_abs(),
+            bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Of a reader: the bytes of one group.
+pub(super) fn bytes(db: &Connection, group_uid: &str) -> Result<u64, Fault> {
+    let bytes: Option<i64> = db
+        .prepare_cached("SELECT bytes FROM found.usage WHERE group_uid = ?1")?
+        .query_row([group_uid], |row| row.get(0))
+        .optional()?;
+    Ok(bytes.unwrap_or(0).unsigned_abs())
+}

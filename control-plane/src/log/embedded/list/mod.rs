@@ -1,0 +1,125 @@
+//! Lists, newest first.
+//!
+//! ```text
+//!   what leads: an id ▏ the line ▏ an index of the log ▏ the text index ─▶ places, newest first, each looked at ─▶ a page ─▶ its rows
+//! ```
+//!
+//! Every selection walks an index in the order of the answer, so a page costs what it shows and never a sort, but of a few. Where several lead,
+//! as several webhooks of a group do, each gives a page of its own, and the newest of all are shown.
+
+mod deliveries;
+mod events;
+#[cfg(test)]
+mod plans;
+
+use rusqlite::{CachedStatement, Connection, params_from_iter};
+
+use super::fault::Fault;
+use super::index::{self, Words};
+use super::read::{self, RawDelivery, RawEvent, cursor, seq};
+use super::selection::Where;
+use crate::log::{Cursor, Selection};
+
+/// Events, with the cursor to go on from.
+pub(super) fn events(
+    db: &Connection,
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Vec<(Cursor, RawEvent)>, Fault> {
+    let page = Page::new(db, selection, before, limit);
+    let mut found = Vec::new();
+    for place in page.newest(events::places(&page)?) {
+        if let Some(event) = read::event_at(db, place)? {
+            found.push((cursor(place), event));
+        }
+    }
+    Ok(found)
+}
+
+/// Deliveries, with the cursor to go on from.
+pub(super) fn deliveries(
+    db: &Connection,
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Vec<(Cursor, RawDelivery)>, Fault> {
+    let page = Page::new(db, selection, before, limit);
+    let mut found = Vec::new();
+    for place in page.newest(deliveries::places(&page)?) {
+        if let Some(delivery) = read::delivery_at(db, place)? {
+            found.push((cursor(place), delivery));
+        }
+    }
+    Ok(found)
+}
+
+/// What is asked for.
+struct Page<'a> {
+    db: &'a Connection,
+    selection: &'a Selection,
+    words: Option<Words>,
+    before: i64,
+    limit: usize,
+}
+
+impl<'a> Page<'a> {
+    fn new(
+        db: &'a Connection,
+        selection: &'a Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Self {
+        Self {
+            db,
+            selection,
+            words: Words::of(selection),
+            before: before.map_or(i64::MAX, seq),
+            limit,
+        }
+    }
+
+    /// Of what several walks found.
+    fn newest(&self, mut places: Vec<i64>) -> Vec<i64> {
+        places.sort_unstable_by(|one, two| two.cmp(one));
+        places.dedup();
+        places.truncate(self.limit);
+        places
+    }
+
+    /// Whether an event has the words, where it wasn't found by them.
+    fn has_words(&self, event: i64) -> Result<bool, Fault> {
+        let Some(words) = &self.words else {
+            return Ok(true);
+        };
+        let event = read::event_at(self.db, event)?;
+        event.map_or(Ok(false), |event| event.has(words))
+    }
+
+    /// A statement that leads to places.
+    fn prepare(&self, sql: &str, clause: &Where) -> Result<CachedStatement<'a>, Fault> {
+        #[cfg(test)]
+        plans::note(self.db, sql, &clause.values);
+        let _ = clause;
+        Ok(self.db.prepare_cached(sql)?)
+    }
+
+    /// A page of a walk: of each row its place and its event's. `order` is of the walk's own.
+    fn walk(&self, from: &str, clause: &Where, order: &str) -> Result<Vec<i64>, Fault> {
+        let patience = index::Patience::default();
+        let mut read = self.prepare(&format!("{from}{} ORDER BY {order}", clause.sql), clause)?;
+        let mut rows = read.query(params_from_iter(&clause.values))?;
+        let mut places = Vec::new();
+        while places.len() < self.limit
+            && let Some(row) = rows.next()?
+        {
+            patience.check()?;
+            let place: i64 = row.get(0)?;
+            // An event that got several deliveries comes several times, one after the other.
+            if places.last() != Some(&place) && self.has_words(row.get(1)?)? {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+}

@@ -1,0 +1,303 @@
+//! Paths of a table's rows: split once, at admission, and followed along the event's text.
+//!
+//! ```text
+//!   payload.customer.id     payload.lines[0].sku     payload['a.b']     item.sku     parent.id     forEach: payload.orders[*].lines
+//! ```
+
+use std::fmt;
+
+use hookplane_rules::payload::{Kind, elements, kind, member};
+
+use super::seen::Seen;
+
+/// As it is written.
+const MAX_BYTES: usize = 512;
+
+/// Where a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    Payload,
+    Headers,
+    Query,
+    Event,
+    /// The item of a list; of the list around with 1, and so on.
+    Item(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Boxed in a list of one, as a pointer has it.
+    Name([String; 1]),
+    Index(usize),
+    /// Only of a list's path.
+    Each,
+}
+
+/// A path that may be followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) root: Root,
+    steps: Vec<Step>,
+}
+
+/// What following a path is paid with, 16 bytes that are read for each.
+pub(super) type Units = u64;
+
+const BYTES_PER_UNIT: u64 = 16;
+
+/// Takes what reading a text costs; false when that is more than is left.
+pub(super) fn pay(units: &mut Units, bytes: usize) -> bool {
+    *units = units.saturating_sub(1 + bytes as u64 / BYTES_PER_UNIT);
+    *units > 0
+}
+
+/// There were too few units.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Spent;
+
+impl Path {
+    /// Reads one. `items` is how many lists there are around it; `wild` takes `[*]`.
+    pub(super) fn parse(text: &str, items: usize, wild: bool) -> Result<Self, String> {
+        if text.len() > MAX_BYTES {
+            return Err(format!(
+                "is {} bytes long, at most {MAX_BYTES} are taken",
+                text.len()
+            ));
+        }
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (name, mut rest) = text.split_at(end);
+        let root = match name {
+            "payload" => Root::Payload,
+            "headers" => Root::Headers,
+            "query" => Root::Query,
+            "event" => Root::Event,
+            "item" | "parent" if items == 0 => {
+                return Err(format!(
+                    "`{name}` is there in the records of a list alone, see forEach"
+                ));
+            }
+            "item" => Root::Item(0),
+            "parent" => {
+                let mut up = 1;
+                while let Some(more) = rest.strip_prefix(".parent")
+                    && (more.is_empty() || more.starts_with(['.', '[']))
+                    && up + 1 < items
+                {
+                    (up, rest) = (up + 1, more);
+                }
+                if up >= items {
+                    return Err(
+                        "`parent` is the item of the list around this one, and there is none"
+                            .to_owned(),
+                    );
+                }
+                Root::Item(up)
+            }
+            _ => {
+                return Err(format!(
+                    "`{text}` is no path; one begins with payload, headers, query, event or, in the records of a list, item or parent"
+                ));
+            }
+        };
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            let (step, left) = step(rest).ok_or_else(|| {
+                format!(
+                    "`{text}` is no path at `{rest}`; one goes on with .name, [0] or ['any name']"
+                )
+            })?;
+            if step == Step::Each && !wild {
+                return Err("`[*]` is for the forEach of a child alone; a row takes one value, with a converter such as first or join-comma".to_owned());
+            }
+            steps.push(step);
+            rest = left;
+        }
+        if let (Root::Event, Some(Step::Name([field]))) = (root, steps.first())
+            && !super::seen::EVENT_FIELDS.contains(&field.as_str())
+        {
+            return Err(format!(
+                "event.{field} is unknown; an event has {}",
+                super::seen::EVENT_FIELDS.join(", ")
+            ));
+        }
+        Ok(Self { root, steps })
+    }
+
+    /// What it stands for are items, not lists.
+    pub(super) fn ends_with_each(&self) -> bool {
+        self.steps.last() == Some(&Step::Each)
+    }
+
+    /// The text of the value there. None where it is missing.
+    pub(super) fn read<'e>(
+        &self,
+        seen: &'e Seen,
+        items: &[&'e str],
+        units: &mut Units,
+    ) -> Result<Option<&'e str>, Spent> {
+        let Some((start, steps)) = self.start(seen, items, units)? else {
+            return Ok(None);
+        };
+        let mut raw = start;
+        for step in steps {
+            if !pay(units, raw.len()) {
+                return Err(Spent);
+            }
+            let Some(next) = follow(raw, step) else {
+                return Ok(None);
+            };
+            raw = next;
+        }
+        Ok(Some(raw))
+    }
+
+    /// All that its wildcards stand for, in order, at most `max` and one more. What isn't there is left out.
+    pub(super) fn each<'e>(
+        &self,
+        seen: &'e Seen,
+        items: &[&'e str],
+        max: usize,
+        units: &mut Units,
+    ) -> Result<Vec<&'e str>, Spent> {
+        let mut found = Vec::new();
+        if let Some((start, steps)) = self.start(seen, items, units)? {
+            walk(start, steps, max, units, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// The first step into the payload is looked up, where its members are known, instead of read along.
+    fn start<'e, 'p>(
+        &'p self,
+        seen: &'e Seen,
+        items: &[&'e str],
+        units: &mut Units,
+    ) -> Result<Option<(&'e str, &'p [Step])>, Spent> {
+        if !pay(units, 0) {
+            return Err(Spent);
+        }
+        let text = match self.root {
+            Root::Payload => {
+                if let Some((Step::Name(name), rest)) = self.steps.split_first()
+                    && kind(seen.payload.text()) == Kind::Object
+                {
+                    return Ok(seen.payload.at(name).map(|raw| (raw, rest)));
+                }
+                seen.payload.text()
+            }
+            Root::Headers => &seen.headers,
+            Root::Query => &seen.query,
+            Root::Event => &seen.event,
+            Root::Item(up) => match items.iter().rev().nth(up) {
+                Some(item) => item,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some((text.trim(), &self.steps)))
+    }
+
+    /// From the event on, given what the lists around it are: `payload.lines[*].sku`.
+    pub(super) fn absolute(&self, lists: &[String]) -> String {
+        let mut out = match self.root {
+            Root::Item(up) => match lists.iter().rev().nth(up) {
+                Some(list) => list.clone(),
+                None => "item".to_owned(),
+            },
+            root => root.name().to_owned(),
+        };
+        for step in &self.steps {
+            out.push_str(&step.to_string());
+        }
+        out
+    }
+}
+
+impl Root {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Headers => "headers",
+            Self::Query => "query",
+            Self::Event => "event",
+            Self::Item(0) => "item",
+            Self::Item(_) => "parent",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name([name]) if name.contains(['.', '[', ']', '\'', '"']) => {
+                write!(f, "['{name}']")
+            }
+            Self::Name([name]) => write!(f, ".{name}"),
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Each => f.write_str("[*]"),
+        }
+    }
+}
+
+/// As deep as the path has steps, which its text bounds.
+fn walk<'e>(
+    raw: &'e str,
+    steps: &[Step],
+    max: usize,
+    units: &mut Units,
+    found: &mut Vec<&'e str>,
+) -> Result<(), Spent> {
+    if found.len() > max {
+        return Ok(());
+    }
+    let Some((step, rest)) = steps.split_first() else {
+        found.push(raw);
+        return Ok(());
+    };
+    if !pay(units, raw.len()) {
+        return Err(Spent);
+    }
+    if *step != Step::Each {
+        return match follow(raw, step) {
+            Some(next) => walk(next, rest, max, units, found),
+            None => Ok(()),
+        };
+    }
+    if kind(raw) == Kind::Array {
+        for element in elements(raw) {
+            walk(element, rest, max, units, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn follow<'e>(raw: &'e str, step: &Step) -> Option<&'e str> {
+    match (step, kind(raw)) {
+        (Step::Name([name]), Kind::Object) => member(raw, name),
+        (Step::Index(index), Kind::Array) => elements(raw).nth(*index),
+        _ => None,
+    }
+}
+
+/// The step that a text begins with, and what is left.
+fn step(text: &str) -> Option<(Step, &str)> {
+    if let Some(rest) = text.strip_prefix('.') {
+        let end = rest.find(['.', '[', ']', '\'', '"']).unwrap_or(rest.len());
+        let (name, left) = rest.split_at(end);
+        let is_name =
+            !name.is_empty() && name.trim() == name && !left.starts_with([']', '\'', '"']);
+        return is_name.then(|| (Step::Name([name.to_owned()]), left));
+    }
+    let rest = text.strip_prefix('[')?;
+    if let Some(left) = rest.strip_prefix("*]") {
+        return Some((Step::Each, left));
+    }
+    for quote in ['\'', '"'] {
+        if let Some(rest) = rest.strip_prefix(quote) {
+            let (name, left) = rest.split_once(quote)?;
+            return Some((Step::Name([name.to_owned()]), left.strip_prefix(']')?));
+        }
+    }
+    let (digits, left) = rest.split_once(']')?;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    Some((Step::Index(plain.then(|| digits.parse().ok())??), left))
+}
