@@ -137,10 +137,7 @@ impl Metrics {
         metrics.registered(left_alone)
     }
 
-    fn registered(
-        mut self,
-        left_alone: Family<[(&'static str, &'static str); 1], Gauge>,
-    ) -> Self {
+    fn registered(mut self, left_alone: Family<[(&'static str, &'static str); 1], Gauge>) -> Self {
         self.registry.register(
             "destinations",
             "Destinations that are left alone",

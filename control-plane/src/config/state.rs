@@ -144,13 +144,18 @@ impl State {
     }
 
     pub(crate) fn deliverable(&self) -> HashSet<String> {
-        let named = self.destinations.values().filter_map(|d| d.metadata.as_ref());
+        let named = self
+            .destinations
+            .values()
+            .filter_map(|d| d.metadata.as_ref());
         let named = named.map(|metadata| metadata.uid.clone());
         self.webhook_keys.keys().cloned().chain(named).collect()
     }
 
     pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {
-        self.destinations.get(&keys::destination(org, name)).cloned()
+        self.destinations
+            .get(&keys::destination(org, name))
+            .cloned()
     }
 
     /// The keys of the groups with such a status.
@@ -348,9 +353,7 @@ impl State {
                 }
                 self.pushing += usize::from(pushes(&webhook));
                 self.webhook_keys.insert(own.clone(), key.clone());
-                let judged = old
-                    .filter(|old| old.uid == own)
-                    .and_then(|old| old.judged);
+                let judged = old.filter(|old| old.uid == own).and_then(|old| old.judged);
                 self.webhooks.insert(
                     key,
                     WebhookState {

@@ -361,6 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn records_are_in_the_line_where_there_are_some() {
+        let mut line = line("e-1", 0);
+        line.records_json = r#"[{"object":"Order__c","fields":{"Total__c":12.50}}]"#.into();
+        let text = as_json(&line).unwrap();
+        let end = r#","payload":{"total":12.50},"records":[{"object":"Order__c","fields":{"Total__c":12.50}}]}"#;
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
     fn what_is_missing_is_null() {
         let mut line = line("e-1", 0);
         line.delivery = None;
