@@ -12,5 +12,6 @@ pub mod log_suite;
 pub mod pki;
 pub mod product;
 pub mod proxy;
+pub mod salesforce;
 pub mod signers;
 pub mod store_suite;

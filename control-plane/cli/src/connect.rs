@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1::config_service_client::ConfigServiceClient;
 use hookplane_proto::v1::connector_service_client::ConnectorServiceClient;
+use hookplane_proto::v1::destination_service_client::DestinationServiceClient;
 use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
 use hookplane_proto::v1::org_service_client::OrgServiceClient;
@@ -303,6 +304,7 @@ clients! {
     groups: WebhookGroupServiceClient, "Webhook groups.";
     webhooks: WebhookServiceClient, "Webhooks.";
     events: EventServiceClient, "Events, deliveries, refusals, samples.";
+    destinations: DestinationServiceClient, "Destinations.";
     manifests: ManifestServiceClient, "Whole files.";
     config: ConfigServiceClient, "Listeners.";
     tokens: TokenServiceClient, "Tokens.";

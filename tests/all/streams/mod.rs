@@ -17,6 +17,7 @@ mod oneview;
 mod plain;
 mod postgres;
 mod property;
+mod push;
 mod replica;
 mod replicas;
 mod report;

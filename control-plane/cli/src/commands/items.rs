@@ -64,13 +64,47 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
 
 /// A webhook as a manifest.
 pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
+    let status = webhook.status.unwrap_or_default();
+    let destinations = status.destinations.into_iter().map(|one| {
+        let mut shown = destination_status(one.status.unwrap_or_default());
+        shown["name"] = one.name.into();
+        shown
+    });
     Item {
         api_version: Some(API_VERSION),
         kind: "Webhook",
         metadata: webhook.metadata.unwrap_or_default(),
         spec: webhook.spec.unwrap_or_default(),
-        status: json!({"live": live(webhook.status.unwrap_or_default().live)}),
+        status: json!({
+            "live": live(status.live),
+            "destinations": destinations.collect::<Vec<_>>(),
+        }),
     }
+}
+
+/// A destination as a manifest.
+pub(crate) fn destination(
+    destination: v1::Destination,
+) -> Item<v1::Metadata, v1::DestinationSpec> {
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Destination",
+        metadata: destination.metadata.unwrap_or_default(),
+        spec: destination.spec.unwrap_or_default(),
+        status: destination_status(destination.status.unwrap_or_default()),
+    }
+}
+
+/// How a destination is doing, as the replica that answered sees it.
+fn destination_status(status: v1::DestinationStatus) -> Value {
+    json!({
+        "state": word(status.state().as_str_name(), "DESTINATION_STATE_"),
+        "reason": status.reason,
+        "since": time(&status.since),
+        "retryTime": time(&status.retry_time),
+        "delivered": status.delivered,
+        "failed": status.failed,
+    })
 }
 
 /// A token, without what lets in.
