@@ -3,6 +3,7 @@
 
 mod answers;
 mod backends;
+mod comparisons;
 mod config;
 mod consumers;
 mod failover;
@@ -16,8 +17,10 @@ mod model;
 mod oneview;
 mod plain;
 mod postgres;
+mod previews;
 mod property;
 mod push;
+mod replays;
 mod replica;
 mod replicas;
 mod report;

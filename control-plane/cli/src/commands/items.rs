@@ -83,9 +83,7 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
 }
 
 /// A destination as a manifest.
-pub(crate) fn destination(
-    destination: v1::Destination,
-) -> Item<v1::Metadata, v1::DestinationSpec> {
+pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1::DestinationSpec> {
     Item {
         api_version: Some(API_VERSION),
         kind: "Destination",
@@ -219,6 +217,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
         "undecodable": event.undecodable_reason,
+        "redacted": event.redacted,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,
@@ -282,13 +281,36 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
             "event": delivery.event_id,
             "type": delivery.event_type,
             "idempotencyKey": delivery.idempotency_key,
+            "destination": delivery.destination,
+            "mappingVersion": delivery.mapping_version,
+            "orderKey": delivery.order_key,
         }),
         status: json!({
             "status": delivery_status(&delivery),
             "attempts": delivery.attempts,
             "reason": delivery.reason,
+            "nextAttemptTime": time(&delivery.next_attempt_time),
+            "history": history(&delivery),
         }),
     }
+}
+
+/// Each attempt that is told, the oldest first.
+pub(crate) fn history(delivery: &v1::Delivery) -> Vec<Value> {
+    let attempts = delivery.history.iter();
+    let attempts = attempts.map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "startTime": time(&attempt.start_time),
+            "latencyMilliseconds": attempt.latency_milliseconds,
+            "outcome": word(attempt.outcome().as_str_name(), "ATTEMPT_OUTCOME_"),
+            "status": attempt.status,
+            "reason": attempt.reason,
+            "excerpt": attempt.excerpt,
+            "mappingVersion": attempt.mapping_version,
+        })
+    });
+    attempts.collect()
 }
 
 /// What was turned away, or not kept.
