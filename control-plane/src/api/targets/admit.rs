@@ -9,6 +9,7 @@ use v1::SecretChange;
 use crate::api::desk::Desk;
 use crate::api::status::Problem;
 use crate::dispatch::sink::http::{SIGNING_KEY_BYTES, is_reserved, signing_key};
+use crate::dispatch::sink::salesforce;
 use crate::dispatch::target::Target;
 
 const MAX_HEADERS: usize = 20;
@@ -203,6 +204,9 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
             }
             if target.private_key.is_some() && target.username.is_empty() {
                 refuse("salesforce.username".to_owned(), "is missing: whom to act as".to_owned());
+            }
+            for (field, why) in salesforce::shape(target) {
+                refuse(format!("salesforce.{field}"), why);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Sink;
 use super::http::HttpSink;
+use super::salesforce::SalesforceSink;
 use crate::context::Context;
 use crate::dispatch::target::Target;
 
@@ -17,6 +18,8 @@ pub(crate) fn make(
     let (client, clock) = (context.client.clone(), context.clock.clone());
     Ok(match target {
         Target::Http(http) => Arc::new(HttpSink::new(http, timeout, client, clock)?),
-        Target::Salesforce(_) => return Err("salesforce is not built yet".to_owned()),
+        Target::Salesforce(target) => {
+            Arc::new(SalesforceSink::new(target, timeout, client, clock)?)
+        }
     })
 }
