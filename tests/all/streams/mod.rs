@@ -3,6 +3,7 @@
 
 mod answers;
 mod backends;
+mod comparisons;
 mod config;
 mod consumers;
 mod failover;
@@ -10,12 +11,16 @@ mod gated;
 mod identity;
 mod large;
 mod many;
+mod mapped;
 mod metrics;
 mod model;
 mod oneview;
 mod plain;
 mod postgres;
+mod previews;
 mod property;
+mod push;
+mod replays;
 mod replica;
 mod replicas;
 mod report;

@@ -64,13 +64,45 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
 
 /// A webhook as a manifest.
 pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
+    let status = webhook.status.unwrap_or_default();
+    let destinations = status.destinations.into_iter().map(|one| {
+        let mut shown = destination_status(one.status.unwrap_or_default());
+        shown["name"] = one.name.into();
+        shown
+    });
     Item {
         api_version: Some(API_VERSION),
         kind: "Webhook",
         metadata: webhook.metadata.unwrap_or_default(),
         spec: webhook.spec.unwrap_or_default(),
-        status: json!({"live": live(webhook.status.unwrap_or_default().live)}),
+        status: json!({
+            "live": live(status.live),
+            "destinations": destinations.collect::<Vec<_>>(),
+        }),
     }
+}
+
+/// A destination as a manifest.
+pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1::DestinationSpec> {
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Destination",
+        metadata: destination.metadata.unwrap_or_default(),
+        spec: destination.spec.unwrap_or_default(),
+        status: destination_status(destination.status.unwrap_or_default()),
+    }
+}
+
+/// How a destination is doing, as the replica that answered sees it.
+fn destination_status(status: v1::DestinationStatus) -> Value {
+    json!({
+        "state": word(status.state().as_str_name(), "DESTINATION_STATE_"),
+        "reason": status.reason,
+        "since": time(&status.since),
+        "retryTime": time(&status.retry_time),
+        "delivered": status.delivered,
+        "failed": status.failed,
+    })
 }
 
 /// A token, without what lets in.
@@ -185,6 +217,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
         "undecodable": event.undecodable_reason,
+        "redacted": event.redacted,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,
@@ -248,13 +281,36 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
             "event": delivery.event_id,
             "type": delivery.event_type,
             "idempotencyKey": delivery.idempotency_key,
+            "destination": delivery.destination,
+            "mappingVersion": delivery.mapping_version,
+            "orderKey": delivery.order_key,
         }),
         status: json!({
             "status": delivery_status(&delivery),
             "attempts": delivery.attempts,
             "reason": delivery.reason,
+            "nextAttemptTime": time(&delivery.next_attempt_time),
+            "history": history(&delivery),
         }),
     }
+}
+
+/// Each attempt that is told, the oldest first.
+pub(crate) fn history(delivery: &v1::Delivery) -> Vec<Value> {
+    let attempts = delivery.history.iter();
+    let attempts = attempts.map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "startTime": time(&attempt.start_time),
+            "latencyMilliseconds": attempt.latency_milliseconds,
+            "outcome": word(attempt.outcome().as_str_name(), "ATTEMPT_OUTCOME_"),
+            "status": attempt.status,
+            "reason": attempt.reason,
+            "excerpt": attempt.excerpt,
+            "mappingVersion": attempt.mapping_version,
+        })
+    });
+    attempts.collect()
 }
 
 /// What was turned away, or not kept.

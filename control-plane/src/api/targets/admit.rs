@@ -151,7 +151,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                 );
             }
             if http.headers.len() > MAX_HEADERS {
-                refuse("http.headers".to_owned(), format!("are at most {MAX_HEADERS}"));
+                refuse(
+                    "http.headers".to_owned(),
+                    format!("are at most {MAX_HEADERS}"),
+                );
             }
             for (name, secret) in &http.headers {
                 let field = format!("http.headers.{name}");
@@ -162,15 +165,23 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                     }
                     Ok(_) if HeaderValue::from_str(&secret.value).is_err() => refuse(
                         field,
-                        "can't be sent as a header: visible ASCII characters and spaces alone".to_owned(),
+                        "can't be sent as a header: visible ASCII characters and spaces alone"
+                            .to_owned(),
                     ),
                     Ok(_) => {}
                 }
             }
-            let mut names: Vec<_> = http.headers.keys().map(|n| n.to_ascii_lowercase()).collect();
+            let mut names: Vec<_> = http
+                .headers
+                .keys()
+                .map(|n| n.to_ascii_lowercase())
+                .collect();
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
-                refuse("http.headers".to_owned(), "have one name twice: case doesn't tell them apart".to_owned());
+                refuse(
+                    "http.headers".to_owned(),
+                    "have one name twice: case doesn't tell them apart".to_owned(),
+                );
             }
         }
         Target::Salesforce(target) => {
@@ -182,13 +193,22 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
             {
                 refuse("salesforce.audience".to_owned(), why);
             }
-            for (field, text) in [("clientId", &target.client_id), ("username", &target.username)] {
+            for (field, text) in [
+                ("clientId", &target.client_id),
+                ("username", &target.username),
+            ] {
                 if text.len() > MAX_TEXT_BYTES {
-                    refuse(format!("salesforce.{field}"), format!("is longer than {MAX_TEXT_BYTES} bytes"));
+                    refuse(
+                        format!("salesforce.{field}"),
+                        format!("is longer than {MAX_TEXT_BYTES} bytes"),
+                    );
                 }
             }
             if target.client_id.is_empty() {
-                refuse("salesforce.clientId".to_owned(), "is missing: the connected app's".to_owned());
+                refuse(
+                    "salesforce.clientId".to_owned(),
+                    "is missing: the connected app's".to_owned(),
+                );
             }
             if target.client_secret.is_some() && target.private_key.is_some() {
                 refuse(
@@ -203,7 +223,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                 );
             }
             if target.private_key.is_some() && target.username.is_empty() {
-                refuse("salesforce.username".to_owned(), "is missing: whom to act as".to_owned());
+                refuse(
+                    "salesforce.username".to_owned(),
+                    "is missing: whom to act as".to_owned(),
+                );
             }
             for (field, why) in salesforce::shape(target) {
                 refuse(format!("salesforce.{field}"), why);
@@ -214,7 +237,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
 }
 
 /// What limits may be.
-pub(in crate::api) fn check_limits(path: &str, limits: Option<&v1::DeliveryLimits>) -> Vec<FieldError> {
+pub(in crate::api) fn check_limits(
+    path: &str,
+    limits: Option<&v1::DeliveryLimits>,
+) -> Vec<FieldError> {
     let given = limits.copied().unwrap_or_default();
     [
         ("concurrency", given.concurrency, MAX_CONCURRENCY),
@@ -224,6 +250,11 @@ pub(in crate::api) fn check_limits(path: &str, limits: Option<&v1::DeliveryLimit
     ]
     .into_iter()
     .filter(|(_, given, most)| given > most)
-    .map(|(field, _, most)| FieldError::new(format!("{path}.limits.{field}"), format!("is at most {most}")))
+    .map(|(field, _, most)| {
+        FieldError::new(
+            format!("{path}.limits.{field}"),
+            format!("is at most {most}"),
+        )
+    })
     .collect()
 }

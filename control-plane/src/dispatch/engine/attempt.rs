@@ -8,13 +8,13 @@ use hookplane_rules::time::to_wire;
 use tokio::time::Instant;
 use v1::AttemptOutcome;
 
-use super::mapped::{Unmapped, mapped};
 use super::{backoff, share};
 use crate::context::Context;
 use crate::dispatch::lanes::Lane;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
 use crate::log::{Lease, Settle, Settlement};
+use crate::mapping::NoRecord;
 
 /// For what a sink does besides its one request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -34,7 +34,11 @@ pub(super) struct Attempt {
 
 /// How long a call of the sink may take.
 fn longest(resolved: &Resolved, sink: &dyn Sink) -> Duration {
-    let requests = if sink.batch() > 1 { REQUESTS_OF_A_BATCH } else { 1 };
+    let requests = if sink.batch() > 1 {
+        REQUESTS_OF_A_BATCH
+    } else {
+        1
+    };
     resolved.limits.timeout * requests + MARGIN
 }
 
@@ -52,17 +56,21 @@ impl Attempt {
         for lease in self.leases {
             // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
             if lease.delivery.attempts > most {
-                let reason = format!("{} attempts were begun, and the last didn't end", lease.delivery.attempts - 1);
+                let reason = format!(
+                    "{} attempts were begun, and the last didn't end",
+                    lease.delivery.attempts - 1
+                );
                 settles.push(settle(lease.token, give_up(reason), None));
                 continue;
             }
-            match mapped(&self.context, &lease).await {
+            let record = self.context.mappings.record(&lease.delivery, &lease.event);
+            match record.await {
                 Ok(record) => jobs.push(Job {
                     lease,
                     record,
                     webhook: self.resolved.webhook.clone(),
                 }),
-                Err(unmapped) => settles.push(not_sent(&self.context, lease, unmapped)),
+                Err(why) => settles.push(not_sent(&self.context, lease, why)),
             }
         }
         if jobs.is_empty() {
@@ -119,9 +127,9 @@ fn give_up(reason: String) -> Settlement {
     }
 }
 
-fn not_sent(context: &Context, lease: Lease, unmapped: Unmapped) -> Settle {
-    match unmapped {
-        Unmapped::Hold(reason) => {
+fn not_sent(context: &Context, lease: Lease, why: NoRecord) -> Settle {
+    match why {
+        NoRecord::Hold(reason) => {
             let attempt = v1::Attempt {
                 number: lease.delivery.attempts,
                 start_time: Some(to_wire(context.clock.now())),
@@ -132,13 +140,10 @@ fn not_sent(context: &Context, lease: Lease, unmapped: Unmapped) -> Settle {
             };
             settle(lease.token, Settlement::Hold { reason }, Some(attempt))
         }
-        Unmapped::Later(reason) => {
-            let again = Settlement::Nack {
-                delay: Some(backoff::after(lease.delivery.attempts, share())),
-                reason,
-                give_up: false,
-            };
-            settle(lease.token, again, None)
+        // That the store can't be asked is nobody's attempt.
+        NoRecord::Store(error) => {
+            tracing::warn!(%error, "a mapping can't be read: what is for it is tried again");
+            settle(lease.token, Settlement::Return, None)
         }
     }
 }
@@ -170,7 +175,10 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
 fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome]) {
     let now = context.clock.now();
     let destination = &*resolved.shown;
-    let done = outcomes.iter().filter(|o| o.verdict == Verdict::Done).count() as u64;
+    let done = outcomes
+        .iter()
+        .filter(|o| o.verdict == Verdict::Done)
+        .count() as u64;
     let paused = outcomes.iter().filter_map(|outcome| match outcome.verdict {
         Verdict::Pause { time } => Some((time, &*outcome.reason)),
         _ => None,
@@ -184,7 +192,12 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
     context.metrics.attempted(outcomes);
     if let Some((time, reason)) = paused {
         if lane.breaker(|breaker| breaker.pause(now, time, reason)) {
-            tracing::warn!(destination, reason, seconds = time.as_secs(), "a destination asked for a pause");
+            tracing::warn!(
+                destination,
+                reason,
+                seconds = time.as_secs(),
+                "a destination asked for a pause"
+            );
         }
         return;
     }
@@ -197,7 +210,9 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         }
         return;
     }
-    let Some(failed) = outcomes.first() else { return };
+    let Some(failed) = outcomes.first() else {
+        return;
+    };
     let wish = outcomes.iter().filter_map(|outcome| match outcome.verdict {
         Verdict::Retry { after } => after,
         _ => None,
