@@ -2,7 +2,7 @@
 
 use hookplane_tests::http::post;
 use hookplane_tests::product::{Dev, eventually};
-use hookplane_tests::salesforce::{App, Fields, Org, Stub, plain};
+use hookplane_tests::salesforce::{App, Org, Stub, plain};
 use hookplane_tests::signers;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,6 +14,8 @@ struct Shop {
     dev: Dev,
     stub: Stub,
     url: String,
+    /// Of ann.
+    account: String,
     _runtime: Runtime,
     _folder: TempDir,
 }
@@ -23,15 +25,10 @@ impl Shop {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let mut org = Org::shop(App::new(0));
-        let ann = [("Email__c", r#""ann@example.com""#), ("Name", r#""Ann""#)];
-        let ann: Fields = ann
-            .map(|(name, json)| (name.to_owned(), json.to_owned()))
-            .into();
-        org.objects
-            .get_mut("Account")
-            .unwrap()
-            .records
-            .insert("a00000000000999AAA".to_owned(), ann);
+        let account = org.put(
+            "Account",
+            [("Name", "Ann"), ("Email__c", "ann@example.com")],
+        );
         let stub = runtime.block_on(Stub::start(org)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let dev = Dev::start(&folder.path().join("data"));
@@ -41,6 +38,7 @@ impl Shop {
             dev,
             stub,
             url,
+            account,
             _runtime: runtime,
             _folder: folder,
         }
@@ -165,7 +163,7 @@ fn a_signed_callback_becomes_an_order_with_its_account_and_lines_and_repeats_mak
         (plain(&order["Note__c"]).as_str(), order["Late__c"].as_str()),
         ("none", "true")
     );
-    assert_eq!(plain(&order["Account__c"]), "a00000000000999AAA");
+    assert_eq!(plain(&order["Account__c"]), shop.account);
     let id = org.objects["Order__c"]
         .found("Shop_Id__c", "450")
         .pop()

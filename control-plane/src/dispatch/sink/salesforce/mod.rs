@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use tokio::time::Instant;
 
 use super::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::client::HttpClient;
@@ -49,7 +50,7 @@ use answers::{Fate, Told};
 use auth::Tokens;
 use busy::{Busy, record};
 use call::Caller;
-pub use check::{check, objects};
+pub use check::{check, check_against, objects};
 use describe::Descriptions;
 use names::clip;
 use plan::Plan;
@@ -57,7 +58,7 @@ use plan::Plan;
 /// Deliveries that one request carries.
 const BATCH: usize = requests::MAX_ROWS;
 /// Times the timeout of one request. The engine allows six for a batch.
-const PATIENCE: u32 = 2;
+const PATIENCE: u32 = 4;
 /// Rows that a reason names.
 const MAX_NAMED: usize = 10;
 const MAX_REASON_BYTES: usize = 2_048;
@@ -68,8 +69,7 @@ pub struct SalesforceSink {
     caller: Caller,
     all_or_none: bool,
     busy: Busy,
-    /// How long others of the same records are waited for, and then how long new calls are begun: what is done by then isn't lost to the engine's
-    /// own bound.
+    /// How long others of the same records are waited for and new calls are begun: what is done by then isn't lost to the engine's own bound.
     patience: Duration,
     descriptions: Descriptions,
 }
@@ -165,17 +165,14 @@ impl Sink for SalesforceSink {
             .flat_map(Plan::touched)
             .map(|(object, key)| record(object, key))
             .collect();
-        let told = match tokio::time::timeout(self.patience, self.busy.take(touched)).await {
-            Ok(_taken) => write::write(&self.caller, &plans, self.all_or_none, self.patience).await,
+        let until = Instant::now() + self.patience;
+        let told = match tokio::time::timeout_at(until, self.busy.take(touched)).await {
+            Ok(_taken) => write::write(&self.caller, &plans, self.all_or_none, until).await,
             Err(_) => {
-                let busy = Told::new(
-                    Fate::Again { after: None },
-                    "other requests are writing to the same records",
-                );
-                plans
-                    .iter()
-                    .map(|plan| vec![busy.clone(); plan.rows.len()])
-                    .collect()
+                let again = Fate::Again { after: None };
+                let busy = Told::new(again, "other requests are writing to the same records");
+                let each = |plan: &Plan| vec![busy.clone(); plan.rows.len()];
+                plans.iter().map(each).collect()
             }
         };
         let near_limit = self.caller.near_limit();

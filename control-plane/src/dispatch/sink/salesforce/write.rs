@@ -12,7 +12,6 @@
 //! - Once the destination is away, wants a pause or takes too long, no further call is made.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
@@ -52,7 +51,7 @@ pub(super) async fn write(
     caller: &Caller,
     plans: &[Plan],
     all_or_none: bool,
-    patience: Duration,
+    until: Instant,
 ) -> Vec<Vec<Told>> {
     let mut writer = Writer {
         caller,
@@ -63,7 +62,7 @@ pub(super) async fn write(
             .collect(),
         stop: None,
         splits: 0,
-        until: Instant::now() + patience,
+        until,
     };
     for part in in_order(plans) {
         writer.part(&part, all_or_none).await;
