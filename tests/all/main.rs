@@ -25,6 +25,7 @@ mod log_faults;
 mod log_order;
 mod log_plans;
 mod log_replicas;
+mod log_space;
 mod log_upgrade;
 mod manifests;
 mod postgres_faults;

@@ -178,9 +178,12 @@ pub(super) async fn present(
     let group = desk
         .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
         .await?;
-    let pool = group
-        .and_then(|(group, _)| group.spec)
-        .map_or_else(String::new, |spec| spec.pool);
+    let (of, spec) = match group {
+        Some((group, _)) => (group.metadata.unwrap_or_default().uid, group.spec),
+        None => Default::default(),
+    };
+    let pool = spec.map_or_else(String::new, |spec| spec.pool);
+    let warnings = desk.context.drift.warnings(&of, &webhook).await;
     let live = desk
         .context
         .fleet
@@ -188,6 +191,7 @@ pub(super) async fn present(
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
         destinations,
+        warnings,
         ..mappings::kept(webhook.status)
     });
     Ok(webhook)

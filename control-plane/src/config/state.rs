@@ -171,6 +171,15 @@ impl State {
         groups.map(|(key, _)| key.clone()).collect()
     }
 
+    /// The longest window in which any group knows repeats, in days.
+    pub(crate) fn longest_dedup_days(&self) -> u32 {
+        let specs = self
+            .groups
+            .values()
+            .filter_map(|group| group.stored.spec.as_ref());
+        specs.map(|spec| spec.dedup_window_days).max().unwrap_or(0)
+    }
+
     /// Says whether what some listeners are offered has changed, or the epoch.
     pub(crate) fn apply(&mut self, batch: Batch) -> bool {
         let at = batch.revision;

@@ -112,6 +112,7 @@ pub(super) async fn answer(
         request_id,
         callback,
     );
+    let samples = context.drift.samples(&new);
     let first = new
         .events
         .first()
@@ -132,6 +133,7 @@ pub(super) async fn answer(
     let (kind, event_id) = match appended {
         Ok(Appended::Kept { event_ids }) => {
             drop_what_is_gone(context, &record);
+            context.drift.learn_from(samples);
             let first = event_ids.into_iter().next().unwrap_or(first);
             (AnswerKind::Kept, first)
         }
@@ -505,14 +507,19 @@ struct Names<'a>(Vec<(&'a v1::Metadata, &'a v1::Webhook)>);
 
 impl<'a> Names<'a> {
     fn of(webhooks: &'a [Arc<v1::Webhook>]) -> Self {
-        let named = webhooks.iter().filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
+        let named = webhooks
+            .iter()
+            .filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
         let mut names: Vec<_> = named.collect();
         names.sort_unstable_by_key(|(metadata, _)| &metadata.uid);
         Self(names)
     }
 
     fn get(&self, uid: &str) -> Option<(&'a v1::Metadata, &'a v1::Webhook)> {
-        let at = self.0.binary_search_by_key(&uid, |(metadata, _)| &metadata.uid).ok()?;
+        let at = self
+            .0
+            .binary_search_by_key(&uid, |(metadata, _)| &metadata.uid)
+            .ok()?;
         Some(self.0[at])
     }
 

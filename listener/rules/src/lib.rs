@@ -48,7 +48,7 @@ mod verify;
 
 pub use address::is_public;
 pub use callback::{Callback, Head, Reply};
-pub use connector::Connector;
+pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};

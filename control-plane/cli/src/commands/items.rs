@@ -83,9 +83,7 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
 }
 
 /// A destination as a manifest.
-pub(crate) fn destination(
-    destination: v1::Destination,
-) -> Item<v1::Metadata, v1::DestinationSpec> {
+pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1::DestinationSpec> {
     Item {
         api_version: Some(API_VERSION),
         kind: "Destination",

@@ -222,7 +222,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                     "has neither a client secret nor a private key: one of them lets in".to_owned(),
                 );
             }
-            let key = target.private_key.as_ref().map_or("", |secret| &secret.value);
+            let key = target
+                .private_key
+                .as_ref()
+                .map_or("", |secret| &secret.value);
             if !key.is_empty()
                 && let Err(why) = check_private_key(key)
             {

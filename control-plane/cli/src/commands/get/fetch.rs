@@ -163,10 +163,7 @@ pub(super) fn is_one_delivery(name: &Name) -> bool {
     name.len() == 4 || names::is_id(name.last())
 }
 
-pub(super) async fn destinations(
-    api: &Api,
-    name: &Name,
-) -> Result<Vec<v1::Destination>, Failure> {
+pub(super) async fn destinations(api: &Api, name: &Name) -> Result<Vec<v1::Destination>, Failure> {
     if name.len() == 2 {
         let name = name.destination();
         let request = v1::GetDestinationRequest { name };
