@@ -8,6 +8,8 @@ use hookplane_rules::Clock;
 
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
+use crate::dispatch::Lanes;
+use crate::dispatch::client::HttpClient;
 use crate::drift::Drift;
 use crate::log::DeliveryLog;
 use crate::mapping::MappingVersions;
@@ -42,6 +44,10 @@ pub struct Context {
     pub public_url: Arc<str>,
     /// When a listener's stream is told to move: at a random age within it.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations.
+    pub client: HttpClient,
+    /// What is known of each destination.
+    pub lanes: Arc<Lanes>,
     /// What is counted for scrapes.
     pub metrics: Arc<Metrics>,
 }

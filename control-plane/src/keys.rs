@@ -13,6 +13,7 @@
 //! | `v1/tokens/ORG/ID` | `StoredToken`, its secret hashed; `-` for ORG where it is for the whole installation |
 //! | `v1/guards/orgs/ORG` | written with each new group, connector and token of the org: its revision is what counts |
 //! | `v1/guards/groups/ORG/GROUP` | likewise with each webhook that is saved |
+//! | `v1/guards/destinations/ORG/NAME` | likewise with each webhook that names it |
 //! | `v1/guards/pins/DIGEST` | likewise with each group that pins it |
 //! | `v1/dropping/WEBHOOK_UID` | why the deliveries of a deleted webhook are to be dropped; removed when they are |
 //! | `v1/epoch` | a random id, hex: revisions compare only within one. Written anew when the store turns out to have been rolled back |
@@ -57,6 +58,8 @@ pub const INSTALLATION_WIDE: &str = "-";
 const ORG_GUARDS: &str = "v1/guards/orgs/";
 /// All guards of groups.
 const GROUP_GUARDS: &str = "v1/guards/groups/";
+/// All guards of destinations.
+const DESTINATION_GUARDS: &str = "v1/guards/destinations/";
 /// All guards of pins.
 pub const PIN_GUARDS: &str = "v1/guards/pins/";
 /// All deleted webhooks whose deliveries are to be dropped.
@@ -105,6 +108,11 @@ pub fn org_guard(org: &str) -> String {
 /// Guards a group's webhooks.
 pub fn group_guard(org: &str, group: &str) -> String {
     format!("{GROUP_GUARDS}{org}/{group}")
+}
+
+/// Guards who names a destination.
+pub fn destination_guard(org: &str, name: &str) -> String {
+    format!("{DESTINATION_GUARDS}{org}/{name}")
 }
 
 /// Guards who pins a definition.
@@ -173,6 +181,7 @@ pub fn org_of(key: &str) -> Option<&str> {
         TOKENS,
         ORG_GUARDS,
         GROUP_GUARDS,
+        DESTINATION_GUARDS,
     ]
     .iter()
     .find_map(|prefix| key.strip_prefix(prefix))
@@ -194,6 +203,7 @@ mod tests {
             token("acme", "x"),
             org_guard("acme"),
             group_guard("acme", "x"),
+            destination_guard("acme", "x"),
         ] {
             assert_eq!(org_of(&key), Some("acme"), "{key}");
         }

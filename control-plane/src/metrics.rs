@@ -25,6 +25,8 @@
 //! | `hookplane_control_plane_log_index_lag_seconds` | | for how long some of what is kept can't be found by its text yet; 0 when all can |
 //! | `hookplane_control_plane_drift_warnings_total` | | paths that a webhook reads and that are gone or have become something else |
 //! | `hookplane_control_plane_deliveries_total` | `outcome` | attempts and ends: `acked`, `nacked`, `expired`, `returned`, `held`, `dead`, `dropped` |
+//! | `hookplane_control_plane_pushes_total` | `outcome` | attempts to deliver to destinations: `delivered`, `retried`, `gave-up`, `paused` |
+//! | `hookplane_control_plane_destinations` | `state` | destinations that are left alone: `failing`, or `waiting` because they asked for it |
 //! | `hookplane_control_plane_leases` | | deliveries that subscribers hold |
 //! | `hookplane_control_plane_subscribers` | | open `Subscribe` streams |
 //! | `hookplane_control_plane_listeners` | `pool`, `state` | listeners `connected` to this replica, and of those `ready` |
@@ -53,6 +55,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::{Fleet, View};
 use crate::context::Context;
+use crate::dispatch::sink::{Outcome, Verdict};
 use crate::log::DeliveryLog;
 use crate::retention::Kept;
 pub(crate) use calls::RefusedCalls;
@@ -71,6 +74,8 @@ type ByName = Family<[(&'static str, &'static str); 1], Counter>;
 pub struct Metrics {
     registry: Registry,
     answers: [(AnswerKind, Counter); 6],
+    pushes: [Counter; 4],
+    left_alone: [Gauge; 2],
     batches: Histogram,
     lists: Counter,
     deltas: Counter,
@@ -118,6 +123,8 @@ impl Metrics {
         let callback = family("callbacks", "Callbacks that listeners reported");
         let push = family("config_pushes", "Configurations sent to listeners");
         let refused = family("refused_calls", "Calls of the API refused to their caller");
+        let attempt = family("pushes", "Attempts to deliver to destinations");
+        let left_alone = Family::<[(&'static str, &'static str); 1], Gauge>::default();
         let answer = |kind, name| (kind, callback("outcome", name));
         let metrics = Self {
             answers: [
@@ -128,6 +135,10 @@ impl Metrics {
                 answer(AnswerKind::ReplayRefused, "replay-refused"),
                 answer(AnswerKind::RetryLater, "retry-later"),
             ],
+            pushes: ["delivered", "retried", "gave-up", "paused"]
+                .map(|outcome| attempt("outcome", outcome)),
+            left_alone: ["failing", "waiting"]
+                .map(|state| left_alone.get_or_create_owned(&[("state", state)])),
             batches: Histogram::new(BOUNDS),
             lists: push("kind", "list"),
             deltas: push("kind", "delta"),
@@ -145,10 +156,15 @@ impl Metrics {
             watched: OnceLock::new(),
             registry,
         };
-        metrics.registered()
+        metrics.registered(left_alone)
     }
 
-    fn registered(mut self) -> Self {
+    fn registered(mut self, left_alone: Family<[(&'static str, &'static str); 1], Gauge>) -> Self {
+        self.registry.register(
+            "destinations",
+            "Destinations that are left alone",
+            left_alone,
+        );
         self.registry.register_with_unit(
             "batch",
             "From the arrival of a listener's batch to its answer",
@@ -229,6 +245,26 @@ impl Metrics {
     pub(crate) fn answered(&self, kind: AnswerKind) {
         if let Some((_, counter)) = self.answers.iter().find(|(of, _)| *of == kind) {
             counter.inc();
+        }
+    }
+
+    /// What came of one request to a destination, for each delivery in it.
+    pub(crate) fn attempted(&self, outcomes: &[Outcome]) {
+        let [delivered, retried, gave_up, paused] = &self.pushes;
+        for outcome in outcomes {
+            match outcome.verdict {
+                Verdict::Done => delivered.inc(),
+                Verdict::Retry { .. } => retried.inc(),
+                Verdict::GiveUp => gave_up.inc(),
+                Verdict::Pause { .. } => paused.inc(),
+            };
+        }
+    }
+
+    /// How many destinations are left alone now.
+    pub(crate) fn left_alone(&self, failing: u64, waiting: u64) {
+        for (gauge, count) in self.left_alone.iter().zip([failing, waiting]) {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

@@ -182,7 +182,13 @@ impl SealKey {
         Ok(group)
     }
 
-    fn open_text(&self, uid: &str, field: &str, sealed: &[u8]) -> Result<String, SealError> {
+    /// The same for what is text.
+    pub(crate) fn open_text(
+        &self,
+        uid: &str,
+        field: &str,
+        sealed: &[u8],
+    ) -> Result<String, SealError> {
         let plain = self.open(uid, field, sealed)?;
         std::str::from_utf8(&plain)
             .map(str::to_owned)

@@ -37,7 +37,8 @@ use crate::catalogue::Catalogue;
 use crate::config::stream::ConfigApi;
 use crate::config::{Fleet, View};
 use crate::context::Context;
-use crate::dispatch::SubscriptionApi;
+use crate::dispatch::client::HttpClient;
+use crate::dispatch::{SubscriptionApi, engine};
 use crate::drift::{self, Drift};
 use crate::incoming;
 use crate::indexing;
@@ -110,6 +111,8 @@ pub struct Parts {
     pub admin_token: Option<String>,
     /// When a listener's stream is told to move: at a random age within it. [`STREAM_AGE`] unless there is a reason.
     pub stream_age: Range<Duration>,
+    /// Sends to destinations, as far as the operator lets it.
+    pub client: HttpClient,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
 }
@@ -158,6 +161,7 @@ pub async fn run(
     let keeping = tokio::spawn(retention::run(context.clone(), ending.clone()));
     let indexing = tokio::spawn(indexing::run(context.clone(), ending.clone()));
     let learning = tokio::spawn(drift::run(context.clone(), ending.clone()));
+    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -203,6 +207,9 @@ pub async fn run(
             tracing::error!(%error, "{what} broke off; it goes on at the next start");
         }
     }
+    if let Err(error) = delivering.await {
+        tracing::error!(%error, "delivering to destinations broke off");
+    }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
         view.tasks().close();
@@ -246,6 +253,8 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         fleet,
         public_url,
         stream_age: parts.stream_age,
+        client: parts.client,
+        lanes: Arc::default(),
         metrics: parts.metrics,
     })
 }

@@ -9,7 +9,7 @@ use hookplane_rules::{
 use tokio::time::Instant;
 
 use crate::handle::Turn;
-use crate::keys::Just;
+use crate::keys::{Asker, Just};
 use crate::respond::Why;
 use crate::state::State;
 
@@ -100,7 +100,7 @@ async fn decide_with_key(
     let Needed { source, callback } = needed;
     let set = state
         .keys
-        .fetch(&source, group.uid(), asked.received, asked.deadline)
+        .fetch(&source, Asker::of(group), asked.received, asked.deadline)
         .await
         .map_err(|why| Turn::of(Why::KeyUnavailable, why, group))?;
     let keys = Arc::new(Just(source, set));

@@ -7,6 +7,7 @@ use hookplane_rules::{Group, Learned, RefusalKind, Shaken, Timestamp};
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::keys::Asker;
 use crate::learn::NotLearned;
 use crate::respond::Why;
 use crate::state::State;
@@ -26,7 +27,10 @@ pub(crate) async fn finish(
         learn(state, group, learned, deadline).await?;
     }
     if let Some(confirm) = shaken.confirm.take() {
-        let fetched = state.keys.confirm(&confirm, group.uid(), deadline).await;
+        let fetched = state
+            .keys
+            .confirm(&confirm, Asker::of(group), deadline)
+            .await;
         fetched.map_err(|why| (Why::KeyUnavailable, None, why.into()))?;
     }
     if let Some(code) = shaken.code.take() {

@@ -43,6 +43,21 @@ pub async fn until(mut condition: impl FnMut() -> bool) -> Result<(), Failure> {
     .await
 }
 
+/// Asks until there is an answer.
+pub async fn eventually<T>(
+    mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    soon(async {
+        loop {
+            if let Some(value) = ask().await? {
+                return Ok(value);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await?
+}
+
 /// One side of a stream of either service.
 pub struct Opened<In, Out> {
     from: Streaming<In>,

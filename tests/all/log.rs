@@ -186,7 +186,8 @@ async fn locked_database_is_answered_in_time() {
         matches!(answer, Err(LogError::Unavailable(_))),
         "{answer:?}"
     );
-    assert!(asked.elapsed() < Duration::from_secs(1));
+    // SQLite waits for a lock for 2 s.
+    assert!(asked.elapsed() < Duration::from_millis(1_900));
     // The writer gives up too, and says why.
     let answer = log.append(new("b"), asked + Duration::from_secs(30)).await;
     assert!(

@@ -32,6 +32,7 @@ mod redaction;
 mod replicas;
 mod restores;
 mod roles;
+mod salesforce;
 mod samples;
 mod secrets;
 mod servers;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use crate::fake_control_plane::until;
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, NewCallback};
-use hookplane_tests::clock::TestClock;
 use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::log_suite::backends::open_postgres;
 use tokio::time::Instant;
 
 /// Longer than anything here takes.
@@ -37,7 +37,7 @@ fn options(url: &str) -> PostgresOptions {
 }
 
 async fn open_with(options: PostgresOptions) -> Result<Arc<PostgresLog>, LogError> {
-    PostgresLog::open(options, Arc::new(TestClock::default())).await
+    open_postgres(options, Arc::default()).await
 }
 
 async fn open(url: &str) -> Arc<PostgresLog> {

@@ -75,6 +75,11 @@ spec:
   registeredEvents: ["*"]
 ---
 apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: gitlab}
+spec: {connector: gitlab, signatureSecrets: [{value: secret-of-gitlab}], registeredEvents: ["*"], captureUnmatched: true}
+---
+apiVersion: hookplane.dev/v1
 kind: Webhook
 metadata: {org: acme, group: github, name: all}
 spec: {label: All, active: true, events: ["*"]}
@@ -223,6 +228,32 @@ fn a_secret_that_was_changed_at_the_provider_shows() {
         good.contains("401 signature") && good.contains("NOT"),
         "{table}"
     );
+}
+
+#[test]
+fn a_token_is_posted_with_the_callers_own_copy_of_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(&folder.path().join("data"));
+    dev.apply(GROUPS);
+    let said = dev.refused(&["send", "acme/gitlab", "push"], 1);
+    assert!(said.contains("--secret-file FILE"), "{said}");
+    let (output, items) = send(&dev, "acme/gitlab", &[]);
+    assert!(output.status.success(), "{items:#?}");
+    for (variant, ok) in [("good", Value::Null), ("other-key", true.into())] {
+        let item = of(&items, variant)[0];
+        assert_eq!(item["ok"], ok, "{item:#?}");
+    }
+    let why = of(&items, "good")[0]["notPosted"].as_str().unwrap();
+    assert!(why.contains("--secret-file FILE"), "{why}");
+
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "secret-of-gitlab").unwrap();
+    let own = ["--secret-file", file.to_str().unwrap()];
+    let said = dev.ok(&[&["send", "acme/gitlab", "push"], &own[..]].concat());
+    assert!(said.starts_with("200 "), "{said}");
+    let (output, items) = send(&dev, "acme/gitlab", &own);
+    assert!(output.status.success(), "{items:#?}");
+    assert_eq!(of(&items, "good")[0]["ok"], true);
 }
 
 #[test]

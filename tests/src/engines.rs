@@ -2,6 +2,7 @@
 //! with this process, however that ends.
 
 pub mod etcd;
+mod folder;
 pub mod postgres;
 
 use std::io;
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+pub(crate) use folder::folder;
 
 /// A server's process. Killed when dropped.
 pub(crate) struct Server {
@@ -133,13 +136,6 @@ pub(crate) fn run(program: &Path, arguments: &[&str], user: User) -> String {
         String::from_utf8_lossy(&done.stderr)
     );
     String::from_utf8_lossy(&done.stdout).into_owned()
-}
-
-/// A folder that the server's user may enter.
-pub(crate) fn folder(user: User) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a directory");
-    give(folder.path(), user);
-    folder
 }
 
 /// Makes a path the user's own.

@@ -21,6 +21,9 @@ use hookplane_control_plane::log::{
 };
 use hookplane_proto::v1;
 
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the suite is run over.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync {
@@ -109,7 +112,7 @@ fn prost_types_of(seconds: i64) -> prost_types::Timestamp {
 }
 
 async fn append(log: &dyn DeliveryLog, callback: NewCallback) -> Appended {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     log.append(callback, deadline).await.expect("is taken")
 }
 
@@ -253,7 +256,7 @@ pub async fn tail_until(
     log: &dyn DeliveryLog,
     is_last: impl Fn(&TailItem) -> bool,
 ) -> (Vec<TailItem>, Cursor) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut newest = log.newest();
     let (mut lines, mut after) = (Vec::new(), Cursor::default());
     loop {
@@ -285,7 +288,7 @@ async fn lease_one_of(log: &dyn DeliveryLog, webhook: &str, duration: Duration) 
 
 /// Waits until one is due.
 async fn lease_one_in(log: &dyn DeliveryLog, queue: &Queue, duration: Duration) -> Lease {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut newest = log.newest();
     loop {
         let mut leases = log.lease(queue, 1, duration).await.expect("leases");

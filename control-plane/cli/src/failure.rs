@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::names::in_words;
+
 /// A command that didn't do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -93,7 +95,7 @@ impl From<Status> for Failure {
         if message.is_empty() {
             message = format!("{:?}", status.code());
         }
-        let failure = Self::new(message);
+        let failure = Self::new(in_words(&message));
         match status.code() {
             Code::Unauthenticated => failure.hint(
                 "give the token with --token or HOOKPLANE_TOKEN, or name the data directory of a running `hookplane dev` with --data-dir",

@@ -92,6 +92,31 @@ pub(crate) fn typed(name: &str) -> String {
     format!("{kind} {}", path.join("/"))
 }
 
+/// What the API says, with names as people type them: it quotes them as requests carry them.
+pub(crate) fn in_words(message: &str) -> String {
+    // What is quoted is each second piece.
+    let mut pieces = message.split('`').peekable();
+    let mut text = String::new();
+    while let Some(piece) = pieces.next() {
+        text.push_str(piece);
+        let Some(quoted) = pieces.next() else { break };
+        // Without its end it is no quotation.
+        let is_name = ["orgs/", "connectors/"]
+            .iter()
+            .any(|beginning| quoted.starts_with(beginning));
+        if is_name && pieces.peek().is_some() {
+            text.push_str(&typed(quoted));
+            continue;
+        }
+        text.push('`');
+        text.push_str(quoted);
+        if pieces.peek().is_some() {
+            text.push('`');
+        }
+    }
+    text
+}
+
 /// Whether this is an id of an event or a delivery rather than an org's name: a UUID, with an index where a callback held several, and
 /// the number of the delivery.
 pub(crate) fn is_id(text: &str) -> bool {
@@ -160,5 +185,33 @@ mod tests {
             assert!(is_id(&format!("0192f1d2-0000-7000-8000-000000000000{id}")));
         }
         assert!(!is_id("acme"));
+    }
+
+    #[test]
+    fn what_the_api_says_names_things_as_they_are_typed() {
+        for (said, shown) in [
+            (
+                "there is no `orgs/acme/groups/shop`",
+                "there is no group acme/shop",
+            ),
+            (
+                "`orgs/acme/groups/shop/webhooks/paid` exists already: update it",
+                "webhook acme/shop/paid exists already: update it",
+            ),
+            (
+                "`connectors/erp` or `orgs/acme`",
+                "connector erp or org acme",
+            ),
+            ("name: `Acme` is no name", "name: `Acme` is no name"),
+            (
+                "`json:/webhooks/0` and `orgs/acme",
+                "`json:/webhooks/0` and `orgs/acme",
+            ),
+            ("nothing quoted", "nothing quoted"),
+            ("``", "``"),
+            ("", ""),
+        ] {
+            assert_eq!(in_words(said), shown);
+        }
     }
 }

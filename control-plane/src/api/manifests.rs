@@ -176,7 +176,7 @@ impl Any {
             }
             Self::Destination(mut p) => {
                 let revision = desk.write(&mut p).await?;
-                Resource::Destination(destinations::present(p.resource, revision))
+                Resource::Destination(destinations::present(desk.context, p.resource, revision))
             }
         })
     }

@@ -29,6 +29,7 @@ mod samples;
 pub mod scope;
 pub(crate) mod status;
 mod tail;
+mod targets;
 mod tokens;
 mod trial;
 mod waiting;

@@ -115,6 +115,7 @@ impl OrgApi {
         for (prefix, what) in [
             (keys::GROUPS, "webhook groups"),
             (keys::CONNECTORS, "connectors"),
+            (keys::DESTINATIONS, "destinations"),
         ] {
             let below = self
                 .context

@@ -17,6 +17,7 @@ use hookplane_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::narrow::Narrow;
@@ -115,14 +116,14 @@ pub(super) async fn start(
                 None => selected::run(order).await,
             }
         };
-        tell(&of_task, work, so_far, out).await;
+        tell(of_task.view.shutdown(), work, so_far, out).await;
     });
     Ok(ReceiverStream::new(answers))
 }
 
 /// Does the work while somebody listens, and says how far it is.
 async fn tell(
-    context: &Context,
+    shutdown: &CancellationToken,
     work: impl Future<Output = Result<(), Problem>>,
     so_far: watch::Receiver<v1::ReplayResponse>,
     out: mpsc::Sender<Result<v1::ReplayResponse, Status>>,
@@ -132,7 +133,7 @@ async fn tell(
     tokio::pin!(work);
     let ended = loop {
         tokio::select! {
-            () = context.view.shutdown().cancelled() => break Err(Status::unavailable(
+            () = shutdown.cancelled() => break Err(Status::unavailable(
                 "the control plane shuts down: begin again, and it does the rest",
             )),
             () = out.closed() => return,
@@ -148,7 +149,7 @@ async fn tell(
         ..so_far.borrow().clone()
     });
     tokio::select! {
-        () = context.view.shutdown().cancelled() => {
+        () = shutdown.cancelled() => {
             let _ = out.try_send(last);
         }
         // A caller that has left is told nothing.
@@ -269,6 +270,43 @@ mod tests {
         assert_eq!(after(went[0], later), 0);
         assert_eq!(after(went[2], later), 200);
         assert_eq!((Pace::new(1).step(), Pace::new(10_000).step()), (1, 500));
+    }
+
+    #[tokio::test]
+    async fn work_ends_with_the_caller_or_the_server() {
+        let begin = |shutdown: &CancellationToken| {
+            let (progress, so_far) = watch::channel(v1::ReplayResponse::default());
+            let (out, answers) = mpsc::channel(4);
+            let shutdown = shutdown.clone();
+            // Goes on for ever, and holds what tells its end.
+            let work = async move {
+                let _held = &progress;
+                std::future::pending::<Result<(), Problem>>().await
+            };
+            let told = tokio::spawn(async move { tell(&shutdown, work, so_far, out).await });
+            (told, answers)
+        };
+        let shutdown = CancellationToken::new();
+        let (told, mut answers) = begin(&shutdown);
+        assert!(
+            answers
+                .recv()
+                .await
+                .unwrap()
+                .is_ok_and(|answer| !answer.done)
+        );
+        drop(answers);
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, told).await.unwrap().unwrap();
+
+        let (told, mut answers) = begin(&shutdown);
+        shutdown.cancel();
+        tokio::time::timeout(patience, told).await.unwrap().unwrap();
+        let mut last = None;
+        while let Some(answer) = answers.recv().await {
+            last = Some(answer);
+        }
+        assert_eq!(last.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     }
 
     #[test]

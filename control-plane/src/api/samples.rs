@@ -1,12 +1,14 @@
 //! Samples of the catalogue, signed with a group's secret, for tests.
 //!
+//! A request in which a secret of the group's stands as it is, as where the provider posts a token, is not made here: see [`without_secrets`].
+//!
 //! Risk 35: this signs what stands in a connector's definition, with times, ids and challenges made here; nothing of it is the caller's text. An editor's call,
 //! with a line in the audit. Each request carries the mark of a test, which is bound to its group and body: the event is flagged wherever it shows.
 
 use std::collections::BTreeMap;
 
 use hookplane_proto::v1;
-use hookplane_rules::SampleError;
+use hookplane_rules::{SampleError, SignedSample};
 
 use super::desk::random;
 use super::scope::Scope;
@@ -14,6 +16,14 @@ use super::status::Problem;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::report::identity;
+
+/// Nobody is told a secret, not by a request that has it in it either.
+fn without_secrets(sample: SignedSample) -> Result<SignedSample, String> {
+    match sample.shows {
+        None => Ok(sample),
+        Some(why) => Err(why),
+    }
+}
 
 /// Carries the mark of a test.
 const TEST_HEADER: &str = "Hookplane-Test";
@@ -47,7 +57,8 @@ pub(super) async fn sign(
     let mut response = v1::SignSampleResponse::default();
     if request.all_variants {
         let made = group.sample_variants(&request.event, now, &random()?);
-        for variant in made.map_err(refused)? {
+        for mut variant in made.map_err(refused)? {
+            variant.request = variant.request.and_then(without_secrets);
             let mut variant = v1::SampleRequest::from(variant);
             if variant.not_made.is_empty() {
                 mark(&mut variant.headers, &variant.body);
@@ -59,6 +70,10 @@ pub(super) async fn sign(
         let sample = group
             .sign_sample(&request.event, now, &uuid.to_string())
             .map_err(refused)?;
+        let sample = without_secrets(sample).map_err(|why| {
+            let event = &request.event;
+            Problem::Refused(format!("the sample of `{event}` is not signed here: {why}"))
+        })?;
         response.headers = sample.headers.into_iter().collect();
         mark(&mut response.headers, &sample.body);
         response.method = sample.method;

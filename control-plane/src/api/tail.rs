@@ -11,8 +11,8 @@ use crate::log::{Cursor, Reach, Selection, TailItem};
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
 
-/// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed. Until the reader
-/// leaves, all that was there then is read (with `no_follow`), or the server shuts down.
+/// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed, and what came before
+/// it is not shown. Until the reader leaves, all that was there then is read (with `no_follow`), or the server shuts down.
 pub(super) async fn run(
     context: Context,
     selection: Selection,
@@ -23,6 +23,7 @@ pub(super) async fn run(
     let mut after = if request.from_start {
         Cursor::default()
     } else {
+        // Something may come there that had not been answered. What had been, further on, is skipped.
         reach.whole
     };
     loop {
@@ -43,6 +44,9 @@ pub(super) async fn run(
         for item in items {
             if request.no_follow && item.cursor > reach.last {
                 return;
+            }
+            if !request.from_start && reach.had(item.cursor) {
+                continue;
             }
             if shown(&item, &selection, &request) {
                 let line = line(&context, item).await;

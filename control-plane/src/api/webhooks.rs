@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, mappings, names, waiting};
+use super::{difference, groups, guard, mappings, names, targets, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -93,22 +93,29 @@ pub(super) async fn prepare(
             "the template never matches: clone it and activate the clone",
         ));
     }
+    let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
+    let (of, old) = match &stored {
+        Some((webhook, _)) => (
+            webhook.metadata.as_ref().unwrap_or(&fresh),
+            webhook.spec.as_ref(),
+        ),
+        None => (&fresh, None),
+    };
+    let targets = targets::admit_of_webhook(desk, of, &mut spec, old).await?;
     let (mut webhook, revision, changed, check, action) = match stored {
-        None => {
-            let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
-            (
-                v1::Webhook {
-                    metadata: Some(fresh),
-                    ..Default::default()
-                },
-                0,
-                Vec::new(),
-                Precondition::Absent,
-                v1::ChangeAction::Create,
-            )
-        }
+        None => (
+            v1::Webhook {
+                metadata: Some(fresh),
+                ..Default::default()
+            },
+            0,
+            Vec::new(),
+            Precondition::Absent,
+            v1::ChangeAction::Create,
+        ),
         Some((webhook, revision)) => {
-            let changed = difference::fields(&webhook.spec.clone().unwrap_or_default(), &spec)?;
+            let mut changed = difference::fields(&webhook.spec.clone().unwrap_or_default(), &spec)?;
+            targets.tell(&mut changed);
             let action = if changed.is_empty() {
                 v1::ChangeAction::Unchanged
             } else {
@@ -144,6 +151,7 @@ pub(super) async fn prepare(
         transaction.writes.push(put(key, &webhook));
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));
+        targets.hold(&metadata.org, &mut transaction);
         transaction.writes.extend(versions);
     }
     Ok(Prepared {
@@ -154,7 +162,7 @@ pub(super) async fn prepare(
         changed,
         definition: Vec::new(),
         hints: Vec::new(),
-        secret: v1::SecretChange::Unspecified,
+        secret: targets.secret,
     })
 }
 
@@ -164,6 +172,8 @@ pub(super) async fn present(
     revision: u64,
 ) -> Result<v1::Webhook, Problem> {
     stamp(&mut webhook.metadata, revision);
+    let destinations = targets::statuses(desk.context, &webhook);
+    targets::hide(webhook.spec.get_or_insert_default());
     let metadata = webhook.metadata.clone().unwrap_or_default();
     let group = desk
         .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
@@ -181,6 +191,7 @@ pub(super) async fn present(
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
         warnings,
+        destinations,
         ..mappings::kept(webhook.status)
     });
     Ok(webhook)
@@ -271,7 +282,7 @@ impl WebhookApi {
         names::check("new_name", &request.new_name)?;
         let desk = Desk::new(&self.context, caller);
         let (_, original, _) = self.find(&desk, &request.name).await?;
-        let mut spec = original.spec.unwrap_or_default();
+        let mut spec = targets::open_for_copy(&desk, &original)?;
         spec.active = request.active;
         if !request.label.is_empty() {
             spec.label = request.label;

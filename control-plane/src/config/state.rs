@@ -6,7 +6,7 @@
 mod build;
 mod history;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -37,6 +37,12 @@ pub(crate) struct State {
     uids: HashMap<String, String>,
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
+    /// Webhooks with a destination that is pushed to.
+    pub(crate) pushing: usize,
+    /// The key of each webhook, by uid.
+    webhook_keys: HashMap<String, String>,
+    /// By key. Listeners get none of them.
+    destinations: HashMap<String, Arc<v1::Destination>>,
     pub(super) pools: Pools,
     /// While the first, whole list is taken.
     lists: bool,
@@ -111,6 +117,9 @@ impl State {
             groups: HashMap::new(),
             uids: HashMap::new(),
             webhooks: BTreeMap::new(),
+            pushing: 0,
+            webhook_keys: HashMap::new(),
+            destinations: HashMap::new(),
             pools: Pools::new(horizon),
             lists: true,
             tokens,
@@ -127,6 +136,26 @@ impl State {
 
     pub(crate) fn record_named(&self, org: &str, name: &str) -> Option<GroupRecord> {
         self.record(self.uids.get(&keys::group(org, name))?)
+    }
+
+    pub(crate) fn webhook(&self, uid: &str) -> Option<Arc<v1::Webhook>> {
+        let webhook = self.webhooks.get(self.webhook_keys.get(uid)?)?;
+        Some(webhook.stored.clone())
+    }
+
+    pub(crate) fn deliverable(&self) -> HashSet<String> {
+        let named = self
+            .destinations
+            .values()
+            .filter_map(|d| d.metadata.as_ref());
+        let named = named.map(|metadata| metadata.uid.clone());
+        self.webhook_keys.keys().cloned().chain(named).collect()
+    }
+
+    pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {
+        self.destinations
+            .get(&keys::destination(org, name))
+            .cloned()
     }
 
     /// The keys of the groups with such a status.
@@ -172,6 +201,8 @@ impl State {
                 groups.push((key, value));
             } else if key.starts_with(keys::WEBHOOKS) {
                 webhooks.push((key, value));
+            } else if key.starts_with(keys::DESTINATIONS) {
+                self.set_destination(key, value);
             }
         }
         for (key, value) in groups {
@@ -224,6 +255,17 @@ impl State {
             }
         }
         self.pins.insert(digest, Pin { encoded, compiled });
+    }
+
+    fn set_destination(&mut self, key: String, value: Option<(u64, bytes::Bytes)>) {
+        let Some((revision, value)) = value else {
+            self.destinations.remove(&key);
+            return;
+        };
+        if let Some(mut destination) = decoded::<v1::Destination>(&key, value) {
+            destination.metadata.get_or_insert_default().revision = revision;
+            self.destinations.insert(key, Arc::new(destination));
+        }
     }
 
     fn set_group(
@@ -300,7 +342,10 @@ impl State {
         let revision = value.as_ref().map_or(at, |(revision, _)| *revision);
         match value {
             None => {
-                self.webhooks.remove(&key);
+                if let Some(old) = self.webhooks.remove(&key) {
+                    self.webhook_keys.remove(&old.uid);
+                    self.pushing -= usize::from(pushes(&old.stored));
+                }
             }
             Some((revision, value)) => {
                 let Some(mut webhook) = decoded::<v1::Webhook>(&key, value) else {
@@ -310,11 +355,14 @@ impl State {
                 metadata.revision = revision;
                 let own = metadata.uid.clone();
                 // A name used again is another webhook, whose last version is not this one's.
-                let judged = self
-                    .webhooks
-                    .remove(&key)
-                    .filter(|old| old.uid == own)
-                    .and_then(|old| old.judged);
+                let old = self.webhooks.remove(&key);
+                if let Some(old) = &old {
+                    self.webhook_keys.remove(&old.uid);
+                    self.pushing -= usize::from(pushes(&old.stored));
+                }
+                self.pushing += usize::from(pushes(&webhook));
+                self.webhook_keys.insert(own.clone(), key.clone());
+                let judged = old.filter(|old| old.uid == own).and_then(|old| old.judged);
                 self.webhooks.insert(
                     key,
                     WebhookState {
@@ -341,6 +389,11 @@ impl State {
         };
         group.offered.withdraw(&mut self.pools, at);
     }
+}
+
+fn pushes(webhook: &v1::Webhook) -> bool {
+    let mut all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
+    all.any(|destination| destination.subscribe.is_none())
 }
 
 /// `v1/webhooks/ORG/GROUP/WEBHOOK` → `v1/groups/ORG/GROUP`

@@ -2,7 +2,7 @@
 //!
 //! Reads are a short lock and a few shared pointers. It is never empty in between and never goes backwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -174,6 +174,26 @@ impl View {
     /// The longest window in which any group knows repeats, in days; 0 where none says.
     pub(crate) fn longest_dedup_days(&self) -> u32 {
         self.read(State::longest_dedup_days)
+    }
+
+    /// A webhook by its uid, as stored, with `metadata.revision`.
+    pub(crate) fn webhook(&self, uid: &str) -> Option<Arc<v1::Webhook>> {
+        self.read(|state| state.webhook(uid))
+    }
+
+    /// A destination by org and name, as stored, with `metadata.revision`.
+    pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {
+        self.read(|state| state.destination(org, name))
+    }
+
+    /// True when any webhook has a destination that is pushed to.
+    pub(crate) fn pushes(&self) -> bool {
+        self.read(|state| state.pushing > 0)
+    }
+
+    /// The uids of all that can have deliveries of its own: webhooks, and destinations.
+    pub(crate) fn deliverable(&self) -> HashSet<String> {
+        self.read(State::deliverable)
     }
 
     /// How many webhooks an org has.

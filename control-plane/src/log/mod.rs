@@ -11,6 +11,7 @@ mod stats;
 mod stored;
 pub mod words;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -239,12 +240,21 @@ pub struct Selection {
 }
 
 /// Where the tail is at some moment. The two differ where several replicas write at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     /// Nothing new will come at or before it.
     pub whole: Cursor,
     /// What was answered as kept by then is at or before it.
     pub last: Cursor,
+    /// Between the two, where those were writing who had not ended by then. What comes there comes later.
+    pub open: Vec<RangeInclusive<Cursor>>,
+}
+
+impl Reach {
+    /// Whether what is there was there at that moment.
+    pub fn had(&self, cursor: Cursor) -> bool {
+        cursor <= self.last && !self.open.iter().any(|open| open.contains(&cursor))
+    }
 }
 
 /// One line of the tail.
@@ -431,4 +441,21 @@ pub trait DeliveryLog: Send + Sync + 'static {
 
     /// Ends: everything taken is durable, everything later is refused.
     async fn close(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_open_at_a_moment_was_not_there_yet() {
+        let reach = Reach {
+            whole: Cursor(9),
+            last: Cursor(49),
+            open: vec![Cursor(10)..=Cursor(19), Cursor(30)..=Cursor(39)],
+        };
+        let had = |at| reach.had(Cursor(at));
+        assert!([0, 9, 20, 29, 40, 49].into_iter().all(had));
+        assert!(![10, 19, 30, 39, 50].into_iter().any(had));
+    }
 }

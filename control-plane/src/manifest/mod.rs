@@ -142,9 +142,7 @@ fn document(
     }
     let (kind, kind_place) = text_of(&root, "kind", KINDS)?;
     known_keys(&root)?;
-    if kind == "WebhookGroup" {
-        references::resolve(&mut root, resolve)?;
-    }
+    references::resolve(&kind, &mut root, resolve)?;
     let metadata = metadata(&root)?;
     let resource = match kind.as_str() {
         "Org" => Resource::Org(v1::Org {

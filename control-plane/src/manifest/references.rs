@@ -1,4 +1,4 @@
-//! Values that stand elsewhere: `{env: NAME}` and `{file: PATH}` in signature secrets and parameters.
+//! Values that stand elsewhere: `{env: NAME}` and `{file: PATH}` in signature secrets, parameters, and the secrets of destinations.
 //!
 //! They are replaced in the tree, before it becomes a message, so that the wire knows values alone. Only the command line
 //! resolves them: a server that did would read its own environment for whoever may apply.
@@ -17,11 +17,63 @@ pub enum Reference {
 
 type Resolve<'a> = &'a mut dyn FnMut(&Reference) -> Result<String, String>;
 
-/// Resolves those of a webhook group.
-pub(super) fn resolve(root: &mut Node, resolve: Resolve<'_>) -> Result<(), ManifestError> {
+/// Resolves those of a document.
+pub(super) fn resolve(
+    kind: &str,
+    root: &mut Node,
+    resolve: Resolve<'_>,
+) -> Result<(), ManifestError> {
     let Some(spec) = root.get_mut("spec") else {
         return Ok(());
     };
+    match kind {
+        "WebhookGroup" => in_group(spec, resolve),
+        "Destination" => in_target(spec, "spec", resolve),
+        "Webhook" => {
+            if let Some(Node {
+                value: Value::List(destinations),
+                ..
+            }) = spec.get_mut("destinations")
+            {
+                for (index, one) in destinations.iter_mut().enumerate() {
+                    in_target(one, &format!("spec.destinations[{index}]"), resolve)?;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What holds an `http` or a `salesforce`.
+fn in_target(node: &mut Node, path: &str, resolve: Resolve<'_>) -> Result<(), ManifestError> {
+    const SECRETS: [(&str, &str); 3] = [
+        ("http", "signingSecret"),
+        ("salesforce", "clientSecret"),
+        ("salesforce", "privateKey"),
+    ];
+    for (target, field) in SECRETS {
+        if let Some(secret) = node.get_mut(target).and_then(|t| t.get_mut(field)) {
+            in_secret(secret, &format!("{path}.{target}.{field}"), resolve)?;
+        }
+    }
+    if let Some(Node {
+        value: Value::Map(headers),
+        ..
+    }) = node
+        .get_mut("http")
+        .and_then(|http| http.get_mut("headers"))
+    {
+        for header in headers {
+            let path = format!("{path}.http.headers.{}", header.key);
+            in_secret(&mut header.node, &path, resolve)?;
+        }
+    }
+    Ok(())
+}
+
+/// In signature secrets and parameters.
+fn in_group(spec: &mut Node, resolve: Resolve<'_>) -> Result<(), ManifestError> {
     if let Some(Node {
         value: Value::List(secrets),
         ..
@@ -49,7 +101,7 @@ fn in_secret(secret: &mut Node, path: &str, resolve: Resolve<'_>) -> Result<(), 
         return Err(ManifestError::at(
             secret.place,
             format!(
-                "{path}: expected `{{value: …}}`, `{{env: NAME}}`, `{{file: PATH}}` or `{{name: …}}` alone"
+                "{path}: expected `{{value: …}}`, `{{env: NAME}}` or `{{file: PATH}}`, or none of these to keep what is stored"
             ),
         ));
     };

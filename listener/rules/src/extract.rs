@@ -98,7 +98,7 @@ pub(crate) fn extract(group: &Group, verified: Verified) -> Result<Extracted, Re
     };
     if let Some(expected) = &group.external_id {
         for event in &events {
-            check_account(expected, event)?;
+            check_account(expected, &event.external_id)?;
         }
     }
     let mut flags = Vec::new();
@@ -187,28 +187,8 @@ fn event(
     };
     let event_type = read(&extraction.event_type, "type");
     let delivery_id = read(&extraction.delivery_id, "delivery_id");
-    // A provider names the account in several ways (an id, a login, a domain); the operator wrote one of them. Where one of them is proven, only what
-    // is proven counts: some sign for all their customers with one key, and anybody may write a header.
-    let named = group.external_id.as_ref().and_then(|expected| {
-        let named: Vec<_> = extraction
-            .external_id
-            .chunks(1)
-            .filter_map(|value| {
-                let (text, is_covered) =
-                    first(value, verified.request(), around, coverage, shared)?;
-                Some((value, text, is_covered))
-            })
-            .collect();
-        let is_proven = named.iter().any(|(_, _, is_covered)| *is_covered);
-        let mut counting = named
-            .iter()
-            .filter(|(_, _, is_covered)| *is_covered || !is_proven);
-        let as_expected = counting.clone().find(|(_, text, _)| text == expected);
-        as_expected
-            .or_else(|| counting.next())
-            .map(|(value, _, _)| *value)
-    });
-    let external_id = read(named.unwrap_or(&extraction.external_id), "external_id");
+    let named = account(group, verified.request(), around, coverage, shared);
+    let external_id = read(named, "external_id");
     // What a token says is kept for itself, as an item of a batch is: nobody has to take the token apart again.
     let item = item.or(verified.request().told());
     let format = match (item, payload) {
@@ -240,6 +220,50 @@ fn event(
         json: item.cloned(),
         item_digest: Bytes::new(),
     }
+}
+
+/// Where the account is that counts. A provider names it in several ways (an id, a login, a domain); the operator wrote one of them. Where one of them is
+/// proven, only what is proven counts: some sign for all their customers with one key, and anybody may write a header.
+fn account<'g>(
+    group: &'g Group,
+    request: &Request,
+    around: Around<'_>,
+    coverage: &Coverage,
+    shared: &Shared,
+) -> &'g [Value] {
+    let all = &group.function.protocol.extraction.external_id;
+    let Some(expected) = &group.external_id else {
+        return all;
+    };
+    let named: Vec<_> = all
+        .chunks(1)
+        .filter_map(|value| {
+            let (text, is_covered) = first(value, request, around, coverage, shared)?;
+            Some((value, text, is_covered))
+        })
+        .collect();
+    let is_proven = named.iter().any(|(_, _, is_covered)| *is_covered);
+    let mut counting = named
+        .iter()
+        .filter(|(_, _, is_covered)| *is_covered || !is_proven);
+    let as_expected = counting.clone().find(|(_, text, _)| text == expected);
+    let counts = as_expected.or_else(|| counting.next());
+    counts.map_or(all.as_slice(), |(value, _, _)| value)
+}
+
+/// Whether a request that is no event is of the account that the group takes: another customer's may be signed with the same key.
+pub(crate) fn check_account_of(
+    group: &Group,
+    request: &Request,
+    coverage: &Coverage,
+) -> Result<(), Refusal> {
+    let Some(expected) = &group.external_id else {
+        return Ok(());
+    };
+    let (around, shared) = (Around::default(), Shared::default());
+    let named = account(group, request, around, coverage, &shared);
+    let found = first(named, request, around, coverage, &shared);
+    check_account(expected, found.as_ref().map_or("", |(text, _)| text))
 }
 
 /// What is the same for all items of a batch, by where its definition is. Reading it for each of ten thousand items would scan the
@@ -324,17 +348,14 @@ fn joined(
     Some((text, is_covered))
 }
 
-fn check_account(expected: &str, event: &ExtractedEvent) -> Result<(), Refusal> {
-    if event.external_id == expected {
+fn check_account(expected: &str, found: &str) -> Result<(), Refusal> {
+    if found == expected {
         return Ok(());
     }
-    let reason = if event.external_id.is_empty() {
+    let reason = if found.is_empty() {
         format!("it names no account, and the group takes only those of `{expected}`")
     } else {
-        format!(
-            "it is of account `{}`, and the group takes only those of `{expected}`",
-            event.external_id
-        )
+        format!("it is of account `{found}`, and the group takes only those of `{expected}`")
     };
     Err(Refusal::new(RefusalKind::ExternalId, reason))
 }

@@ -21,6 +21,7 @@
 //! No sockets, no async, no clock: the time comes in as an argument. The control plane admits a configuration only if it compiles
 //! here, and the listener runs what compiled here, so the two can't disagree.
 
+mod address;
 mod callback;
 mod canonical;
 mod connector;
@@ -45,6 +46,7 @@ pub mod time;
 pub mod trial;
 mod verify;
 
+pub use address::is_public;
 pub use callback::{Callback, Head, Reply};
 pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};

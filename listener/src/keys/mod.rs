@@ -10,9 +10,10 @@
 //! - what is fetched is https at a host that the definition pins, at a public address, without redirects (see `get`);
 //! - of one source there is one request at a time, which all who wait for it share, at most one a minute when it has been fetched, and one in
 //!   ten seconds when it couldn't be;
-//! - requests are bounded by group, by host and in all, sources by number, answers by size and time.
+//! - requests are bounded by group, org, host and in all, so that no org's forgers take what the others need (see `budget`); sources are bounded by
+//!   number, answers by size and time.
 
-mod address;
+mod budget;
 mod get;
 
 use std::collections::HashMap;
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::limit::Buckets;
+pub(crate) use budget::Asker;
+use budget::Budget;
 pub use get::KeyServers;
 
 /// Sources that are remembered.
@@ -37,13 +39,6 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const AFTER_SUCCESS: Duration = Duration::from_secs(60);
 /// After it couldn't be.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// Requests a second that one group's callbacks may cause for what was never fetched before; a forger of one group takes nothing from others.
-const NEW_PER_GROUP: u32 = 2;
-/// Requests a second to one host, and to all.
-const PER_HOST: u32 = 5;
-const IN_ALL: u32 = 50;
-/// Hosts and groups whose requests are counted apart.
-const MAX_COUNTED: usize = 4_096;
 
 /// A set, or why there is none.
 type Fetched = Result<Arc<KeySet>, Arc<str>>;
@@ -53,9 +48,7 @@ pub(crate) struct RemoteKeys {
     servers: KeyServers,
     clock: Arc<dyn Clock>,
     sources: Mutex<Sources>,
-    groups: Buckets<String>,
-    hosts: Buckets<String>,
-    all: Buckets<String>,
+    budget: Budget,
 }
 
 #[derive(Default)]
@@ -103,9 +96,7 @@ impl RemoteKeys {
             servers,
             clock,
             sources: Mutex::default(),
-            groups: Buckets::new(MAX_COUNTED),
-            hosts: Buckets::new(MAX_COUNTED),
-            all: Buckets::new(1),
+            budget: Budget::new(),
         })
     }
 
@@ -117,11 +108,11 @@ impl RemoteKeys {
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         source: &KeySource,
-        group_uid: &str,
+        asker: Asker<'_>,
         since: Timestamp,
         deadline: Instant,
     ) -> Result<Arc<KeySet>, String> {
-        let mut flight = match self.begin(source, group_uid, since)? {
+        let mut flight = match self.begin(source, asker, since)? {
             Begun::Here(set) => return Ok(set),
             Begun::Flight(flight) => flight,
         };
@@ -141,7 +132,7 @@ impl RemoteKeys {
     fn begin(
         self: &Arc<Self>,
         source: &KeySource,
-        group_uid: &str,
+        asker: Asker<'_>,
         since: Timestamp,
     ) -> Result<Begun, String> {
         let now = self.clock.now();
@@ -172,11 +163,11 @@ impl RemoteKeys {
         }
         while sources.flights.try_join_next().is_some() {}
         let tick = Instant::now();
-        let may = sources.flights.len() < MAX_FLIGHTS
-            && (was_good || self.groups.take(group_uid, NEW_PER_GROUP, tick))
-            && self.hosts.take(source.host(), PER_HOST, tick)
-            && self.all.take("", IN_ALL, tick);
-        if !may || !sources.make_room(source) {
+        let may = || match was_good {
+            true => self.budget.takes_known(asker, source.host(), tick),
+            false => self.budget.takes_new(asker, source.host(), tick),
+        };
+        if sources.flights.len() >= MAX_FLIGHTS || !may() || !sources.make_room(source) {
             return Err(format!(
                 "the key at {source} is not fetched now: too many are being fetched"
             ));
@@ -198,15 +189,12 @@ impl RemoteKeys {
     pub(crate) async fn confirm(
         &self,
         confirmation: &Confirmation,
-        group_uid: &str,
+        asker: Asker<'_>,
         deadline: Instant,
     ) -> Result<(), String> {
         let (host, path) = (confirmation.host(), confirmation.path_and_query());
         let now = Instant::now();
-        let may = self.groups.take(group_uid, NEW_PER_GROUP, now)
-            && self.hosts.take(host, PER_HOST, now)
-            && self.all.take("", IN_ALL, now);
-        if !may {
+        if !self.budget.takes_new(asker, host, now) {
             return Err(format!("nothing is fetched from {host} now: too much is"));
         }
         let deadline = deadline.min(now + DEADLINE);

@@ -82,6 +82,7 @@ impl Rig {
             public_url: "https://hooks.example.com".to_owned(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
+            client: hookplane_tests::destinations::client(),
             metrics: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,9 +5,9 @@ use hookplane_control_plane::log::{DeliveryLog, LogError};
 use hookplane_proto::v1;
 use hookplane_tests::engines::postgres::Postgres;
 use hookplane_tests::log_suite::callback;
-use tokio::time::Instant;
 
 use super::{PATIENCE, append, assert_unavailable, kept, open, open_with, options, until_sql};
+use crate::fake_control_plane::eventually;
 
 const WEAKER: [(&str, &str); 6] = [
     ("fsync", "off"),
@@ -98,15 +98,13 @@ async fn server_that_becomes_weaker_is_refused_from_then_on_and_taken_again_once
         );
         assert_eq!(accepting.receipt(), v1::Receipt::Degraded);
         reset(&postgres, name).await;
-        let deadline = Instant::now() + PATIENCE;
-        let well = || async {
-            append(&strict, new("after"), PATIENCE).await.is_ok()
-                && accepting.receipt() == v1::Receipt::Replicated
-        };
-        while !well().await {
-            assert!(Instant::now() < deadline, "{name}: it is well again");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        let well = eventually(async || {
+            let kept = append(&strict, new("after"), PATIENCE).await.is_ok();
+            let well = kept && accepting.receipt() == v1::Receipt::Replicated;
+            Ok(well.then_some(()))
+        });
+        well.await
+            .unwrap_or_else(|error| panic!("{name}: it is well again: {error}"));
         let sql = format!("SELECT count(*) FROM hookplane.events WHERE id = 'still{number}'");
         assert_eq!(postgres.sql("d", &sql), "0");
     }

@@ -1,6 +1,10 @@
 //! Who makes the tables, and who may open them.
 
+use std::sync::Arc;
+
 use hookplane_control_plane::log::DeliveryLog;
+use hookplane_control_plane::log::postgres::PostgresLog;
+use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::callback;
 
 use super::{PATIENCE, append, kept, open, open_with, options, shared};
@@ -13,12 +17,15 @@ async fn tables_are_made_once_by_whoever_comes_first() {
         let url = postgres.database(&format!("opened{round}"));
         let starters: Vec<_> = (0..4)
             .map(|_| {
-                let url = url.clone();
-                tokio::spawn(async move { open(&url).await })
+                tokio::spawn(PostgresLog::open(
+                    options(&url),
+                    Arc::new(TestClock::default()),
+                ))
             })
             .collect();
         for (number, starter) in starters.into_iter().enumerate() {
-            let log = starter.await.expect("opens");
+            let opened = starter.await.expect("doesn't panic");
+            let log = opened.unwrap_or_else(|error| panic!("replica {number} opens: {error}"));
             let id = format!("e{number}");
             let answer = append(&log, callback(&id, None, None, 0), PATIENCE).await;
             assert_eq!(answer, kept(&id));

@@ -8,13 +8,13 @@ use hookplane_control_plane::log::{
     Appended, Cursor, DeliveryLog, Lease, LogError, NewCallback, Queue, Selection, Settlement,
 };
 use hookplane_proto::v1::DeliveryStatus;
-use hookplane_tests::clock::TestClock;
 use hookplane_tests::engines::postgres::{ARCHIVED, Postgres};
+use hookplane_tests::log_suite::backends::open_postgres;
 use hookplane_tests::log_suite::{callback, tail_until};
 use tokio::time::Instant;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::fake_control_plane::{PATIENCE, eventually};
+
 /// Of a lease that the test is done with before.
 const LONG: Duration = Duration::from_secs(3600);
 /// Of one that it waits for.
@@ -28,22 +28,22 @@ async fn open(url: &str) -> Arc<PostgresLog> {
         longest_back_off: Duration::from_millis(1),
         ..PostgresOptions::default()
     };
-    let opened = PostgresLog::open(options, Arc::new(TestClock::default())).await;
+    let opened = open_postgres(options, Arc::default()).await;
     opened.expect("opens")
 }
 
 /// Until the server is reached again.
 async fn append(log: &PostgresLog, callback: NewCallback) -> Appended {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match log.append(callback.clone(), deadline).await {
-            Ok(appended) => return appended,
-            Err(LogError::Unavailable(_)) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Err(error) => panic!("appends: {error}"),
-        }
-    }
+    let append = async || match log
+        .append(callback.clone(), Instant::now() + PATIENCE)
+        .await
+    {
+        Ok(appended) => Ok(Some(appended)),
+        Err(LogError::Unavailable(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    let appended = eventually(append).await;
+    appended.unwrap_or_else(|error| panic!("appends: {error}"))
 }
 
 async fn keep(log: &PostgresLog, id: &str, delivery: u8) {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::postgres::PostgresOptions;
 use hookplane_control_plane::store::etcd::{EtcdOptions, EtcdStore};
 use hookplane_control_plane::store::{EmbeddedStore, Store};
 use hookplane_tests::clock::TestClock;
-use hookplane_tests::log_suite::backends::InPostgres;
+use hookplane_tests::log_suite::backends::{InPostgres, open_postgres};
 
 use super::rig::ATTEMPTS;
 use crate::fake_control_plane::Failure;
@@ -80,7 +80,7 @@ impl Backends {
             longest_back_off: BACK_OFF,
             ..PostgresOptions::default()
         };
-        Ok(PostgresLog::open(options, clock).await?)
+        Ok(open_postgres(options, clock).await?)
     }
 
     /// What the provider of a callback that is kept is told.

@@ -12,9 +12,9 @@ use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
 use super::report::{Reporting, callback};
-use super::rig::{ATTEMPTS, TOKEN, eventually};
+use super::rig::{ATTEMPTS, TOKEN};
 use super::subscribe::{Subscriber, becomes, delivery, kept};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
 #[tokio::test]
 async fn leases_that_run_out_end_in_a_dead_letter_that_is_seen_and_replayed() -> Result<(), Failure>

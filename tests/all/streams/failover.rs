@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::plain::signed;
 use super::replicas::{Replica, Replicas};
-use super::rig::{eventually, post};
-use crate::fake_control_plane::Failure;
+use super::rig::post;
+use crate::fake_control_plane::{Failure, eventually};
 
 // Risk 11: the provider gives up sooner than we answer. Kill the replica that holds the batch.
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_replica_killed_with_callbacks_in_hand_costs_none_of_them() -> Result<
 #[tokio::test]
 async fn a_replica_frozen_with_callbacks_in_hand_keeps_nothing_twice_when_it_thaws()
 -> Result<(), Failure> {
-    let all = Replicas::start(6).await?;
+    let all = Replicas::start(12).await?;
     for replica in &all.replicas {
         replica.log.freeze();
     }
@@ -56,7 +56,7 @@ async fn a_replica_frozen_with_callbacks_in_hand_keeps_nothing_twice_when_it_tha
 // Risk 9: every await on a dependency has the request's deadline, with two replicas as with one.
 #[tokio::test]
 async fn with_the_log_frozen_behind_both_replicas_it_is_503_on_time() -> Result<(), Failure> {
-    const PATIENCE_SECONDS: u32 = 4;
+    const PATIENCE_SECONDS: u32 = 10;
     let all = Replicas::start(PATIENCE_SECONDS).await?;
     for replica in &all.replicas {
         replica.log.freeze();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hookplane_proto::v1;
+use prost::Message as _;
 use v1::{AnswerKind, EventFlag};
 
 use super::report::{Reporting, callback, has, split};
@@ -147,6 +148,71 @@ async fn only_our_own_mark_makes_a_callback_a_test() -> Result<(), Failure> {
     tests.sort();
     let expected = [("d-1", true), ("d-2", false), ("d-3", false)];
     assert_eq!(tests, expected.map(|(id, test)| (id.to_owned(), test)));
+    Ok(())
+}
+
+// Promise 6: whoever may have a sample signed may not see what it is signed with, so where the provider posts the secret itself there is none.
+#[tokio::test]
+async fn no_sample_that_the_server_signs_has_a_secret_in_it() -> Result<(), Failure> {
+    const SECRET: &str = "planted-secret-of-a-sample";
+    const HANDED: &str = "planted-verify-token-of-a-sample";
+    let rig = Rig::start().await?;
+    let sign = async |group: &str, event: &str, all_variants| {
+        let request = v1::SignSampleRequest {
+            name: format!("orgs/acme/groups/{group}"),
+            event: event.to_owned(),
+            all_variants,
+        };
+        rig.events().sign_sample(request).await
+    };
+    rig.group("lab", |spec| {
+        spec.connector = "gitlab".to_owned();
+        spec.signature_secrets[0].value = SECRET.to_owned();
+    })
+    .await?;
+    let refused = sign("lab", "push", false).await.err().ok_or("signed")?;
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    let message = refused.message();
+    assert!(
+        message.contains("--secret-file") && !message.contains(SECRET),
+        "{message}"
+    );
+    // What Meta sends back when the URL is set up is a secret parameter of the group's.
+    rig.group("chat", |spec| {
+        spec.connector = "whatsapp-cloud".to_owned();
+        spec.signature_secrets[0].value = SECRET.to_owned();
+        spec.parameters = [("verifyToken".to_owned(), HANDED.to_owned())].into();
+    })
+    .await?;
+    use v1::SampleVariant::{Good, Handshake, OtherKey, Unsigned, WrongMethod};
+    for (group, made, not_made) in [
+        ("lab", [Unsigned, OtherKey, WrongMethod], Good),
+        ("chat", [Unsigned, OtherKey, Good], Handshake),
+    ] {
+        let signed = sign(group, "", true).await?.into_inner();
+        let of = |kind| {
+            signed
+                .variants
+                .iter()
+                .filter(move |one| one.variant() == kind)
+        };
+        for kind in made {
+            assert!(
+                of(kind).any(|one| one.not_made.is_empty()),
+                "{group}: {kind:?}"
+            );
+        }
+        for one in of(not_made) {
+            assert!(one.not_made.contains("told to nobody"), "{one:?}");
+        }
+        assert!(of(not_made).next().is_some());
+        let bytes = signed.encode_to_vec();
+        for secret in [SECRET, HANDED] {
+            // One that is wrong in its last character alone tells all the rest.
+            let secret = &secret.as_bytes()[..secret.len() - 1];
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+        }
+    }
     Ok(())
 }
 

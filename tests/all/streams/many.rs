@@ -17,8 +17,8 @@ use v1::config_service_client::ConfigServiceClient;
 use super::config::hello;
 use super::model::{Heard, Model, Stream};
 use super::replica::Replica;
-use super::rig::{Rig, api, eventually, revision, uid};
-use crate::fake_control_plane::{Failure, PATIENCE, soon};
+use super::rig::{Rig, api, revision, uid};
+use crate::fake_control_plane::{Failure, PATIENCE, eventually, soon};
 use crate::proxy::Proxy;
 
 /// Streams on one connection: fewer than a server allows.
@@ -102,7 +102,7 @@ async fn the_others_hear_everything_while_a_tenth_is_frozen() -> Result<(), Fail
     let rig = Rig::start().await?;
     rig.group("code", |_| {}).await?;
     let replica = Replica::start(&rig, rig.another_store().await?, |api| {
-        api.answer_within(Duration::from_secs(4))
+        api.answer_within(Duration::from_secs(8))
     })
     .await?;
     let mut listeners = connected(&replica.url, 50).await?;

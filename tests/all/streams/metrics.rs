@@ -7,9 +7,9 @@ use hookplane_proto::v1;
 use tonic::Code;
 
 use super::plain::signed;
-use super::rig::{Rig, callback_url, eventually, post};
+use super::rig::{Rig, callback_url, post};
 use super::subscribe::Subscriber;
-use crate::fake_control_plane::Failure;
+use crate::fake_control_plane::{Failure, eventually};
 
 /// Every series of an exposition with its value. Anything that the format doesn't allow fails the test.
 struct Scrape(BTreeMap<String, f64>);
@@ -114,6 +114,7 @@ fn check_labels(series: &str) {
 #[tokio::test]
 async fn what_happened_is_what_is_counted() -> Result<(), Failure> {
     let mut rig = Rig::start().await?;
+    rig.patience(60).await?;
     let code = rig.group("code", |_| {}).await?;
     rig.webhook("code", "all", "").await?;
     let narrow = |spec: &mut v1::WebhookGroupSpec| {

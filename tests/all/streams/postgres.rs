@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::log::DeliveryLog;
-use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::postgres::PostgresOptions;
+use hookplane_control_plane::log::{DeliveryLog, Queue, Settlement};
 use hookplane_control_plane::server::STREAM_AGE;
 use hookplane_proto::v1;
-use hookplane_tests::log_suite::backends::InPostgres;
+use hookplane_tests::engines::postgres::Postgres;
+use hookplane_tests::log_suite::backends::{InPostgres, open_postgres};
 use v1::event_service_client::EventServiceClient;
 
 use super::replicas::Replica;
 use super::report::{Reporting, callback};
-use super::rig::{ATTEMPTS, Rig, api, eventually};
+use super::rig::{ATTEMPTS, Rig, api, uid};
 use super::subscribe::{Subscriber, delivery};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
-/// Of the leases whose replica dies: they run out, they are not given back.
-const LEASE_SECONDS: u32 = 1;
+/// Of the leases whose replica dies: they run out, they are not given back. Not before it dies.
+const LEASE_SECONDS: u32 = 4;
 
 /// The rig's own control plane is where groups are made.
 struct Two {
@@ -45,7 +46,7 @@ impl Two {
             longest_back_off: Duration::from_millis(1),
             ..PostgresOptions::default()
         };
-        let log: Arc<dyn DeliveryLog> = PostgresLog::open(options, self.rig.clock.clone()).await?;
+        let log: Arc<dyn DeliveryLog> = open_postgres(options, self.rig.clock.clone()).await?;
         Replica::start_over(&self.rig, log, STREAM_AGE).await
     }
 
@@ -162,6 +163,76 @@ async fn a_tail_to_the_newest_has_what_another_replica_answered_before() -> Resu
         }
         assert_eq!(lines, n + 1);
     }
+    Ok(())
+}
+
+// The line is whole up to a transaction that somebody else has open, and what was answered meanwhile lies beyond it: begin there and show all
+// that comes, and a tail begins with what was before it; begin beyond it, and it never has what that transaction keeps.
+#[tokio::test]
+async fn a_tail_begins_with_its_answer_while_a_transaction_is_open() -> Result<(), Failure> {
+    // Of the test's own: an open transaction is in everybody's way.
+    let postgres = Postgres::start_alone(&["fsync = off"]);
+    let options = PostgresOptions {
+        url: postgres.database("open"),
+        accept_weaker_durability: true,
+        ..PostgresOptions::default()
+    };
+    let log = open_postgres(options.clone(), Arc::default()).await?;
+    let behind = log.clone();
+    let rig = Rig::start_with(move |_| behind).await?;
+    let group = rig.group("code", |_| {}).await?;
+    let webhook = rig.webhook("code", "all", "").await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+
+    let (client, connection) = tokio_postgres::connect(&options.url, tokio_postgres::NoTls).await?;
+    let driver = tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN; SET search_path = hookplane; SELECT line_place()")
+        .await?;
+    stream.report(callback(&group, "before", b"{}")).await?;
+    let minute = Duration::from_secs(60);
+    let mut leases = log
+        .lease(&Queue::of_subscribers(uid(&webhook.metadata)), 1, minute)
+        .await?;
+    let lease = leases.pop().ok_or("it is due")?;
+
+    let request = v1::TailRequest {
+        parent: "orgs/acme/groups/code/webhooks/all".to_owned(),
+        changes: true,
+        ..Default::default()
+    };
+    let mut tail = rig.events().tail(request).await?.into_inner();
+    stream.report(callback(&group, "after", b"{}")).await?;
+    let settled = log
+        .settle(vec![(lease.token, Settlement::Ack).into()])
+        .await?;
+    assert_eq!(settled, [true]);
+    client
+        .batch_execute(
+            "INSERT INTO events SELECT group_uid, 'late', line_place(), org, group_name, type, received, kept, 1, flags, duplicate_of, record
+                 FROM events WHERE seq = (SELECT min(seq) FROM events);
+             INSERT INTO deliveries SELECT group_uid, 'late', n, line_place() + 1, org, webhook_uid, webhook, 1, 0, due, 0, created, updated,
+                 reason, 'late' FROM deliveries WHERE seq = (SELECT min(seq) FROM deliveries);
+             COMMIT",
+        )
+        .await?;
+    let mut shown = Vec::new();
+    while shown.len() < 3 {
+        let line = soon(tail.message()).await??.ok_or("the tail ended")?;
+        let delivery = line.delivery.unwrap_or_default();
+        let name = match &*delivery.event_id {
+            "late" => "late".to_owned(),
+            _ => line.event.unwrap_or_default().delivery_id,
+        };
+        shown.push((name, delivery.status()));
+    }
+    use v1::DeliveryStatus::{Delivered, Pending};
+    let expected = [("late", Pending), ("after", Pending), ("before", Delivered)];
+    assert_eq!(
+        shown,
+        expected.map(|(name, status)| (name.to_owned(), status))
+    );
+    driver.abort();
     Ok(())
 }
 

@@ -70,6 +70,8 @@ impl Replica {
             public_url: "http://localhost".into(),
             metrics: Arc::default(),
             stream_age,
+            client: hookplane_tests::destinations::client(),
+            lanes: Arc::default(),
         };
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::gated::Gated;
 use super::plain::signed;
-use super::rig::{Listening, Rig, TOKEN, callback_url, eventually, post};
+use super::rig::{Listening, Rig, TOKEN, callback_url, post};
 use super::rollback::Frozen;
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 use crate::proxy::Proxy;
 
 /// One of several. Dropping it kills it: its sockets close, its tasks are gone.
@@ -69,6 +69,7 @@ impl Replica {
             public_url: rig.public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age,
+            client: hookplane_tests::destinations::client(),
             metrics: Arc::default(),
         };
         let proxy = Proxy::to(address).await?;

@@ -14,8 +14,8 @@ use v1::report_service_client::ReportServiceClient;
 use v1::{AnswerKind, EventFlag};
 
 use super::replicas::Replica;
-use super::rig::{Rig, api, eventually, request_id, revision, uid};
-use crate::fake_control_plane::{Failure, soon};
+use super::rig::{Rig, api, request_id, revision, uid};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
 /// A listener's side of the stream.
 pub(super) struct Reporting {

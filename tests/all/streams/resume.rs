@@ -10,8 +10,8 @@ use v1::stream_config_response::Kind as Push;
 use super::config::{Scripted, hello};
 use super::model::Model;
 use super::plain::signed;
-use super::rig::{Rig, callback_url, eventually, post, revision, uid};
-use crate::fake_control_plane::{Failure, soon};
+use super::rig::{Rig, callback_url, post, revision, uid};
+use crate::fake_control_plane::{Failure, eventually, soon};
 use crate::proxy::Proxy;
 
 fn resuming(welcome: &v1::ConfigWelcome, revision: u64, digest: u64) -> v1::ConfigHello {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hookplane_control_plane::catalogue::Catalogue;
@@ -29,7 +28,7 @@ use v1::webhook_service_client::WebhookServiceClient;
 
 use super::backends::Backends;
 use super::plain::{self, SECRET};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
 pub(super) const TOKEN: &str = "t0ken-of-the-streams";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -155,6 +154,7 @@ impl Rig {
             public_url: public_url.clone(),
             admin_token: Some(TOKEN.to_owned()),
             stream_age: server::STREAM_AGE,
+            client: hookplane_tests::destinations::client(),
             metrics: Arc::clone(&metrics),
         };
         let stop = CancellationToken::new();
@@ -526,21 +526,6 @@ impl Drop for Listening {
 pub(super) fn webhook_path(of: &str) -> String {
     let (group, webhook) = of.split_once('/').unwrap_or((of, "-"));
     format!("orgs/acme/groups/{group}/webhooks/{webhook}")
-}
-
-/// Asks until there is an answer.
-pub(super) async fn eventually<T>(
-    mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,
-) -> Result<T, Failure> {
-    soon(async {
-        loop {
-            if let Some(value) = ask().await? {
-                return Ok(value);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await?
 }
 
 pub(super) fn uid(metadata: &Option<v1::Metadata>) -> String {

@@ -5,9 +5,9 @@ use hookplane_proto::v1::AnswerKind;
 
 use super::config::{Scripted, hello};
 use super::report::{Reporting, callback};
-use super::rig::{Rig, eventually};
+use super::rig::Rig;
 use super::subscribe::Subscriber;
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 use crate::proxy::Proxy;
 
 const BATCHES: usize = 40;

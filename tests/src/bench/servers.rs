@@ -218,6 +218,7 @@ async fn control_plane(
         public_url: "http://hooks.example.com".to_owned(),
         admin_token: Some(TOKEN.to_owned()),
         stream_age: server::STREAM_AGE,
+        client: crate::destinations::client(),
         metrics,
     };
     Ok(server::run(socket, parts, shutdown).await?)

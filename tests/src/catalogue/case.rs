@@ -45,8 +45,6 @@ pub struct Case {
     pub expect_status: Option<u16>,
     #[serde(default)]
     pub expect_headers: BTreeMap<String, String>,
-    #[serde(default)]
-    pub expect_refused: bool,
 }
 
 impl Case {

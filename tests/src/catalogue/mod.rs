@@ -19,7 +19,7 @@ use hookplane_proto::v1;
 
 pub use case::{Case, cases};
 pub use page::{page, write_page};
-pub use run::{Found, callback, check, group, secrets};
+pub use run::{Found, callback, check, group, secrets, spec_of};
 pub use table::Table;
 
 /// A file or folder of the tests.

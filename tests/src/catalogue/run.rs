@@ -37,15 +37,19 @@ pub fn secrets(values: &[String]) -> Vec<v1::SignatureSecret> {
 }
 
 fn group_of(case: &Case) -> Result<Arc<Group>, Vec<FieldError>> {
-    let spec = v1::WebhookGroupSpec {
+    group(spec_of(case), &case.callback_url)
+}
+
+/// The group that a vector is posted to.
+pub fn spec_of(case: &Case) -> v1::WebhookGroupSpec {
+    v1::WebhookGroupSpec {
         connector: case.connector.clone(),
         function: case.function.clone(),
         signature_secrets: secrets(&case.secrets),
         parameters: case.parameters.clone().into_iter().collect(),
         accept_unsigned: case.accept_unsigned,
         ..Default::default()
-    };
-    group(spec, &case.callback_url)
+    }
 }
 
 /// As the listener gets it.
@@ -148,4 +152,46 @@ fn answered_as_expected(case: &Case, reply: &Reply) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use hookplane_rules::{Proven, RefusalKind, Unproven};
+
+    use super::super::cases;
+    use super::*;
+
+    // One key signs for all of Atlassian's customers, and for all of Amazon's: an installation on another site would hand over that site's secret, and
+    // another's topic would be subscribed to.
+    #[test]
+    fn a_signed_handshake_is_taken_from_the_groups_own_account_alone() {
+        for (connector, name, own) in [
+            ("jira-connect", "installed, signed by Atlassian", "site-1"),
+            (
+                "aws-sns",
+                "subscription",
+                "arn:aws:sns:eu-central-1:123456789012:gate",
+            ),
+        ] {
+            let cases = cases(connector).expect("has vectors");
+            let found = cases.iter().find(|case| case.name == name);
+            let case = found.unwrap_or_else(|| panic!("{connector}: {name} is missing"));
+            let verify = |account: &str| {
+                let mut spec = spec_of(case);
+                spec.learn_secret = connector == "jira-connect";
+                spec.external_id = account.into();
+                let group = group(spec, &case.callback_url).expect("compiles");
+                let request = callback(&case.method, &case.query, &case.headers, case.body());
+                group.verify_with(request, &Found(case), Timestamp(case.now))
+            };
+            for account in ["", own] {
+                let proven = verify(account);
+                assert!(matches!(proven, Ok(Proven::Handshake(_))), "{proven:?}");
+            }
+            let Err(Unproven::Refused(refused)) = verify("another") else {
+                panic!("{connector}: it is taken");
+            };
+            assert_eq!(refused.refusal.kind, RefusalKind::ExternalId);
+        }
+    }
 }

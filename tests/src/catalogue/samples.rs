@@ -154,6 +154,9 @@ pub fn judge(group: &Group, variant: &Variant, now: Timestamp) -> Result<(), Str
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_796_000_000_000);
@@ -274,6 +277,56 @@ mod tests {
             }
         });
         assert!(signed > 400, "{signed}");
+    }
+
+    /// Everything that whoever is handed it can read, what is packed in base64 unpacked: Basic's password, a token's claims.
+    fn legible(sample: &hookplane_rules::SignedSample) -> String {
+        let mut all = format!("{} {}", sample.url, String::from_utf8_lossy(&sample.body));
+        for (_, value) in &sample.headers {
+            all.push_str(&format!(" {value}"));
+        }
+        // As far as our secrets are escaped in a URL.
+        let mut all = all
+            .replace("%2B", "+")
+            .replace("%2F", "/")
+            .replace("%3D", "=");
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
+        for word in all.clone().split(|c| !is_base64(c)) {
+            let word = word
+                .trim_end_matches('=')
+                .replace('-', "+")
+                .replace('_', "/");
+            if let Ok(bytes) = STANDARD_NO_PAD.decode(word) {
+                all.push_str(&format!(" {}", String::from_utf8_lossy(&bytes)));
+            }
+        }
+        all
+    }
+
+    // A read that returns a secret. All but the end of one is as good as all of it.
+    #[test]
+    fn whatever_shows_a_secret_says_so() {
+        let mut shown = 0;
+        each(|_, _, group| {
+            let variants = group.sample_variants("", NOW, &[7; 32]);
+            for one in variants.map_err(|error| error.to_string())? {
+                let Ok(sample) = &one.request else { continue };
+                let reply = one.expected.reply.map(|reply| reply.body.to_vec());
+                let reply = String::from_utf8_lossy(&reply.unwrap_or_default()).into_owned();
+                let text = format!("{} {reply}", legible(sample));
+                let mut secrets = shared().into_iter();
+                let is_there = secrets.any(|secret| text.contains(&secret[..secret.len() - 1]));
+                if is_there != sample.shows.is_some() {
+                    return Err(format!(
+                        "{}: it is there: {is_there}, and it says {:?}",
+                        one.about, sample.shows
+                    ));
+                }
+                shown += usize::from(is_there);
+            }
+            Ok(())
+        });
+        assert!(shown > 100, "{shown}");
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hookplane_control_plane::log::DeliveryLog;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
+use hookplane_control_plane::log::{DeliveryLog, LogError};
+use tokio::time::Instant;
 
-use super::Backend;
+use super::{Backend, PATIENCE};
 use crate::clock::TestClock;
 use crate::engines::postgres::Postgres;
 
@@ -36,6 +37,20 @@ impl Backend for InDirectory {
 
     async fn advance(&self, _dir: &Path, by: Duration) {
         self.clock.advance(by);
+    }
+}
+
+/// Opens a log there, however busy the machine is: its own time for that may be up before a server that was just started gets to it.
+pub async fn open_postgres(
+    options: PostgresOptions,
+    clock: Arc<TestClock>,
+) -> Result<Arc<PostgresLog>, LogError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match PostgresLog::open(options.clone(), clock.clone()).await {
+            Err(LogError::Unavailable(_)) if Instant::now() < deadline => {}
+            opened => return opened,
+        }
     }
 }
 
@@ -78,7 +93,7 @@ impl Backend for InPostgres {
             ..PostgresOptions::default()
         };
         let clock = Arc::new(TestClock::default());
-        PostgresLog::open(options, clock).await.expect("opens")
+        open_postgres(options, clock).await.expect("opens")
     }
 
     /// By the server's clock, which can't be moved: so what is stored becomes older.

@@ -71,7 +71,7 @@ export default {
     library: "@zoom/rivet",
     handshakes: true,
     // It writes the body anew before it hashes it, and checks no time. It signs whatever a URL check asks for: we don't.
-    applies: (c) => isText(c) && compact(c) && c.expect !== "timestamp" && !c.expect_refused && c.expect !== "handshake-refused",
+    applies: (c) => isText(c) && compact(c) && c.expect && c.expect !== "timestamp" && c.expect !== "handshake-refused",
     judge: async (c) => {
       const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
       const receiver = new AwsLambdaReceiver({ webhooksSecretToken: key(c) });

@@ -167,13 +167,14 @@ Examples:
 
 pub(super) const SEND_EXAMPLES: &str = "\
 The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test. Webhooks match it like any other
-event: their subscribers get it, with the flag `test`.
+event: their subscribers get it, with the flag `test`. Where the provider posts the secret itself, as a token or a password, the control plane makes
+none, since a group's secret is told to nobody: --secret-file FILE makes it here, from your own copy.
 
 With --all-variants they get one such event, the good one, and of what nobody can tell from it one each: the same again where the provider names no
-delivery, a changed body where no signature covers it. Everything else must be refused: changed after it was signed, wrongly signed, stale, unsigned, too large, by another method, of
-another media type, handshakes out of shape. Each row is one request; what isn't posted says why, such as that the provider alone can sign.
-EVENT may be left out then: the first that is registered and has a sample. With -o json there is {\"items\": [...]}, and `ok` is null where nothing was
-posted.
+delivery, a changed body where no signature covers it. Everything else must be refused: changed after it was signed, wrongly signed, stale, unsigned,
+too large, by another method, of another media type, handshakes out of shape. Each row is one request; what isn't posted says why, such as that the
+provider alone can sign, or that the secret itself would be in it. EVENT may be left out then: the first that is registered and has a sample. With
+-o json there is {\"items\": [...]}, and `ok` is null where nothing was posted.
 
 Examples:
   hookplane send demo/github push

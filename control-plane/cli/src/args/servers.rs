@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use hookplane_control_plane::dispatch::client::Network;
 
 use super::Backends;
 use crate::servers::tls::Files;
@@ -33,6 +34,13 @@ pub(crate) struct Serve {
     /// What callback URLs begin with: where providers reach the listeners. The same for every replica
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(crate) public_url: String,
+    /// Let deliveries go to addresses in these ranges, which are not public, also over http://: 10.20.0.0/16,fd00::/8. Without it
+    /// destinations are reached at public addresses and over https:// alone
+    #[arg(long, value_name = "CIDR[,CIDR…]", value_delimiter = ',')]
+    pub(crate) allow_destinations: Vec<Network>,
+    /// File with certificates (PEM) that a destination's is checked against beside the public roots, read anew for every connection
+    #[arg(long, value_name = "FILE")]
+    pub(crate) destination_ca: Option<PathBuf>,
     /// Serve an address that is not loopback without TLS, or keep things at one: whoever is on the way can read tokens, secrets, events
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,

@@ -64,13 +64,34 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
 
 /// A webhook as a manifest.
 pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
+    let status = webhook.status.unwrap_or_default();
+    let warnings = status.warnings.iter().map(|warning| {
+        json!({
+            "eventType": warning.event_type,
+            "path": warning.path,
+            "message": warning.message,
+            "since": time(&warning.since),
+        })
+    });
+    let warnings: Vec<Value> = warnings.collect();
     Item {
         api_version: Some(API_VERSION),
         kind: "Webhook",
         metadata: webhook.metadata.unwrap_or_default(),
         spec: webhook.spec.unwrap_or_default(),
-        status: json!({"live": live(webhook.status.unwrap_or_default().live)}),
+        status: json!({"live": live(status.live), "warnings": warnings}),
     }
+}
+
+/// What a webhook's mapping or filter may not expect, a line each.
+pub(crate) fn warnings(webhook: &v1::Webhook) -> Vec<String> {
+    let all = webhook.status.iter().flat_map(|status| &status.warnings);
+    all.map(|warning| {
+        let (of, path, says) = (&warning.event_type, &warning.path, &warning.message);
+        let since = time(&warning.since).unwrap_or_default();
+        format!("{of}: {path} {says}; since {since}")
+    })
+    .collect()
 }
 
 /// A token, without what lets in.

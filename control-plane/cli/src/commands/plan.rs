@@ -4,7 +4,7 @@ use hookplane_control_plane::manifest::Document;
 use hookplane_proto::v1::manifest::Resource;
 use hookplane_proto::v1::{ChangeAction, PlannedChange, SecretChange};
 
-use crate::names::typed;
+use crate::names::{in_words, typed};
 use crate::output::visible;
 
 /// The plan, a line for each resource, and what to know of it below.
@@ -92,7 +92,7 @@ pub(crate) fn errors(file: &str, documents: &[Document], changes: &[PlannedChang
             } else {
                 format!("{}: ", error.field)
             };
-            lines.push(format!("{place}: {field}{}", error.message));
+            lines.push(format!("{place}: {field}{}", in_words(&error.message)));
         }
     }
     lines

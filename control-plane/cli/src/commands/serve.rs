@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Serve;
 use crate::failure::Failure;
 use crate::output::note;
-use crate::servers::{ControlPlane, Identity, backends, bind, files, status, tls, until, url};
+use crate::servers::{
+    ControlPlane, Identity, backends, bind, destinations, files, status, tls, until, url,
+};
 
 /// Serves until a signal.
-pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(mut serve: Serve, shutdown: CancellationToken) -> Result<(), Failure> {
     backends::check(&serve.backends, serve.insecure_plaintext)?;
     let socket = bind(&serve.api, "--api").await?;
     let address = socket.local_addr()?;
@@ -31,6 +33,8 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
     let _status = status::start(&serve.common, &ready, move || counted.render()).await?;
     let admin_token = admin_token(&serve)?;
     let grace = serve.common.grace();
+    let allowed = std::mem::take(&mut serve.allow_destinations);
+    let client = destinations::client(allowed, serve.destination_ca.take())?;
     let starting = ControlPlane {
         socket,
         tls: identity.config(),
@@ -40,6 +44,7 @@ pub(crate) async fn run(serve: Serve, shutdown: CancellationToken) -> Result<(),
         admin_token,
         public_url: serve.public_url,
         grace,
+        client,
         metrics,
         ready,
     }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hookplane_control_plane::outgoing::OutgoingTls;
+use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::failure::Failure;
@@ -40,24 +41,42 @@ pub(crate) fn client(
         None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
         Some(path) => roots(path)?,
     };
-    let provider = provider();
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS: {error}"))?
-        .with_root_certificates(roots);
+    let config = trusting(roots)?;
     let config = match shown {
         None => config.with_no_client_auth(),
         Some(files) => {
-            let key = files.read(&provider)?;
+            let key = files.read(&provider())?;
             config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
     Ok(Arc::new(config))
 }
 
+fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?;
+    Ok(config.with_root_certificates(roots))
+}
+
 /// For connections to a backend. The files are read anew for each, and now, so that a wrong path is told at once.
 pub(crate) fn outgoing(ca_file: PathBuf, shown: Option<Files>) -> Result<OutgoingTls, Failure> {
     let make = move || client(Some(&ca_file), shown.as_ref());
+    make().map_err(Failure::new)?;
+    Ok(Arc::new(make))
+}
+
+/// For destinations, which are vouched for by the public roots, and by those in the file.
+pub(crate) fn destinations(ca_file: Option<PathBuf>) -> Result<OutgoingTls, Failure> {
+    let public = client(None, None).map_err(Failure::new)?;
+    let Some(ca_file) = ca_file else {
+        return Ok(Arc::new(move || Ok(public.clone())));
+    };
+    let make = move || {
+        let mut trusted = roots(&ca_file)?;
+        trusted.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        trusting(trusted).map(|config| Arc::new(config.with_no_client_auth()))
+    };
     make().map_err(Failure::new)?;
     Ok(Arc::new(make))
 }

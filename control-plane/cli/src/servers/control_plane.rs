@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hookplane_control_plane::access::{Authorities, installation_admin_exists};
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_control_plane::dispatch::client::HttpClient;
 use hookplane_control_plane::metrics::Metrics;
 use hookplane_control_plane::server::{self, Parts, Serving};
 use hookplane_control_plane::store::Store;
@@ -39,6 +40,8 @@ pub(crate) struct ControlPlane {
     pub(crate) public_url: String,
     /// How long its end may take.
     pub(crate) grace: Duration,
+    /// Sends to destinations.
+    pub(crate) client: HttpClient,
     /// What it counts.
     pub(crate) metrics: Arc<Metrics>,
     /// Hears whether it is ready.
@@ -79,6 +82,7 @@ impl ControlPlane {
             public_url: self.public_url,
             admin_token: self.admin_token,
             stream_age: server::STREAM_AGE,
+            client: self.client,
             metrics: self.metrics,
         };
         let serving = Serving {

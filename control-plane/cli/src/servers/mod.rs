@@ -5,6 +5,7 @@
 pub(crate) mod backends;
 pub(crate) mod clock;
 mod control_plane;
+pub(crate) mod destinations;
 pub(crate) mod files;
 mod listener;
 mod seal_key;

@@ -4,12 +4,18 @@
 //!   engine ─ leases ─▶ Job (event, records) ─▶ Sink::deliver ─▶ Outcome ─▶ engine settles
 //! ```
 
+pub(crate) mod http;
+mod make;
+pub mod salesforce;
+
 use std::time::Duration;
 
 use hookplane_proto::v1;
 
 use crate::log::Lease;
 use crate::mapping::Record;
+
+pub(crate) use make::make;
 
 /// One delivery at work.
 #[derive(Debug)]

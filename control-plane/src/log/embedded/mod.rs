@@ -467,6 +467,7 @@ impl DeliveryLog for EmbeddedLog {
         Ok(Reach {
             whole: newest,
             last: newest,
+            open: Vec::new(),
         })
     }
 

@@ -23,12 +23,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::line::PLACES;
 use super::queue::Waiting;
 use super::statement::text;
 use crate::log::{Appended, Dedup, LogError, NewCallback, NewDelivery, NewEvent};
-
-/// Rows that one transaction has places for on the line.
-const PLACES: usize = 1 << 20;
 
 /// A callback with its events encoded, which is done before it waits.
 pub(super) struct Prepared {
@@ -123,9 +121,12 @@ impl Prepared {
 
     /// What it costs to keep waiting, about.
     fn bytes(&self) -> usize {
-        let rows = |event: &PreparedEvent| 512 * (1 + event.deliveries.len());
+        let row = |delivery: &NewDelivery| 512 + delivery.order_key.len();
+        let rows = |event: &PreparedEvent| event.deliveries.iter().map(row).sum::<usize>();
         let events = self.events.iter();
-        events.map(|event| event.record.len() + rows(event)).sum()
+        events
+            .map(|event| 512 + event.record.len() + rows(event))
+            .sum()
     }
 
     /// Rows of its own on the line.
@@ -149,14 +150,7 @@ impl PreparedEvent {
             group: new.event.group,
             // Senders choose them. The record has them as they came.
             event_type: text(&new.event.r#type),
-            deliveries: new
-                .deliveries
-                .into_iter()
-                .map(|delivery| NewDelivery {
-                    hold: delivery.hold.as_deref().map(text),
-                    ..delivery
-                })
-                .collect(),
+            deliveries: new.deliveries.into_iter().map(storable).collect(),
         }
     }
 }
@@ -168,6 +162,33 @@ pub(super) fn status(delivery: &NewDelivery) -> i16 {
         None => DeliveryStatus::Pending,
     };
     status as i16
+}
+
+/// As the type text can hold it: what a payload says may be in its reason and its order key.
+pub(super) fn storable(delivery: NewDelivery) -> NewDelivery {
+    NewDelivery {
+        hold: delivery.hold.as_deref().map(text),
+        order_key: text(&delivery.order_key),
+        ..delivery
+    }
+}
+
+/// Stands for an order key where keys are compared: what a sender chose can be longer than a row of an index. 0 is none.
+pub(super) fn order_hash(key: &str) -> i64 {
+    if key.is_empty() {
+        return 0;
+    }
+    let digest = Sha256::digest(key.as_bytes());
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    match i64::from_be_bytes(first) {
+        0 => 1,
+        hash => hash,
+    }
+}
+
+/// A mapping's version as it is stored.
+pub(super) fn version(version: u32) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
 }
 
 fn mark(group_uid: &str, key: &[u8]) -> u64 {
@@ -187,7 +208,7 @@ pub(super) async fn append(
     }
     shared.durability.check()?;
     let callback = Prepared::new(callback);
-    if callback.rows() > PLACES {
+    if callback.rows() > PLACES as usize {
         return Err(LogError::Unavailable(format!(
             "a callback of {} events and deliveries is too large; {PLACES} are taken",
             callback.rows()

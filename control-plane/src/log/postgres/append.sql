@@ -11,7 +11,7 @@
 -- the original may not have.
 --
 -- Arrays that begin alike belong together: `c` callbacks, `k` keys, each once, sorted; `e` events, sorted by group and id; `d` deliveries.
-CREATE FUNCTION append_v1(
+CREATE FUNCTION append_v2(
     -- Refuses a server that is set to lose what it acknowledged.
     strict        boolean,
     -- Callbacks with two events that share a key.
@@ -48,7 +48,11 @@ CREATE FUNCTION append_v1(
     d_webhook     text[],
     d_status      smallint[],
     d_reason      text[],
-    d_idempotency text[]
+    d_idempotency text[],
+    d_destination text[],
+    d_order_key   text[],
+    d_order_hash  bigint[],
+    d_mapping     int[]
 )
 -- Of the events that are not plainly new: 1 a duplicate of another; 2 refused with its callback for being a replay of another; 3 our own resend.
 -- Event 0 with verdict 4: the server is weaker than promised, and why.
@@ -220,10 +224,13 @@ BEGIN
         END LOOP;
     END IF;
 
-    INSERT INTO deliveries (group_uid, event_id, n, seq, org, webhook_uid, webhook, status, attempts, due, lease, created, updated, reason, idempotency_key)
-    SELECT d.group_uid, d.event_id, d.n, v_place + d.place, d.org, d.webhook_uid, d.webhook, d.status, 0, v_now, 0, v_now, v_now, d.reason, d.idempotency
-    FROM unnest(d_event, d_group, d_event_id, d_n, d_place, d_org, d_webhook_uid, d_webhook, d_status, d_reason, d_idempotency)
-        AS d (event, group_uid, event_id, n, place, org, webhook_uid, webhook, status, reason, idempotency)
+    INSERT INTO deliveries (group_uid, event_id, n, seq, org, webhook_uid, webhook, status, attempts, due, lease, created, updated, reason, idempotency_key,
+        destination, order_key, order_hash, turn, mapping_version)
+    SELECT d.group_uid, d.event_id, d.n, v_place + d.place, d.org, d.webhook_uid, d.webhook, d.status, 0, v_now, 0, v_now, v_now, d.reason, d.idempotency,
+        d.destination, d.order_key, d.order_hash, CASE WHEN d.order_hash <> 0 THEN 1 ELSE 0 END, d.mapping
+    FROM unnest(d_event, d_group, d_event_id, d_n, d_place, d_org, d_webhook_uid, d_webhook, d_status, d_reason, d_idempotency,
+            d_destination, d_order_key, d_order_hash, d_mapping)
+        AS d (event, group_uid, event_id, n, place, org, webhook_uid, webhook, status, reason, idempotency, destination, order_key, order_hash, mapping)
     WHERE coalesce(v_verdicts[d.event], 0) = 0;
 
     IF v_verdicts IS NOT NULL THEN

@@ -3,20 +3,25 @@
 //! A lease is in its delivery's row: which one it is, and until when, by PostgreSQL's clock. So any replica serves any subscriber, and the
 //! leases of one that died run out like all others. Whoever asks for work ends those that ran out first: no replica has that task, and no
 //! timer decides anything.
+//!
+//! Of an order key only the delivery that has the turn can be leased (`schema_2.sql`). What came lately has to be looked at for that first; an append
+//! doesn't, and so waits for nobody.
 
 use std::time::Duration;
 
 use hookplane_rules::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use super::Shared;
+use super::attempts::recorded;
 use super::fault::Fault;
 use super::pool::Session;
 use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, delivery_at, event_at,
 };
 use super::token::Token;
-use crate::log::{Lease, LogError};
+use crate::log::{Lease, LogError, Queue};
 
 /// The longest a delivery may be put off or leased, so that a wrong figure doesn't hide it for ever: 24 hours.
 pub(super) const MAX_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -77,87 +82,62 @@ impl Limits {
     }
 }
 
+/// Looks for turns before what has one is leased, though there may be more to look at.
+const LOOKS: usize = 4;
+
 /// Ends, as `ended`, the leases that ran out; each counts as an attempt that failed. The wait until the next one begins with the lease's end,
 /// not with this statement. `$1` to `$3` are [`Limits`].
 fn ended() -> String {
     format!(
         "over AS MATERIALIZED (
-             SELECT group_uid, event_id, n FROM deliveries
+             SELECT group_uid, event_id, n, updated FROM deliveries
              WHERE status = 2 AND due <= (SELECT ms FROM now)
              ORDER BY due LIMIT {EXPIRE_AT_ONCE} FOR UPDATE SKIP LOCKED
          ), ended AS (
              UPDATE deliveries SET status = CASE WHEN attempts >= $1 THEN 5 ELSE 1 END, due = due + {}, lease = 0,
-                 updated = now.ms, reason = 'the lease ran out'
+                 updated = now.ms, reason = 'the lease ran out', recorded = recorded + 1
              FROM over, now
              WHERE deliveries.group_uid = over.group_uid AND deliveries.event_id = over.event_id AND deliveries.n = over.n
-             RETURNING deliveries.*
-         )",
-        back_off("attempts", "$2", "$3")
+             RETURNING deliveries.*, over.updated AS began
+         ), {}",
+        back_off("attempts", "$2", "$3"),
+        recorded(
+            "(SELECT group_uid, event_id, n, recorded, attempts AS number, 5 AS outcome, began AS started, 0 AS latency, 0 AS status, reason,
+              '' AS excerpt, mapping_version FROM ended) AS tried"
+        ),
     )
 }
 
 /// Hands out what is due, oldest first.
 pub(super) async fn lease(
     shared: &Shared,
-    webhook_uid: &str,
+    queue: &Queue,
     max: usize,
     duration: Duration,
 ) -> Result<Vec<Lease>, LogError> {
-    let sql = format!(
-        "WITH {UNSYNCED}, {NOW}, {ended}, picked AS MATERIALIZED (
-             SELECT group_uid, event_id, n, due FROM deliveries
-             WHERE webhook_uid = $4 AND status = 1 AND due <= (SELECT ms FROM now)
-             ORDER BY due, seq LIMIT $5 FOR UPDATE SKIP LOCKED
-         ), d AS (
-             UPDATE deliveries SET status = 2, attempts = attempts + 1, due = now.ms + $6, lease = $7, updated = now.ms, reason = ''
-             FROM picked, now
-             WHERE deliveries.group_uid = picked.group_uid AND deliveries.event_id = picked.event_id AND deliveries.n = picked.n
-             RETURNING deliveries.*, picked.due AS was_due
-         ), {noted}
-         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due
-         FROM (SELECT 1) AS once LEFT JOIN (d JOIN events e ON {OF_EVENT}) ON true LEFT JOIN mode ON true ORDER BY d.was_due, d.seq",
-        ended = ended(),
-        noted = noted(
-            "(SELECT group_uid, event_id, n, status, attempts, reason, updated FROM ended UNION ALL
-              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS altered"
-        ),
-    );
-    let Some(began) = shared.wake.quiet.begin(webhook_uid) else {
+    let Some(began) = shared.wake.quiet.begin(queue) else {
         return Ok(Vec::new());
     };
-    let limits = Limits::of(shared);
-    let limit = i64::try_from(max).unwrap_or(i64::MAX);
-    let duration = millis(duration).clamp(1, MAX_DELAY_MS);
-    let lease = random()?;
-    let rows = shared
-        .pool
-        .call()
-        .await?
-        .query(
-            &sql,
-            &[
-                &limits.attempts,
-                &limits.first,
-                &limits.longest,
-                &webhook_uid,
-                &limit,
-                &duration,
-                &lease,
-            ],
-        )
-        .await?;
-    let mut leases = Vec::with_capacity(rows.len());
-    for (number, row) in rows.iter().enumerate() {
-        if number == 0 {
-            count_ended(shared, row)?;
+    let mut session = shared.pool.call().await?;
+    let asked = Asked {
+        limit: i64::try_from(max).unwrap_or(i64::MAX),
+        duration: millis(duration).clamp(1, MAX_DELAY_MS),
+        lease: random()?,
+    };
+    let mut looks = LOOKS;
+    let (leases, is_all) = loop {
+        let (leases, unlooked) = once(shared, &mut session, queue, &asked, looks == 0).await?;
+        if !unlooked || looks == 0 {
+            break (leases, !unlooked);
         }
-        // Without a lease there is one row all the same.
-        if let Some(lease) = read(row, lease, &shared.token_key)? {
-            leases.push(lease);
+        looks -= 1;
+        if !take_turns(&mut session, queue).await? {
+            looks = 0;
         }
-    }
-    if leases.len() < max {
-        shared.wake.quiet.emptied(webhook_uid, began);
+    };
+    drop(session);
+    if is_all && leases.len() < max {
+        shared.wake.quiet.emptied(queue, began);
     }
     if !leases.is_empty() {
         shared.wake.changed();
@@ -165,15 +145,111 @@ pub(super) async fn lease(
     Ok(leases)
 }
 
+/// What a lease is to be.
+struct Asked {
+    limit: i64,
+    /// In milliseconds.
+    duration: i64,
+    lease: i64,
+}
+
+/// What is due and has its turn, unless there is something that wasn't looked at: that may be older. Says whether there is; with `anyway` it doesn't
+/// matter.
+async fn once(
+    shared: &Shared,
+    session: &mut Session<'_>,
+    queue: &Queue,
+    asked: &Asked,
+    anyway: bool,
+) -> Result<(Vec<Lease>, bool), LogError> {
+    // Written out for the indices, of which each has a part.
+    let part = if queue.destination.is_empty() {
+        "destination = ''"
+    } else {
+        "destination <> ''"
+    };
+    let sql = format!(
+        "WITH {UNSYNCED}, {NOW}, {ended}, unlooked AS MATERIALIZED (
+             SELECT EXISTS (SELECT FROM deliveries WHERE webhook_uid = $4 AND destination = $8 AND status = 1 AND turn = 1) AS some
+         ), picked AS MATERIALIZED (
+             SELECT group_uid, event_id, n, due FROM deliveries
+             WHERE webhook_uid = $4 AND destination = $8 AND {part} AND status = 1 AND turn = 0 AND due <= (SELECT ms FROM now)
+                 AND ($9 OR NOT (SELECT some FROM unlooked))
+             ORDER BY due, seq LIMIT $5 FOR UPDATE SKIP LOCKED
+         ), d AS (
+             UPDATE deliveries SET status = 2, attempts = attempts + 1, due = now.ms + $6, lease = $7, updated = now.ms, reason = ''
+             FROM picked, now
+             WHERE deliveries.group_uid = picked.group_uid AND deliveries.event_id = picked.event_id AND deliveries.n = picked.n
+             RETURNING deliveries.*, picked.due AS was_due
+         ), {noted}
+         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due, unlooked.some
+         FROM unlooked LEFT JOIN (d JOIN events e ON {OF_EVENT}) ON true LEFT JOIN mode ON true ORDER BY d.was_due, d.seq",
+        ended = ended(),
+        noted = noted(
+            "(SELECT group_uid, event_id, n, status, attempts, reason, updated FROM ended UNION ALL
+              SELECT group_uid, event_id, n, status, attempts, reason, updated FROM d) AS altered"
+        ),
+    );
+    let limits = Limits::of(shared);
+    let rows = session
+        .query(
+            &sql,
+            &[
+                &limits.attempts,
+                &limits.first,
+                &limits.longest,
+                &queue.webhook_uid,
+                &asked.limit,
+                &asked.duration,
+                &asked.lease,
+                &queue.destination,
+                &anyway,
+            ],
+        )
+        .await?;
+    let mut leases = Vec::with_capacity(rows.len());
+    let mut unlooked = false;
+    // Without a lease there is one row all the same.
+    for (number, row) in rows.iter().enumerate() {
+        if number == 0 {
+            count_ended(shared, row)?;
+            unlooked = row.try_get(UNLOOKED).map_err(Fault::from)?;
+        }
+        if let Some(lease) = read(row, asked.lease, &shared.token_key)? {
+            leases.push(lease);
+        }
+    }
+    Ok((leases, unlooked))
+}
+
+/// Gives turns among what wasn't looked at. False: another replica is at the same, and this one need not wait for it.
+async fn take_turns(session: &mut Session<'_>, queue: &Queue) -> Result<bool, Fault> {
+    let sql = format!(
+        "WITH {UNSYNCED} SELECT take_turns($1, $2) FROM (SELECT 1) AS once LEFT JOIN mode ON true"
+    );
+    match session
+        .query(&sql, &[&queue.webhook_uid, &queue.destination])
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.is_passing() || fault.code == Some(SqlState::UNIQUE_VIOLATION) => {
+            Ok(false)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
 /// How many leases were ended, of those how many deliveries are dead, and whose they are.
 const ENDED: &str = "(SELECT count(*) FROM ended), (SELECT count(*) FROM ended WHERE status = 5), ARRAY(SELECT DISTINCT webhook_uid FROM ended)";
 /// How many columns that is.
 const ENDED_WIDTH: usize = 3;
+/// Where a lease's group and end are, and after them whether there is something that wasn't looked at.
+const GROUP: usize = ENDED_WIDTH + EVENT_WIDTH + DELIVERY_WIDTH;
+const UNLOOKED: usize = GROUP + 2;
 
 fn read(row: &Row, lease: i64, key: &[u8; 32]) -> Result<Option<Lease>, LogError> {
     let delivery = ENDED_WIDTH + EVENT_WIDTH;
-    let end = delivery + DELIVERY_WIDTH;
-    let group: Option<String> = row.try_get(end).map_err(Fault::from)?;
+    let group: Option<String> = row.try_get(GROUP).map_err(Fault::from)?;
     let Some(group_uid) = group else {
         return Ok(None);
     };
@@ -187,7 +263,7 @@ fn read(row: &Row, lease: i64, key: &[u8; 32]) -> Result<Option<Lease>, LogError
         token: token.sign(key)?,
         delivery: delivery_at(row, delivery)?,
         event: event_at(row, ENDED_WIDTH)?,
-        expires: Timestamp(row.try_get(end + 1).map_err(Fault::from)?),
+        expires: Timestamp(row.try_get(GROUP + 1).map_err(Fault::from)?),
     }))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every selection can walk an index in the order of the answer, so a page costs what it shows. Which index is PostgreSQL's choice, from its
 //! own statistics; a delivery's status is written out, so that the planner sees what the partial indices hold.
+//!
+//! A selection by text walks like that for a bit, and goes on in the index of words: see [`search`](super::search).
 
 use hookplane_proto::v1;
 use tokio_postgres::types::ToSql;
@@ -13,6 +15,7 @@ use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_OF_IT, EVENT_WIDTH, OF_EVENT, cursor,
     delivery_at, event_at, seq,
 };
+use super::search::Search;
 use crate::log::{Cursor, LogError, Selection};
 
 /// A WHERE clause with its values.
@@ -45,6 +48,25 @@ impl Where {
         self.sql.push_str(condition);
     }
 
+    /// What concerns a delivery itself.
+    pub(super) fn delivery(&mut self, selection: &Selection) {
+        if let Some(webhook) = &selection.webhook_uid {
+            self.and("d.webhook_uid = ?", webhook.clone());
+        }
+        if let Some(destination) = &selection.destination {
+            self.and("d.destination = ?", destination.clone());
+            // So that the index of those that are not for subscribers can be used.
+            if !destination.is_empty() {
+                self.and_plain("d.destination <> ''");
+            }
+        }
+    }
+
+    /// The conditions so far, and none from here on: of a part of a statement. The values go on.
+    pub(super) fn part(&mut self) -> String {
+        std::mem::take(&mut self.sql)
+    }
+
     /// What concerns the event of a selection.
     pub(super) fn event(&mut self, selection: &Selection) {
         if let Some(id) = &selection.event_id {
@@ -66,6 +88,9 @@ impl Where {
         }
         if let Some(until) = selection.until {
             self.and("e.received < ?", until.0);
+        }
+        if selection.unmatched {
+            self.and_plain("e.deliveries = 0");
         }
     }
 
@@ -100,19 +125,39 @@ impl Where {
     }
 }
 
-/// The statement that lists events.
-fn events_statement(
-    selection: &Selection,
-    before: Option<Cursor>,
-    limit: usize,
-) -> (String, Where) {
+/// A statement that walks what is selected, newest first: the columns asked for, then `at`, its place on the line, and `of`, its event's.
+pub(super) struct Walk {
+    pub(super) sql: String,
+    pub(super) clause: Where,
+}
+
+/// Walks events.
+pub(super) fn events_walk(selection: &Selection, before: Option<Cursor>, limit: usize) -> Walk {
     let mut clause = Where::default();
     clause.scope(selection, "e", selection.event_id.is_none());
+    events_conditions(&mut clause, selection);
+    if let Some(before) = before {
+        clause.and("e.seq < ?", seq(before));
+    }
+    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, e.seq AS at, e.seq AS of FROM events e{} ORDER BY e.seq DESC LIMIT {limit}",
+        clause.part()
+    );
+    Walk { sql, clause }
+}
+
+/// All that is asked of an event but for whose it is.
+pub(super) fn events_conditions(clause: &mut Where, selection: &Selection) {
     clause.event(selection);
     let of_event = format!("SELECT 1 FROM deliveries d WHERE {OF_EVENT}");
     if let Some(webhook) = &selection.webhook_uid {
         let of = format!("EXISTS ({of_event} AND d.webhook_uid = ?)");
         clause.and(&of, webhook.clone());
+    }
+    if let Some(destination) = &selection.destination {
+        let of = format!("EXISTS ({of_event} AND d.destination = ?)");
+        clause.and(&of, destination.clone());
     }
     if let Some(status) = selection.status {
         clause.and_plain(&format!(
@@ -120,15 +165,6 @@ fn events_statement(
             status as i32
         ));
     }
-    if let Some(before) = before {
-        clause.and("e.seq < ?", seq(before));
-    }
-    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
-    let sql = format!(
-        "SELECT {EVENT_COLUMNS}, e.seq FROM events e{} ORDER BY e.seq DESC LIMIT {limit}",
-        clause.sql
-    );
-    (sql, clause)
 }
 
 pub(super) async fn events(
@@ -137,7 +173,10 @@ pub(super) async fn events(
     before: Option<Cursor>,
     limit: usize,
 ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
-    let (sql, clause) = events_statement(selection, before, limit);
+    if let Some(search) = Search::of(selection) {
+        return search.events(shared, selection, before, limit).await;
+    }
+    let Walk { sql, clause } = events_walk(selection, before, limit);
     let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
     rows.iter()
         .map(|row| {
@@ -147,40 +186,59 @@ pub(super) async fn events(
         .collect()
 }
 
-/// The statement that lists deliveries.
-fn deliveries_statement(
-    selection: &Selection,
-    before: Option<Cursor>,
-    limit: usize,
-) -> (String, Where) {
-    let mut clause = Where::default();
+/// A status, written out.
+pub(super) fn status(clause: &mut Where, selection: &Selection) {
+    match selection.status {
+        // Of each index of what is pending, one after the other.
+        Some(v1::DeliveryStatus::Pending) => clause.and_plain(
+            "(d.status = 1 AND d.turn = 0 AND d.destination = '' OR d.status = 1 AND d.turn = 0 AND d.destination <> '' \
+              OR d.status = 1 AND d.turn > 0)",
+        ),
+        Some(status) => clause.and_plain(&format!("d.status = {}", status as i32)),
+        None => {}
+    }
+}
+
+/// Walks deliveries.
+pub(super) fn deliveries_walk(selection: &Selection, before: Option<Cursor>, limit: usize) -> Walk {
     // All other statuses are of few, and have indices of their own.
     let lead = match selection.status {
         None | Some(v1::DeliveryStatus::Delivered) => Lead::of(selection),
         Some(_) => Lead::Deliveries,
     };
-    lead.scope(&mut clause, selection);
-    if let Some(status) = selection.status {
-        clause.and_plain(&format!("d.status = {}", status as i32));
-    }
-    if let Some(before) = before {
-        let at = clause.value(seq(before));
-        clause.and_plain(&format!("d.seq < {at}"));
-        if lead == Lead::Events {
-            clause.and_plain(&format!("e.seq < {at}"));
+    let mut clause = Where::default();
+    let columns = format!("SELECT {DELIVERY_COLUMNS}, d.seq AS at, e.seq AS of FROM");
+    let end = |clause: &mut Where, lead: Lead| {
+        status(clause, selection);
+        if let Some(before) = before {
+            let at = clause.value(seq(before));
+            clause.and_plain(&format!("d.seq < {at}"));
+            if lead == Lead::Events {
+                clause.and_plain(&format!("e.seq < {at}"));
+            }
         }
-    }
-    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
-    let order = match lead {
-        Lead::Events => "e.seq DESC, d.seq DESC",
-        Lead::Deliveries => "d.seq DESC",
     };
-    let sql = format!(
-        "SELECT {DELIVERY_COLUMNS}, d.seq FROM {}{} ORDER BY {order} LIMIT {limit}",
-        lead.from(),
-        clause.sql
-    );
-    (sql, clause)
+    lead.scope(&mut clause, selection);
+    end(&mut clause, lead);
+    let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
+    let from = lead.from();
+    let part = clause.part();
+    let sql = match lead {
+        Lead::Deliveries | Lead::Event | Lead::Added => {
+            format!("{columns} {from}{part} ORDER BY d.seq DESC LIMIT {limit}")
+        }
+        Lead::Events => {
+            Lead::Added.scope(&mut clause, selection);
+            end(&mut clause, Lead::Added);
+            format!(
+                "({columns} {from}{part} ORDER BY e.seq DESC, d.seq DESC LIMIT {limit})
+                 UNION ALL ({columns} {}{} ORDER BY d.seq DESC LIMIT {limit}) ORDER BY at DESC LIMIT {limit}",
+                Lead::Added.from(),
+                clause.part()
+            )
+        }
+    };
+    Walk { sql, clause }
 }
 
 pub(super) async fn deliveries(
@@ -189,7 +247,10 @@ pub(super) async fn deliveries(
     before: Option<Cursor>,
     limit: usize,
 ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
-    let (sql, clause) = deliveries_statement(selection, before, limit);
+    if let Some(search) = Search::of(selection) {
+        return search.deliveries(shared, selection, before, limit).await;
+    }
+    let Walk { sql, clause } = deliveries_walk(selection, before, limit);
     let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
     rows.iter()
         .map(|row| {
@@ -202,17 +263,24 @@ pub(super) async fn deliveries(
 /// What leads on a walk over deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lead {
-    /// The line itself, or the index of a webhook or of a status.
+    /// The line itself, or the index of a webhook, of a destination or of a status.
     Deliveries,
-    /// An index of events: their deliveries follow them on the line, before the next event.
+    /// One event.
+    Event,
+    /// An index of events: the deliveries that were made with them follow them on the line, before the next event. [`Added`](Self::Added) has the
+    /// others.
     Events,
+    /// An index of the deliveries that were made later than their events.
+    Added,
 }
 
 impl Lead {
     /// Of a walk up or down the line.
     pub(super) fn of(selection: &Selection) -> Self {
         let scoped = selection.org.is_some() || selection.group_uid.is_some();
-        if selection.event_id.is_some() || (scoped && selection.webhook_uid.is_none()) {
+        if selection.event_id.is_some() {
+            Lead::Event
+        } else if scoped && selection.webhook_uid.is_none() {
             Lead::Events
         } else {
             Lead::Deliveries
@@ -222,8 +290,8 @@ impl Lead {
     /// The tables, the one that leads first: the other's rows are looked up one by one as far as the page goes, never joined as a whole.
     pub(super) fn from(self) -> String {
         match self {
-            Lead::Deliveries => format!("deliveries d CROSS JOIN {EVENT_OF_IT}"),
-            Lead::Events => format!(
+            Lead::Deliveries | Lead::Added => format!("deliveries d CROSS JOIN {EVENT_OF_IT}"),
+            Lead::Events | Lead::Event => format!(
                 "events e CROSS JOIN LATERAL (SELECT * FROM deliveries d WHERE {OF_EVENT} OFFSET 0) d"
             ),
         }
@@ -231,15 +299,22 @@ impl Lead {
 
     /// The selection's conditions but for the status, on the table that leads.
     pub(super) fn scope(self, clause: &mut Where, selection: &Selection) {
-        let narrower = match self {
-            Lead::Events => selection.event_id.is_some(),
-            Lead::Deliveries => selection.event_id.is_some() || selection.webhook_uid.is_some(),
+        let (of, leads) = match self {
+            Lead::Event => ("e", false),
+            Lead::Events => ("e", true),
+            Lead::Added => ("d", true),
+            Lead::Deliveries => (
+                "d",
+                selection.event_id.is_none() && selection.webhook_uid.is_none(),
+            ),
         };
-        let of = if self == Lead::Events { "e" } else { "d" };
-        clause.scope(selection, of, !narrower);
-        if let Some(webhook) = &selection.webhook_uid {
-            clause.and("d.webhook_uid = ?", webhook.clone());
-        }
+        clause.scope(selection, of, leads);
+        clause.delivery(selection);
         clause.event(selection);
+        match self {
+            Lead::Events => clause.and_plain("NOT d.added"),
+            Lead::Added => clause.and_plain("d.added"),
+            Lead::Deliveries | Lead::Event => {}
+        }
     }
 }

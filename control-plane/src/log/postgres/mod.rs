@@ -11,6 +11,7 @@
 //! - Everything is bounded in time here: an append by its own deadline, each other call by ten seconds.
 
 mod append;
+mod attempts;
 mod connection;
 mod durability;
 mod fault;
@@ -22,14 +23,20 @@ mod pool;
 mod queue;
 mod quiet;
 mod read;
+mod repeats;
 mod replay;
 mod retain;
 mod schema;
+mod search;
 mod settle;
+mod shapes;
 mod statement;
 mod tail;
+mod texts;
 mod token;
+mod totals;
 mod trouble;
+mod waiting;
 mod wake;
 mod writer;
 
@@ -117,6 +124,7 @@ struct Shared {
     counted: Mutex<Stats>,
     noted: notes::Waiting,
     trouble: Arc<trouble::Trouble>,
+    forgetting: repeats::Place,
     /// As stored; what lease tokens are signed with.
     token_key: [u8; 32],
 }
@@ -160,6 +168,7 @@ impl PostgresLog {
             counted: Mutex::default(),
             noted: notes::Waiting::default(),
             trouble,
+            forgetting: repeats::Place::default(),
             token_key: opened.token_key,
             options,
         });
@@ -208,20 +217,10 @@ impl DeliveryLog for PostgresLog {
         max: usize,
         duration: Duration,
     ) -> Result<Vec<Lease>, LogError> {
-        leases::lease(
-            &self.shared,
-            &queue.webhook_uid,
-            max.min(MAX_ROWS),
-            duration,
-        )
-        .await
+        leases::lease(&self.shared, queue, max.min(MAX_ROWS), duration).await
     }
 
     async fn settle(&self, settlements: Vec<Settle>) -> Result<Vec<bool>, LogError> {
-        let settlements = settlements
-            .into_iter()
-            .map(|s| (s.token, s.settlement))
-            .collect();
         settle::settle(&self.shared, settlements).await
     }
 
@@ -271,44 +270,39 @@ impl DeliveryLog for PostgresLog {
     }
 
     async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
-        let delivery_ids: Vec<String> = deliveries.iter().map(|d| d.delivery_id.clone()).collect();
-        replay::replay(&self.shared, &delivery_ids).await
+        replay::replay(&self.shared, deliveries).await
     }
 
     async fn drop_deliveries(&self, webhook_uid: &str, reason: &str) -> Result<u32, LogError> {
         replay::drop_deliveries(&self.shared, webhook_uid, reason).await
     }
 
-    async fn retain(&self, _retention: &Retention) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
-    }
-
-    async fn waiting(
-        &self,
-        _after: Option<&Queue>,
-        _limit: usize,
-    ) -> Result<Vec<Waiting>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+    async fn waiting(&self, after: Option<&Queue>, limit: usize) -> Result<Vec<Waiting>, LogError> {
+        waiting::waiting(&self.shared, after, limit.min(MAX_ROWS)).await
     }
 
     async fn add_deliveries(
         &self,
-        _event_id: &str,
-        _deliveries: Vec<NewDelivery>,
+        event_id: &str,
+        deliveries: Vec<NewDelivery>,
     ) -> Result<u32, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        replay::add_deliveries(&self.shared, event_id, deliveries).await
     }
 
     async fn usage(&self) -> Result<Vec<Usage>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        totals::usage(&self.shared).await
     }
 
-    async fn forget_repeats(&self, _older_than: Duration) -> Result<u64, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+    async fn retain(&self, retention: &Retention) -> Result<u64, LogError> {
+        retain::retain(&self.shared, retention).await
+    }
+
+    async fn forget_repeats(&self, older_than: Duration) -> Result<u64, LogError> {
+        repeats::forget(&self.shared, older_than).await
     }
 
     async fn index(&self) -> Result<bool, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        texts::index(&self.shared).await
     }
 
     async fn close(&self) {
@@ -350,17 +344,17 @@ impl Notes for PostgresLog {
         notes::counts(&self.shared, group_uids).await
     }
 
-    async fn shapes(&self, _group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+    async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
+        shapes::shapes(&self.shared, group_uid).await
     }
 
     async fn remember_shape(
         &self,
-        _group_uid: &str,
-        _event_type: &str,
-        _record: bytes::Bytes,
+        group_uid: &str,
+        event_type: &str,
+        record: bytes::Bytes,
     ) -> Result<(), LogError> {
-        Err(LogError::Unavailable("not built yet".to_owned()))
+        shapes::remember(&self.shared, group_uid, event_type, record).await
     }
 
     async fn forget(&self, group_uid: &str) -> Result<(), LogError> {

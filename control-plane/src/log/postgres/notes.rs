@@ -335,7 +335,7 @@ pub(super) async fn counts(
 }
 
 pub(super) async fn forget(shared: &Shared, group_uid: &str) -> Result<(), LogError> {
-    let sql = "DELETE FROM counts WHERE group_uid = $1";
+    let sql = "WITH c AS (DELETE FROM counts WHERE group_uid = $1) DELETE FROM shapes WHERE group_uid = $1";
     let mut session = shared.pool.call().await?;
     session.query(sql, &[&group_uid]).await?;
     Ok(())

@@ -1,14 +1,18 @@
-//! Which webhooks have nothing that could be leased, as far as is known here: with thousands of subscribers who all wake at each piece of news,
-//! only those it is about ask PostgreSQL.
+//! Which queues have nothing that could be leased, as far as is known here: with thousands of subscribers who all wake at each piece of news,
+//! only those of the webhooks that it is about ask PostgreSQL.
 //!
-//! It is a guess that errs one way only: a webhook is quiet from a lease that took all there was until there is news of it. News that got lost are
+//! It is a guess that errs one way only: a queue is quiet from a lease that took all there was until there is news of its webhook. News that got lost are
 //! made up for by [`Quiet::everything`], which is told every few seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::log::Queue;
+
 /// Webhooks remembered. One that is forgotten is asked for once more.
 const REMEMBERED: usize = 100_000;
+/// Destinations remembered of one; more than a webhook has.
+const DESTINATIONS: usize = 64;
 
 /// What is known of each webhook, on a count of all that happened.
 #[derive(Default)]
@@ -19,14 +23,22 @@ struct Known {
     count: u64,
     /// The last news of everything.
     everything: u64,
-    /// The last news of each, and when the last lease that took all there was began.
+    /// By their uids.
     webhooks: HashMap<String, Webhook>,
 }
 
 #[derive(Default)]
 struct Webhook {
+    /// The last news of it.
     news: u64,
-    empty: u64,
+    /// Of each of its destinations, when the last lease that took all there was began.
+    empty: HashMap<String, u64>,
+}
+
+impl Webhook {
+    fn empty(&self, destination: &str) -> u64 {
+        self.empty.get(destination).copied().unwrap_or_default()
+    }
 }
 
 /// When a lease began.
@@ -56,20 +68,25 @@ impl Quiet {
     }
 
     /// None: there is nothing to be leased. Else to be said before it is asked.
-    pub(super) fn begin(&self, webhook_uid: &str) -> Option<Began> {
+    pub(super) fn begin(&self, queue: &Queue) -> Option<Began> {
         let mut known = self.known();
         let everything = known.everything;
         // From here on it is remembered, and what comes during the lease with it.
-        let webhook = known.webhook(webhook_uid);
-        let quiet = webhook.empty > webhook.news && webhook.empty > everything;
+        let webhook = known.webhook(&queue.webhook_uid);
+        let empty = webhook.empty(&queue.destination);
+        let quiet = empty > webhook.news && empty > everything;
         (!quiet).then(|| Began(known.next()))
     }
 
     /// The lease that began then took all there was.
-    pub(super) fn emptied(&self, webhook_uid: &str, Began(at): Began) {
+    pub(super) fn emptied(&self, queue: &Queue, Began(at): Began) {
         let mut known = self.known();
-        let webhook = known.webhook(webhook_uid);
-        webhook.empty = webhook.empty.max(at);
+        let webhook = known.webhook(&queue.webhook_uid);
+        if webhook.empty.len() >= DESTINATIONS && !webhook.empty.contains_key(&queue.destination) {
+            webhook.empty.clear();
+        }
+        let empty = webhook.empty.entry(queue.destination.clone()).or_default();
+        *empty = at.max(*empty);
     }
 
     /// Something can be leased of these: it is committed.
@@ -95,21 +112,40 @@ impl Quiet {
 mod tests {
     use super::*;
 
+    fn of(webhook: &str) -> Queue {
+        Queue::of_subscribers(webhook)
+    }
+
     #[test]
     fn a_webhook_is_quiet_from_an_empty_lease_until_there_is_news_of_it() {
         let quiet = Quiet::default();
-        let began = quiet.begin("w").expect("nothing is known");
-        quiet.emptied("w", began);
-        assert!(quiet.begin("w").is_none());
-        assert!(quiet.begin("other").is_some());
+        let began = quiet.begin(&of("w")).expect("nothing is known");
+        quiet.emptied(&of("w"), began);
+        assert!(quiet.begin(&of("w")).is_none());
+        assert!(quiet.begin(&of("other")).is_some());
         quiet.news(["other"]);
-        assert!(quiet.begin("w").is_none());
+        assert!(quiet.begin(&of("w")).is_none());
         quiet.news(["x", "w"]);
-        let began = quiet.begin("w").expect("there is news");
-        quiet.emptied("w", began);
-        assert!(quiet.begin("w").is_none());
+        let began = quiet.begin(&of("w")).expect("there is news");
+        quiet.emptied(&of("w"), began);
+        assert!(quiet.begin(&of("w")).is_none());
         quiet.everything();
-        assert!(quiet.begin("w").is_some());
+        assert!(quiet.begin(&of("w")).is_some());
+    }
+
+    #[test]
+    fn a_webhooks_destinations_are_quiet_each_by_itself_and_news_are_of_all() {
+        let quiet = Quiet::default();
+        let to = |destination: &str| Queue {
+            destination: destination.to_owned(),
+            ..of("w")
+        };
+        let began = quiet.begin(&to("crm")).expect("nothing is known");
+        quiet.emptied(&to("crm"), began);
+        assert!(quiet.begin(&to("crm")).is_none());
+        assert!(quiet.begin(&to("")).is_some() && quiet.begin(&to("http")).is_some());
+        quiet.news(["w"]);
+        assert!(quiet.begin(&to("crm")).is_some());
     }
 
     // What comes while a lease is under way may not have been seen by it.
@@ -118,14 +154,14 @@ mod tests {
         for first in [true, false] {
             let quiet = Quiet::default();
             if first {
-                let began = quiet.begin("w").expect("nothing is known");
-                quiet.emptied("w", began);
+                let began = quiet.begin(&of("w")).expect("nothing is known");
+                quiet.emptied(&of("w"), began);
                 quiet.everything();
             }
-            let began = quiet.begin("w").expect("asks");
+            let began = quiet.begin(&of("w")).expect("asks");
             quiet.news(["w"]);
-            quiet.emptied("w", began);
-            assert!(quiet.begin("w").is_some(), "first: {first}");
+            quiet.emptied(&of("w"), began);
+            assert!(quiet.begin(&of("w")).is_some(), "first: {first}");
         }
     }
 }

@@ -6,16 +6,18 @@ use hookplane_rules::time::to_wire;
 use tokio_postgres::Row;
 
 use super::Shared;
+use super::attempts;
 use super::fault::Fault;
 use crate::log::stored::{self, parse_delivery_id};
 use crate::log::{Cursor, LogError};
 
 /// What [`delivery_at`] reads, of `deliveries d JOIN events e`.
 pub(super) const DELIVERY_COLUMNS: &str = "d.event_id, d.n, d.org, e.group_name, d.webhook, d.webhook_uid, d.status, d.attempts, d.reason, \
-     d.idempotency_key, d.created, d.updated, e.type";
+     d.idempotency_key, d.created, d.updated, e.type, d.destination, d.order_key, d.mapping_version, \
+     CASE WHEN d.status = 1 THEN d.due END AS next_due";
 
 /// How many those are.
-pub(super) const DELIVERY_WIDTH: usize = 13;
+pub(super) const DELIVERY_WIDTH: usize = 17;
 
 /// What [`event_at`] reads, of `events e`.
 pub(super) const EVENT_COLUMNS: &str = "e.id, e.flags, e.duplicate_of, e.record, \
@@ -34,6 +36,7 @@ pub(super) const EVENT_OF_IT: &str = "LATERAL (SELECT * FROM events e WHERE e.gr
 pub(super) fn delivery_at(row: &Row, at: usize) -> Result<v1::Delivery, Fault> {
     let event_id: String = row.try_get(at)?;
     let attempts: i32 = row.try_get(at + 7)?;
+    let next_due: Option<i64> = row.try_get(at + 16)?;
     Ok(v1::Delivery {
         id: format!("{event_id}-{}", row.try_get::<_, i32>(at + 1)?),
         event_id,
@@ -48,7 +51,11 @@ pub(super) fn delivery_at(row: &Row, at: usize) -> Result<v1::Delivery, Fault> {
         create_time: Some(to_wire(Timestamp(row.try_get(at + 10)?))),
         update_time: Some(to_wire(Timestamp(row.try_get(at + 11)?))),
         event_type: row.try_get(at + 12)?,
-        ..Default::default()
+        destination: row.try_get(at + 13)?,
+        order_key: row.try_get(at + 14)?,
+        mapping_version: u32::try_from(row.try_get::<_, i32>(at + 15)?).unwrap_or(0),
+        next_attempt_time: next_due.map(|due| to_wire(Timestamp(due))),
+        history: Vec::new(),
     })
 }
 
@@ -79,17 +86,22 @@ pub(super) async fn event(shared: &Shared, id: &str) -> Result<v1::Event, LogErr
     }
 }
 
-/// One delivery.
+/// One delivery, with its history.
 pub(super) async fn delivery(shared: &Shared, id: &str) -> Result<v1::Delivery, LogError> {
     let missing = || LogError::NotFound(format!("delivery {id}"));
     let (event_id, n) = parse_delivery_id(id).ok_or_else(missing)?;
     let n = i32::try_from(n).map_err(|_| missing())?;
     let sql = format!(
-        "SELECT {DELIVERY_COLUMNS} FROM events e JOIN deliveries d ON {OF_EVENT} WHERE e.id = $1 AND d.n = $2 ORDER BY e.seq LIMIT 1"
+        "SELECT {DELIVERY_COLUMNS}, d.group_uid FROM events e JOIN deliveries d ON {OF_EVENT} WHERE e.id = $1 AND d.n = $2 ORDER BY e.seq LIMIT 1"
     );
     let mut session = shared.pool.read().await?;
     let row = session.query_opt(&sql, &[&event_id, &n]).await?;
-    Ok(delivery_at(&row.ok_or_else(missing)?, 0)?)
+    let row = row.ok_or_else(missing)?;
+    let group_uid: &str = row.try_get(DELIVERY_WIDTH).map_err(Fault::from)?;
+    Ok(v1::Delivery {
+        history: attempts::history(&mut session, group_uid, event_id, n).await?,
+        ..delivery_at(&row, 0)?
+    })
 }
 
 pub(super) fn seq(cursor: Cursor) -> i64 {

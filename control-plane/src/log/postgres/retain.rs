@@ -1,112 +1,181 @@
-//! Deletes what is settled and aged, a bounded step at a time, so that nothing waits long behind it. Several replicas may be at it at once.
+//! Deletes what is settled of a group and may go, a bounded step at a time, so that nothing waits long behind it. Several replicas may be at it at
+//! once.
+//!
+//! Three walks, each from the oldest on: what webhooks matched and is too old; what none matched and is too old; and, where the group has more bytes
+//! than it may, whatever is settled. With an event goes all that is of it. Space is given to what comes later, by PostgreSQL's own vacuum.
+
+use tokio::time::Instant;
 
 use super::Shared;
 use super::fault::Fault;
 use super::leases::{NOW, millis};
-use crate::log::LogError;
-
-/// When what is settled may go.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Retention {
-    pub(super) max_age: std::time::Duration,
-    pub(super) dedup_age: std::time::Duration,
-}
+use super::pool::CALL_TIME;
+use super::texts::MARK_LOCK;
+use super::totals;
+use crate::log::{LogError, Retention};
 
 /// Events one step looks at.
 const STEP_EVENTS: i64 = 256;
-
 /// Changes one step looks at: they are small.
-const STEP_CHANGES: i64 = 4096;
+const STEP_CHANGES: i64 = 1024;
 
-/// Dedup rows one step looks at: they are small, and neighbours share a page.
-const STEP_KEYS: i64 = 4096;
+/// Which events a walk is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    Matched,
+    Unmatched,
+    Any,
+}
 
-/// All of it, step by step. Says how many events went.
-pub(super) async fn retain(shared: &Shared, retention: Retention) -> Result<u64, LogError> {
-    let age = millis(retention.max_age);
-    let (mut after, mut gone) = (0i64, 0u64);
-    while let Some((last, some)) = events(shared, age, after).await? {
-        (after, gone) = (last, gone + some);
+/// What a step did.
+struct Step {
+    /// The last one looked at.
+    last: i64,
+    gone: u64,
+    bytes: i64,
+}
+
+/// Some of it. Says how many events went: none once there is nothing that may go.
+pub(super) async fn retain(shared: &Shared, retention: &Retention) -> Result<u64, LogError> {
+    let group = &*retention.group_uid;
+    let until = Instant::now() + CALL_TIME / 2;
+    let ages = [
+        (Walk::Matched, millis(retention.max_age)),
+        (Walk::Unmatched, millis(retention.unmatched_age)),
+    ];
+    let mut gone = 0;
+    for (walk, age) in ages {
+        let mut after = 0;
+        while gone == 0
+            && Instant::now() < until
+            && let Some(step) = events(shared, group, walk, age, i64::MAX, after).await?
+        {
+            (after, gone) = (step.last, step.gone);
+        }
     }
-    while changes(shared, age).await? {}
-    let age = millis(retention.dedup_age).saturating_mul(2);
-    let mut after = (String::new(), Vec::new());
-    while let Some(last) = dedup(shared, age, &after).await? {
-        after = last;
+    if gone == 0
+        && let Some(most) = retention.max_bytes
+    {
+        gone = by_size(
+            shared,
+            group,
+            i64::try_from(most).unwrap_or(i64::MAX),
+            until,
+        )
+        .await?;
+    }
+    let age = millis(retention.max_age);
+    while Instant::now() < until && changes(shared, group, age).await? {}
+    Ok(gone)
+}
+
+/// The oldest settled ones until no more than `most` bytes are left.
+async fn by_size(shared: &Shared, group: &str, most: i64, until: Instant) -> Result<u64, LogError> {
+    let known = totals::bytes(&mut shared.pool.call().await?, group).await?;
+    let (mut beyond, mut after, mut gone) = (known - most, 0, 0);
+    while beyond > 0
+        && Instant::now() < until
+        && let Some(step) = events(shared, group, Walk::Any, 0, beyond, after).await?
+    {
+        after = step.last;
+        beyond -= step.bytes;
+        gone += step.gone;
     }
     Ok(gone)
 }
 
-/// One step over the events behind one, oldest first: pending, leased and held are not settled. Says the last one looked at, and how many went.
+/// One step over the events behind one that were kept longer than `age` ago: pending, leased and held are not settled. Of those that are, the oldest go
+/// until they had `bytes`.
 ///
-/// Its deliveries are locked before they are judged, so that none that is put back meanwhile goes. One that another holds is left for the
-/// next time.
-async fn events(shared: &Shared, age: i64, after: i64) -> Result<Option<(i64, u64)>, Fault> {
+/// What looks settled is locked and looked at again: the event, so that no delivery is added to it, and its deliveries, so that none is put back. One
+/// that another holds is left for the next time.
+async fn events(
+    shared: &Shared,
+    group: &str,
+    walk: Walk,
+    age: i64,
+    bytes: i64,
+    after: i64,
+) -> Result<Option<Step>, Fault> {
+    let of_walk = match walk {
+        Walk::Matched => "deliveries > 0",
+        Walk::Unmatched => "deliveries = 0",
+        Walk::Any => "true",
+    };
     let sql = format!(
         "WITH {NOW}, step AS MATERIALIZED (
-             SELECT group_uid, id, seq, deliveries, received < (SELECT ms FROM now) - $1 AS aged FROM events WHERE seq > $2 ORDER BY seq LIMIT $3
-         ), held AS MATERIALIZED (
-             SELECT d.group_uid, d.event_id, d.status NOT IN (1, 2, 4) AND d.updated < (SELECT ms FROM now) - $1 AS goes
-             FROM step JOIN deliveries d ON d.group_uid = step.group_uid AND d.event_id = step.id WHERE step.aged
-             ORDER BY d.group_uid, d.event_id, d.n FOR UPDATE OF d SKIP LOCKED
+             SELECT group_uid, id, seq, deliveries, octet_length(record)::bigint AS bytes FROM events
+             WHERE group_uid = $1 AND seq > $2 AND {of_walk} AND kept <= (SELECT ms FROM now) - $3 ORDER BY seq LIMIT $5
+         ), settled AS MATERIALIZED (
+             SELECT * FROM step WHERE NOT EXISTS (
+                 SELECT FROM deliveries d WHERE d.group_uid = step.group_uid AND d.event_id = step.id AND d.status IN (1, 2, 4) OFFSET 0)
          ), old AS MATERIALIZED (
-             SELECT group_uid, id FROM step
-             WHERE aged AND deliveries = (SELECT count(*) FROM held WHERE held.group_uid = step.group_uid AND held.event_id = step.id AND goes)
+             SELECT * FROM (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM settled) s WHERE before < $4
+         ), locked AS MATERIALIZED (
+             SELECT e.group_uid, e.id, e.seq, e.deliveries, old.bytes FROM old JOIN events e ON e.group_uid = old.group_uid AND e.id = old.id
+             WHERE e.deliveries = old.deliveries ORDER BY e.group_uid, e.id FOR UPDATE OF e SKIP LOCKED
+         ), held AS MATERIALIZED (
+             SELECT d.group_uid, d.event_id, d.status NOT IN (1, 2, 4) AS goes
+             FROM locked JOIN deliveries d ON d.group_uid = locked.group_uid AND d.event_id = locked.id
+             ORDER BY d.group_uid, d.event_id, d.n FOR UPDATE OF d SKIP LOCKED
+         ), gone AS MATERIALIZED (
+             SELECT * FROM locked
+             WHERE deliveries = (SELECT count(*) FROM held WHERE held.group_uid = locked.group_uid AND held.event_id = locked.id AND goes)
+         ), a AS (
+             DELETE FROM attempts a USING gone WHERE a.group_uid = gone.group_uid AND a.event_id = gone.id
          ), d AS (
-             DELETE FROM deliveries d USING old WHERE d.group_uid = old.group_uid AND d.event_id = old.id
+             DELETE FROM deliveries d USING gone WHERE d.group_uid = gone.group_uid AND d.event_id = gone.id
          ), u AS (
-             DELETE FROM duplicates u USING old WHERE u.group_uid = old.group_uid AND u.event_id = old.id
+             DELETE FROM duplicates u USING gone WHERE u.group_uid = gone.group_uid AND u.event_id = gone.id
+         ), t AS (
+             DELETE FROM texts t USING gone WHERE t.seq = gone.seq AND t.group_uid = gone.group_uid
          ), e AS (
-             DELETE FROM events e USING old WHERE e.group_uid = old.group_uid AND e.id = old.id RETURNING 1
+             DELETE FROM events e USING gone WHERE e.group_uid = gone.group_uid AND e.id = gone.id
+         ), counted AS (
+             UPDATE totals SET events = totals.events - sums.events, bytes = totals.bytes - sums.bytes
+             FROM (SELECT count(*) AS events, coalesce(sum(bytes), 0) AS bytes FROM gone WHERE seq <= (SELECT seq FROM text_mark)) AS sums
+             WHERE totals.group_uid = $1 AND sums.events > 0
          )
-         SELECT (SELECT max(seq) FROM step), (SELECT count(*) FROM e)"
+         SELECT (SELECT max(seq) FROM step), (SELECT count(*) FROM gone), (SELECT coalesce(sum(bytes), 0) FROM gone)::bigint"
     );
     let mut session = shared.pool.call().await?;
+    session.begin("").await?;
+    // Lost with a crash it is done again. The statement's view of the mark is from after the lock.
+    let lock = format!(
+        "SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock_shared({MARK_LOCK})"
+    );
+    session.batch(&lock).await?;
     let row = session
-        .query_opt(&sql, &[&age, &after, &STEP_EVENTS])
+        .query_opt(&sql, &[&group, &after, &age, &bytes, &STEP_EVENTS])
         .await?;
+    session.commit().await?;
     let Some(row) = row else { return Ok(None) };
     let (last, gone): (Option<i64>, i64) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(last.map(|last| (last, gone.unsigned_abs())))
+    let bytes = row.try_get(2)?;
+    Ok(last.map(|last| Step {
+        last,
+        gone: gone.unsigned_abs(),
+        bytes,
+    }))
 }
 
-/// One step over the oldest changes. Says whether there may be more.
-async fn changes(shared: &Shared, age: i64) -> Result<bool, Fault> {
+/// One step over a group's oldest changes: those go that are too old, and those of what is gone. Says whether there may be more.
+async fn changes(shared: &Shared, group: &str, age: i64) -> Result<bool, Fault> {
     let sql = format!(
-        "WITH {NOW}, oldest AS MATERIALIZED (SELECT group_uid, seq, at FROM changes ORDER BY seq LIMIT $2),
-         gone AS (
+        "WITH {NOW}, oldest AS MATERIALIZED (
+             SELECT group_uid, seq, event_id, n, at FROM changes WHERE group_uid = $1 ORDER BY seq LIMIT $3
+         ), gone AS (
              DELETE FROM changes c USING oldest, now
-             WHERE c.group_uid = oldest.group_uid AND c.seq = oldest.seq AND oldest.at < now.ms - $1 RETURNING 1
-         )
+             WHERE c.group_uid = oldest.group_uid AND c.seq = oldest.seq AND (oldest.at < now.ms - $2 OR NOT EXISTS (
+                 SELECT FROM deliveries d WHERE d.group_uid = oldest.group_uid AND d.event_id = oldest.event_id AND d.n = oldest.n OFFSET 0))
+             RETURNING 1
+         ), empty AS (DELETE FROM totals WHERE group_uid = $1 AND events <= 0)
          SELECT count(*) FROM gone"
     );
     let mut session = shared.pool.call().await?;
-    let row = session.query_opt(&sql, &[&age, &STEP_CHANGES]).await?;
+    let row = session
+        .query_opt(&sql, &[&group, &age, &STEP_CHANGES])
+        .await?;
     let gone: i64 = row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
     Ok(gone > 0)
-}
-
-/// One step over the dedup rows behind a key, in the order in which they lie: those that were seen longer ago than `age` go. Says where to go on.
-///
-/// The age is two windows, not one: the row of a name has to be there as long as one of another body is looked for behind it.
-async fn dedup(
-    shared: &Shared,
-    age: i64,
-    after: &(String, Vec<u8>),
-) -> Result<Option<(String, Vec<u8>)>, Fault> {
-    let sql = format!(
-        "WITH {NOW}, step AS MATERIALIZED (
-             SELECT group_uid, key, seen FROM dedup WHERE (group_uid, key) > ($2, $3) ORDER BY group_uid, key LIMIT $4
-         ), gone AS (
-             DELETE FROM dedup USING step, now
-             WHERE dedup.group_uid = step.group_uid AND dedup.key = step.key AND step.seen < now.ms - $1 AND dedup.seen < now.ms - $1
-         )
-         SELECT group_uid, key FROM step ORDER BY group_uid DESC, key DESC LIMIT 1"
-    );
-    let mut session = shared.pool.call().await?;
-    let row = session
-        .query_opt(&sql, &[&age, &after.0, &after.1, &STEP_KEYS])
-        .await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .transpose()
 }

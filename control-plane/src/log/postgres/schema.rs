@@ -16,10 +16,17 @@ pub(super) const OPEN_TIME: Duration = Duration::from_secs(20);
 /// Clocks that are set by NTP are nearer.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 
-/// Of the tables in `schema.sql`. Each later version has its step from the one before here.
-const VERSION: i64 = 1;
+/// What bringing tables up may take: it makes indices of all that is kept.
+const STEP_TIME: Duration = Duration::from_secs(600);
 
+/// Of the tables that the steps make.
+const VERSION: i64 = 2;
+
+/// Version 1.
 const TABLES: &str = include_str!("schema.sql");
+/// From each version to the next, from version 1 on.
+const STEPS: [&str; VERSION as usize - 1] = [include_str!("schema_2.sql")];
+/// How callbacks are kept, with the tables of this version.
 const APPEND: &str = include_str!("append.sql");
 
 /// Held by whoever makes or changes tables: the bytes `hkpl`.
@@ -42,36 +49,62 @@ impl Opened {
     }
 }
 
-/// Makes the tables where there are none, and refuses those of a newer program.
+/// Makes the tables where there are none, brings older ones up, and refuses those of a newer program.
 pub(super) async fn open(connector: &Connector, deadline: Instant) -> Result<Opened, LogError> {
     let connection = connector.connect(deadline).await?;
-    let opened = tokio::time::timeout_at(deadline, make(&connection));
-    opened.await.unwrap_or_else(|_| {
+    let known = within(deadline, version(&connection)).await?;
+    let (deadline, most) = match known {
+        Some(older) if older < VERSION => {
+            tracing::info!(
+                "the log in PostgreSQL is brought from version {older} to {VERSION}: with much in it that takes minutes, and meanwhile other \
+                 replicas answer 503"
+            );
+            (Instant::now() + STEP_TIME, STEP_TIME)
+        }
+        _ => (deadline, OPEN_TIME),
+    };
+    within(deadline, make(&connection, most)).await
+}
+
+async fn within<T>(
+    deadline: Instant,
+    asked: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, LogError> {
+    let answer = tokio::time::timeout_at(deadline, asked).await;
+    answer.unwrap_or_else(|_| {
         Err(LogError::Unavailable(
             "PostgreSQL didn't answer in time".into(),
         ))
     })
 }
 
-async fn make(connection: &Connection) -> Result<Opened, LogError> {
+async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogError> {
     let client = &connection.client;
     let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
     if version(connection).await? == Some(VERSION) {
         return read(connection).await;
     }
+    // What bounds other statements is less than making tables may take, or waiting for whoever makes them. This is all that bounds it at the server,
+    // should this replica be frozen by then.
+    let most = most.as_millis();
     client
         .batch_execute(&format!(
-            "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
+            "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = {most}; SET LOCAL idle_in_transaction_session_timeout = {most}"
         ))
         .await
         .map_err(fault)?;
-    match version(connection).await? {
+    client
+        .batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
+        .await
+        .map_err(fault)?;
+    let found = version(connection).await?;
+    let from = match found {
         None => {
             client
                 .batch_execute(&format!(
                     "CREATE SCHEMA IF NOT EXISTS hookplane; SET LOCAL search_path = hookplane, pg_catalog; {TABLES};
-                     CREATE FUNCTION weaker_durability_v1() RETURNS text LANGUAGE sql STABLE AS $$ {WEAKER} $$; {APPEND}
-                     INSERT INTO meta (name, value) VALUES ('version', '{VERSION}')"
+                     CREATE FUNCTION weaker_durability_v1() RETURNS text LANGUAGE sql STABLE AS $$ {WEAKER} $$;
+                     INSERT INTO meta (name, value) VALUES ('version', '1')"
                 ))
                 .await
                 .map_err(fault)?;
@@ -85,18 +118,31 @@ async fn make(connection: &Connection) -> Result<Opened, LogError> {
                 )
                 .await
                 .map_err(fault)?;
+            1
         }
-        Some(VERSION) => {}
         Some(newer) if newer > VERSION => {
             return Err(LogError::Failed(format!(
                 "the log in PostgreSQL is of version {newer}, and this program knows {VERSION}; use a newer program"
             )));
         }
-        Some(older) => {
+        Some(older) if older < 1 => {
             return Err(LogError::Failed(format!(
                 "the log in PostgreSQL is of version {older}, which never was released"
             )));
         }
+        Some(known) => known,
+    };
+    // Another replica may have done it meanwhile.
+    if from < VERSION {
+        let done = usize::try_from(from - 1).unwrap_or_default();
+        let steps = STEPS[done..].join(";");
+        client
+            .batch_execute(&format!(
+                "SET LOCAL search_path = hookplane, pg_catalog; {steps}; {APPEND}
+                 UPDATE meta SET value = '{VERSION}' WHERE name = 'version'"
+            ))
+            .await
+            .map_err(fault)?;
     }
     client.batch_execute("COMMIT").await.map_err(fault)?;
     read(connection).await

@@ -5,12 +5,14 @@
 use std::collections::HashSet;
 
 use super::Shared;
+use super::attempts::{Told, recorded};
 use super::fault::Fault;
 use super::leases::{Limits, MAX_DELAY_MS, NOW, UNSYNCED, back_off, millis, noted};
 use super::pool::Session;
 use super::statement::text;
 use super::token::Token;
-use crate::log::{LogError, Settlement};
+use crate::log::{LogError, Settle, Settlement};
+use hookplane_proto::v1;
 
 /// What a settlement is, in the statement.
 mod kind {
@@ -19,6 +21,7 @@ mod kind {
     pub(super) const GIVE_UP: i16 = 3;
     pub(super) const EXTEND: i16 = 4;
     pub(super) const RETURN: i16 = 5;
+    pub(super) const HOLD: i16 = 6;
 }
 
 /// One settlement with the lease it is about, as columns.
@@ -30,11 +33,12 @@ struct Said {
     /// In milliseconds; none is the usual back-off.
     delay: Option<i64>,
     reason: String,
+    attempt: Option<v1::Attempt>,
 }
 
 impl Said {
-    fn new(place: usize, token: Token, settlement: Settlement) -> Self {
-        let (kind, delay, reason) = match settlement {
+    fn new(place: usize, token: Token, settle: Settle) -> Self {
+        let (kind, delay, reason) = match settle.settlement {
             Settlement::Ack => (kind::ACK, None, String::new()),
             Settlement::Nack {
                 reason,
@@ -50,15 +54,19 @@ impl Said {
                 (kind::EXTEND, Some(duration), String::new())
             }
             Settlement::Return => (kind::RETURN, None, String::new()),
-            // Not built yet.
-            Settlement::Hold { reason } => (kind::GIVE_UP, None, reason),
+            Settlement::Hold { reason } => (kind::HOLD, None, reason),
         };
+        // It ends in these.
+        let attempt = settle
+            .attempt
+            .filter(|_| kind != kind::EXTEND && kind != kind::RETURN);
         Self {
             place,
             token,
             kind,
             delay,
             reason: text(&reason),
+            attempt,
         }
     }
 
@@ -70,15 +78,15 @@ impl Said {
 /// Settles a batch. Says of each whether it changed anything.
 pub(super) async fn settle(
     shared: &Shared,
-    settlements: Vec<(String, Settlement)>,
+    settlements: Vec<Settle>,
 ) -> Result<Vec<bool>, LogError> {
     let mut changed = vec![false; settlements.len()];
     let mut left: Vec<Said> = settlements
         .into_iter()
         .enumerate()
-        .filter_map(|(place, (token, settlement))| {
-            let token = Token::parse(&shared.token_key, &token)?;
-            Some(Said::new(place, token, settlement))
+        .filter_map(|(place, settle)| {
+            let token = Token::parse(&shared.token_key, &settle.token)?;
+            Some(Said::new(place, token, settle))
         })
         .collect();
     if left.is_empty() {
@@ -112,29 +120,34 @@ async fn once(
 ) -> Result<Vec<usize>, Fault> {
     let sql = format!(
         "WITH {UNSYNCED}, {NOW}, said AS MATERIALIZED (
-             SELECT * FROM unnest($4::text[], $5::text[], $6::int[], $7::bigint[], $8::smallint[], $9::bigint[], $10::text[])
-                 WITH ORDINALITY AS s (group_uid, event_id, n, lease, kind, delay, reason, place)
+             SELECT * FROM unnest($4::text[], $5::text[], $6::int[], $7::bigint[], $8::smallint[], $9::bigint[], $10::text[],
+                     $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::bigint[])
+                 WITH ORDINALITY AS s (group_uid, event_id, n, lease, kind, delay, reason, started, latency, answer, tried, excerpt, mapping, place)
          ), found AS MATERIALIZED (
              SELECT d.group_uid, d.event_id, d.n, d.status, d.attempts, s.kind, s.delay, s.reason AS said, s.place,
+                 s.started, s.latency, s.answer, s.tried, s.excerpt, s.mapping,
                  d.status = 2 AND d.lease = s.lease AND d.due > (SELECT ms FROM now) AS held
              FROM said s JOIN deliveries d ON d.group_uid = s.group_uid AND d.event_id = s.event_id AND d.n = s.n
              ORDER BY d.group_uid, d.event_id, d.n FOR UPDATE OF d
          ), d AS (
              UPDATE deliveries SET
-                 status = CASE WHEN kind = {ack} THEN 3 WHEN kind = {extend} THEN 2
+                 status = CASE WHEN kind = {ack} THEN 3 WHEN kind = {extend} THEN 2 WHEN kind = {hold} THEN 4
                      WHEN kind = {give_up} OR (kind = {nack} AND found.attempts >= $1) THEN 5 ELSE 1 END,
-                 attempts = CASE WHEN kind = {returned} THEN greatest(found.attempts - 1, 0) ELSE found.attempts END,
+                 attempts = CASE WHEN kind IN ({returned}, {hold}) THEN greatest(found.attempts - 1, 0) ELSE found.attempts END,
                  due = CASE WHEN kind = {extend} THEN now.ms + delay WHEN kind = {returned} THEN created
                      WHEN kind = {nack} THEN now.ms + coalesce(delay, {back_off}) ELSE due END,
                  lease = CASE WHEN kind = {extend} THEN lease ELSE 0 END,
                  updated = CASE WHEN kind = {extend} THEN updated ELSE now.ms END,
-                 reason = CASE WHEN kind = {extend} THEN reason ELSE said END
+                 reason = CASE WHEN kind = {extend} THEN reason ELSE said END,
+                 recorded = recorded + CASE WHEN started IS NULL THEN 0 ELSE 1 END
              FROM found, now
              WHERE deliveries.group_uid = found.group_uid AND deliveries.event_id = found.event_id AND deliveries.n = found.n
                  AND (held OR (kind = {ack} AND found.status IN (1, 2, 4)))
-             RETURNING deliveries.*, found.kind, found.place
-         ), {noted}
-         SELECT place, kind, status, webhook_uid FROM d LEFT JOIN mode ON true",
+             RETURNING deliveries.*, found.kind, found.place, found.attempts AS number, found.started, found.latency, found.answer, found.tried,
+                 found.excerpt, found.mapping
+         ), {noted}, {recorded}
+         SELECT place, kind, status, webhook_uid, order_hash <> 0 FROM d LEFT JOIN mode ON true",
+        hold = kind::HOLD,
         ack = kind::ACK,
         nack = kind::NACK,
         give_up = kind::GIVE_UP,
@@ -142,6 +155,12 @@ async fn once(
         returned = kind::RETURN,
         back_off = back_off("found.attempts", "$2", "$3"),
         noted = noted(&format!("d WHERE kind <> {}", kind::EXTEND)),
+        recorded = recorded(&format!(
+            "(SELECT group_uid, event_id, n, recorded, number, started, latency, answer AS status, tried AS reason, excerpt, mapping AS mapping_version,
+                 CASE WHEN kind = {} THEN 1 WHEN status = 5 THEN 3 WHEN status = 4 THEN 4 ELSE 2 END AS outcome
+              FROM d WHERE started IS NOT NULL) AS tried",
+            kind::ACK
+        )),
     );
     let limits = Limits::of(shared);
     let groups: Vec<&str> = said.iter().map(|said| &*said.token.group_uid).collect();
@@ -151,6 +170,9 @@ async fn once(
     let kinds: Vec<i16> = said.iter().map(|said| said.kind).collect();
     let delays: Vec<Option<i64>> = said.iter().map(|said| said.delay).collect();
     let reasons: Vec<&str> = said.iter().map(|said| &*said.reason).collect();
+    let mut told = Told::default();
+    said.iter()
+        .for_each(|said| told.push(said.attempt.as_ref()));
     let rows = session
         .query(
             &sql,
@@ -165,6 +187,12 @@ async fn once(
                 &kinds,
                 &delays,
                 &reasons,
+                &told.started,
+                &told.latency,
+                &told.status,
+                &told.reason,
+                &told.excerpt,
+                &told.mapping_version,
             ],
         )
         .await?;
@@ -174,7 +202,8 @@ async fn once(
     for row in &rows {
         let (place, kind, status): (i64, i16, i16) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        if status == 1 {
+        // The turn of an order key may have been given on.
+        if status == 1 || (row.try_get(4)? && status != 2) {
             webhooks.push(row.try_get(3)?);
         }
         match kind {

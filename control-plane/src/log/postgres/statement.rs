@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::append::{Prepared, PreparedEvent, status};
+use super::append::{Prepared, PreparedEvent, order_hash, status, version};
 use crate::log::Appended;
 
 /// Calls the function.
-pub(super) const APPEND: &str = "SELECT event, verdict, of FROM append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
+pub(super) const APPEND: &str = "SELECT event, verdict, of FROM append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39)";
 
 /// Columns of rows to be. Borrowed from the callbacks, which are kept for another try.
 #[derive(Default)]
@@ -48,6 +48,10 @@ pub(super) struct Arrays<'a> {
     d_status: Vec<i16>,
     d_reason: Vec<&'a str>,
     d_idempotency: Vec<&'a str>,
+    d_destination: Vec<&'a str>,
+    d_order_key: Vec<&'a str>,
+    d_order_hash: Vec<i64>,
+    d_mapping: Vec<i32>,
     /// Of each event its callback and which of that one's it is, from 0.
     from: Vec<(usize, usize)>,
 }
@@ -198,11 +202,15 @@ impl<'a> Arrays<'a> {
             self.d_status.push(status(delivery));
             self.d_reason.push(delivery.hold.as_deref().unwrap_or(""));
             self.d_idempotency.push(&delivery.idempotency_key);
+            self.d_destination.push(&delivery.destination);
+            self.d_order_key.push(&delivery.order_key);
+            self.d_order_hash.push(order_hash(&delivery.order_key));
+            self.d_mapping.push(version(delivery.mapping_version));
         }
     }
 
     /// As [`APPEND`] takes them.
-    pub(super) fn params<'b>(&'b self, strict: &'b bool) -> [&'b (dyn ToSql + Sync); 35] {
+    pub(super) fn params<'b>(&'b self, strict: &'b bool) -> [&'b (dyn ToSql + Sync); 39] {
         let all = self;
         [
             strict,
@@ -240,6 +248,10 @@ impl<'a> Arrays<'a> {
             &all.d_status,
             &all.d_reason,
             &all.d_idempotency,
+            &all.d_destination,
+            &all.d_order_key,
+            &all.d_order_hash,
+            &all.d_mapping,
         ]
     }
 }

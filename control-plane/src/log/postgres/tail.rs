@@ -3,13 +3,14 @@
 use super::Shared;
 use super::fault::Fault;
 use super::line;
-use super::list::{Lead, Where};
+use super::list::{Lead, Where, status};
 use super::pool::Session;
 use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_OF_IT, EVENT_WIDTH, cursor, delivery_at,
     event_at, seq,
 };
-use crate::log::{Cursor, LogError, Selection, TailItem};
+use crate::log::{Cursor, LogError, Selection, TailItem, words};
+use hookplane_proto::v1;
 
 /// Three walks up the line (deliveries, events without any, changes), merged.
 pub(super) async fn tail(
@@ -30,8 +31,11 @@ pub(super) async fn tail(
         end: seq(end),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
     };
-    let mut items = deliveries(session, selection, range).await?;
-    if selection.webhook_uid.is_none() && selection.status.is_none() {
+    let mut items = deliveries(session, selection, range, changes).await?;
+    let of_deliveries = selection.webhook_uid.is_some()
+        || selection.destination.is_some()
+        || selection.status.is_some();
+    if !of_deliveries {
         items.extend(unmatched(session, selection, range).await?);
     }
     if changes {
@@ -44,7 +48,23 @@ pub(super) async fn tail(
         Some(last) if more => last.cursor,
         _ => end,
     };
+    if let Some(text) = &selection.text {
+        let searched = words::searched(text);
+        items.retain(|item| has_words(&item.event, &searched));
+    }
     Ok((items, next))
+}
+
+/// Looked at here: the newest events can't be found by their text yet.
+fn has_words(event: &v1::Event, searched: &[String]) -> bool {
+    let words = words::of(event);
+    let has = |word: &String| words.binary_search(word).is_ok();
+    match searched.split_last() {
+        Some((last, others)) => {
+            others.iter().all(has) && words.iter().any(|word| word.starts_with(last))
+        }
+        None => true,
+    }
 }
 
 /// A piece of the line.
@@ -61,23 +81,32 @@ impl Range {
         clause.and(&format!("{at} > ?"), self.after);
         clause.and(&format!("{at} <= ?"), self.end);
         let limit = clause.value(self.limit);
-        format!("{} ORDER BY {order} LIMIT {limit}", clause.sql)
+        format!("{} ORDER BY {order} LIMIT {limit}", clause.part())
     }
 }
+
+/// Of an event's deliveries for one webhook the first makes the line, unless a destination or all there is was asked for.
+const FIRST: &str = "d.n = (SELECT min(f.n) FROM deliveries f WHERE f.group_uid = d.group_uid AND f.event_id = d.event_id AND f.webhook_uid = d.webhook_uid)";
 
 /// Deliveries as they were made, with what became of them since.
 async fn deliveries(
     session: &mut Session<'_>,
     selection: &Selection,
     range: Range,
+    all: bool,
 ) -> Result<Vec<TailItem>, LogError> {
     let mut clause = Where::default();
     let lead = Lead::of(selection);
+    let columns = format!("SELECT {EVENT_COLUMNS}, d.seq AS at, {DELIVERY_COLUMNS} FROM");
+    let end = |clause: &mut Where, order: &str| {
+        status(clause, selection);
+        if !all && selection.destination.is_none() {
+            clause.and_plain(FIRST);
+        }
+        range.close(clause, "d.seq", order)
+    };
     lead.scope(&mut clause, selection);
-    if let Some(status) = selection.status {
-        clause.and_plain(&format!("d.status = {}", status as i32));
-    }
-    let mut order = "d.seq";
+    let mut sql = format!("{columns} {}", lead.from());
     if lead == Lead::Events {
         // The event that `after` is among the deliveries of, and all behind it.
         clause.and(
@@ -85,13 +114,16 @@ async fn deliveries(
             range.after,
         );
         clause.and("e.seq <= ?", range.end);
-        order = "e.seq, d.seq";
+        let rest = end(&mut clause, "e.seq, d.seq");
+        Lead::Added.scope(&mut clause, selection);
+        let added = end(&mut clause, "d.seq");
+        sql = format!(
+            "({sql}{rest}) UNION ALL ({columns} {}{added})",
+            Lead::Added.from()
+        );
+    } else {
+        sql.push_str(&end(&mut clause, "d.seq"));
     }
-    let rest = range.close(&mut clause, "d.seq", order);
-    let sql = format!(
-        "SELECT {EVENT_COLUMNS}, d.seq, {DELIVERY_COLUMNS} FROM {}{rest}",
-        lead.from()
-    );
     let rows = clause.query(session, &sql).await?;
     rows.iter()
         .map(|row| {
@@ -140,9 +172,7 @@ async fn changed(
 ) -> Result<Vec<TailItem>, LogError> {
     let mut clause = Where::default();
     clause.scope(selection, "d", false);
-    if let Some(webhook) = &selection.webhook_uid {
-        clause.and("d.webhook_uid = ?", webhook.clone());
-    }
+    clause.delivery(selection);
     clause.event(selection);
     if let Some(status) = selection.status {
         clause.and_plain(&format!("c.status = {}", status as i32));
@@ -162,6 +192,7 @@ async fn changed(
         delivery.status = at.status.into();
         delivery.attempts = u32::try_from(at.attempts).unwrap_or(0);
         delivery.reason = at.reason;
+        delivery.next_attempt_time = None;
         delivery.update_time = Some(hookplane_rules::time::to_wire(at.at));
         items.push(TailItem {
             cursor: cursor(row.try_get(EVENT_WIDTH).map_err(Fault::from)?),

@@ -158,7 +158,7 @@ async fn keep(
         *slot = Some(ready);
     }
     Outcome::new(callbacks, &arrays, &rows)
-        .ok_or_else(|| Fault::unavailable("append_v1 of another program answered"))
+        .ok_or_else(|| Fault::unavailable("append_v2 of another program answered"))
 }
 
 fn kept(shared: &Shared, batch: Vec<Waiting>, outcome: Outcome, began: Instant) {

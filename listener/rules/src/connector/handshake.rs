@@ -230,6 +230,11 @@ impl Handshake {
         }
     }
 
+    /// True when more comes of it than an answer: a secret is learned, a URL fetched, a code shown.
+    pub(crate) fn leaves_something(&self) -> bool {
+        self.learn.is_some() || self.confirm.is_some() || self.show.is_some()
+    }
+
     /// What its MACs may be over. None where it makes none, or hashes the challenge in a way that doesn't compile.
     pub(super) fn mimicked(&self) -> Option<Mimicked> {
         let hashed = self.hashed.as_ref()?;

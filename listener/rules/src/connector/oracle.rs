@@ -64,7 +64,12 @@ pub(super) fn refuse_oracle(
                 }
             }
             // What a token signs has a dot in it.
-            Proof::Jwt(token) if token.is_under_secret() && mimicked.may_hold(".").is_some() => {
+            Proof::Jwt(token)
+                if token
+                    .shared_key()
+                    .is_some_and(|key| key.parameter == mimicked.parameter)
+                    && mimicked.may_hold(".").is_some() =>
+            {
                 errors.add(
                     at,
                     format!(

@@ -199,6 +199,41 @@ fn a_handshake_that_could_sign_a_callback_is_refused() {
     );
 }
 
+// Risk 35, of tokens: what they sign has a dot in it. Look at those under the signature secret alone, and whoever knows the URL has one signed under a
+// parameter.
+#[test]
+fn a_challenge_can_not_be_what_a_token_under_the_same_key_signs() {
+    let wrong = |of_token: &str, of_handshake: &str, also: &str| {
+        let mut definition = definition(&format!(
+            "schemes: [{{name: t, jwt: {{location: \"header:X-Token\", algorithms: [HS256], key: {{{of_token}}}}}}}]\nhandshakes: [{{name: crc, when: {{method: GET, present: \"query:crc\"}}, unverified: true, challenge: {{location: \"query:crc\", also: \"{also}\", maxLength: 64}}, mac: {{hash: sha256, encoding: hex, key: {{{of_handshake}}}}}, reply: {{contentType: text/plain, body: \"{{mac}}\"}}}}]\n"
+        ));
+        let parameters = &mut definition.spec.as_mut().unwrap().parameters;
+        parameters.extend(["a", "b"].map(|name| v1::ConnectorParameter {
+            name: name.to_owned(),
+            secret: true,
+            ..Default::default()
+        }));
+        Connector::compile(&definition).err().unwrap_or_default()
+    };
+    for same in ["", "parameter: a"] {
+        let found = wrong(same, same, ".");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].field, "spec.protocol.handshakes[0].challenge.also");
+        assert_eq!(wrong(same, same, "-"), []);
+    }
+    for (of_token, of_handshake) in [
+        ("parameter: a", "parameter: b"),
+        ("parameter: a", ""),
+        ("", "parameter: a"),
+    ] {
+        assert_eq!(
+            wrong(of_token, of_handshake, "."),
+            [],
+            "{of_token}, {of_handshake}"
+        );
+    }
+}
+
 #[test]
 fn extraction_and_batch_are_checked() {
     for (text, field) in [

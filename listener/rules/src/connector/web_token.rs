@@ -177,9 +177,12 @@ impl WebToken {
         })
     }
 
-    /// True when the group's signature secret is the key.
-    pub(crate) fn is_under_secret(&self) -> bool {
-        matches!(&self.keys, TokenKeys::Shared(key) if key.parameter.is_none())
+    /// What makes a key of the group's secret, or of a parameter, where it is signed with one that both sides know.
+    pub(super) fn shared_key(&self) -> Option<&KeySpec> {
+        match &self.keys {
+            TokenKeys::Shared(key) => Some(key),
+            _ => None,
+        }
     }
 
     /// Those under public keys.

@@ -296,3 +296,6 @@ fn why(error: ExecutionError) -> Why {
         other => Why::Wrong(shorten(&other.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,9 @@ use hookplane_proto::v1::SampleVariant;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::variants::{Expected, Making, Variant, head};
+use super::variants::{Expected, Made, Making, Variant, head};
 use super::write::{put, remove, write};
-use super::{signed, token};
+use super::{clear, shown, signed, token};
 use crate::connector::{Handshake, Proof};
 use crate::location::Location;
 use crate::request::{Around, Request};
@@ -23,6 +23,18 @@ enum How {
     NotAsRequired,
 }
 
+/// A handshake, and which secret of the group's stands in it as it is.
+type Asked = (Callback, Option<String>);
+
+/// One that must be refused.
+fn refused(status: Option<u16>) -> impl FnOnce(Asked) -> Made {
+    move |(callback, shows)| Made {
+        callback,
+        expected: Expected::handshake_refused(status),
+        shows,
+    }
+}
+
 impl Making<'_> {
     pub(super) fn handshakes(&self) -> Vec<Variant> {
         let all = &self.group.function.protocol.handshakes;
@@ -31,16 +43,20 @@ impl Making<'_> {
 
     fn of(&self, shake: &Handshake) -> Vec<Variant> {
         let name = &shake.name;
-        let right = self.asked(shake, How::Right).and_then(|callback| {
+        let right = self.asked(shake, How::Right).and_then(|(callback, shows)| {
             let expected = self.answer(shake, &callback)?;
-            Ok((callback, expected))
+            Ok(Made {
+                callback,
+                expected,
+                shows,
+            })
         });
         // Where it can't be made rightly, nobody knows what is wrong with it.
         let is_answered = right
             .as_ref()
-            .is_ok_and(|(_, expected)| expected.reply.is_some());
+            .is_ok_and(|made| made.expected.reply.is_some());
         let about = match &right {
-            Ok((_, expected)) if expected.reply.is_none() => {
+            Ok(made) if made.expected.reply.is_none() => {
                 format!("handshake `{name}`: a secret is handed over to a group that takes none")
             }
             _ => format!("handshake `{name}`"),
@@ -51,24 +67,23 @@ impl Making<'_> {
             made.push(self.variant(
                 SampleVariant::HandshakeOutOfShape,
                 format!("handshake `{name}`, its challenge out of shape"),
-                asked.map(|callback| (callback, Expected::handshake_refused(None))),
+                asked.map(refused(None)),
             ));
         }
         if is_answered && !shake.require.is_empty() {
             let asked = self.asked(shake, How::NotAsRequired);
-            let expected = Expected::handshake_refused(Some(shake.refusal_status));
             made.push(self.variant(
                 SampleVariant::HandshakeNotAsRequired,
                 format!("handshake `{name}`, not as it is required"),
-                asked.map(|callback| (callback, expected)),
+                asked.map(refused(Some(shake.refusal_status))),
             ));
         }
         made
     }
 
     /// Not where the challenge is what proves the request, as Adobe Sign's client id is: signing it has put that right.
-    fn is_out_of_shape(&self, shake: &Handshake, asked: &Result<Callback, String>) -> bool {
-        let (Some(challenge), Ok(callback)) = (&shake.challenge, asked) else {
+    fn is_out_of_shape(&self, shake: &Handshake, asked: &Result<Asked, String>) -> bool {
+        let (Some(challenge), Ok((callback, _))) = (&shake.challenge, asked) else {
             return shake.challenge.is_some();
         };
         let request = Request::new(callback.clone(), self.group.decoding.clone());
@@ -101,23 +116,25 @@ impl Making<'_> {
         }
     }
 
-    fn asked(&self, shake: &Handshake, how: How) -> Result<Callback, String> {
+    fn asked(&self, shake: &Handshake, how: How) -> Result<Asked, String> {
         let of = format!("handshake {}", shake.name);
         let callback = self.unsigned_handshake(shake, how, &of)?;
+        let shows = clear::handshake(self.group, shake);
         if shake.unverified {
-            return Ok(callback);
+            return Ok((callback, shows));
         }
         let uuid = self.uuid(&of);
-        match how {
-            How::Right => signed(self.group, callback, self.now, &uuid).map(|(_, made)| made),
+        let (index, callback) = match how {
+            How::Right => signed(self.group, callback, self.now, &uuid)?,
             // What is refused as a handshake is signed all the same; the rules can't say so.
-            _ => self.signed_unseen(callback, &uuid),
-        }
+            _ => self.signed_unseen(callback, &uuid)?,
+        };
+        Ok((callback, shows.or_else(|| shown(self.group, index))))
     }
 
-    fn signed_unseen(&self, callback: Callback, uuid: &str) -> Result<Callback, String> {
+    fn signed_unseen(&self, callback: Callback, uuid: &str) -> Result<(usize, Callback), String> {
         let mut why = token::PROVIDERS_ALONE.to_owned();
-        for (scheme, keyed) in super::schemes(self.group) {
+        for (index, (scheme, keyed)) in super::schemes(self.group).enumerate() {
             if matches!(scheme.proof, Proof::PublicKey(_)) {
                 continue;
             }
@@ -130,7 +147,7 @@ impl Making<'_> {
                 spoils: false,
             };
             match signing.sign(callback.clone()) {
-                Ok(made) => return Ok(made),
+                Ok(made) => return Ok((index, made)),
                 Err(reason) => why = reason,
             }
         }

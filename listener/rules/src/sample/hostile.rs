@@ -5,9 +5,9 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use sha2::{Digest, Sha256};
 
-use super::variants::{Expected, Making, Variant, head};
+use super::variants::{Expected, Made, Making, Variant, head};
 use super::write::{everywhere, put, remove, tamper};
-use super::{Signing, schemes, token};
+use super::{Signing, clear, schemes, shown, token};
 use crate::connector::{Coverage, Proof, Scheme, TokenKind, TokenPlace};
 use crate::group::KeyedScheme;
 use crate::location::Location;
@@ -46,7 +46,14 @@ impl Making<'_> {
     }
 
     fn missigned(&self, scheme: &Scheme, keyed: &KeyedScheme) -> Vec<Variant> {
-        let wrong = |callback| (callback, Expected::refused(RefusalKind::Signature));
+        let shows = || clear::signed(self.group, scheme);
+        let refused = |kind, shows| {
+            move |callback| Made {
+                callback,
+                expected: Expected::refused(kind),
+                shows,
+            }
+        };
         let signing = |keyed, now, of: &str, spoils| {
             let blank = self.blank(now, of)?;
             let uuid = self.uuid(of);
@@ -66,12 +73,17 @@ impl Making<'_> {
             self.variant(
                 SampleVariant::SignatureChanged,
                 "the signature changed by a bit",
-                signing(keyed, self.now, "spoilt", true).map(wrong),
+                // All of a token but its end is right.
+                signing(keyed, self.now, "spoilt", true)
+                    .map(refused(RefusalKind::Signature, shows())),
             ),
             self.variant(
                 SampleVariant::OtherKey,
                 "signed with a random key",
-                signing(&others, self.now, "other", false).map(wrong),
+                signing(&others, self.now, "other", false).map(refused(
+                    RefusalKind::Signature,
+                    clear::besides(self.group, scheme),
+                )),
             ),
         ];
         let (old, ahead) = windows(scheme);
@@ -91,7 +103,7 @@ impl Making<'_> {
                     let time = Timestamp(self.now.0.saturating_add(seconds.saturating_mul(1000)));
                     signing(keyed, time, about, false)
                 })
-                .map(|callback| (callback, Expected::refused(RefusalKind::Timestamp))),
+                .map(refused(RefusalKind::Timestamp, shows())),
             )
         };
         made.push(stale(SampleVariant::TooOld, "signed too long ago", old));
@@ -138,7 +150,11 @@ impl Making<'_> {
                 },
                 None => self.taking(&callback)?.expected,
             };
-            Ok((callback, expected))
+            Ok(Made {
+                callback,
+                expected,
+                shows: clear::signed(self.group, scheme),
+            })
         });
         self.variant(SampleVariant::BodyChanged, about, made)
     }
@@ -155,7 +171,11 @@ impl Making<'_> {
                     ..Expected::refused(RefusalKind::Signature)
                 },
             };
-            Ok((callback, expected))
+            Ok(Made {
+                callback,
+                expected,
+                shows: None,
+            })
         });
         let about = match self.is_open() {
             true => "without a signature, which the group takes: acceptUnsigned",
@@ -165,7 +185,7 @@ impl Making<'_> {
     }
 
     /// For schemes whose private key is the provider's alone: a signature of the right form.
-    fn garbage(&self) -> Result<(Callback, Expected), String> {
+    fn garbage(&self) -> Result<Made, String> {
         let bytes: Vec<u8> = Sha256::digest(self.text("garbage")).repeat(2);
         let mut why = "the connector has no scheme".to_owned();
         for (scheme, keyed) in schemes(self.group) {
@@ -197,7 +217,11 @@ impl Making<'_> {
                         or_key_unavailable: scheme.fetches_keys(),
                         ..Expected::refused(RefusalKind::Signature)
                     };
-                    return Ok((callback, expected));
+                    return Ok(Made {
+                        callback,
+                        expected,
+                        shows: None,
+                    });
                 }
                 Err(reason) => why = reason,
             }
@@ -205,11 +229,19 @@ impl Making<'_> {
         Err(why)
     }
 
-    /// Signed where that can be done: it is refused before anybody looks.
+    /// Signed where that can be done and shows nothing: it is refused before anybody looks.
     fn base(&self, of: &str) -> Result<Callback, String> {
         match self.good(of) {
-            Ok((_, callback)) => Ok(callback),
-            Err(_) => self.blank(self.now, of),
+            Ok((index, callback)) if shown(self.group, index).is_none() => Ok(callback),
+            _ => self.blank(self.now, of),
+        }
+    }
+
+    fn refused_unseen(&self, callback: Callback, kind: RefusalKind) -> Made {
+        Made {
+            callback,
+            expected: Expected::refused(kind),
+            shows: None,
         }
     }
 
@@ -230,7 +262,7 @@ impl Making<'_> {
             Err(_) => ("a body larger than the group takes".to_owned(), 0),
         };
         let made =
-            limit.map(|(callback, _)| (callback, Expected::refused(RefusalKind::BodyTooLarge)));
+            limit.map(|(callback, _)| self.refused_unseen(callback, RefusalKind::BodyTooLarge));
         let mut variant = self.variant(SampleVariant::Oversized, about, made);
         variant.padded_to = padded_to;
         variant
@@ -251,7 +283,7 @@ impl Making<'_> {
             .and_then(|method| {
                 let mut callback = self.base("method")?;
                 callback.method = method;
-                Ok((callback, Expected::refused(RefusalKind::Method)))
+                Ok(self.refused_unseen(callback, RefusalKind::Method))
             });
         self.variant(SampleVariant::WrongMethod, about, made)
     }
@@ -261,7 +293,7 @@ impl Making<'_> {
             [] => Err("the provider may send any media type".to_owned()),
             _ => self.base("media type").and_then(|mut callback| {
                 put(&mut callback.headers, CONTENT_TYPE.as_str(), STRANGE)?;
-                Ok((callback, Expected::refused(RefusalKind::MediaType)))
+                Ok(self.refused_unseen(callback, RefusalKind::MediaType))
             }),
         };
         self.variant(SampleVariant::WrongMediaType, format!("as {STRANGE}"), made)

@@ -2,6 +2,7 @@ use hookplane_proto::v1::SampleVariant;
 
 use super::write::{remove, tamper, write};
 use super::*;
+use crate::Connector;
 use crate::testing::*;
 
 const HMAC: &str = "contentTypes: [application/json]\nschemes:\n  - name: one\n    hmac: {hash: sha256, content: \"{timestamp}.{body}\", signature: \"header:X-Sig\", encoding: hex, key: {decode: raw}}\n    timestamp: {location: \"header:X-Time\", unit: seconds, toleranceSeconds: 300, window: both}\n";
@@ -15,6 +16,75 @@ fn one(group: &Group, kind: SampleVariant) -> Variant {
 
 fn why_not(group: &Group, kind: SampleVariant) -> String {
     one(group, kind).request.err().unwrap_or_default()
+}
+
+// A read that returns a secret: who may have a sample signed may not see what it is signed with.
+#[test]
+fn a_variant_with_a_secret_in_it_says_so_and_the_others_are_made() {
+    use SampleVariant::{
+        BodyChanged, Good, Handshake, HandshakeNotAsRequired, OtherKey, Oversized, Replayed,
+        SignatureChanged, Unsigned, WrongMethod,
+    };
+    let shows = |group: &Group, kind| one(group, kind).request.unwrap().shows;
+    for proof in [
+        "token: {location: \"header:X-Token\"}",
+        "token: {location: \"query:token\", prefix: \"Bearer \"}",
+        "token: {location: \"json:/token\"}",
+        "basic: {}",
+    ] {
+        let group = group(&format!("schemes: [{{name: t, {proof}}}]"));
+        for kind in [Good, Replayed, BodyChanged, SignatureChanged] {
+            let why = shows(&group, kind).unwrap_or_else(|| panic!("{proof}: {kind:?}"));
+            assert!(why.contains("--secret-file"), "{why}");
+        }
+        for kind in [OtherKey, Unsigned, Oversized, WrongMethod] {
+            assert_eq!(shows(&group, kind), None, "{proof}: {kind:?}");
+        }
+        let sample = group.sign_sample("made", NOW, "an-id").unwrap();
+        assert!(sample.shows.is_some(), "{proof}");
+    }
+    let signs = group(HMAC);
+    for kind in [Good, BodyChanged, SignatureChanged, OtherKey] {
+        assert_eq!(shows(&signs, kind), None, "{kind:?}");
+    }
+
+    // What a definition writes beside the signature may be a secret, too.
+    let written = |protocol: &str, is_secret: bool| {
+        let mut definition = definition(protocol);
+        let spec = definition.spec.as_mut().unwrap();
+        spec.parameters.push(v1::ConnectorParameter {
+            name: "verify".into(),
+            display_name: "Verify token".into(),
+            description: "A text of your own.".into(),
+            secret: is_secret,
+            ..Default::default()
+        });
+        let mut group = group_spec();
+        let spec = group.spec.as_mut().unwrap();
+        spec.parameters = [("verify".into(), "synthetic-verify-token".into())].into();
+        let connector = Connector::compile(&definition).unwrap();
+        Group::compile(&group, connector, Vec::new()).unwrap()
+    };
+    let handshake = format!(
+        "{HMAC}handshakes: [{{name: h, when: {{method: POST, present: \"query:c\"}}, unverified: true, require: [{{location: \"query:v\", equals: \"{{param:verify}}\"}}], challenge: {{location: \"query:c\", maxLength: 32}}, reply: {{contentType: text/plain, body: \"{{challenge}}\"}}}}]\n"
+    );
+    let also = format!(
+        "{HMAC}    also: [{{location: \"header:X-Also\", equals: \"{{param:verify}}\"}}]\n"
+    );
+    for (protocol, kinds) in [
+        (&handshake, &[Handshake, HandshakeNotAsRequired][..]),
+        (&also, &[Good, OtherKey]),
+    ] {
+        for &kind in kinds {
+            let why = shows(&written(protocol, true), kind);
+            let why = why.unwrap_or_else(|| panic!("{protocol}: {kind:?}"));
+            assert!(
+                why.contains("`verify`") && !why.contains("synthetic"),
+                "{why}"
+            );
+            assert_eq!(shows(&written(protocol, false), kind), None, "{protocol}");
+        }
+    }
 }
 
 // Risk 35: what a caller could have signed is one of the definition's samples.

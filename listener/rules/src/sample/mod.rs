@@ -2,6 +2,7 @@
 //!
 //! The proof that a sample is signed right is that the group's own `verify` takes it: what doesn't verify is not handed out.
 
+mod clear;
 mod handshake;
 mod hostile;
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub struct SignedSample {
     pub headers: Vec<(String, String)>,
     /// The body, exactly as signed.
     pub body: Bytes,
+    /// Which secret of the group's stands in it as it is, and what to do. It is for those alone who have that secret.
+    pub shows: Option<String>,
 }
 
 /// Never the headers or the URL: where a provider sends its secret as it is, it is in them.
@@ -77,8 +80,9 @@ pub(crate) fn sign(
     now: Timestamp,
     uuid: &str,
 ) -> Result<SignedSample, SampleError> {
-    let (_, callback) = good(group, event, now, uuid)?;
-    Ok(posted(group, callback))
+    let (index, callback) = good(group, event, now, uuid)?;
+    let shows = shown(group, index);
+    Ok(posted(group, callback, shows))
 }
 
 /// The sample as its provider would post it, and which of the schemes it is signed in.
@@ -190,7 +194,14 @@ fn schemes(group: &Group) -> impl Iterator<Item = (&Scheme, &KeyedScheme)> {
     group.function.protocol.schemes.iter().zip(&group.keyed)
 }
 
-fn posted(group: &Group, callback: Callback) -> SignedSample {
+/// What of the group's shows in what this scheme signs.
+fn shown(group: &Group, index: usize) -> Option<String> {
+    schemes(group)
+        .nth(index)
+        .and_then(|(scheme, _)| clear::signed(group, scheme))
+}
+
+fn posted(group: &Group, callback: Callback, shows: Option<String>) -> SignedSample {
     let url = if callback.query.is_empty() {
         group.callback_url.to_string()
     } else {
@@ -210,6 +221,7 @@ fn posted(group: &Group, callback: Callback) -> SignedSample {
             })
             .collect(),
         body: callback.body,
+        shows,
     }
 }
 

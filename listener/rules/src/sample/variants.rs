@@ -14,7 +14,7 @@
 use hookplane_proto::v1::SampleVariant;
 use sha2::{Digest, Sha256};
 
-use super::{SampleError, SignedSample, blank, good, posted, sample_of};
+use super::{SampleError, SignedSample, blank, good, posted, sample_of, shown};
 use crate::{Callback, Group, Head, Outcome, Proven, Refusal, RefusalKind, Reply, Timestamp};
 
 /// What a callback that is kept is answered, by how safe it is.
@@ -86,6 +86,14 @@ impl Expected {
             ..refused
         }
     }
+}
+
+/// A request as it is posted, and what must come of it.
+pub(super) struct Made {
+    pub(super) callback: Callback,
+    pub(super) expected: Expected,
+    /// Which secret of the group's stands in it as it is.
+    pub(super) shows: Option<String>,
 }
 
 /// What becomes of a genuine one.
@@ -173,10 +181,13 @@ impl Making<'_> {
         &self,
         kind: SampleVariant,
         about: impl Into<String>,
-        made: Result<(Callback, Expected), String>,
+        made: Result<Made, String>,
     ) -> Variant {
         let (request, expected) = match made {
-            Ok((callback, expected)) => (Ok(posted(self.group, callback)), expected),
+            Ok(made) => {
+                let sample = posted(self.group, made.callback, made.shows);
+                (Ok(sample), made.expected)
+            }
             Err(why) => (Err(why), Expected::default()),
         };
         Variant {
@@ -234,11 +245,11 @@ impl Making<'_> {
     fn taken(&self) -> Vec<Variant> {
         let about = "signed as the provider does";
         let repeat = "the same bytes again";
-        let made = self.good("good").and_then(|(_, callback)| {
+        let made = self.good("good").and_then(|(index, callback)| {
             let taken = self.taking(&callback)?;
-            Ok((callback, taken))
+            Ok((callback, taken, shown(self.group, index)))
         });
-        let (callback, taken) = match made {
+        let (callback, taken, shows) = match made {
             Ok(made) => made,
             Err(why) => return vec![self.variant(SampleVariant::Good, about, Err(why))],
         };
@@ -255,7 +266,15 @@ impl Making<'_> {
             // Posted yesterday as well, it is a repeat.
             expected.receipts.push(DUPLICATE);
         }
-        let good = self.variant(SampleVariant::Good, about, Ok((callback.clone(), expected)));
+        let made = |callback, expected| {
+            Ok(Made {
+                callback,
+                expected,
+                shows: shows.clone(),
+            })
+        };
+        let good = made(callback.clone(), expected);
+        let good = self.variant(SampleVariant::Good, about, good);
         let mut expected = taken.expected;
         let about = match (is_kept, is_named) {
             (true, true) => {
@@ -267,7 +286,8 @@ impl Making<'_> {
             }
             (false, _) => repeat.to_owned(),
         };
-        let again = self.variant(SampleVariant::Replayed, about, Ok((callback, expected)));
+        let again = made(callback, expected);
+        let again = self.variant(SampleVariant::Replayed, about, again);
         vec![good, again]
     }
 }

@@ -92,6 +92,11 @@ impl Template {
         any(&self.parts, test)
     }
 
+    /// Every part that stands for a value: within optional ones and under filters too.
+    pub(crate) fn for_each<'a>(&'a self, see: &mut dyn FnMut(&'a Part)) {
+        for_each(&self.parts, see);
+    }
+
     /// True when it holds the URL in any form, so that the group's public URL must be known.
     pub(crate) fn is_url_bound(&self) -> bool {
         self.any(&|part| match part {

@@ -3,7 +3,7 @@
 //! ```text
 //!  Callback ─▶ unverified handshake? ─▶ scheme whose `when` holds ─▶ signature ─▶ signed time ─▶ further equalities
 //!                                                                                        │
-//!                                                    Handshake(Reply) ◀─ handshake? ◀────┴────▶ Genuine(Verified)
+//!                                    Handshake(Reply) ◀─ of the account? ◀─ handshake? ◀────┴────▶ Genuine(Verified)
 //! ```
 //!
 //! Guarantees: raw bytes are hashed as they came; every comparison with something secret takes the same time whatever was sent; what
@@ -214,6 +214,9 @@ pub(crate) fn verify(
         }
     };
     if let Some((shake, secrets)) = asked(false) {
+        if shake.leaves_something() {
+            crate::extract::check_account_of(group, &request, &accepted.coverage)?;
+        }
         let signed_with = accepted.key.map(|key| &*key.name);
         let shaken = handshake::answer(group, shake, secrets, &request, signed_with)?;
         return Ok(Proven::Handshake(shaken));

@@ -9,6 +9,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_control_plane::dispatch::client::Networks;
 use hookplane_proto::v1;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::connect::{Api, Target, Top, data_dir};
 use crate::failure::Failure;
 use crate::output;
 use crate::servers::files::{self, DataDir};
-use crate::servers::{ControlPlane, Listener, bind, draining, url};
+use crate::servers::{ControlPlane, Listener, bind, destinations, draining, url};
 
 /// Until the listener serves.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -47,6 +48,8 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         admin_token: Some(token.clone()),
         public_url: listen_url.clone(),
         grace: SERVER_GRACE,
+        // What somebody tries out here runs on the same machine.
+        client: destinations::client(Networks::loopback(), None)?,
         metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }

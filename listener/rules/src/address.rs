@@ -1,9 +1,9 @@
-//! Which addresses are the public internet's. Anything else may be a machine of ours, and a URL of a sender's must not lead there.
+//! Which addresses are the public internet's. Anything else may be a machine of ours, and a URL that somebody else chose must not lead there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// True for what is routed on the public internet.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -1,0 +1,59 @@
+//! What an operator is shown of an answer: its beginning, as text, without what we sent as a secret.
+
+/// The longest.
+pub const MAX_EXCERPT_BYTES: usize = 2_048;
+/// A shorter secret would blot out half of the text, and hides nothing.
+const MIN_HIDDEN_BYTES: usize = 4;
+const HIDDEN: &str = "***";
+
+/// The beginning of an answer. `secrets` are what servers may send back to us: each is hidden, and what follows its first space too, as in
+/// `Bearer 0815`.
+pub fn excerpt<'a>(answer: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+    // Hidden before it is cut: the half of a secret is one, too.
+    let mut text = String::from_utf8_lossy(answer).into_owned();
+    for secret in secrets {
+        let bare = secret.split_once(' ').map(|(_, bare)| bare.trim());
+        for hidden in [Some(secret), bare].into_iter().flatten() {
+            if hidden.len() >= MIN_HIDDEN_BYTES && text.contains(hidden) {
+                text = text.replace(hidden, HIDDEN);
+            }
+        }
+    }
+    let mut short = String::with_capacity(text.len().min(MAX_EXCERPT_BYTES));
+    for c in text.chars() {
+        // A terminal obeys some of them.
+        let c = if c.is_control() && c != '\n' && c != '\t' {
+            ' '
+        } else {
+            c
+        };
+        if short.len() + c.len_utf8() > MAX_EXCERPT_BYTES {
+            break;
+        }
+        short.push(c);
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_that_come_back_are_hidden_also_where_the_excerpt_is_cut() {
+        let told = excerpt(b"you sent Bearer abcdef, and abcdef", ["Bearer abcdef"]);
+        assert_eq!(told, "you sent ***, and ***");
+        let mut long = "x".repeat(MAX_EXCERPT_BYTES - 3);
+        long.push_str("secret-value");
+        let told = excerpt(long.as_bytes(), ["secret-value"]);
+        assert!(told.ends_with("x***"), "{}", &told[told.len() - 8..]);
+        assert_eq!(excerpt(b"ok", ["ok"]), "ok");
+    }
+
+    #[test]
+    fn an_excerpt_is_bounded_text_without_control_characters() {
+        assert_eq!(excerpt(b"a\x1b[31m\xff", []), "a [31m\u{fffd}");
+        let long = "ä".repeat(10_000);
+        assert_eq!(excerpt(long.as_bytes(), []).len(), MAX_EXCERPT_BYTES);
+    }
+}

@@ -1,0 +1,140 @@
+//! Over real sockets: what is connected to, and what isn't.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// Answers each request on each connection with the same bytes, and counts connections.
+async fn server(answer: &'static [u8]) -> (u16, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut buf = vec![0; 4096];
+                while stream.read(&mut buf).await.is_ok_and(|n| n > 0) {
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (port, count, serving)
+}
+
+fn client(
+    networks: Networks,
+    lookup: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static,
+) -> HttpClient {
+    let none: OutgoingTls = Arc::new(|| Err("no TLS here".to_owned()));
+    HttpClient::new(networks, none, Names::fixed(lookup))
+}
+
+fn get(url: &str) -> Request<Bytes> {
+    Request::get(url).body(Bytes::new()).unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_a_private_address_is_refused_before_anything_is_connected() {
+    let (port, connections, serving) =
+        server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    // In clothes of every kind; and one of several is enough.
+    for address in [
+        vec![ip("127.0.0.1")],
+        vec![ip("::ffff:127.0.0.1")],
+        vec![ip("8.8.8.8"), ip("127.0.0.1")],
+        vec![ip("169.254.169.254")],
+    ] {
+        let client = client(Networks::default(), move |_| address.clone());
+        for scheme in ["https", "http"] {
+            let url = format!("{scheme}://public.example:{port}/");
+            let refused = client.send(get(&url), PATIENT, 10).await.unwrap_err();
+            assert!(matches!(&refused, SendError::Refused(_)), "{refused:?}");
+        }
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_was_checked_is_what_is_connected_to_and_each_connection_is_checked() {
+    let (port, connections, serving) =
+        server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    // Good at first, and bad whenever it is asked again.
+    let client = client(Networks::loopback(), move |_| {
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => vec![ip("127.0.0.1")],
+            _ => vec![ip("10.0.0.1")],
+        }
+    });
+    let url = format!("http://rebinding.example:{port}/");
+    for _ in 0..3 {
+        let answer = client.send(get(&url), PATIENT, 10).await.unwrap();
+        assert_eq!((&answer.body[..], answer.whole), (&b"hi"[..], true));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        connections.load(Ordering::SeqCst),
+        1,
+        "the connection is used again"
+    );
+    // Another host needs a connection of its own.
+    let url = format!("http://other.example:{port}/");
+    let refused = client.send(get(&url), PATIENT, 10).await.unwrap_err();
+    assert!(matches!(refused, SendError::Refused(_)), "{refused:?}");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn an_answer_is_read_to_its_bound_and_no_further() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n0123456789";
+    let (port, _, serving) = server(ANSWER).await;
+    let client = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+    let url = format!("http://big.example:{port}/");
+    let answer = client.send(get(&url), PATIENT, 5).await.unwrap();
+    assert_eq!((&answer.body[..], answer.whole), (&b"01234"[..], false));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_leads_nowhere() {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+    let (port, connections, serving) = server(ANSWER).await;
+    let client = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+    let url = format!("http://moved.example:{port}/");
+    let answer = client.send(get(&url), PATIENT, 5).await.unwrap();
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn the_timeout_is_over_everything() {
+    // Begins to answer, and never ends.
+    let (port, _, serving) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
+    let client = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+    let url = format!("http://slow.example:{port}/");
+    let short = Duration::from_millis(50);
+    let late = client.send(get(&url), short, 5).await.unwrap_err();
+    assert_eq!(late, SendError::Timeout(short));
+    serving.abort();
+}

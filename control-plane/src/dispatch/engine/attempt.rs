@@ -1,0 +1,230 @@
+//! One request: the events of some leases mapped and sent, and what becomes of each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::time::to_wire;
+use tokio::time::Instant;
+use v1::AttemptOutcome;
+
+use super::mapped::{Unmapped, mapped};
+use super::{backoff, share};
+use crate::context::Context;
+use crate::dispatch::lanes::Lane;
+use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
+use crate::dispatch::target::Resolved;
+use crate::log::{Lease, Settle, Settlement};
+
+/// For what a sink does besides its one request.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Requests that a sink may make one after the other for one batch.
+const REQUESTS_OF_A_BATCH: u32 = 6;
+/// For leasing before, and settling after it.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
+/// What is sent by one call of the sink.
+pub(super) struct Attempt {
+    pub(super) context: Context,
+    pub(super) lane: Arc<Lane>,
+    pub(super) resolved: Arc<Resolved>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) leases: Vec<Lease>,
+}
+
+/// How long a call of the sink may take.
+fn longest(resolved: &Resolved, sink: &dyn Sink) -> Duration {
+    let requests = if sink.batch() > 1 {
+        REQUESTS_OF_A_BATCH
+    } else {
+        1
+    };
+    resolved.limits.timeout * requests + MARGIN
+}
+
+/// How long a lease lasts: longer than the attempt, so that nobody else begins with it meanwhile.
+pub(super) fn lease_time(resolved: &Resolved, sink: &dyn Sink) -> Duration {
+    longest(resolved, sink) + LEASE_MARGIN
+}
+
+impl Attempt {
+    /// All of it. What is settled is told, not done.
+    pub(super) async fn run(self) -> Vec<Settle> {
+        let mut settles = Vec::with_capacity(self.leases.len());
+        let mut jobs = Vec::with_capacity(self.leases.len());
+        let most = self.resolved.limits.max_attempts;
+        for lease in self.leases {
+            // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
+            if lease.delivery.attempts > most {
+                let reason = format!(
+                    "{} attempts were begun, and the last didn't end",
+                    lease.delivery.attempts - 1
+                );
+                settles.push(settle(lease.token, give_up(reason), None));
+                continue;
+            }
+            match mapped(&self.context, &lease).await {
+                Ok(record) => jobs.push(Job {
+                    lease,
+                    record,
+                    webhook: self.resolved.webhook.clone(),
+                }),
+                Err(unmapped) => settles.push(not_sent(&self.context, lease, unmapped)),
+            }
+        }
+        if jobs.is_empty() {
+            self.lane.breaker(|breaker| breaker.no_probe());
+            return settles;
+        }
+        let start = self.context.clock.now();
+        let began = Instant::now();
+        let longest = longest(&self.resolved, &*self.sink);
+        let mut outcomes = tokio::time::timeout(longest, self.sink.deliver(&jobs))
+            .await
+            .unwrap_or_default();
+        outcomes.resize_with(jobs.len(), || Outcome {
+            verdict: Verdict::Retry { after: None },
+            status: None,
+            reason: format!("no end within {} s", longest.as_secs()),
+            excerpt: String::new(),
+        });
+        let latency = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        note(&self.context, &self.lane, &self.resolved, &outcomes);
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let delivery = &job.lease.delivery;
+            let last = delivery.attempts >= most;
+            let (settlement, came) = decided(&outcome, delivery.attempts, last);
+            let attempt = came.map(|came| v1::Attempt {
+                number: delivery.attempts,
+                start_time: Some(to_wire(start)),
+                latency_milliseconds: latency,
+                outcome: came.into(),
+                status: outcome.status.map_or(0, u32::from),
+                reason: outcome.reason,
+                excerpt: outcome.excerpt,
+                mapping_version: delivery.mapping_version,
+            });
+            settles.push(settle(job.lease.token, settlement, attempt));
+        }
+        settles
+    }
+}
+
+fn settle(token: String, settlement: Settlement, attempt: Option<v1::Attempt>) -> Settle {
+    Settle {
+        token,
+        settlement,
+        attempt,
+    }
+}
+
+fn give_up(reason: String) -> Settlement {
+    Settlement::Nack {
+        delay: None,
+        reason,
+        give_up: true,
+    }
+}
+
+fn not_sent(context: &Context, lease: Lease, unmapped: Unmapped) -> Settle {
+    match unmapped {
+        Unmapped::Hold(reason) => {
+            let attempt = v1::Attempt {
+                number: lease.delivery.attempts,
+                start_time: Some(to_wire(context.clock.now())),
+                outcome: AttemptOutcome::Held.into(),
+                reason: reason.clone(),
+                mapping_version: lease.delivery.mapping_version,
+                ..Default::default()
+            };
+            settle(lease.token, Settlement::Hold { reason }, Some(attempt))
+        }
+        Unmapped::Later(reason) => {
+            let again = Settlement::Nack {
+                delay: Some(backoff::after(lease.delivery.attempts, share())),
+                reason,
+                give_up: false,
+            };
+            settle(lease.token, again, None)
+        }
+    }
+}
+
+/// What the log is told, and what is remembered as an attempt.
+fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<AttemptOutcome>) {
+    let reason = outcome.reason.clone();
+    match &outcome.verdict {
+        Verdict::Done => (Settlement::Ack, Some(AttemptOutcome::Delivered)),
+        Verdict::GiveUp => (give_up(reason), Some(AttemptOutcome::GaveUp)),
+        Verdict::Retry { .. } if last => (
+            give_up(format!("{reason}; it was attempt {attempts}, the last")),
+            Some(AttemptOutcome::GaveUp),
+        ),
+        Verdict::Retry { after } => {
+            let wait = backoff::after(attempts, share()).max(after.unwrap_or_default());
+            let again = Settlement::Nack {
+                delay: Some(wait),
+                reason,
+                give_up: false,
+            };
+            (again, Some(AttemptOutcome::Retry))
+        }
+        Verdict::Pause { .. } => (Settlement::Return, None),
+    }
+}
+
+/// What the outcomes say of the destination. What it refuses for good says that it is there.
+fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome]) {
+    let now = context.clock.now();
+    let destination = &*resolved.shown;
+    let done = outcomes
+        .iter()
+        .filter(|o| o.verdict == Verdict::Done)
+        .count() as u64;
+    let paused = outcomes.iter().filter_map(|outcome| match outcome.verdict {
+        Verdict::Pause { time } => Some((time, &*outcome.reason)),
+        _ => None,
+    });
+    let paused = paused.max_by_key(|(time, _)| *time);
+    let returned = outcomes
+        .iter()
+        .filter(|o| matches!(o.verdict, Verdict::Pause { .. }))
+        .count() as u64;
+    lane.count(done, outcomes.len() as u64 - done - returned);
+    context.metrics.attempted(outcomes);
+    if let Some((time, reason)) = paused {
+        if lane.breaker(|breaker| breaker.pause(now, time, reason)) {
+            tracing::warn!(
+                destination,
+                reason,
+                seconds = time.as_secs(),
+                "a destination asked for a pause"
+            );
+        }
+        return;
+    }
+    let answered = outcomes
+        .iter()
+        .any(|outcome| matches!(outcome.verdict, Verdict::Done | Verdict::GiveUp));
+    if answered {
+        if lane.breaker(|breaker| breaker.answered()) {
+            tracing::info!(destination, "a destination answers again");
+        }
+        return;
+    }
+    let Some(failed) = outcomes.first() else {
+        return;
+    };
+    let wish = outcomes.iter().filter_map(|outcome| match outcome.verdict {
+        Verdict::Retry { after } => after,
+        _ => None,
+    });
+    let (wish, reason) = (wish.max(), &*failed.reason);
+    if lane.breaker(|breaker| breaker.failed(now, reason, wish, share())) {
+        tracing::warn!(
+            destination,
+            reason,
+            "a destination fails: it is tried with one delivery at a time until it answers"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! One destination at work: what it may be sent now is leased and sent, until there is nothing more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+
+use super::attempt::{Attempt, lease_time};
+use super::breaker::Gate;
+use super::inbox::Inbox;
+use super::rate::Rate;
+use super::turns::Turn;
+use super::{Engine, ended};
+use crate::dispatch::lanes::Lane;
+use crate::dispatch::sink::Sink;
+use crate::dispatch::target::{LaneKey, Resolved, resolve};
+use crate::log::{Lease, LogError, Queue, Settle, Settlement};
+
+/// Requests begun at once: others have their turn in between.
+const AT_ONCE: usize = 16;
+/// Of events leased at once, by what the largest before were: the first of a kind may be larger.
+const LANE_BYTES: usize = 16 * 1024 * 1024;
+/// Of events that are being delivered, by all. Above it a destination has one request at a time.
+const ALL_BYTES: usize = 256 * 1024 * 1024;
+/// Settlements under way: a log that is slow is not given more.
+const MAX_SETTLING: usize = 8;
+/// For what is under way when the server ends.
+const GRACE: Duration = Duration::from_secs(3);
+/// Tries to settle what was sent, and the time between them. What isn't settled is sent again.
+const SETTLE_TRIES: u32 = 4;
+const SETTLE_AGAIN: Duration = Duration::from_millis(250);
+
+/// What is leased and not settled, so that it can be given back.
+struct Held {
+    queue: Queue,
+    tokens: Vec<String>,
+}
+
+struct Run {
+    engine: Arc<Engine>,
+    key: LaneKey,
+    lane: Arc<Lane>,
+    inbox: Arc<Inbox>,
+    flights: JoinSet<Vec<Settle>>,
+    held: HashMap<Id, Held>,
+    settling: JoinSet<Vec<Queue>>,
+    rate: Rate,
+    /// Of one event, of late.
+    largest: usize,
+}
+
+/// What was begun, and what there is to wait for.
+enum Begun {
+    /// The next may be begun.
+    More,
+    /// Nothing to begin, until something else happens.
+    Nothing,
+    /// Not before then.
+    NotBefore(Instant),
+}
+
+/// Until there is nothing to send, or the server ends.
+pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbox: Arc<Inbox>) {
+    let mut run = Run {
+        engine,
+        key,
+        lane,
+        inbox,
+        flights: JoinSet::new(),
+        held: HashMap::new(),
+        settling: JoinSet::new(),
+        rate: Rate::new(None, Instant::now()),
+        largest: 0,
+    };
+    let shutdown = run.engine.shutdown.clone();
+    while !shutdown.is_cancelled() {
+        let not_before = match run.begin().await {
+            Begun::More => continue,
+            Begun::Nothing => None,
+            Begun::NotBefore(then) => Some(then),
+        };
+        let idle = run.flights.is_empty() && run.settling.is_empty() && not_before.is_none();
+        if idle && run.inbox.leave(&run.engine.running, &run.key) {
+            return;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            Some(flown) = run.flights.join_next_with_id() => run.landed(flown),
+            Some(settled) = run.settling.join_next() => run.settled(settled.unwrap_or_default()),
+            () = run.inbox.told.notified() => {}
+            () = crate::due::at(not_before) => {}
+        }
+    }
+    run.end().await;
+}
+
+impl Run {
+    /// Leases what one queue may send now, and sends it.
+    async fn begin(&mut self) -> Begun {
+        if self.settling.len() >= MAX_SETTLING {
+            return Begun::Nothing;
+        }
+        let Some(queue) = self.inbox.next() else {
+            return Begun::Nothing;
+        };
+        let context = self.engine.context.clone();
+        let Some(resolved) = self.resolved(&queue) else {
+            return Begun::More;
+        };
+        let sink = match context.lanes.sink(&context, &resolved) {
+            Ok(sink) => sink,
+            Err(reason) => {
+                self.unusable(&resolved, &reason);
+                return Begun::More;
+            }
+        };
+        let room = match self.lane.gate(context.clock.now()) {
+            Gate::Open => resolved
+                .limits
+                .concurrency
+                .saturating_sub(self.flights.len()),
+            Gate::Probe => usize::from(self.flights.is_empty()),
+            Gate::Probing => 0,
+            Gate::Shut(_) => {
+                // It is offered again once it may be tried.
+                self.inbox.clear();
+                self.engine.look.notify_one();
+                return Begun::Nothing;
+            }
+        };
+        let is_full = self.engine.bodies.load(Relaxed) > ALL_BYTES;
+        if room == 0 || (is_full && !self.flights.is_empty()) {
+            self.inbox.put_back(queue);
+            return Begun::Nothing;
+        }
+        let now = Instant::now();
+        self.rate.set(resolved.limits.rate, now);
+        let room = self.rate.room(room.min(AT_ONCE), now);
+        if room == 0 {
+            self.inbox.put_back(queue);
+            return self.rate.next().map_or(Begun::Nothing, Begun::NotBefore);
+        }
+        let turns = self.turns(&resolved.org, room).await;
+        if turns.is_empty() {
+            self.inbox.put_back(queue);
+            return Begun::Nothing;
+        }
+        let most = (turns.len() * sink.batch()).min((LANE_BYTES / self.largest.max(1)).max(1));
+        let time = lease_time(&resolved, &*sink);
+        match context.log.lease(&queue, most, time).await {
+            Err(error) => {
+                self.engine.trouble(&error);
+                self.engine.rest(&queue);
+            }
+            Ok(leases) if leases.is_empty() => self.engine.rest(&queue),
+            Ok(leases) => {
+                self.engine.wake(&queue);
+                if leases.len() == most {
+                    // Behind the destination's other webhooks.
+                    self.inbox.put(queue.clone());
+                }
+                self.send(&queue, resolved, sink, leases, turns);
+            }
+        }
+        Begun::More
+    }
+
+    /// None where it is no longer this lane's, or paused: then it is offered anew.
+    fn resolved(&self, queue: &Queue) -> Option<Arc<Resolved>> {
+        let view = &self.engine.context.view;
+        let webhook = view.webhook(&queue.webhook_uid)?;
+        let resolved = resolve(view, &webhook, &queue.destination).ok()?;
+        if resolved.lane != self.key {
+            self.engine.look.notify_one();
+            return None;
+        }
+        let paused = resolved.lane_paused || resolved.queue_paused;
+        (!paused).then(|| Arc::new(resolved))
+    }
+
+    /// As stored it can't be sent to: it is left alone like one that fails, and says why.
+    fn unusable(&self, resolved: &Resolved, reason: &str) {
+        let now = self.engine.context.clock.now();
+        let pause = Duration::from_secs(60);
+        if self
+            .lane
+            .breaker(|breaker| breaker.pause(now, pause, reason))
+        {
+            let destination = &*resolved.shown;
+            tracing::error!(destination, reason, "a stored destination can't be used");
+        }
+    }
+
+    /// At least one, unless there is none while others of ours are under way, or the server ends.
+    async fn turns(&self, org: &str, wanted: usize) -> Vec<Turn> {
+        let engine = &self.engine;
+        let mut turns = Vec::with_capacity(wanted);
+        if self.flights.is_empty() {
+            tokio::select! {
+                turn = engine.turns.take(org, false) => turns.push(turn),
+                () = engine.shutdown.cancelled() => return turns,
+            }
+        }
+        while turns.len() < wanted {
+            match engine.turns.try_take(org, true) {
+                Some(turn) => turns.push(turn),
+                None => break,
+            }
+        }
+        turns
+    }
+
+    fn send(
+        &mut self,
+        queue: &Queue,
+        resolved: Arc<Resolved>,
+        sink: Arc<dyn Sink>,
+        leases: Vec<Lease>,
+        turns: Vec<Turn>,
+    ) {
+        let context = self.engine.context.clone();
+        // While the log was asked, it may have become one to be left alone.
+        let may = match self.lane.gate(context.clock.now()) {
+            Gate::Open => usize::MAX,
+            Gate::Probe if self.flights.is_empty() => {
+                self.lane.breaker(|breaker| breaker.probe());
+                1
+            }
+            _ => 0,
+        };
+        let largest = leases.iter().map(|lease| lease.event.body.len()).max();
+        // Large ones are remembered for a while.
+        self.largest = largest.unwrap_or(0).max(self.largest / 2);
+        let mut leases = leases.into_iter().peekable();
+        for turn in turns.into_iter().take(may) {
+            let batch: Vec<Lease> = leases.by_ref().take(sink.batch()).collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.rate.take(1);
+            let tokens = batch.iter().map(|lease| lease.token.clone()).collect();
+            let bytes = batch.iter().map(|lease| lease.event.body.len()).sum();
+            let attempt = Attempt {
+                context: context.clone(),
+                lane: Arc::clone(&self.lane),
+                resolved: Arc::clone(&resolved),
+                sink: Arc::clone(&sink),
+                leases: batch,
+            };
+            let weight = Weight::of(&self.engine, bytes);
+            let flight = self.flights.spawn(async move {
+                let _under_way = (turn, weight);
+                attempt.run().await
+            });
+            let queue = queue.clone();
+            self.held.insert(flight.id(), Held { queue, tokens });
+        }
+        let left: Vec<Settle> = leases
+            .map(|lease| (lease.token, Settlement::Return).into())
+            .collect();
+        self.settle(queue.clone(), left);
+    }
+
+    fn landed(&mut self, first: Result<(Id, Vec<Settle>), JoinError>) {
+        let mut by_queue: HashMap<Queue, Vec<Settle>> = HashMap::new();
+        let mut next = Some(first);
+        // All that have ended meanwhile are settled at once.
+        while let Some(flown) = next.take() {
+            let (id, settles) = match flown {
+                Ok((id, settles)) => (id, Some(settles)),
+                Err(error) => (error.id(), None),
+            };
+            if let Some(held) = self.held.remove(&id) {
+                let settles = settles.unwrap_or_else(|| broken_off(&self.lane, held.tokens));
+                by_queue.entry(held.queue).or_default().extend(settles);
+            }
+            next = self.flights.try_join_next_with_id();
+        }
+        for (queue, settles) in by_queue {
+            self.settle(queue, settles);
+        }
+    }
+
+    fn settle(&mut self, queue: Queue, settles: Vec<Settle>) {
+        if settles.is_empty() {
+            return;
+        }
+        let engine = Arc::clone(&self.engine);
+        self.settling.spawn(async move {
+            settle(&engine, settles).await;
+            vec![queue]
+        });
+    }
+
+    /// The next of a key may be leased now.
+    fn settled(&mut self, queues: Vec<Queue>) {
+        for queue in queues {
+            self.engine.wake(&queue);
+            self.inbox.put(queue);
+        }
+    }
+
+    /// What is under way has a moment; what isn't done then is given back.
+    async fn end(mut self) {
+        let until = Instant::now() + GRACE;
+        while let Ok(Some(flown)) = timeout_at(until, self.flights.join_next_with_id()).await {
+            self.landed(flown);
+        }
+        self.flights.shutdown().await;
+        let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
+        for Held { queue, tokens } in held {
+            let back = tokens
+                .into_iter()
+                .map(|token| (token, Settlement::Return).into());
+            self.settle(queue, back.collect());
+        }
+        if !ended(&mut self.settling, until + GRACE, drop).await {
+            tracing::warn!(
+                "what was delivered couldn't be settled in time: some of it is delivered again"
+            );
+        }
+    }
+}
+
+/// A flight that ended in no way it should: a fault of ours, and an attempt all the same, or it would be repeated for ever.
+fn broken_off(lane: &Lane, tokens: Vec<String>) -> Vec<Settle> {
+    tracing::error!("an attempt to deliver broke off: please report this as a bug");
+    lane.breaker(|breaker| breaker.no_probe());
+    let again = || Settlement::Nack {
+        delay: Some(Duration::from_secs(60)),
+        reason: "the attempt broke off".to_owned(),
+        give_up: false,
+    };
+    tokens
+        .into_iter()
+        .map(|token| (token, again()).into())
+        .collect()
+}
+
+async fn settle(engine: &Engine, settles: Vec<Settle>) {
+    let log = &engine.context.log;
+    for tries in 1..=SETTLE_TRIES {
+        match log.settle(settles.clone()).await {
+            Ok(_) => return,
+            Err(error) if tries == SETTLE_TRIES || matches!(error, LogError::Failed(_)) => {
+                engine.trouble(&error);
+                return;
+            }
+            Err(_) => tokio::time::sleep(SETTLE_AGAIN * tries).await,
+        }
+    }
+}
+
+/// Bytes of events in memory.
+struct Weight(Arc<Engine>, usize);
+
+impl Weight {
+    fn of(engine: &Arc<Engine>, bytes: usize) -> Self {
+        engine.bodies.fetch_add(bytes, Relaxed);
+        Self(Arc::clone(engine), bytes)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(self.1, Relaxed);
+    }
+}

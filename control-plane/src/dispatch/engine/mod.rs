@@ -1,0 +1,323 @@
+//! Delivers what is kept to where it is pushed.
+//!
+//! ```text
+//!   log.waiting ─ look ─▶ queue, due ─ resolve ─▶ its lane (one task a destination): gate, rate, turn ─ lease ─▶ flight: map, Sink::deliver
+//!        ▲                                             ▲                                                              │
+//!        └── newest, revisions, what is due ───────────┴──────────── settle, breaker ◀────────────────────────────────┘
+//! ```
+//!
+//! Every replica runs one; leases keep them from doing the same work at the same time.
+//!
+//! Guarantees:
+//! - At least once, with the same idempotency key each time. What was leased and not sent is given back uncounted.
+//! - A destination that is slow, dead or full holds up no other: each has a task of its own, its own share of what may be under way
+//!   (`turns`), and is left alone while it fails (`breaker`).
+//! - Fair: orgs take turns, and within a destination its webhooks.
+//! - Bounded: requests under way, deliveries leased, and near enough the bytes of events in memory.
+//!
+//! What it doesn't do: decide what an answer means. That is the sinks'.
+
+mod attempt;
+mod backoff;
+pub(crate) mod breaker;
+mod inbox;
+mod lane;
+mod mapped;
+mod rate;
+mod strays;
+mod turns;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::breaker::Gate;
+use self::inbox::Inbox;
+use self::strays::Strays;
+use self::turns::Turns;
+use super::lanes::Lane;
+use super::target::{LaneKey, resolve};
+use crate::context::Context;
+use crate::log::Queue;
+
+/// Queues asked for at a time.
+const PAGE: usize = 500;
+/// Between two looks, at least: what comes meanwhile is seen by the next.
+const PACE: Duration = Duration::from_millis(2);
+/// A look that takes long is followed by so many times as long without one.
+const REST_OF_LOOK: u32 = 4;
+/// Without anything that says so, it is looked again after this.
+const IDLE: Duration = Duration::from_secs(10);
+/// While no webhook pushes anywhere, what comes is nothing to us.
+const NOTHING_PUSHED: Duration = Duration::from_secs(60);
+/// After the log couldn't be asked.
+const LOG_FAILED: Duration = Duration::from_secs(1);
+/// Between two looks at whether those that are left alone may be tried again.
+const GATES: Duration = Duration::from_millis(100);
+/// A queue that gave nothing though something was due: its first waits for another of its key, or another replica has it.
+const FIRST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Between two times that what is gone is forgotten.
+const TIDY: Duration = Duration::from_secs(600);
+
+struct Engine {
+    context: Context,
+    turns: Arc<Turns>,
+    /// Of events that are being delivered.
+    bodies: AtomicUsize,
+    /// The tasks that run, by what they deliver to.
+    running: Mutex<HashMap<LaneKey, Arc<Inbox>>>,
+    /// Queues that gave nothing: until when they are left, and how often they did.
+    resting: Mutex<HashMap<Queue, (Instant, u32)>>,
+    /// Somebody wants it to be looked again.
+    look: Notify,
+    /// The log couldn't be asked, which is said once.
+    troubled: AtomicBool,
+    shutdown: CancellationToken,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Anything from 0 to 1.
+fn share() -> f64 {
+    // Without randomness one is still right, only the same for all.
+    f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+/// Until `shutdown`; then what is under way has a moment to end, and the rest is given back.
+pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    let engine = Arc::new(Engine {
+        context,
+        turns: Arc::default(),
+        bodies: AtomicUsize::new(0),
+        running: Mutex::default(),
+        resting: Mutex::default(),
+        look: Notify::new(),
+        troubled: AtomicBool::new(false),
+        shutdown: shutdown.clone(),
+    });
+    let mut looker = Looker {
+        engine: Arc::clone(&engine),
+        lanes: JoinSet::new(),
+        shut: Vec::new(),
+        strays: Strays::default(),
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = looker.run() => {}
+    }
+    // Each ends by itself, within its grace.
+    while let Some(ended) = looker.lanes.join_next().await {
+        told(ended);
+    }
+}
+
+fn told(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "delivering to a destination broke off: please report this as a bug");
+    }
+}
+
+struct Looker {
+    engine: Arc<Engine>,
+    lanes: JoinSet<()>,
+    /// Those that are left alone and have something to deliver.
+    shut: Vec<Arc<Lane>>,
+    strays: Strays,
+}
+
+impl Looker {
+    async fn run(&mut self) {
+        let engine = Arc::clone(&self.engine);
+        let mut newest = engine.context.log.newest();
+        let mut revisions = engine.context.view.revisions();
+        let mut tidied = Instant::now();
+        loop {
+            // Before the question, so that what comes meanwhile wakes us.
+            newest.borrow_and_update();
+            revisions.borrow_and_update();
+            let began = Instant::now();
+            let again = self.look().await;
+            if tidied.elapsed() > TIDY {
+                tidied = Instant::now();
+                engine.tidy();
+            }
+            sleep_until(Instant::now() + PACE.max(began.elapsed() * REST_OF_LOOK)).await;
+            let again = Instant::now() + again;
+            let pushes = engine.context.view.pushes();
+            loop {
+                let gates = (!self.shut.is_empty()).then(|| Instant::now() + GATES);
+                tokio::select! {
+                    changed = newest.changed(), if pushes => if changed.is_err() { return },
+                    changed = revisions.changed() => if changed.is_err() { return },
+                    () = engine.look.notified() => {}
+                    () = sleep_until(again) => {}
+                    () = crate::due::at(gates) => if !self.a_gate_opened() { continue },
+                    Some(ended) = self.lanes.join_next() => {
+                        told(ended);
+                        continue;
+                    }
+                }
+                break;
+            }
+        }
+    }
+
+    fn a_gate_opened(&self) -> bool {
+        self.engine.show();
+        let now = self.engine.context.clock.now();
+        let is_open = |lane: &Arc<Lane>| !matches!(lane.gate(now), Gate::Shut(_));
+        self.shut.iter().any(is_open)
+    }
+
+    /// Hands what is due to its lanes. Says when to look again at the latest.
+    async fn look(&mut self) -> Duration {
+        self.shut.clear();
+        self.strays.begin();
+        let engine = Arc::clone(&self.engine);
+        let mut again = if engine.context.view.pushes() {
+            IDLE
+        } else {
+            NOTHING_PUSHED
+        };
+        let mut after: Option<Queue> = None;
+        loop {
+            let page = engine.context.log.waiting(after.as_ref(), PAGE).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    engine.trouble(&error);
+                    return LOG_FAILED;
+                }
+            };
+            engine.fine();
+            let last = page.len() < PAGE;
+            after = page.last().map(|waiting| waiting.queue.clone());
+            for waiting in page {
+                let later = match waiting.due_in {
+                    Duration::ZERO => self.offer(waiting.queue),
+                    due_in => Some(due_in),
+                };
+                again = again.min(later.unwrap_or(IDLE));
+            }
+            if last {
+                break;
+            }
+        }
+        self.strays.end();
+        engine.show();
+        again
+    }
+
+    /// Hands a queue to its lane. Says when to offer it again, where that isn't told by something else.
+    fn offer(&mut self, queue: Queue) -> Option<Duration> {
+        let engine = &self.engine;
+        if let Some((until, _)) = lock(&engine.resting).get(&queue) {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Some(left);
+            }
+        }
+        let context = &engine.context;
+        // Deleted: its deliveries are being dropped. Or not known here yet.
+        let webhook = context.view.webhook(&queue.webhook_uid)?;
+        let resolved = match resolve(&context.view, &webhook, &queue.destination) {
+            Ok(resolved) => resolved,
+            Err(reason) => {
+                let engine = Arc::clone(engine);
+                return self.strays.note(queue, reason, engine, &mut self.lanes);
+            }
+        };
+        if resolved.lane_paused || resolved.queue_paused {
+            return None;
+        }
+        let lane = context.lanes.lane(&resolved.lane);
+        if let Gate::Shut(_) = lane.gate(context.clock.now()) {
+            self.shut.push(lane);
+            return None;
+        }
+        let mut running = lock(&engine.running);
+        match running.get(&resolved.lane) {
+            Some(inbox) => inbox.put(queue),
+            None => {
+                let inbox = Arc::new(Inbox::default());
+                inbox.put(queue);
+                running.insert(resolved.lane.clone(), Arc::clone(&inbox));
+                drop(running);
+                let engine = Arc::clone(engine);
+                self.lanes
+                    .spawn(lane::run(engine, resolved.lane, lane, inbox));
+            }
+        }
+        None
+    }
+}
+
+impl Engine {
+    /// A queue gave nothing.
+    fn rest(&self, queue: &Queue) {
+        let mut resting = lock(&self.resting);
+        let times = resting.get(queue).map_or(0, |(_, times)| *times);
+        let rest = (FIRST_REST * 2u32.pow(times.min(10))).min(LONGEST_REST);
+        resting.insert(queue.clone(), (Instant::now() + rest, times + 1));
+        drop(resting);
+        // It has to be offered again, and nothing else may say so.
+        self.look.notify_one();
+    }
+
+    /// Something of it was delivered, or came to an end.
+    fn wake(&self, queue: &Queue) {
+        lock(&self.resting).remove(queue);
+    }
+
+    /// For scrapes.
+    fn show(&self) {
+        let states = self.context.lanes.states(self.context.clock.now());
+        self.context
+            .metrics
+            .left_alone(states.failing, states.waiting);
+    }
+
+    /// Said once, until it can be asked again.
+    fn trouble(&self, error: &crate::log::LogError) {
+        if !self
+            .troubled
+            .swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "nothing is delivered to destinations for now; it is tried again");
+        }
+    }
+
+    fn fine(&self) {
+        self.troubled
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn tidy(&self) {
+        let now = Instant::now();
+        lock(&self.resting).retain(|_, (until, _)| *until + LONGEST_REST > now);
+        self.context.lanes.retain(&self.context.view.deliverable());
+    }
+}
+
+/// Waits for all that is left of a set, within a time. Says whether that was enough.
+async fn ended<T: 'static>(set: &mut JoinSet<T>, until: Instant, mut each: impl FnMut(T)) -> bool {
+    let all = async {
+        while let Some(ended) = set.join_next().await {
+            if let Ok(ended) = ended {
+                each(ended);
+            }
+        }
+    };
+    timeout_at(until, all).await.is_ok()
+}

@@ -1,0 +1,83 @@
+//! Deliveries whose destination is no longer there: held, with what to mend, for an operator.
+//!
+//! Not at once: another replica may have made them for a destination that this one's view doesn't have yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Engine;
+use crate::log::{Queue, Settle, Settlement};
+
+/// For a view that lags. Any canary would have shown it by then.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(30);
+const AT_ONCE: usize = 64;
+
+/// Since when each was seen so.
+#[derive(Default)]
+pub(super) struct Strays {
+    seen: HashMap<Queue, Instant>,
+    before: HashMap<Queue, Instant>,
+}
+
+impl Strays {
+    /// A look begins.
+    pub(super) fn begin(&mut self) {
+        // A look that broke off saw only some of them.
+        let broken_off = std::mem::take(&mut self.seen);
+        self.before.extend(broken_off);
+    }
+
+    /// A look saw all there is.
+    pub(super) fn end(&mut self) {
+        self.before.clear();
+    }
+
+    /// Says when to come back.
+    pub(super) fn note(
+        &mut self,
+        queue: Queue,
+        reason: String,
+        engine: Arc<Engine>,
+        tasks: &mut JoinSet<()>,
+    ) -> Option<Duration> {
+        let since = self.before.remove(&queue).unwrap_or_else(Instant::now);
+        let left = PATIENCE.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            tasks.spawn(hold(engine, queue, reason));
+            return None;
+        }
+        self.seen.insert(queue, since);
+        Some(left)
+    }
+}
+
+async fn hold(engine: Arc<Engine>, queue: Queue, reason: String) {
+    let log = &engine.context.log;
+    while !engine.shutdown.is_cancelled() {
+        let held = async {
+            let leases = log.lease(&queue, AT_ONCE, LEASE).await?;
+            let settles: Vec<Settle> = leases
+                .into_iter()
+                .map(|lease| {
+                    let reason = reason.clone();
+                    (lease.token, Settlement::Hold { reason }).into()
+                })
+                .collect();
+            let count = settles.len();
+            if count > 0 {
+                log.settle(settles).await?;
+            }
+            Ok(count)
+        };
+        match held.await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => return engine.trouble(&error),
+        }
+    }
+}

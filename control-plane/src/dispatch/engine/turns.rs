@@ -1,0 +1,266 @@
+//! Who may send next, of all destinations of all orgs.
+//!
+//! So many requests are under way at a time, so many of one org's, and half of all may be any destination's second or later one: a destination that
+//! is slow holds what it holds, and each other still gets its first. What is given back goes to the orgs in turn, and within an org to whoever
+//! waited longest.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// Requests under way on this replica.
+const ALL: usize = 1_024;
+/// Of those, what isn't somebody's first.
+const MORE: usize = ALL / 2;
+/// Of one org.
+const PER_ORG: usize = ALL / 4;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Turns {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    all: usize,
+    more: usize,
+    orgs: HashMap<String, Org>,
+    /// Orgs with somebody who waits, in turn.
+    turns: VecDeque<String>,
+}
+
+#[derive(Default)]
+struct Org {
+    under_way: usize,
+    first: VecDeque<oneshot::Sender<Turn>>,
+    more: VecDeque<oneshot::Sender<Turn>>,
+}
+
+/// One request may be under way. Given back when it is dropped.
+pub(super) struct Turn {
+    turns: Arc<Turns>,
+    org: String,
+    more: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let given = {
+            let mut state = self.turns.lock();
+            state.all -= 1;
+            state.more -= usize::from(self.more);
+            if let Some(org) = state.orgs.get_mut(&self.org) {
+                org.under_way -= 1;
+            }
+            state.tidy(&self.org);
+            self.turns.give(&mut state)
+        };
+        // Not under the lock: one that nobody waits for any more comes back here.
+        for (waits, turn) in given {
+            drop(waits.send(turn));
+        }
+    }
+}
+
+impl State {
+    fn may(&self, org: &str, more: bool) -> bool {
+        let of_org = self.orgs.get(org).map_or(0, |org| org.under_way);
+        self.all < ALL && of_org < PER_ORG && (!more || self.more < MORE)
+    }
+
+    fn take(&mut self, org: &str, more: bool) {
+        self.all += 1;
+        self.more += usize::from(more);
+        self.orgs.entry(org.to_owned()).or_default().under_way += 1;
+    }
+
+    /// Orgs that have nothing under way and nobody waiting are not remembered.
+    fn tidy(&mut self, org: &str) {
+        let idle = self
+            .orgs
+            .get(org)
+            .is_some_and(|org| org.under_way == 0 && org.first.is_empty() && org.more.is_empty());
+        if idle {
+            self.orgs.remove(org);
+        }
+    }
+}
+
+impl Turns {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn of this org's. `more`: the destination has a request under way already.
+    pub(super) async fn take(self: &Arc<Self>, org: &str, more: bool) -> Turn {
+        loop {
+            let given = {
+                let mut state = self.lock();
+                if state.may(org, more) {
+                    return self.begin(&mut state, org, more);
+                }
+                let (give, given) = oneshot::channel();
+                if !state.turns.iter().any(|one| one == org) {
+                    state.turns.push_back(org.to_owned());
+                }
+                let waiting = state.orgs.entry(org.to_owned()).or_default();
+                let queue = if more {
+                    &mut waiting.more
+                } else {
+                    &mut waiting.first
+                };
+                queue.push_back(give);
+                given
+            };
+            if let Ok(turn) = given.await {
+                return turn;
+            }
+        }
+    }
+
+    /// One, if there is one at once. Whoever waits couldn't take it: what is given back is offered to them first.
+    pub(super) fn try_take(self: &Arc<Self>, org: &str, more: bool) -> Option<Turn> {
+        let mut state = self.lock();
+        state
+            .may(org, more)
+            .then(|| self.begin(&mut state, org, more))
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State, org: &str, more: bool) -> Turn {
+        state.take(org, more);
+        Turn {
+            turns: Arc::clone(self),
+            org: org.to_owned(),
+            more,
+        }
+    }
+
+    /// What is free, to those who wait.
+    fn give(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Turn>, Turn)> {
+        let mut given = Vec::new();
+        loop {
+            let before = given.len();
+            for _ in 0..state.turns.len() {
+                let Some(name) = state.turns.pop_front() else {
+                    break;
+                };
+                let (first, more) = (state.may(&name, false), state.may(&name, true));
+                let Some(org) = state.orgs.get_mut(&name) else {
+                    continue;
+                };
+                // Those that gave up waiting are passed over.
+                org.first.retain(|waits| !waits.is_closed());
+                org.more.retain(|waits| !waits.is_closed());
+                let next = if first && !org.first.is_empty() {
+                    org.first.pop_front().map(|waits| (waits, false))
+                } else if more {
+                    org.more.pop_front().map(|waits| (waits, true))
+                } else {
+                    None
+                };
+                let waits_still = !org.first.is_empty() || !org.more.is_empty();
+                if let Some((waits, is_more)) = next {
+                    given.push((waits, self.begin(state, &name, is_more)));
+                }
+                if waits_still {
+                    state.turns.push_back(name);
+                } else {
+                    state.tidy(&name);
+                }
+            }
+            if given.len() == before {
+                return given;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn soon<T>(of: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(Duration::from_secs(10), of).await.ok()
+    }
+
+    fn all_of(turns: &Arc<Turns>, org: &str, more: bool) -> Vec<Turn> {
+        std::iter::from_fn(|| turns.try_take(org, more)).collect()
+    }
+
+    #[tokio::test]
+    async fn one_org_cannot_take_everything_and_firsts_are_left() {
+        let turns = Arc::new(Turns::default());
+        let slow = all_of(&turns, "slow", true);
+        assert_eq!(slow.len(), PER_ORG);
+        let slower = all_of(&turns, "slower", true);
+        assert_eq!(slow.len() + slower.len(), MORE);
+        // Nobody gets a second one any more, and everybody a first.
+        assert!(turns.try_take("acme", true).is_none());
+        assert!(turns.try_take("acme", false).is_some());
+        assert!(turns.try_take("slow", false).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_goes_to_the_orgs_in_turn() {
+        let turns = Arc::new(Turns::default());
+        let mut held = Vec::new();
+        for org in ["a", "b", "c", "d"] {
+            held.extend(all_of(&turns, org, false));
+        }
+        assert_eq!(held.len(), ALL);
+        let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for (n, org) in ["many", "many", "many", "few"].into_iter().enumerate() {
+            let (turns, told) = (Arc::clone(&turns), told.clone());
+            tokio::spawn(async move {
+                let turn = turns.take(org, false).await;
+                told.send((org, turn)).ok();
+            });
+            // In this order.
+            while turns
+                .lock()
+                .orgs
+                .values()
+                .map(|org| org.first.len())
+                .sum::<usize>()
+                <= n
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut came = Vec::new();
+        let mut kept = Vec::new();
+        for _ in 0..4 {
+            drop(held.pop());
+            let (org, turn) = soon(order.recv()).await.unwrap().unwrap();
+            came.push(org);
+            kept.push(turn);
+        }
+        assert_eq!(came, ["many", "few", "many", "many"]);
+        drop((held, kept));
+        let state = turns.lock();
+        assert_eq!((state.all, state.more, state.orgs.len()), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn one_that_gives_up_waiting_takes_no_turn() {
+        let turns = Arc::new(Turns::default());
+        let mut held = Vec::new();
+        for org in ["a", "b", "c", "d"] {
+            held.extend(all_of(&turns, org, false));
+        }
+        let mut waits = Box::pin(turns.take("e", false));
+        tokio::select! {
+            biased;
+            _ = &mut waits => panic!("there is none"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(waits);
+        drop(held);
+        assert_eq!(turns.lock().all, 0);
+        assert!(turns.try_take("e", false).is_some());
+    }
+}

@@ -1,0 +1,154 @@
+//! What this replica knows of each destination: how it is doing, and its sink, which keeps connections and tokens.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::{Timestamp, time::to_wire};
+use v1::DestinationState;
+
+use super::engine::breaker::{Breaker, Gate, Shut};
+use super::sink::{Sink, make};
+use super::target::{LaneKey, Resolved, Target};
+use crate::context::Context;
+
+/// All of them.
+#[derive(Default)]
+pub struct Lanes {
+    known: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+}
+
+/// One destination, whoever delivers to it.
+#[derive(Default)]
+pub(crate) struct Lane {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    breaker: Breaker,
+    delivered: u64,
+    failed: u64,
+    sink: Option<Made>,
+}
+
+struct Made {
+    /// Sealed.
+    of: Target,
+    timeout: Duration,
+    sink: Arc<dyn Sink>,
+}
+
+/// How many destinations there are of each state, for scrapes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct States {
+    pub(crate) failing: u64,
+    pub(crate) waiting: u64,
+}
+
+impl Lanes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LaneKey, Arc<Lane>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lane(&self, key: &LaneKey) -> Arc<Lane> {
+        Arc::clone(self.lock().entry(key.clone()).or_default())
+    }
+
+    /// How a destination is doing here.
+    pub(crate) fn status(&self, resolved: &Resolved, now: Timestamp) -> v1::DestinationStatus {
+        let lane = self.lock().get(&resolved.lane).cloned().unwrap_or_default();
+        let state = lane.lock();
+        let shown = |state_of: DestinationState, shut: Option<&Shut>| v1::DestinationStatus {
+            state: state_of.into(),
+            reason: shut.map(|shut| shut.reason.clone()).unwrap_or_default(),
+            since: shut.map(|shut| to_wire(shut.since)),
+            retry_time: shut.map(|shut| to_wire(shut.until)),
+            delivered: state.delivered,
+            failed: state.failed,
+        };
+        if resolved.lane_paused || resolved.queue_paused {
+            return shown(DestinationState::Paused, None);
+        }
+        if let Some(shut) = state.breaker.failing() {
+            return shown(DestinationState::Failing, Some(shut));
+        }
+        match state.breaker.pausing(now) {
+            Some(shut) => shown(DestinationState::Waiting, Some(shut)),
+            None => shown(DestinationState::Active, None),
+        }
+    }
+
+    /// The sink of a destination as it is configured now. One that is the same as before is kept.
+    pub(crate) fn sink(
+        &self,
+        context: &Context,
+        resolved: &Resolved,
+    ) -> Result<Arc<dyn Sink>, String> {
+        let lane = self.lane(&resolved.lane);
+        let mut state = lane.lock();
+        let timeout = resolved.limits.timeout;
+        if let Some(made) = &state.sink
+            && made.timeout == timeout
+            && made.of == *resolved.target()
+        {
+            return Ok(Arc::clone(&made.sink));
+        }
+        let opened = resolved
+            .open(&context.seal)
+            .map_err(|error| error.to_string())?;
+        let sink = make(context, &opened, timeout)?;
+        state.sink = Some(Made {
+            of: resolved.target().clone(),
+            timeout,
+            sink: Arc::clone(&sink),
+        });
+        // Whatever was wrong with the one before says nothing of this one.
+        state.breaker = Breaker::default();
+        Ok(sink)
+    }
+
+    /// Forgets those that are gone.
+    pub(crate) fn retain(&self, there: &HashSet<String>) {
+        self.lock().retain(|key, _| {
+            let (LaneKey::Named(uid) | LaneKey::Own(uid, _)) = key;
+            there.contains(uid)
+        });
+    }
+
+    pub(crate) fn states(&self, now: Timestamp) -> States {
+        let lanes: Vec<Arc<Lane>> = self.lock().values().cloned().collect();
+        let mut states = States::default();
+        for lane in lanes {
+            let state = lane.lock();
+            if state.breaker.failing().is_some() {
+                states.failing += 1;
+            } else if state.breaker.pausing(now).is_some() {
+                states.waiting += 1;
+            }
+        }
+        states
+    }
+}
+
+impl Lane {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gate(&self, now: Timestamp) -> Gate {
+        self.lock().breaker.gate(now)
+    }
+
+    /// What the destination's state is decided by.
+    pub(crate) fn breaker<T>(&self, with: impl FnOnce(&mut Breaker) -> T) -> T {
+        with(&mut self.lock().breaker)
+    }
+
+    pub(crate) fn count(&self, delivered: u64, failed: u64) {
+        let mut state = self.lock();
+        state.delivered += delivered;
+        state.failed += failed;
+    }
+}

@@ -1,0 +1,165 @@
+//! What is sent, and what an answer means.
+
+use super::*;
+use crate::log::Lease;
+
+struct At(i64);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0)
+    }
+}
+
+const NOW: i64 = 1_674_087_231_000;
+
+fn sink(target: v1::HttpTarget) -> HttpSink {
+    let second = Duration::from_secs(1);
+    HttpSink::new(&target, second, HttpClient::default(), Arc::new(At(NOW))).unwrap()
+}
+
+fn secret(value: &str) -> v1::Secret {
+    v1::Secret {
+        value: value.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn job(body: &'static [u8]) -> Job {
+    Job {
+        lease: Lease {
+            token: String::new(),
+            delivery: v1::Delivery {
+                idempotency_key: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
+                attempts: 3,
+                ..Default::default()
+            },
+            event: v1::Event {
+                id: "0192-e".to_owned(),
+                r#type: "orders/paid".to_owned(),
+                content_type: "application/xml; charset=utf-8".to_owned(),
+                body: Bytes::from_static(body),
+                ..Default::default()
+            },
+            expires: Timestamp(0),
+        },
+        record: None,
+        webhook: "orgs/acme/groups/shop/webhooks/paid".to_owned(),
+    }
+}
+
+fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static [u8]) -> Answer {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(*name, HeaderValue::from_str(value).unwrap());
+    }
+    Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: map,
+        body: Bytes::from_static(body),
+        whole: true,
+    }
+}
+
+#[test]
+fn a_signature_is_that_of_the_specification() {
+    // Worked out apart, with Python's hmac and base64: key bytes 0 to 23, over `msg_1.1674087231.{"a": 1}`.
+    let secret = format!("whsec_{}", STANDARD.encode((0u8..24).collect::<Vec<_>>()));
+    let key = signing_key(&secret).unwrap();
+    let signed = sign(&key, "msg_1", 1_674_087_231, br#"{"a": 1}"#).unwrap();
+    assert_eq!(signed, "v1,127PWvq5HSmM7XqIP3UvahK6XtsNhDIP740VmCas04w=");
+    for wrong in ["whsec_", "whsec_c2hvcnQ=", "c2hvcnQ=", "whsec_***"] {
+        assert!(signing_key(wrong).is_none(), "{wrong}");
+    }
+}
+
+#[test]
+fn without_a_mapping_the_bytes_go_out_as_they_came() {
+    let request = sink(v1::HttpTarget {
+        url: "https://example.com/in?x=1".to_owned(),
+        headers: [("Authorization".to_owned(), secret("Bearer 0815-4711"))].into(),
+        ..Default::default()
+    })
+    .request(&job(b"<a>\xff</a>\r\n"))
+    .unwrap();
+    assert_eq!(&request.body()[..], b"<a>\xff</a>\r\n");
+    let header = |name: &str| request.headers()[name].to_str().unwrap();
+    assert_eq!(header("content-type"), "application/xml; charset=utf-8");
+    assert_eq!(header("webhook-id"), "msg_p5jXN8AQM9LWM0D4loKWxJek");
+    assert_eq!(header("webhook-timestamp"), "1674087231");
+    assert_eq!(header("hookplane-event-type"), "orders/paid");
+    assert_eq!(header("hookplane-attempt"), "3");
+    assert_eq!(header("authorization"), "Bearer 0815-4711");
+    assert!(!request.headers().contains_key("webhook-signature"));
+}
+
+#[test]
+fn an_event_type_that_no_header_can_hold_is_encoded() {
+    assert_eq!(sendable("a\r\nX-Evil: 1"), "a%0D%0AX-Evil:%201");
+    assert_eq!(sendable("größe"), "gr%C3%B6%C3%9Fe");
+    assert_eq!(sendable("orders/paid now"), "orders/paid now");
+}
+
+#[test]
+fn an_answer_decides_what_follows() {
+    let sink = sink(v1::HttpTarget {
+        url: "https://example.com/".to_owned(),
+        headers: [("X-Key".to_owned(), secret("planted-key"))].into(),
+        ..Default::default()
+    });
+    let of = |status, headers: &[(&'static str, &str)]| {
+        sink.judged(Ok(answer(status, headers, b"you sent planted-key")))
+    };
+    for (status, verdict) in [
+        (200, Verdict::Done),
+        (204, Verdict::Done),
+        (410, Verdict::GiveUp),
+        (301, Verdict::Retry { after: None }),
+        (400, Verdict::Retry { after: None }),
+        (404, Verdict::Retry { after: None }),
+        (500, Verdict::Retry { after: None }),
+    ] {
+        let outcome = of(status, &[]);
+        assert_eq!(outcome.verdict, verdict, "{status}");
+        assert_eq!(outcome.status, Some(status));
+        assert_eq!(outcome.excerpt, "you sent ***");
+    }
+    for (value, seconds) in [
+        ("7", Some(7)),
+        ("999999999", Some(86_400)),
+        // Ten seconds after the clock's now, and a minute before it.
+        ("Thu, 19 Jan 2023 00:14:01 GMT", Some(10)),
+        ("Thu, 19 Jan 2023 00:12:51 GMT", Some(0)),
+        ("soon", None),
+    ] {
+        let after = seconds.map(Duration::from_secs);
+        assert_eq!(
+            of(429, &[("retry-after", value)]).verdict,
+            Verdict::Retry { after },
+            "{value}"
+        );
+    }
+    let lost = sink.judged(Err(SendError::Broken("connection reset".to_owned())));
+    assert_eq!(lost.verdict, Verdict::Retry { after: None });
+    assert_eq!(lost.reason, "connection reset");
+}
+
+#[test]
+fn a_preview_shows_the_request_without_its_credentials() {
+    let key = format!("whsec_{}", STANDARD.encode([7; 32]));
+    let sink = sink(v1::HttpTarget {
+        url: "https://example.com/in".to_owned(),
+        signing_secret: Some(secret(&key)),
+        headers: [("X-Key".to_owned(), secret("planted-key"))].into(),
+    });
+    let [shown] = &sink.preview(&job(b"{}"))[..] else {
+        panic!("one request")
+    };
+    assert_eq!(
+        (&*shown.method, &*shown.url, &*shown.body),
+        ("POST", "https://example.com/in", "{}")
+    );
+    assert_eq!(shown.headers["x-key"], "***");
+    assert_eq!(shown.headers["webhook-signature"], "v1,***");
+    assert!(!format!("{shown:?}").contains("planted"));
+}

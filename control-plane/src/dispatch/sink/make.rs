@@ -1,0 +1,25 @@
+//! The one place that knows all kinds of sinks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Sink;
+use super::http::HttpSink;
+use super::salesforce::SalesforceSink;
+use crate::context::Context;
+use crate::dispatch::target::Target;
+
+/// Of a target whose secrets are opened; `timeout` is of one request. The error says which field is wrong.
+pub(crate) fn make(
+    context: &Context,
+    target: &Target,
+    timeout: Duration,
+) -> Result<Arc<dyn Sink>, String> {
+    let (client, clock) = (context.client.clone(), context.clock.clone());
+    Ok(match target {
+        Target::Http(http) => Arc::new(HttpSink::new(http, timeout, client, clock)?),
+        Target::Salesforce(salesforce) => {
+            Arc::new(SalesforceSink::new(salesforce, timeout, client, clock)?)
+        }
+    })
+}

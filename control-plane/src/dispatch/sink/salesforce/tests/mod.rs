@@ -1,0 +1,3 @@
+//! Planning and reading, without a socket. The rest is tested against a stubbed org.
+
+mod origins;

@@ -1,0 +1,267 @@
+//! What a delivery is sent to: a target, which stands in a webhook or in a destination that several webhooks share.
+//!
+//! ```text
+//!   webhook uid, destination's name ─ resolve ─▶ Resolved: whose it is, target (sealed), limits ─ open ─▶ Target with its secrets
+//! ```
+//!
+//! Secrets are sealed for the uid of the resource they stand in, and for their field: `http.headers.authorization` of a destination,
+//! `destinations.crm.http.headers.authorization` of a webhook. None opens for another.
+
+use std::time::Duration;
+
+use hookplane_proto::v1;
+
+use crate::config::View;
+use crate::seal::{SealError, SealKey};
+
+/// What the deliveries of subscribers are shown under, and what no other destination may be called.
+pub(crate) const SUBSCRIBE: &str = "subscribe";
+const CONCURRENCY: u32 = 8;
+const TIMEOUT_SECONDS: u32 = 15;
+const MAX_ATTEMPTS: u32 = 15;
+
+/// One of the kinds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Target {
+    Http(v1::HttpTarget),
+    Salesforce(v1::SalesforceTarget),
+}
+
+impl Target {
+    /// None where there is not exactly one.
+    pub(crate) fn of(
+        http: Option<v1::HttpTarget>,
+        salesforce: Option<v1::SalesforceTarget>,
+    ) -> Option<Self> {
+        match (http, salesforce) {
+            (Some(http), None) => Some(Self::Http(http)),
+            (None, Some(salesforce)) => Some(Self::Salesforce(salesforce)),
+            _ => None,
+        }
+    }
+
+    /// Back into the two fields of a message.
+    pub(crate) fn into_fields(self) -> (Option<v1::HttpTarget>, Option<v1::SalesforceTarget>) {
+        match self {
+            Self::Http(http) => (Some(http), None),
+            Self::Salesforce(salesforce) => (None, Some(salesforce)),
+        }
+    }
+
+    /// Its secrets, by their fields as a manifest writes them.
+    pub(crate) fn secrets_mut(&mut self) -> Vec<(String, &mut v1::Secret)> {
+        let mut found = Vec::new();
+        match self {
+            Self::Http(http) => {
+                if let Some(secret) = &mut http.signing_secret {
+                    found.push(("http.signingSecret".to_owned(), secret));
+                }
+                for (name, secret) in &mut http.headers {
+                    found.push((format!("http.headers.{name}"), secret));
+                }
+            }
+            Self::Salesforce(salesforce) => {
+                if let Some(secret) = &mut salesforce.client_secret {
+                    found.push(("salesforce.clientSecret".to_owned(), secret));
+                }
+                if let Some(secret) = &mut salesforce.private_key {
+                    found.push(("salesforce.privateKey".to_owned(), secret));
+                }
+            }
+        }
+        found
+    }
+
+    /// What its secrets were trusted to: where they are sent, and for whom they speak.
+    pub(crate) fn leads_to(&self) -> Vec<&str> {
+        match self {
+            Self::Http(http) => vec![&http.url],
+            Self::Salesforce(target) => {
+                vec![
+                    &target.url,
+                    &target.client_id,
+                    &target.username,
+                    &target.audience,
+                ]
+            }
+        }
+    }
+
+    /// Opens what was sealed for this uid.
+    pub(crate) fn open(
+        mut self,
+        seal: &SealKey,
+        uid: &str,
+        prefix: &str,
+    ) -> Result<Self, SealError> {
+        for (field, secret) in self.secrets_mut() {
+            if !secret.sealed.is_empty() {
+                let field = format!("{prefix}{field}");
+                secret.value = seal.open_text(uid, &field, &secret.sealed)?;
+                secret.sealed.clear();
+            }
+        }
+        Ok(self)
+    }
+
+    /// Without any secret, sealed or not: that there is one is all that is told.
+    pub(crate) fn hide(&mut self) {
+        for (_, secret) in self.secrets_mut() {
+            *secret = v1::Secret::default();
+        }
+    }
+}
+
+/// What a webhook's destination is called in deliveries, on the command line and in paths.
+pub(crate) fn name_of(destination: &v1::WebhookDestination) -> &str {
+    if !destination.name.is_empty() {
+        &destination.name
+    } else if !destination.r#ref.is_empty() {
+        &destination.r#ref
+    } else if destination.http.is_some() {
+        "http"
+    } else if destination.salesforce.is_some() {
+        "salesforce"
+    } else {
+        SUBSCRIBE
+    }
+}
+
+/// What the fields of a webhook's own target begin with.
+pub(crate) fn prefix_of(name: &str) -> String {
+    format!("destinations.{name}.")
+}
+
+/// What is throttled, paused and given up together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum LaneKey {
+    /// A destination of the org's, by its uid: all webhooks that name it.
+    Named(String),
+    /// A webhook's own: the webhook's uid, and its name there.
+    Own(String, String),
+}
+
+/// How much at a time, with the defaults in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) concurrency: usize,
+    /// Requests a second. None: as many as there are.
+    pub(crate) rate: Option<u32>,
+    pub(crate) timeout: Duration,
+    pub(crate) max_attempts: u32,
+}
+
+impl From<Option<&v1::DeliveryLimits>> for Limits {
+    fn from(given: Option<&v1::DeliveryLimits>) -> Self {
+        let given = given.copied().unwrap_or_default();
+        let or = |value: u32, default: u32| if value == 0 { default } else { value };
+        Self {
+            concurrency: or(given.concurrency, CONCURRENCY) as usize,
+            rate: (given.rate_per_second > 0).then_some(given.rate_per_second),
+            timeout: Duration::from_secs(or(given.timeout_seconds, TIMEOUT_SECONDS).into()),
+            max_attempts: or(given.max_attempts, MAX_ATTEMPTS),
+        }
+    }
+}
+
+/// Where the deliveries of one webhook to one of its destinations go, as it is configured now.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub(crate) lane: LaneKey,
+    pub(crate) org: String,
+    /// As the API has it.
+    pub(crate) webhook: String,
+    /// For an operator's log.
+    pub(crate) shown: String,
+    /// Whom the secrets are sealed for.
+    uid: String,
+    prefix: String,
+    /// Of the resource that the target stands in.
+    pub(crate) revision: u64,
+    target: Target,
+    pub(crate) limits: Limits,
+    /// All of the lane.
+    pub(crate) lane_paused: bool,
+    /// This webhook's deliveries alone.
+    pub(crate) queue_paused: bool,
+}
+
+impl Resolved {
+    /// The target, sealed.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The target with its secrets.
+    pub(crate) fn open(&self, seal: &SealKey) -> Result<Target, SealError> {
+        self.target.clone().open(seal, &self.uid, &self.prefix)
+    }
+}
+
+/// Looks a queue up in the view. The error says what to mend.
+pub(crate) fn resolve(
+    view: &View,
+    webhook: &v1::Webhook,
+    destination: &str,
+) -> Result<Resolved, String> {
+    let none = v1::Metadata::default();
+    let of = webhook.metadata.as_ref().unwrap_or(&none);
+    let configured = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
+    let found = configured.iter().find(|d| name_of(d) == destination);
+    let Some(found) = found.filter(|found| found.subscribe.is_none()) else {
+        return Err(format!(
+            "the webhook has no destination `{destination}` any more: add it again, and replay"
+        ));
+    };
+    let webhook_name = format!("orgs/{}/groups/{}/webhooks/{}", of.org, of.group, of.name);
+    if found.r#ref.is_empty() {
+        let target = Target::of(found.http.clone(), found.salesforce.clone())
+            .ok_or_else(|| format!("the webhook's destination `{destination}` says nothing"))?;
+        return Ok(Resolved {
+            lane: LaneKey::Own(of.uid.clone(), destination.to_owned()),
+            org: of.org.clone(),
+            shown: format!("{webhook_name}, {destination}"),
+            webhook: webhook_name,
+            uid: of.uid.clone(),
+            prefix: prefix_of(destination),
+            revision: of.revision,
+            target,
+            limits: Limits::from(found.limits.as_ref()),
+            lane_paused: found.paused,
+            queue_paused: false,
+        });
+    }
+    let named = view.destination(&of.org, &found.r#ref).ok_or_else(|| {
+        format!(
+            "there is no destination `{}` any more: make it again, and replay",
+            found.r#ref
+        )
+    })?;
+    let mut resolved = of_named(&named)?;
+    resolved.webhook = webhook_name;
+    resolved.queue_paused = found.paused;
+    Ok(resolved)
+}
+
+/// A destination that has a name of its own, whoever uses it.
+pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
+    let none = v1::Metadata::default();
+    let metadata = named.metadata.as_ref().unwrap_or(&none);
+    let spec = named.spec.clone().unwrap_or_default();
+    let limits = Limits::from(spec.limits.as_ref());
+    let target = Target::of(spec.http, spec.salesforce)
+        .ok_or_else(|| format!("the destination `{}` says nothing", metadata.name))?;
+    Ok(Resolved {
+        lane: LaneKey::Named(metadata.uid.clone()),
+        org: metadata.org.clone(),
+        webhook: String::new(),
+        shown: format!("orgs/{}/destinations/{}", metadata.org, metadata.name),
+        uid: metadata.uid.clone(),
+        prefix: String::new(),
+        revision: metadata.revision,
+        target,
+        limits,
+        lane_paused: spec.paused,
+        queue_paused: false,
+    })
+}

@@ -1,0 +1,9 @@
+//! The Salesforce sink against a stubbed org, over real HTTP.
+
+mod credentials;
+mod describe;
+mod failures;
+mod graphs;
+mod rig;
+mod rows;
+mod values;
