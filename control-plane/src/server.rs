@@ -158,10 +158,10 @@ pub async fn run(
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
+    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
     let keeping = tokio::spawn(retention::run(context.clone(), ending.clone()));
     let indexing = tokio::spawn(indexing::run(context.clone(), ending.clone()));
     let learning = tokio::spawn(drift::run(context.clone(), ending.clone()));
-    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -199,6 +199,7 @@ pub async fn run(
         tracing::error!(%error, "noting when tokens were used broke off");
     }
     for (task, what) in [
+        (delivering, "delivering to destinations"),
         (keeping, "deleting what may go"),
         (indexing, "making events findable"),
         (learning, "learning the shapes of events"),
@@ -206,9 +207,6 @@ pub async fn run(
         if let Err(error) = task.await {
             tracing::error!(%error, "{what} broke off; it goes on at the next start");
         }
-    }
-    if let Err(error) = delivering.await {
-        tracing::error!(%error, "delivering to destinations broke off");
     }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
-use hookplane_control_plane::log::{Cursor, DeliveryLog, Queue, Selection};
+use hookplane_control_plane::log::{
+    Cursor, DeliveryLog, NewDelivery, Queue, Retention, Selection, Settlement,
+};
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_rules::Timestamp;
 use hookplane_tests::clock::TestClock;
@@ -25,6 +27,29 @@ const FILL: &str = "SET search_path = hookplane;
     INSERT INTO changes SELECT group_uid, ((25100 + row_number() OVER ()) << 20), event_id, n, 3, 1, '', created FROM deliveries WHERE status = 3;
     ANALYZE";
 
+/// Then a backlog of one order key, of a delivery for each event; and each event's text, of which one word in a thousand events is the same.
+const FILL_MORE: &str = "SET search_path = hookplane;
+    INSERT INTO deliveries (group_uid, event_id, n, seq, org, webhook_uid, webhook, status, attempts, due, lease, created, updated, reason,
+            idempotency_key, destination, order_key, order_hash, turn)
+        SELECT group_uid, id, 9, seq + 7, org, 'keyed', 'hook', 1, 0, kept, 0, kept, kept, '', 'key', 'crm', 'k', 1,
+            CASE id WHEN 'e4' THEN 0 WHEN 'e100003' THEN 1 ELSE 2 END FROM events;
+    INSERT INTO texts SELECT group_uid, seq, kept, array_to_tsvector(array['order', 'of' || kept % 7, 'some' || kept % 1000, 'only' || kept,
+            '/g/' || group_uid, '/o/' || org, '/12/' || (kept >> 12), '/15/' || (kept >> 15), '/18/' || (kept >> 18), '/21/' || (kept >> 21)])
+        FROM events ORDER BY seq;
+    UPDATE text_mark SET seq = (SELECT max(seq) FROM events), place = 100003;
+    ANALYZE";
+
+/// Words that all have, that one in a thousand has, that one has, and so on.
+const TEXTS: [&str; 7] = [
+    "order",
+    "some7",
+    "only4711",
+    "only47",
+    "only4711 ord",
+    "order only4711",
+    "nowhere",
+];
+
 fn selections() -> Vec<Selection> {
     let any = Selection::default;
     let text = |text: &str| Some(text.to_owned());
@@ -40,7 +65,11 @@ fn selections() -> Vec<Selection> {
         webhook_uid: text("wg421"),
         ..group.clone()
     };
-    let mut all = vec![any(), org, group, webhook];
+    let unmatched = Selection {
+        unmatched: true,
+        ..any()
+    };
+    let mut all = vec![any(), org, group, webhook, unmatched];
     for index in 0..all.len() {
         all.push(Selection {
             event_type: text("order"),
@@ -129,12 +158,61 @@ async fn a_page_costs_what_it_shows_among_a_hundred_thousand_events() {
         assert_eq!(leases.len(), PAGE);
         let acks = leases
             .into_iter()
-            .map(|lease| (lease.token, hookplane_control_plane::log::Settlement::Ack));
+            .map(|lease| (lease.token, Settlement::Ack));
         let settled = log.settle(acks.map(Into::into).collect()).await;
         assert_eq!(settled, Ok(vec![true; PAGE]));
     }
     log.event("e99").await.expect("there");
     log.delivery("e5-1").await.expect("there");
+    postgres.sql("plans", FILL_MORE);
+    let keyed = Queue {
+        webhook_uid: "keyed".to_owned(),
+        destination: "crm".to_owned(),
+    };
+    // A backlog of one key costs whoever leases nothing.
+    for event in ["e4", "e5", "e6"] {
+        let leases = log.lease(&keyed, PAGE, minute).await.expect("leases");
+        let ids: Vec<_> = leases
+            .iter()
+            .map(|lease| &*lease.delivery.event_id)
+            .collect();
+        assert_eq!(ids, [event]);
+        let ack = (leases[0].token.clone(), Settlement::Ack).into();
+        assert_eq!(log.settle(vec![ack]).await, Ok(vec![true]));
+    }
+    let waiting = log.waiting(None, PAGE).await.expect("reads");
+    assert_eq!(waiting[0].queue, keyed);
+    for selection in selections() {
+        for text in TEXTS {
+            let selection = Selection {
+                text: Some(text.to_owned()),
+                ..selection.clone()
+            };
+            let events = log.events(&selection, None, PAGE).await.expect("reads");
+            let any = selection.org.is_none() && selection.since.is_none() && !selection.unmatched;
+            if text.contains("only4711") && any {
+                assert_eq!(events[0].0, Cursor(4711 / 4 << 20 | 4711 % 4 * 8));
+            }
+            log.deliveries(&selection, None, PAGE).await.expect("reads");
+        }
+    }
+    for destination in ["crm", "none"] {
+        let selection = Selection {
+            destination: Some(destination.to_owned()),
+            ..Selection::default()
+        };
+        log.deliveries(&selection, None, PAGE).await.expect("reads");
+    }
+    let new = NewDelivery {
+        webhook_uid: "new".to_owned(),
+        ..NewDelivery::default()
+    };
+    assert_eq!(log.add_deliveries("e99", vec![new]).await, Ok(1));
+    let retention = Retention::of_age("g42", minute);
+    let gone = log.retain(&retention).await.expect("retains");
+    assert_eq!(gone, 0, "what is pending stays");
+    log.drop_deliveries("wg71", "gone").await.expect("drops");
+    log.usage().await.expect("reads");
     let plans = plans(&output);
     assert!(plans.len() > before + 60, "they are logged");
     for plan in &plans[before..] {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hookplane_control_plane::log::postgres::{PostgresLog, PostgresOptions};
 use hookplane_control_plane::log::{
-    Cursor, DeliveryLog, Lease, LogError, Queue, Selection, Settle, Settlement, TailItem,
+    Cursor, DeliveryLog, Lease, LogError, Queue, Retention, Selection, Settle, Settlement, TailItem,
 };
 use hookplane_proto::v1::DeliveryStatus;
 use hookplane_tests::engines::postgres::Postgres;
@@ -297,6 +298,69 @@ async fn what_is_said_twice_of_a_delivery_in_one_batch_is_taken_in_turn() {
 }
 
 /// Subscribers at A hear of this many appends at B, one after the other.
+// What is counted of a group is what there is of it, and what can be found, also where one replica indexes while another deletes. Take the lock out of
+// either and they drift apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sizes_add_up_while_one_indexes_and_another_deletes() {
+    const EVENTS: usize = 200;
+    let (a, b, url) = two().await;
+    let retention = Retention::of_age("g", Duration::ZERO);
+    let over = Arc::new(AtomicBool::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    {
+        let (a, over) = (a.clone(), over.clone());
+        tasks.spawn(async move {
+            for number in 0..EVENTS {
+                let mut new = callback(&format!("e{number}"), None, None, 0);
+                // Every other one stays, since nobody takes it.
+                if number % 2 == 0 {
+                    new.events[0].deliveries.clear();
+                }
+                let kept = a.append(new, Instant::now() + PATIENCE).await;
+                kept.expect("is kept");
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+    for log in [a.clone(), b.clone()] {
+        let over = over.clone();
+        tasks.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                log.index().await.expect("indexes");
+            }
+        });
+    }
+    {
+        let (b, over, retention) = (b.clone(), over.clone(), retention.clone());
+        tasks.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                b.retain(&retention).await.expect("deletes");
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("doesn't panic");
+    }
+    while b.retain(&retention).await.expect("deletes") > 0 {}
+    while a.index().await.expect("indexes") {}
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .expect("connects");
+    let driver = tokio::spawn(connection);
+    let there = "SELECT (SELECT count(*) FROM hookplane.events), (SELECT sum(octet_length(record)) FROM hookplane.events)::bigint,
+        (SELECT count(*) FROM hookplane.texts)";
+    let there = client.query_one(there, &[]).await.expect("reads");
+    let usage = a.usage().await.expect("reads").remove(0);
+    assert_eq!(usage.events, EVENTS as u64 / 2);
+    assert_eq!(there.get::<_, i64>(0).unsigned_abs(), usage.events);
+    assert_eq!(there.get::<_, i64>(1).unsigned_abs(), usage.bytes);
+    assert_eq!(there.get::<_, i64>(2).unsigned_abs(), usage.events);
+    drop(client);
+    driver.await.expect("ends").expect("well");
+    a.close().await;
+    b.close().await;
+}
+
 async fn hears(a: &PostgresLog, b: &PostgresLog, ids: &[&str]) {
     for id in ids {
         let (lease, ()) = tokio::join!(lease_one(a, MINUTE), keep(b, id));

@@ -101,7 +101,7 @@ pub(crate) enum Command {
     /// Say why callbacks of a group are refused or not kept, and what to do; or what is wrong with one captured request
     #[command(after_help = examples::EXPLAIN_EXAMPLES)]
     Explain(Explain),
-    /// Delete an org, a connector of an org's own, a group or a webhook
+    /// Delete an org, a connector of an org's own, a group, a webhook or a destination
     #[command(after_help = examples::DELETE_EXAMPLES)]
     Delete(Delete),
     /// Copy a webhook
@@ -237,7 +237,7 @@ pub(crate) struct Explain {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Delete {
-    /// org, connector, group or webhook
+    /// org, connector, group, webhook or destination
     #[arg(value_enum)]
     pub(crate) resource: Resource,
     /// Its whole name, as in acme/shop-prod/order-paid
@@ -455,7 +455,7 @@ pub(crate) enum Resource {
     Refusals,
     #[value(alias = "listener")]
     Listeners,
-    #[value(alias = "destination", hide = true)]
+    #[value(alias = "destination")]
     Destinations,
     #[value(alias = "token")]
     Tokens,

@@ -63,6 +63,11 @@ impl Name {
         format!("{}/webhooks/{}", self.group(), self.part(2))
     }
 
+    /// `orgs/ORG/destinations/NAME`
+    pub(crate) fn destination(&self) -> String {
+        format!("{}/destinations/{}", self.org(), self.part(1))
+    }
+
     /// `connectors/NAME`, or `orgs/ORG/connectors/NAME`
     pub(crate) fn connector(&self) -> String {
         if self.len() == 1 {
@@ -86,6 +91,7 @@ pub(crate) fn typed(name: &str) -> String {
         Some(&"webhooks") => "webhook",
         Some(&"connectors") => "connector",
         Some(&"tokens") => "token",
+        Some(&"destinations") => "destination",
         _ => return name.to_owned(),
     };
     let path: Vec<&str> = parts.iter().skip(1).step_by(2).copied().collect();

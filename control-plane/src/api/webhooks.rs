@@ -190,8 +190,8 @@ pub(super) async fn present(
         .live(&metadata.org, &pool, &metadata.uid, revision);
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
-        warnings,
         destinations,
+        warnings,
         ..mappings::kept(webhook.status)
     });
     Ok(webhook)

@@ -22,6 +22,7 @@ use super::watch::{Batch, Follower, Timing};
 use super::{ListenerScope, canary, epoch, pool::Pool};
 use crate::access::Tokens;
 use crate::keys;
+use crate::report::Orders;
 use crate::seal::SealKey;
 use crate::store::{Store, StoreError};
 
@@ -31,6 +32,7 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     compiled: Compiled,
+    orders: Orders,
     revision: watch::Sender<u64>,
     /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
     /// streams would be woken for it.
@@ -107,6 +109,7 @@ impl View {
             encoder,
             seal,
             compiled: Compiled::default(),
+            orders: Orders::default(),
             lag: AtomicU64::new(UNKNOWN),
             dropping: Mutex::default(),
             renewed: Mutex::new(None),
@@ -171,11 +174,6 @@ impl View {
         self.read(|state| state.record_named(org, name))
     }
 
-    /// The longest window in which any group knows repeats, in days; 0 where none says.
-    pub(crate) fn longest_dedup_days(&self) -> u32 {
-        self.read(State::longest_dedup_days)
-    }
-
     /// A webhook by its uid, as stored, with `metadata.revision`.
     pub(crate) fn webhook(&self, uid: &str) -> Option<Arc<v1::Webhook>> {
         self.read(|state| state.webhook(uid))
@@ -196,6 +194,11 @@ impl View {
         self.read(State::deliverable)
     }
 
+    /// The longest window in which any group knows repeats, in days; 0 where none says.
+    pub(crate) fn longest_dedup_days(&self) -> u32 {
+        self.read(State::longest_dedup_days)
+    }
+
     /// How many webhooks an org has.
     pub(crate) fn webhooks_of(&self, org: &str) -> usize {
         self.read(|state| state.webhooks_below(&format!("{}{org}/", keys::WEBHOOKS)))
@@ -204,6 +207,11 @@ impl View {
     /// A group with its webhooks, as its reports are judged. The error says why it doesn't compile: it was saved by another version.
     pub fn compiled(&self, record: &GroupRecord) -> Result<Arc<Group>, String> {
         self.compiled.get(&record.judge, &self.seal)
+    }
+
+    /// What webhooks' deliveries are ordered by, compiled.
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// The keys of the groups with such a status.

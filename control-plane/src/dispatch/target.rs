@@ -176,8 +176,6 @@ pub(crate) struct Resolved {
     /// Whom the secrets are sealed for.
     uid: String,
     prefix: String,
-    /// Of the resource that the target stands in.
-    pub(crate) revision: u64,
     target: Target,
     pub(crate) limits: Limits,
     /// All of the lane.
@@ -224,7 +222,6 @@ pub(crate) fn resolve(
             webhook: webhook_name,
             uid: of.uid.clone(),
             prefix: prefix_of(destination),
-            revision: of.revision,
             target,
             limits: Limits::from(found.limits.as_ref()),
             lane_paused: found.paused,
@@ -258,7 +255,6 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
         shown: format!("orgs/{}/destinations/{}", metadata.org, metadata.name),
         uid: metadata.uid.clone(),
         prefix: String::new(),
-        revision: metadata.revision,
         target,
         limits,
         lane_paused: spec.paused,

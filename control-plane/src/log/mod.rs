@@ -166,7 +166,8 @@ pub struct Lease {
 pub enum Settlement {
     /// Delivered. Taken from a stale lease too, unless the delivery is settled already.
     Ack,
-    /// Again after a delay; none means the usual back-off. Ignored from a stale lease. Dead once the attempts are used up.
+    /// Again after a delay; none means the usual back-off. Ignored from a stale lease. Dead once the attempts are used up,
+    /// unless it has a destination: who pushes there says itself when to give up.
     Nack {
         /// Before the next attempt.
         delay: Option<Duration>,

@@ -16,7 +16,7 @@ mod found;
 mod number;
 mod path;
 mod record;
-mod seen;
+pub(crate) mod seen;
 mod time;
 mod typed;
 mod versions;

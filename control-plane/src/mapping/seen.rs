@@ -4,21 +4,21 @@ use hookplane_proto::v1;
 use hookplane_rules::payload::{self, Json, decode_form};
 
 /// As in filters.
-pub(super) const EVENT_FIELDS: [&str; 3] = ["type", "deliveryId", "externalId"];
+pub(crate) const EVENT_FIELDS: [&str; 3] = ["type", "deliveryId", "externalId"];
 
 /// One event. What no row reads is left empty.
-pub(super) struct Seen {
-    pub(super) payload: Json,
-    pub(super) headers: String,
-    pub(super) query: String,
-    pub(super) event: String,
+pub(crate) struct Seen {
+    pub(crate) payload: Json,
+    pub(crate) headers: String,
+    pub(crate) query: String,
+    pub(crate) event: String,
     /// Of forms and XML, where a list of one can't be told from a value.
-    pub(super) one_is_a_list: bool,
+    pub(crate) one_is_a_list: bool,
 }
 
 impl Seen {
     /// The reason says what can't be read.
-    pub(super) fn of(event: &v1::Event, reads: &Reads) -> Result<Self, (&'static str, String)> {
+    pub(crate) fn of(event: &v1::Event, reads: &Reads) -> Result<Self, (&'static str, String)> {
         let payload = payload::json_of(event)
             .map_err(|reason| ("payload", format!("can't be decoded: {reason}")))?;
         let mut seen = Self {
@@ -54,14 +54,14 @@ impl Seen {
 
 /// What any row names, besides the payload.
 #[derive(Debug, Default)]
-pub(super) struct Reads {
-    pub(super) headers: bool,
-    pub(super) query: bool,
-    pub(super) event: bool,
+pub(crate) struct Reads {
+    pub(crate) headers: bool,
+    pub(crate) query: bool,
+    pub(crate) event: bool,
 }
 
 impl Reads {
-    pub(super) fn note(&mut self, variable: &str) {
+    pub(crate) fn note(&mut self, variable: &str) {
         match variable {
             "headers" => self.headers = true,
             "query" => self.query = true,

@@ -10,9 +10,10 @@ use hookplane_proto::v1::{AnswerKind, EventFlag};
 use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
-use super::{identity, not_kept};
+use super::{Orders, identity, not_kept};
 use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
+use crate::dispatch::target::name_of;
 use crate::log::{Appended, NewCallback, NewDelivery, NewEvent};
 
 /// Events of one callback.
@@ -105,6 +106,7 @@ pub(super) async fn answer(
     let repeat = Repeat::of(&callback);
     let new = build(
         &identity::Key::new(&context.mac_key),
+        context.view.orders(),
         &record.group,
         &record.webhooks,
         request_id,
@@ -366,6 +368,7 @@ fn for_event<T: Clone + Default>(value: &mut T, last: bool) -> T {
 /// What the log is given. Events that nobody wants stay out of it, unless the group captures them.
 fn build(
     key: &identity::Key,
+    orders: &Orders,
     group: &v1::WebhookGroup,
     webhooks: &[Arc<v1::Webhook>],
     request_id: [u8; 16],
@@ -413,7 +416,7 @@ fn build(
             dedup.body_digest = identity::hidden(key, &dedup.body_digest);
         }
         let id = identity::event_id(request_id, &reported);
-        let (verdicts, deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
+        let (verdicts, mut deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
         let is_wanted = !deliveries.is_empty() || (reported.registered && spec.capture_unmatched);
         let last = n + 1 == count;
         let mut flags = for_event(&mut flags, last);
@@ -421,7 +424,7 @@ fn build(
             flags.push(EventFlag::Unmatched.into());
         }
         let body = for_event(&mut callback.body, last);
-        let event = v1::Event {
+        let mut event = v1::Event {
             id,
             org: metadata.org.clone(),
             group: metadata.name.clone(),
@@ -454,6 +457,7 @@ fn build(
                 .map(|key| key.to_vec().into())
                 .unwrap_or_default(),
         };
+        names.order(orders, &mut event, &mut deliveries);
         let new = NewEvent {
             event,
             dedup,
@@ -487,24 +491,47 @@ pub(crate) fn as_kept(
     callback: v1::ReportedCallback,
 ) -> Vec<v1::Event> {
     let key = identity::Key::new(&context.mac_key);
-    let new = build(&key, &record.group, &record.webhooks, request_id, callback);
+    let new = build(
+        &key,
+        context.view.orders(),
+        &record.group,
+        &record.webhooks,
+        request_id,
+        callback,
+    );
     new.events.into_iter().map(|new| new.event).collect()
 }
 
-/// The names of a group's webhooks, by uid.
-struct Names<'a>(Vec<(&'a str, &'a str)>);
+/// A group's webhooks, by uid.
+struct Names<'a>(Vec<(&'a v1::Metadata, &'a v1::Webhook)>);
 
 impl<'a> Names<'a> {
     fn of(webhooks: &'a [Arc<v1::Webhook>]) -> Self {
-        let metadata = webhooks.iter().filter_map(|w| w.metadata.as_ref());
-        let mut names: Vec<_> = metadata.map(|m| (&*m.uid, &*m.name)).collect();
-        names.sort_unstable();
+        let named = webhooks
+            .iter()
+            .filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
+        let mut names: Vec<_> = named.collect();
+        names.sort_unstable_by_key(|(metadata, _)| &metadata.uid);
         Self(names)
     }
 
-    fn get(&self, uid: &str) -> Option<&'a str> {
-        let at = self.0.binary_search_by_key(&uid, |(uid, _)| uid).ok()?;
-        Some(self.0[at].1)
+    fn get(&self, uid: &str) -> Option<(&'a v1::Metadata, &'a v1::Webhook)> {
+        let at = self
+            .0
+            .binary_search_by_key(&uid, |(metadata, _)| &metadata.uid)
+            .ok()?;
+        Some(self.0[at])
+    }
+
+    /// Gives the deliveries of an event the keys that their webhooks order them by.
+    fn order(&self, orders: &Orders, event: &mut v1::Event, deliveries: &mut [NewDelivery]) {
+        for of_one in deliveries.chunk_by_mut(|a, b| a.webhook_uid == b.webhook_uid) {
+            let webhook = of_one.first().and_then(|one| self.get(&one.webhook_uid));
+            let spec = webhook.and_then(|(_, webhook)| webhook.spec.as_ref());
+            if let Some(source) = spec.map(|spec| &spec.order_by).filter(|by| !by.is_empty()) {
+                orders.of_webhook(source, event, of_one);
+            }
+        }
     }
 }
 
@@ -523,22 +550,22 @@ fn verdicts(
         if several && !seen.insert(of.webhook_uid.clone()) {
             continue;
         }
-        let name = names.get(&of.webhook_uid);
-        if let Some(webhook) = name.filter(|_| of.matched) {
-            deliveries.push(NewDelivery {
+        let named = names.get(&of.webhook_uid);
+        let name = named.map(|(metadata, _)| &metadata.name);
+        if let Some((metadata, webhook)) = named.filter(|_| of.matched) {
+            let one = NewDelivery {
                 webhook_uid: of.webhook_uid.clone(),
-                webhook: webhook.to_owned(),
-                // Not built yet: one for each destination, with order key and version.
-                destination: String::new(),
-                order_key: String::new(),
-                mapping_version: 0,
+                webhook: metadata.name.clone(),
+                mapping_version: webhook.status.as_ref().map_or(0, |s| s.mapping_version),
                 hold: Some(of.hold.clone()).filter(|hold| !hold.is_empty()),
                 idempotency_key: identity::idempotency_key(key, dedup, event_id, &of.webhook_uid),
-            });
+                ..Default::default()
+            };
+            for_destinations(webhook, one, &mut deliveries);
         }
         verdicts.push(v1::WebhookVerdict {
             matched: of.matched && name.is_some(),
-            webhook: name.unwrap_or_default().to_owned(),
+            webhook: name.cloned().unwrap_or_default(),
             webhook_uid: of.webhook_uid,
             reason: match name {
                 None => "the webhook was deleted".to_owned(),
@@ -548,6 +575,26 @@ fn verdicts(
         });
     }
     (verdicts, deliveries)
+}
+
+/// One for each destination; without any, for subscribers. Their key is the same: it is the event's, for this webhook.
+fn for_destinations(webhook: &v1::Webhook, one: NewDelivery, deliveries: &mut Vec<NewDelivery>) {
+    let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
+    let Some((last, others)) = destinations.split_last() else {
+        deliveries.push(one);
+        return;
+    };
+    let destined = |mut delivery: NewDelivery, to: &v1::WebhookDestination| {
+        // What subscribers lease from has no name.
+        if to.subscribe.is_none() {
+            delivery.destination = name_of(to).to_owned();
+        }
+        delivery
+    };
+    for other in others {
+        deliveries.push(destined(one.clone(), other));
+    }
+    deliveries.push(destined(one, last));
 }
 
 #[cfg(test)]

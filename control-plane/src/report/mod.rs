@@ -11,8 +11,10 @@ pub mod identity;
 pub(crate) mod later;
 mod news;
 mod not_kept;
+mod order;
 mod service;
 
 pub(crate) use append::as_kept;
 pub(crate) use news::code_of;
+pub(crate) use order::{OrderBy, Orders};
 pub use service::{MAX_MESSAGE_BYTES, ReportApi};

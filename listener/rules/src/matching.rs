@@ -240,27 +240,6 @@ pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
     }
 }
 
-pub(crate) fn match_kept(group: &Group, event: &v1::Event) -> Vec<v1::ReportedMatch> {
-    let mut reported = v1::ReportedEvent {
-        r#type: event.r#type.clone(),
-        delivery_id: event.delivery_id.clone(),
-        external_id: event.external_id.clone(),
-        ..Default::default()
-    };
-    let seen = Seen {
-        headers: &event.headers,
-        query: &event.query,
-    };
-    let payload = payload::payload_of(event).unwrap_or_else(|| {
-        Payload::Opaque(match event.undecodable_reason.as_str() {
-            "" => "it can't be decoded".to_owned(),
-            why => why.to_owned(),
-        })
-    });
-    judge(group, &mut reported, &payload, &seen);
-    reported.matches
-}
-
 /// The listener didn't know of the group's newest redactions.
 fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
     let (Some(redaction), Some(event)) = (&group.redaction, callback.events.first()) else {
@@ -287,6 +266,27 @@ fn as_it_was(group: &Group, event: &v1::ReportedEvent) -> Reading {
         max_bytes: group.decoding.reading.max_bytes,
         signs_unpacked: true,
     }
+}
+
+pub(crate) fn match_kept(group: &Group, event: &v1::Event) -> Vec<v1::ReportedMatch> {
+    let mut reported = v1::ReportedEvent {
+        r#type: event.r#type.clone(),
+        delivery_id: event.delivery_id.clone(),
+        external_id: event.external_id.clone(),
+        ..Default::default()
+    };
+    let seen = Seen {
+        headers: &event.headers,
+        query: &event.query,
+    };
+    let payload = payload::payload_of(event).unwrap_or_else(|| {
+        Payload::Opaque(match event.undecodable_reason.as_str() {
+            "" => "it can't be decoded".to_owned(),
+            why => why.to_owned(),
+        })
+    });
+    judge(group, &mut reported, &payload, &seen);
+    reported.matches
 }
 
 /// The payload as it was when the event was extracted. Its format is the event's own: a newer connector doesn't reinterpret it.

@@ -12,9 +12,9 @@ use v1::webhook_service_client::WebhookServiceClient;
 use super::config::{Scripted, hello};
 use super::plain::SECRET;
 use super::report::{Reporting, callback};
-use super::rig::{Rig, callback_url, eventually, post, webhook_path};
+use super::rig::{Rig, callback_url, post, webhook_path};
 use super::subscribe::Subscriber;
-use crate::fake_control_plane::Failure;
+use crate::fake_control_plane::{Failure, eventually};
 
 /// As in the contract.
 const ORDER_PAID: &str = r#"apiVersion: hookplane.dev/v1
@@ -62,8 +62,8 @@ async fn create(rig: &Rig, webhook: v1::Webhook) -> Result<v1::Webhook, Failure>
         webhook: Some(webhook),
         validate_only: false,
     };
-    let made = WebhookServiceClient::new(rig.api()).create_webhook(request);
-    Ok(made.await?.into_inner())
+    let mut webhooks = WebhookServiceClient::new(rig.api());
+    Ok(webhooks.create_webhook(request).await?.into_inner())
 }
 
 /// Of one field, as a manifest writes it.

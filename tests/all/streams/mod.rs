@@ -20,6 +20,7 @@ mod plain;
 mod postgres;
 mod previews;
 mod property;
+mod push;
 mod replays;
 mod replica;
 mod replicas;

@@ -9,7 +9,7 @@ use v1::DeliveryStatus;
 
 use super::backends::on_cluster;
 use super::report::{Reporting, callback};
-use super::rig::{Rig, eventually, webhook_path};
+use super::rig::{Rig, webhook_path};
 use super::subscribe::{Subscriber, delivery};
 use crate::fake_control_plane::{Failure, soon};
 

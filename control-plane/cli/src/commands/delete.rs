@@ -41,9 +41,11 @@ impl Request {
             }
             Resource::Groups => Name::exact(name, 2, "ORG/GROUP")?.group(),
             Resource::Webhooks => Name::exact(name, 3, "ORG/GROUP/WEBHOOK")?.webhook(),
+            Resource::Destinations => Name::exact(name, 2, "ORG/DESTINATION")?.destination(),
             _ => {
                 return Err(Failure::Usage(
-                    "only orgs, connectors, groups and webhooks can be deleted".to_owned(),
+                    "only orgs, connectors, groups, webhooks and destinations can be deleted"
+                        .to_owned(),
                 ));
             }
         };
@@ -103,6 +105,10 @@ impl Request {
             Resource::Connectors => {
                 let request = v1::DeleteConnectorRequest { name, etag };
                 api.connectors().delete_connector(request).await?;
+            }
+            Resource::Destinations => {
+                let request = v1::DeleteDestinationRequest { name, etag };
+                api.destinations().delete_destination(request).await?;
             }
             Resource::Groups => {
                 let request = v1::DeleteWebhookGroupRequest {

@@ -74,12 +74,21 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
         })
     });
     let warnings: Vec<Value> = warnings.collect();
+    let destinations = status.destinations.into_iter().map(|one| {
+        let mut shown = destination_status(one.status.unwrap_or_default());
+        shown["name"] = one.name.into();
+        shown
+    });
     Item {
         api_version: Some(API_VERSION),
         kind: "Webhook",
         metadata: webhook.metadata.unwrap_or_default(),
         spec: webhook.spec.unwrap_or_default(),
-        status: json!({"live": live(status.live), "warnings": warnings}),
+        status: json!({
+            "live": live(status.live),
+            "warnings": warnings,
+            "destinations": destinations.collect::<Vec<_>>(),
+        }),
     }
 }
 
@@ -92,6 +101,29 @@ pub(crate) fn warnings(webhook: &v1::Webhook) -> Vec<String> {
         format!("{of}: {path} {says}; since {since}")
     })
     .collect()
+}
+
+/// A destination as a manifest.
+pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1::DestinationSpec> {
+    Item {
+        api_version: Some(API_VERSION),
+        kind: "Destination",
+        metadata: destination.metadata.unwrap_or_default(),
+        spec: destination.spec.unwrap_or_default(),
+        status: destination_status(destination.status.unwrap_or_default()),
+    }
+}
+
+/// How a destination is doing, as the replica that answered sees it.
+fn destination_status(status: v1::DestinationStatus) -> Value {
+    json!({
+        "state": word(status.state().as_str_name(), "DESTINATION_STATE_"),
+        "reason": status.reason,
+        "since": time(&status.since),
+        "retryTime": time(&status.retry_time),
+        "delivered": status.delivered,
+        "failed": status.failed,
+    })
 }
 
 /// A token, without what lets in.

@@ -15,6 +15,7 @@ use super::status::Problem;
 use crate::context::Context;
 use crate::dispatch::target::{SUBSCRIBE, Target, name_of, prefix_of, resolve};
 use crate::keys;
+use crate::report::OrderBy;
 use crate::store::{Precondition, Transaction};
 pub(super) use admit::{Place, admit, check_limits};
 
@@ -53,6 +54,11 @@ pub(super) async fn admit_of_webhook(
             format!("are at most {MAX_DESTINATIONS}"),
         ));
     }
+    if !spec.order_by.is_empty()
+        && let Err(why) = OrderBy::compile(&spec.order_by)
+    {
+        return Err(Problem::field("spec.orderBy", why));
+    }
     let mut admitted = Admitted::default();
     let mut seen = BTreeSet::new();
     let before = stored.map_or(&[][..], |s| &s.destinations);
@@ -79,7 +85,7 @@ pub(super) async fn admit_of_webhook(
                 return Err(Problem::field(
                     format!("{path}.ref"),
                     format!(
-                        "there is no destination `{}` in org `{}`: `hookplane get destinations` lists them",
+                        "there is no destination `{}` in org `{}`: `hookplane get destinations` lists them; in a file it has to stand before the webhook",
                         destination.r#ref, metadata.org
                     ),
                 ));

@@ -8,13 +8,13 @@ use hookplane_rules::time::to_wire;
 use tokio::time::Instant;
 use v1::AttemptOutcome;
 
-use super::mapped::{Unmapped, mapped};
 use super::{backoff, share};
 use crate::context::Context;
 use crate::dispatch::lanes::Lane;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
 use crate::log::{Lease, Settle, Settlement};
+use crate::mapping::NoRecord;
 
 /// For what a sink does besides its one request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -63,13 +63,14 @@ impl Attempt {
                 settles.push(settle(lease.token, give_up(reason), None));
                 continue;
             }
-            match mapped(&self.context, &lease).await {
+            let record = self.context.mappings.record(&lease.delivery, &lease.event);
+            match record.await {
                 Ok(record) => jobs.push(Job {
                     lease,
                     record,
                     webhook: self.resolved.webhook.clone(),
                 }),
-                Err(unmapped) => settles.push(not_sent(&self.context, lease, unmapped)),
+                Err(why) => settles.push(not_sent(&self.context, lease, why)),
             }
         }
         if jobs.is_empty() {
@@ -126,9 +127,9 @@ fn give_up(reason: String) -> Settlement {
     }
 }
 
-fn not_sent(context: &Context, lease: Lease, unmapped: Unmapped) -> Settle {
-    match unmapped {
-        Unmapped::Hold(reason) => {
+fn not_sent(context: &Context, lease: Lease, why: NoRecord) -> Settle {
+    match why {
+        NoRecord::Hold(reason) => {
             let attempt = v1::Attempt {
                 number: lease.delivery.attempts,
                 start_time: Some(to_wire(context.clock.now())),
@@ -139,13 +140,10 @@ fn not_sent(context: &Context, lease: Lease, unmapped: Unmapped) -> Settle {
             };
             settle(lease.token, Settlement::Hold { reason }, Some(attempt))
         }
-        Unmapped::Later(reason) => {
-            let again = Settlement::Nack {
-                delay: Some(backoff::after(lease.delivery.attempts, share())),
-                reason,
-                give_up: false,
-            };
-            settle(lease.token, again, None)
+        // That the store can't be asked is nobody's attempt.
+        NoRecord::Store(error) => {
+            tracing::warn!(%error, "a mapping can't be read: what is for it is tried again");
+            settle(lease.token, Settlement::Return, None)
         }
     }
 }

@@ -22,7 +22,6 @@ mod backoff;
 pub(crate) mod breaker;
 mod inbox;
 mod lane;
-mod mapped;
 mod rate;
 mod strays;
 mod turns;

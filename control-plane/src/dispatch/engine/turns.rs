@@ -214,9 +214,9 @@ mod tests {
         assert_eq!(held.len(), ALL);
         let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
         for (n, org) in ["many", "many", "many", "few"].into_iter().enumerate() {
-            let (turns, told) = (Arc::clone(&turns), told.clone());
+            let (waits, told) = (Arc::clone(&turns), told.clone());
             tokio::spawn(async move {
-                let turn = turns.take(org, false).await;
+                let turn = waits.take(org, false).await;
                 told.send((org, turn)).ok();
             });
             // In this order.

@@ -18,8 +18,8 @@ pub(crate) fn make(
     let (client, clock) = (context.client.clone(), context.clock.clone());
     Ok(match target {
         Target::Http(http) => Arc::new(HttpSink::new(http, timeout, client, clock)?),
-        Target::Salesforce(salesforce) => {
-            Arc::new(SalesforceSink::new(salesforce, timeout, client, clock)?)
+        Target::Salesforce(target) => {
+            Arc::new(SalesforceSink::new(target, timeout, client, clock)?)
         }
     })
 }

@@ -68,6 +68,7 @@ pub(super) fn lease(
         lease.delivery.status = LEASED;
         lease.delivery.updated = tables.clock;
         let ordered = !lease.delivery.order_key.is_empty();
+        let pushed = !lease.delivery.destination.is_empty();
         tables.change(Change {
             delivery,
             ordered,
@@ -83,6 +84,7 @@ pub(super) fn lease(
             began: tables.clock,
             mapping_version: lease.delivery.mapping_version,
             ordered,
+            pushed,
         };
         tables.memory.leases.set(delivery, Some(held));
     }
@@ -174,6 +176,7 @@ struct State {
     mapping_version: i64,
     updated: i64,
     ordered: bool,
+    pushed: bool,
 }
 
 impl State {
@@ -186,6 +189,7 @@ impl State {
             began: self.updated,
             mapping_version: self.mapping_version,
             ordered: self.ordered,
+            pushed: self.pushed,
         }
     }
 }
@@ -194,7 +198,7 @@ fn state(tables: &Tables<'_>, delivery: i64) -> Result<Option<State>, Fault> {
     Ok(tables
         .db
         .prepare_cached(
-            "SELECT status, attempts, mapping_version, updated, order_key <> '' FROM deliveries WHERE seq = ?1",
+            "SELECT status, attempts, mapping_version, updated, order_key <> '', destination <> '' FROM deliveries WHERE seq = ?1",
         )?
         .query_row([delivery], |row| {
             Ok(State {
@@ -203,6 +207,7 @@ fn state(tables: &Tables<'_>, delivery: i64) -> Result<Option<State>, Fault> {
                 mapping_version: row.get(2)?,
                 updated: row.get(3)?,
                 ordered: row.get(4)?,
+                pushed: row.get(5)?,
             })
         })
         .optional()?)
@@ -226,7 +231,8 @@ fn failed(
         due: None,
         reason,
     };
-    if give_up || held.attempts >= i64::from(tables.memory.options.max_attempts) {
+    let most = i64::from(tables.memory.options.max_attempts);
+    if give_up || (!held.pushed && held.attempts >= most) {
         tables.memory.counted.dead += 1;
         return Ok((tables.change(change)?, AttemptOutcome::GaveUp));
     }

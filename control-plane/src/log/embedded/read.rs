@@ -37,7 +37,7 @@ pub(super) struct RawDelivery {
     created: i64,
     pub(super) updated: i64,
     event_type: String,
-    destination: String,
+    pub(super) destination: String,
     pub(super) order_key: String,
     pub(super) mapping_version: i64,
     added: i64,

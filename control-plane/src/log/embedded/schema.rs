@@ -127,7 +127,7 @@ mod tests {
 
     fn tables_of(db: &Connection) -> Vec<String> {
         let mut read = db
-            .prepare("SELECT type || ' ' || name || coalesce((SELECT group_concat(name || type || \"notnull\" || coalesce(dflt_value, '') || pk) FROM pragma_table_xinfo(m.name)), sql)
+            .prepare("SELECT type || ' ' || name || coalesce((SELECT group_concat(name || type || \"notnull\" || coalesce(dflt_value, '') || pk) FROM pragma_table_xinfo(m.name)), sql, '')
                       FROM sqlite_schema m ORDER BY 1")
             .expect("is SQL");
         let rows = read.query_map([], |row| row.get(0)).expect("reads");

@@ -62,6 +62,8 @@ pub(super) struct Held {
     pub(super) mapping_version: i64,
     /// It has an order key.
     pub(super) ordered: bool,
+    /// It has a destination: who pushes there counts the attempts.
+    pub(super) pushed: bool,
 }
 
 /// The leases, in memory only: all are void once the log is opened again.

@@ -94,7 +94,7 @@ fn ended() -> String {
              WHERE status = 2 AND due <= (SELECT ms FROM now)
              ORDER BY due LIMIT {EXPIRE_AT_ONCE} FOR UPDATE SKIP LOCKED
          ), ended AS (
-             UPDATE deliveries SET status = CASE WHEN attempts >= $1 THEN 5 ELSE 1 END, due = due + {}, lease = 0,
+             UPDATE deliveries SET status = CASE WHEN attempts >= $1 AND destination = '' THEN 5 ELSE 1 END, due = due + {}, lease = 0,
                  updated = now.ms, reason = 'the lease ran out', recorded = recorded + 1
              FROM over, now
              WHERE deliveries.group_uid = over.group_uid AND deliveries.event_id = over.event_id AND deliveries.n = over.n
@@ -170,11 +170,11 @@ async fn once(
     };
     let sql = format!(
         "WITH {UNSYNCED}, {NOW}, {ended}, unlooked AS MATERIALIZED (
-             SELECT EXISTS (SELECT FROM deliveries WHERE webhook_uid = $4 AND destination = $8 AND status = 1 AND turn = 1) AS some
+             SELECT EXISTS (SELECT FROM deliveries WHERE webhook_uid = $4 AND destination = $8 AND status = 1 AND turn = 1) AS is_left
          ), picked AS MATERIALIZED (
              SELECT group_uid, event_id, n, due FROM deliveries
              WHERE webhook_uid = $4 AND destination = $8 AND {part} AND status = 1 AND turn = 0 AND due <= (SELECT ms FROM now)
-                 AND ($9 OR NOT (SELECT some FROM unlooked))
+                 AND ($9 OR NOT (SELECT is_left FROM unlooked))
              ORDER BY due, seq LIMIT $5 FOR UPDATE SKIP LOCKED
          ), d AS (
              UPDATE deliveries SET status = 2, attempts = attempts + 1, due = now.ms + $6, lease = $7, updated = now.ms, reason = ''
@@ -182,7 +182,7 @@ async fn once(
              WHERE deliveries.group_uid = picked.group_uid AND deliveries.event_id = picked.event_id AND deliveries.n = picked.n
              RETURNING deliveries.*, picked.due AS was_due
          ), {noted}
-         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due, unlooked.some
+         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due, unlooked.is_left
          FROM unlooked LEFT JOIN (d JOIN events e ON {OF_EVENT}) ON true LEFT JOIN mode ON true ORDER BY d.was_due, d.seq",
         ended = ended(),
         noted = noted(

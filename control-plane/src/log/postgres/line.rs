@@ -40,7 +40,7 @@ const OPEN: &str = "ARRAY(SELECT (open::text::bigint << 20) + base FROM pg_snaps
 /// a backup: that one numbers its transactions as they were numbered then, or from the start.
 pub(super) async fn continue_beyond(session: &mut Session<'_>, seen: i64) -> Result<(), Fault> {
     const GOES_ON: &str = "SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 20) + base > greatest($1::bigint,
-        (SELECT max(seq) FROM events), (SELECT max(seq) FROM deliveries), (SELECT max(seq) FROM changes)) FROM line";
+        (SELECT max(seq) FROM events), (SELECT max(seq) FROM deliveries), (SELECT max(seq) FROM changes), (SELECT seq FROM text_mark)) FROM line";
     let row = session.query_opt(GOES_ON, &[&seen]).await?;
     if row.map(|row| row.try_get(0)).transpose()? == Some(true) {
         return Ok(());
@@ -50,7 +50,9 @@ pub(super) async fn continue_beyond(session: &mut Session<'_>, seen: i64) -> Res
     session
         .batch("LOCK TABLE line IN ACCESS EXCLUSIVE MODE")
         .await?;
-    session.query("SELECT line_anew($1)", &[&seen]).await?;
+    // What was made findable by its text may be gone by now, and what comes is not to be taken for it.
+    const ANEW: &str = "SELECT line_anew(greatest($1, (SELECT seq FROM text_mark)))";
+    session.query(ANEW, &[&seen]).await?;
     session.commit().await?;
     tracing::info!(
         "PostgreSQL was restarted or restored: the log's numbers go on beyond those that were seen"

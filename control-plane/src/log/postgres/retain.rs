@@ -110,7 +110,7 @@ async fn events(
              SELECT * FROM step WHERE NOT EXISTS (
                  SELECT FROM deliveries d WHERE d.group_uid = step.group_uid AND d.event_id = step.id AND d.status IN (1, 2, 4) OFFSET 0)
          ), old AS MATERIALIZED (
-             SELECT * FROM (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM settled) s WHERE before < $4
+             SELECT * FROM (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM settled) s WHERE before < $4::bigint
          ), locked AS MATERIALIZED (
              SELECT e.group_uid, e.id, e.seq, e.deliveries, old.bytes FROM old JOIN events e ON e.group_uid = old.group_uid AND e.id = old.id
              WHERE e.deliveries = old.deliveries ORDER BY e.group_uid, e.id FOR UPDATE OF e SKIP LOCKED

@@ -1,4 +1,5 @@
--- What the log's database looks like. Run once, by whichever replica comes first, in one transaction.
+-- What the log's database looks like, as version 1 made it; `schema_2.sql` makes version 2 of it. Run once, by whichever replica comes first, in one
+-- transaction.
 --
 -- Every table but `meta` has the group in its key, and no statement joins two groups: the tables can be distributed by `group_uid`.
 --

@@ -27,7 +27,7 @@ use super::texts::{BLOCK_BITS, block, group_word, org_word};
 use crate::log::{Cursor, LogError, Selection, words};
 
 /// Rows that are looked at one by one.
-const NEAR: usize = 500;
+const NEAR: usize = 250;
 /// A word that fewer than one in so many of those have is rare.
 const RARE: i64 = 100;
 

@@ -132,7 +132,7 @@ async fn once(
          ), d AS (
              UPDATE deliveries SET
                  status = CASE WHEN kind = {ack} THEN 3 WHEN kind = {extend} THEN 2 WHEN kind = {hold} THEN 4
-                     WHEN kind = {give_up} OR (kind = {nack} AND found.attempts >= $1) THEN 5 ELSE 1 END,
+                     WHEN kind = {give_up} OR (kind = {nack} AND found.attempts >= $1 AND destination = '') THEN 5 ELSE 1 END,
                  attempts = CASE WHEN kind IN ({returned}, {hold}) THEN greatest(found.attempts - 1, 0) ELSE found.attempts END,
                  due = CASE WHEN kind = {extend} THEN now.ms + delay WHEN kind = {returned} THEN created
                      WHEN kind = {nack} THEN now.ms + coalesce(delay, {back_off}) ELSE due END,

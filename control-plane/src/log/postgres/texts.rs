@@ -33,6 +33,10 @@ pub(super) const MARK_LOCK: &str = "1751805036, 3";
 /// Held by the one replica that indexes.
 const TURN: &str = "SELECT pg_try_advisory_xact_lock(1751805036, 2)";
 
+/// While words are told apart the transaction is idle. It holds nothing that anybody else waits for but who deletes.
+const SETTINGS: &str =
+    "SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = 10000";
+
 /// What stands for a block among the words of all that is in it.
 pub(super) fn block(bits: u32, place: i64) -> String {
     format!("/{bits}/{}", place >> bits)
@@ -54,7 +58,15 @@ struct New {
     org: String,
     seq: i64,
     bytes: i64,
-    event: Option<v1::Event>,
+    record: Vec<u8>,
+}
+
+impl New {
+    /// Whoever reads one that is damaged is told so; it has no words.
+    fn words(&self) -> Vec<String> {
+        let event = v1::Event::decode(&*self.record);
+        event.as_ref().map(words::of).unwrap_or_default()
+    }
 }
 
 /// Does one step. Says whether there is more.
@@ -73,15 +85,33 @@ pub(super) async fn index(shared: &Shared) -> Result<bool, LogError> {
     let (place, new, held_back) = read(&mut session).await?;
     if new.is_empty() {
         session.commit().await?;
-        drop(session);
         if held_back {
+            drop(session);
             tokio::time::sleep(PAUSE).await;
+        } else {
+            at_rest(&mut session).await;
         }
         return Ok(held_back);
     }
-    write(&mut session, place, &new).await?;
+    // A second of a processor's time for the largest: not a worker's.
+    let told = tokio::task::spawn_blocking(move || {
+        let words = new.iter().map(New::words).collect();
+        (new, words)
+    });
+    let (new, words) = told
+        .await
+        .map_err(|error| LogError::Unavailable(format!("telling words apart: {error}")))?;
+    write(&mut session, place, &new, words).await?;
     session.commit().await?;
     Ok(true)
+}
+
+/// Puts what waits for it into the index of words. PostgreSQL's own vacuum does so too, so it is no matter if it can't be done.
+async fn at_rest(session: &mut Session<'_>) {
+    let sql = "SELECT gin_clean_pending_list('texts_by_word')";
+    if let Err(fault) = session.query(sql, &[]).await {
+        tracing::debug!(error = %fault.message, "new words stay in their list for now");
+    }
 }
 
 /// The last place, what comes behind the mark, and whether there is something that can't be taken yet.
@@ -92,7 +122,7 @@ async fn read(session: &mut Session<'_>) -> Result<(i64, Vec<New>, bool), Fault>
              WHERE seq > (SELECT seq FROM text_mark) ORDER BY seq LIMIT $1
          ), sized AS (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM step)
          SELECT (SELECT place FROM text_mark), group_uid, org, seq, bytes, record,
-             seq <= (SELECT {WHOLE} FROM line) FROM sized WHERE before < $2 ORDER BY seq"
+             seq <= (SELECT {WHOLE} FROM line) FROM sized WHERE before < $2::bigint ORDER BY seq"
     );
     let rows = session.query(&sql, &[&STEP_EVENTS, &STEP_BYTES]).await?;
     let mut new = Vec::with_capacity(rows.len());
@@ -102,25 +132,27 @@ async fn read(session: &mut Session<'_>) -> Result<(i64, Vec<New>, bool), Fault>
         if row.try_get::<_, Option<bool>>(6)? != Some(true) {
             return Ok((place, new, true));
         }
-        let record: &[u8] = row.try_get(5)?;
         new.push(New {
             group_uid: row.try_get(1)?,
             org: row.try_get(2)?,
             seq: row.try_get(3)?,
             bytes: row.try_get(4)?,
-            // Whoever reads it is told that it is damaged.
-            event: v1::Event::decode(record).ok(),
+            record: row.try_get(5)?,
         });
     }
     Ok((place, new, false))
 }
 
-async fn write(session: &mut Session<'_>, place: i64, new: &[New]) -> Result<(), Fault> {
+async fn write(
+    session: &mut Session<'_>,
+    place: i64,
+    new: &[New],
+    words: Vec<Vec<String>>,
+) -> Result<(), Fault> {
     let (mut groups, mut orgs, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
     let (mut places, mut texts) = (Vec::new(), Vec::new());
     let mut sums: BTreeMap<&str, (&str, i64, i64)> = BTreeMap::new();
-    for (place, new) in (place + 1..).zip(new) {
-        let mut all = new.event.as_ref().map(words::of).unwrap_or_default();
+    for ((place, new), mut all) in (place + 1..).zip(new).zip(words) {
         all.extend(BLOCK_BITS.map(|bits| block(bits, place)));
         all.extend([group_word(&new.group_uid), org_word(&new.org)]);
         groups.push(&*new.group_uid);

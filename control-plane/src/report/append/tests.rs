@@ -56,6 +56,7 @@ fn callback(events: Vec<v1::ReportedEvent>) -> v1::ReportedCallback {
 fn built(group: &v1::WebhookGroup, callback: v1::ReportedCallback) -> NewCallback {
     build(
         &identity::Key::new(&KEY),
+        &Orders::default(),
         group,
         &[webhook("w")],
         [1; 16],

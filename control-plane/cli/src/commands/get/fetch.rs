@@ -163,6 +163,28 @@ pub(super) fn is_one_delivery(name: &Name) -> bool {
     name.len() == 4 || names::is_id(name.last())
 }
 
+pub(super) async fn destinations(api: &Api, name: &Name) -> Result<Vec<v1::Destination>, Failure> {
+    if name.len() == 2 {
+        let name = name.destination();
+        let request = v1::GetDestinationRequest { name };
+        return one(api.destinations().get_destination(request)).await;
+    }
+    pages(|page_token| async {
+        let request = v1::ListDestinationsRequest {
+            parent: name.org(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = api
+            .destinations()
+            .list_destinations(request)
+            .await?
+            .into_inner();
+        Ok((page.destinations, page.next_page_token))
+    })
+    .await
+}
+
 pub(super) async fn deliveries(
     api: &Api,
     name: &Name,

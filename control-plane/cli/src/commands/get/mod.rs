@@ -59,12 +59,7 @@ pub(crate) fn check(get: &Get) -> Result<(), Failure> {
         return Err(Failure::Usage("--max is 1 or more".to_owned()));
     }
     fetch::Which::of(get)?;
-    match get.resource {
-        Resource::Destinations => Err(Failure::Usage(
-            "destinations are not in this version".to_owned(),
-        )),
-        _ => name(get).map(|_| ()),
-    }
+    name(get).map(|_| ())
 }
 
 fn name(get: &Get) -> Result<Name, Failure> {
@@ -75,6 +70,7 @@ fn name(get: &Get) -> Result<Name, Failure> {
         Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
         Resource::Tokens => (2, "ORG or ORG/ID"),
         Resource::Webhooks => (3, "ORG/GROUP/WEBHOOK"),
+        Resource::Destinations => (2, "ORG/DESTINATION"),
         Resource::Events => (3, "ORG/GROUP, or an event's id"),
         Resource::Deliveries => (4, "ORG/GROUP/WEBHOOK, or a delivery's id"),
         _ => (1, "LISTENER"),
@@ -218,7 +214,25 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             },
         ),
         Resource::Tokens => tokens(format, fetch::tokens(api, &name).await?),
-        Resource::Destinations => check(&get),
+        Resource::Destinations => show(
+            format,
+            fetch::destinations(api, &name).await?,
+            items::destination,
+            Table::new(&["NAME", "TO", "STATE", "DELIVERED", "FAILED", "REASON"]),
+            |destination| {
+                let (spec, status) = (&destination.spec, &destination.status);
+                let http = spec.http.as_ref().map(|http| http.url.clone());
+                let salesforce = spec.salesforce.as_ref().map(|target| target.url.clone());
+                vec![
+                    path(&[&destination.metadata.org, &destination.metadata.name]),
+                    http.or(salesforce).unwrap_or_default(),
+                    status["state"].as_str().unwrap_or_default().to_owned(),
+                    status["delivered"].to_string(),
+                    status["failed"].to_string(),
+                    status["reason"].as_str().unwrap_or_default().to_owned(),
+                ]
+            },
+        ),
     }
 }
 

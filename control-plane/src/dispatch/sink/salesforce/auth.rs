@@ -88,7 +88,7 @@ impl Origin {
     }
 
     /// Whether a token of this one may be sent there.
-    fn trusts(&self, other: &Self) -> bool {
+    pub(super) fn trusts(&self, other: &Self) -> bool {
         self == other || (self.is_salesforce() && other.is_salesforce())
     }
 }

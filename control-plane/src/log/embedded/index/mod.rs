@@ -23,6 +23,8 @@ use crate::log::Usage;
 use crate::sqlite;
 
 pub(super) use follow::step;
+#[cfg(test)]
+pub(super) use search::FIND;
 pub(super) use search::{Patience, Sought, Words, ranges};
 
 /// In the log's directory.
@@ -187,6 +189,14 @@ impl Index {
         let mut pages = vacuum.query([])?;
         while pages.next()?.is_some() {}
         Ok(())
+    }
+
+    /// All of it is in one file from here on.
+    pub(super) fn close(&self) {
+        if let Err(fault) = sqlite::checkpoint(&self.db, true) {
+            let error = Fault::from(fault).answer();
+            tracing::warn!(%error, "closing the index of events: the next start recovers it");
+        }
     }
 
     /// It can't be read: the next start makes it anew.
