@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookplane_control_plane::store::Store as _;
 use hookplane_proto::v1;
 use tonic::Code;
 use v1::webhook_service_client::WebhookServiceClient;
