@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Retention};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::numbered;
 
@@ -57,10 +57,9 @@ async fn call(log: Arc<EmbeddedLog>, prefix: String, body: usize) {
 
 /// Has what tells repeats written into its table again and again, and nothing deleted, until the log has failed.
 async fn tidy(log: Arc<EmbeddedLog>) {
-    let age = Duration::from_secs(u32::MAX.into());
-    let never = Retention::of_age("g", age);
+    let never = Duration::from_secs(u32::MAX.into());
     loop {
-        match log.retain(&never).await {
+        match log.forget_repeats(never).await {
             Ok(gone) => assert_eq!(gone, 0),
             Err(LogError::Unavailable(_)) => {}
             Err(_) => return,

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::EmbeddedLog;
 use super::fault::Fault;
+use super::read::seq;
 use super::tables::{Tables, millis};
 use crate::log::LogError;
 
@@ -17,6 +18,12 @@ pub(super) async fn repeats(
 ) -> Result<u64, LogError> {
     let now = log.shared.clock.now().0;
     let horizon = now.saturating_sub(millis(older_than).saturating_mul(2));
+    // What is in memory only is looked at as well.
+    let until = seq(*log.shared.newest.borrow());
+    while log
+        .write(64, move |tables| Ok(tables.memory.recent.rush(until)))
+        .await?
+    {}
     let (mut after, mut gone) = (Some(Vec::new()), 0);
     while let Some(key) = after {
         let (last, some) = log

@@ -156,17 +156,16 @@ fn of_status(
     index: OfStatus,
     webhooks: Option<&[String]>,
 ) -> Result<Vec<i64>, Fault> {
-    let mut places = Vec::new();
-    let mut walk = |webhook| -> Result<(), Fault> {
-        let clause = of_status_clause(page, index, webhook);
-        places.extend(page.walk(DELIVERIES_BY, &clause, "d.seq DESC")?);
-        Ok(())
+    let webhooks = webhooks.filter(|_| index != OfStatus::Leased);
+    let Some(webhooks) = webhooks else {
+        let clause = of_status_clause(page, index, None, 0);
+        return page.walk(DELIVERIES_BY, &clause, "d.seq DESC");
     };
-    match webhooks {
-        Some(webhooks) if index != OfStatus::Leased => {
-            webhooks.iter().try_for_each(|one| walk(Some(one)))?
-        }
-        _ => walk(None)?,
+    let mut places = Vec::new();
+    for webhook in webhooks {
+        let clause = of_status_clause(page, index, Some(webhook), page.floor(&places));
+        places.extend(page.walk(DELIVERIES_BY, &clause, "d.seq DESC")?);
+        places = page.newest(places);
     }
     Ok(places)
 }
@@ -174,7 +173,12 @@ fn of_status(
 /// Its index is named behind it.
 const DELIVERIES_BY: &str = "SELECT d.seq, d.event_seq FROM deliveries d";
 
-fn of_status_clause(page: &Page<'_>, index: OfStatus, webhook: Option<&String>) -> Where {
+fn of_status_clause(
+    page: &Page<'_>,
+    index: OfStatus,
+    webhook: Option<&String>,
+    floor: i64,
+) -> Where {
     let status = page.selection.status.unwrap_or_default();
     let mut clause = status_clause(index, status, webhook);
     clause.sql = clause.sql.replacen(
@@ -183,6 +187,7 @@ fn of_status_clause(page: &Page<'_>, index: OfStatus, webhook: Option<&String>) 
         1,
     );
     clause.and("d.seq < ?", page.before);
+    clause.and("d.seq > ?", floor);
     let selection = Selection {
         status: None,
         ..page.selection.clone()
@@ -254,8 +259,10 @@ fn made(
         match webhooks {
             Some(webhooks) => {
                 for webhook in webhooks {
-                    let clause = made_clause(page, *range, Some(webhook))?;
+                    let floor = page.floor(&places);
+                    let clause = made_clause(page, *range, Some(webhook), floor)?;
                     places.extend(page.walk(DELIVERIES, &clause, "d.seq DESC")?);
+                    places = page.newest(places);
                 }
             }
             None if scoped => {
@@ -263,7 +270,7 @@ fn made(
                 places.extend(page.walk(BEHIND_EVENTS, &clause, "e.seq DESC, d.seq DESC")?);
             }
             None => {
-                let clause = made_clause(page, *range, None)?;
+                let clause = made_clause(page, *range, None, 0)?;
                 places.extend(page.walk(DELIVERIES, &clause, "d.seq DESC")?);
             }
         }
@@ -276,6 +283,7 @@ fn made_clause(
     page: &Page<'_>,
     (from, to): (i64, i64),
     webhook: Option<&String>,
+    floor: i64,
 ) -> Result<Where, Fault> {
     let end: i64 = if to == i64::MAX {
         to
@@ -288,7 +296,7 @@ fn made_clause(
     if let Some(webhook) = webhook {
         clause.and("d.webhook_uid = ?", webhook.clone());
     }
-    clause.and("d.seq > ?", from);
+    clause.and("d.seq > ?", from.max(floor));
     clause.and("d.seq < ?", end.min(page.before));
     clause.holds("+d.added = 0");
     clause.and("+d.event_seq >= ?", from);

@@ -87,6 +87,12 @@ impl<'a> Page<'a> {
         places
     }
 
+    /// Of a full page, what is not newer than this isn't shown, and needn't be looked for.
+    fn floor(&self, places: &[i64]) -> i64 {
+        let last = places.get(self.limit.saturating_sub(1));
+        last.copied().unwrap_or(0)
+    }
+
     /// Whether an event has the words, where it wasn't found by them.
     fn has_words(&self, event: i64) -> Result<bool, Fault> {
         let Some(words) = &self.words else {

@@ -162,7 +162,7 @@ fn each_selection_is_led_by_its_own_index() {
                 ..any()
             },
             "e USING INTEGER PRIMARY KEY",
-            "deliveries_stuck (status=? AND seq<?",
+            "deliveries_stuck (status=? AND seq>? AND seq<?",
         ),
         (
             Selection {
@@ -170,7 +170,7 @@ fn each_selection_is_led_by_its_own_index() {
                 ..webhook()
             },
             "",
-            "deliveries_stuck_of (webhook_uid=? AND status=? AND seq<?",
+            "deliveries_stuck_of (webhook_uid=? AND status=? AND seq>? AND seq<?",
         ),
         (
             Selection {
@@ -186,7 +186,7 @@ fn each_selection_is_led_by_its_own_index() {
                 ..any()
             },
             "",
-            "deliveries_leased (seq<?",
+            "deliveries_leased (seq>? AND seq<?",
         ),
     ] {
         of_events(&selection).expect("reads");
