@@ -451,29 +451,37 @@ fn a_mapping_is_read_as_it_is_written() {
 
 #[test]
 fn what_is_wrong_with_a_mapping_points_at_its_line() {
-    for (right, wrong, line, column) in [
-        ("from: item.sku}", "from: line.sku}", 31, 67),
-        ("forEach: payload", "forEach: body", 28, 11),
-        ("from: payload.email", "from: email", 25, 81),
-        ("key: Shop_Id__c", "key: Other__c", 14, 7),
-        ("default: none", "default: none, onMissing: fail", 18, 39),
-        ("exists(t, t ==", "exists(t, x ==", 19, 19),
+    let place = |text: &str, what: &str| {
+        let before = &text[..text.find(what).unwrap()];
+        let column = before.len() - before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, column + 1)
+    };
+    for (right, wrong, at) in [
+        ("from: item.sku}", "from: line.sku}", "from: line.sku}"),
+        ("forEach: payload", "forEach: body", "forEach: body"),
+        ("from: payload.email", "from: email", "from: email"),
+        ("key: Shop_Id__c", "key: Other__c", "key: Other__c"),
+        (
+            "default: none",
+            "default: none, onMissing: fail",
+            "default: none",
+        ),
+        ("exists(t, t ==", "exists(t, x ==", "cel: "),
     ] {
-        let documents =
-            parse(&MAPPED.replace(right, wrong)).unwrap_or_else(|error| panic!("{error}"));
+        let text = MAPPED.replace(right, wrong);
+        let documents = parse(&text).unwrap_or_else(|error| panic!("{error}"));
         let errors = crate::mapping::Mapping::compile(&mapping_of(&documents[0])).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors:?}");
-        assert_eq!(
-            documents[0].locate(&errors[0].field),
-            (line, column),
-            "{}",
-            errors[0]
-        );
+        let found = documents[0].locate(&errors[0].field);
+        assert_eq!(found, place(&text, at), "{}", errors[0]);
     }
-    let error = error_of(&MAPPED.replace("onMissing: fail", "onMissing: never"));
-    assert_eq!((error.line, error.column), (17, 64), "{error}");
+    let text = MAPPED.replace("onMissing: fail", "onMissing: never");
+    let error = error_of(&text);
+    assert_eq!(error.line, place(&text, "onMissing: never").0, "{error}");
     assert!(
-        error.message.contains("spec.mapping.base.fields.Total__c.onMissing: `never` is none of omit, null, default, fail"),
+        error.message.contains(
+            "spec.mapping.base.fields.Total__c.onMissing: `never` is none of omit, null, default, fail"
+        ),
         "{error}"
     );
 }
