@@ -19,6 +19,8 @@ const MAX_POOL_NAME: usize = 63;
 const MAX_DEDUP_DAYS: u32 = 90;
 const MAX_BODY_BYTES: u64 = 25 * 1024 * 1024;
 const MAX_TEXT: usize = 200;
+const MAX_CAPTURE_DAYS: u32 = 90;
+const MAX_RETENTION_DAYS: u32 = 3_650;
 
 /// Why a group isn't admitted.
 #[derive(Debug)]
@@ -146,7 +148,24 @@ pub fn check_bounds(spec: &v1::WebhookGroupSpec) -> Vec<FieldError> {
         "spec.signatureSecrets",
         format!("are at most {MAX_SECRETS}: take out those that the provider no longer uses"),
     );
+    refuse(
+        spec.capture_days > MAX_CAPTURE_DAYS,
+        "spec.captureDays",
+        format!("is at most {MAX_CAPTURE_DAYS}"),
+    );
+    errors.extend(check_retention(spec.retention.as_ref()));
     errors
+}
+
+/// Of a group or an org.
+pub fn check_retention(retention: Option<&v1::Retention>) -> Option<FieldError> {
+    let days = retention.map_or(0, |retention| retention.max_days);
+    (days > MAX_RETENTION_DAYS).then(|| {
+        FieldError::new(
+            "spec.retention.maxDays",
+            format!("is at most {MAX_RETENTION_DAYS}"),
+        )
+    })
 }
 
 /// Seals what the caller gave and keeps what is stored of what the caller left out. `spec` has its defaults.

@@ -10,6 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::dispatch::Lanes;
 use crate::dispatch::client::HttpClient;
+use crate::drift::Drift;
 use crate::log::DeliveryLog;
 use crate::mapping::MappingVersions;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Context {
     pub catalogue: Arc<Catalogue>,
     /// Compiled versions of webhooks' mappings.
     pub mappings: Arc<MappingVersions>,
+    /// What is known of the shapes of events.
+    pub drift: Arc<Drift>,
     /// The configuration in memory.
     pub view: Arc<View>,
     /// The connected listeners.

@@ -19,6 +19,11 @@
 //! | `hookplane_control_plane_log_queue` | | of those, how many wait |
 //! | `hookplane_control_plane_log_receipt` | `receipt` | 1 for how safe what it keeps is: `synced`, `replicated` or `degraded` |
 //! | `hookplane_control_plane_log_weakness` | `reason` | 1 for each thing that makes that weaker than promised; none when nothing does |
+//! | `hookplane_control_plane_log_kept_events` | | events in the log, as of the last look at what may go |
+//! | `hookplane_control_plane_log_kept_bytes` | | of their bodies and heads |
+//! | `hookplane_control_plane_log_retention_timestamp_seconds` | | when what may go was last deleted, all of it; 0 before the first time |
+//! | `hookplane_control_plane_log_index_lag_seconds` | | for how long some of what is kept can't be found by its text yet; 0 when all can |
+//! | `hookplane_control_plane_drift_warnings_total` | | paths that a webhook reads and that are gone or have become something else |
 //! | `hookplane_control_plane_deliveries_total` | `outcome` | attempts and ends: `acked`, `nacked`, `expired`, `returned`, `held`, `dead`, `dropped` |
 //! | `hookplane_control_plane_pushes_total` | `outcome` | attempts to deliver to destinations: `delivered`, `retried`, `gave-up`, `paused` |
 //! | `hookplane_control_plane_destinations` | `state` | destinations that are left alone: `failing`, or `waiting` because they asked for it |
@@ -35,10 +40,12 @@
 mod calls;
 mod sampled;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hookplane_proto::v1::AnswerKind;
+use hookplane_rules::Timestamp;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -50,8 +57,10 @@ use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::sink::{Outcome, Verdict};
 use crate::log::DeliveryLog;
+use crate::retention::Kept;
 pub(crate) use calls::RefusedCalls;
 use sampled::Sampled;
+use tokio::time::Instant;
 
 /// Upper bounds of a batch's time, in seconds: a disk sync takes one to ten milliseconds, and the shortest patience of a provider is 3 s.
 const BOUNDS: [f64; 11] = [
@@ -74,6 +83,13 @@ pub struct Metrics {
     unauthenticated: Counter,
     denied: Counter,
     subscribers: Gauge,
+    kept_events: Gauge,
+    kept_bytes: Gauge,
+    retained: Gauge,
+    index_lag: Gauge<f64, AtomicU64>,
+    /// Since when some of what is kept can't be found.
+    indexing_since: Mutex<Option<Instant>>,
+    drifts: Counter,
     sampled: Mutex<Sampled>,
     watched: OnceLock<Watched>,
 }
@@ -130,6 +146,12 @@ impl Metrics {
             unauthenticated: refused("code", "unauthenticated"),
             denied: refused("code", "permission-denied"),
             subscribers: Gauge::default(),
+            kept_events: Gauge::default(),
+            kept_bytes: Gauge::default(),
+            retained: Gauge::default(),
+            index_lag: Gauge::default(),
+            indexing_since: Mutex::default(),
+            drifts: Counter::default(),
             sampled: Mutex::new(Sampled::new(&mut registry)),
             watched: OnceLock::new(),
             registry,
@@ -137,10 +159,7 @@ impl Metrics {
         metrics.registered(left_alone)
     }
 
-    fn registered(
-        mut self,
-        left_alone: Family<[(&'static str, &'static str); 1], Gauge>,
-    ) -> Self {
+    fn registered(mut self, left_alone: Family<[(&'static str, &'static str); 1], Gauge>) -> Self {
         self.registry.register(
             "destinations",
             "Destinations that are left alone",
@@ -162,6 +181,29 @@ impl Metrics {
             "Open streams of subscribers",
             self.subscribers.clone(),
         );
+        let registry = &mut self.registry;
+        for (name, help, gauge) in [
+            ("log_kept_events", "Events in the log", &self.kept_events),
+            ("log_kept_bytes", "Their bodies and heads", &self.kept_bytes),
+            (
+                "log_retention_timestamp_seconds",
+                "When what may go was last deleted",
+                &self.retained,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register_with_unit(
+            "log_index_lag",
+            "For how long some of what is kept can't be found by its text",
+            Unit::Seconds,
+            self.index_lag.clone(),
+        );
+        registry.register(
+            "drift_warnings",
+            "Paths that a webhook reads and that are not what they were",
+            self.drifts.clone(),
+        );
         self
     }
 
@@ -178,6 +220,12 @@ impl Metrics {
         {
             sampled.take(&*log, &fleet, &view);
         }
+        let since = *self
+            .indexing_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.index_lag
+            .set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
         let mut text = String::new();
         // Writing into a string never fails; what there is of it is the answer either way.
         let _ = text::encode(&mut text, &self.registry);
@@ -235,6 +283,27 @@ impl Metrics {
 
     pub(crate) fn nacked(&self) {
         self.nacks.inc();
+    }
+
+    /// All that may go is gone.
+    pub(crate) fn retained(&self, kept: Kept, now: Timestamp) {
+        let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.kept_events.set(whole(kept.events));
+        self.kept_bytes.set(whole(kept.bytes));
+        self.retained.set(now.0 / 1_000);
+    }
+
+    /// Some of what is kept can't be found by its text since then; none: all can.
+    pub(crate) fn indexing_since(&self, since: Option<Instant>) {
+        *self
+            .indexing_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// So many paths that webhooks read are newly not what they were.
+    pub(crate) fn drifted(&self, count: u64) {
+        self.drifts.inc_by(count);
     }
 
     /// A stream is open as long as what this returns is held.

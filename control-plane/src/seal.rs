@@ -183,7 +183,12 @@ impl SealKey {
     }
 
     /// The same for what is text.
-    pub(crate) fn open_text(&self, uid: &str, field: &str, sealed: &[u8]) -> Result<String, SealError> {
+    pub(crate) fn open_text(
+        &self,
+        uid: &str,
+        field: &str,
+        sealed: &[u8],
+    ) -> Result<String, SealError> {
         let plain = self.open(uid, field, sealed)?;
         std::str::from_utf8(&plain)
             .map(str::to_owned)

@@ -39,13 +39,16 @@ use crate::config::{Fleet, View};
 use crate::context::Context;
 use crate::dispatch::client::HttpClient;
 use crate::dispatch::{SubscriptionApi, engine};
+use crate::drift::{self, Drift};
 use crate::incoming;
+use crate::indexing;
 use crate::installation;
 use crate::log::DeliveryLog;
 use crate::mapping::MappingVersions;
 use crate::metrics::{Metrics, RefusedCalls};
 use crate::moved;
 use crate::report::{MAX_MESSAGE_BYTES, ReportApi};
+use crate::retention;
 use crate::seal::SealKey;
 use crate::store::Store;
 use crate::tidy;
@@ -156,6 +159,9 @@ pub async fn run(
     let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
     let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
     let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
+    let keeping = tokio::spawn(retention::run(context.clone(), ending.clone()));
+    let indexing = tokio::spawn(indexing::run(context.clone(), ending.clone()));
+    let learning = tokio::spawn(drift::run(context.clone(), ending.clone()));
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -192,8 +198,15 @@ pub async fn run(
     if let Err(error) = noting.await {
         tracing::error!(%error, "noting when tokens were used broke off");
     }
-    if let Err(error) = delivering.await {
-        tracing::error!(%error, "delivering to destinations broke off");
+    for (task, what) in [
+        (delivering, "delivering to destinations"),
+        (keeping, "deleting what may go"),
+        (indexing, "making events findable"),
+        (learning, "learning the shapes of events"),
+    ] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "{what} broke off; it goes on at the next start");
+        }
     }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
@@ -226,6 +239,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         .await?;
     moved::unless_others_differ(&*parts.store, &view, &fleet, &public_url).await?;
     Ok(Context {
+        drift: Arc::new(Drift::new(Arc::clone(&parts.log))),
         mappings: Arc::new(MappingVersions::new(Arc::clone(&parts.store))),
         store: parts.store,
         log: parts.log,

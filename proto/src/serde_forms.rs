@@ -10,7 +10,7 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// One module per enum: written as its proto name without the enum's prefix, in lower case.
 macro_rules! enums {
-    ($($module:ident: $type:ident, $prefix:literal;)*) => {$(
+    ($($module:ident: $type:ident, $prefix:literal $(, $read:ident)?;)*) => {$(
         pub(crate) mod $module {
             use super::*;
             use crate::v1::$type;
@@ -21,7 +21,7 @@ macro_rules! enums {
             }
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-                let text = String::deserialize(deserializer)?;
+                let text = enums!(@read deserializer $(, $read)?);
                 $type::from_str_name(&format!(concat!($prefix, "{}"), text.to_ascii_uppercase()))
                     .filter(|value| *value != $type::Unspecified && text == text.to_ascii_lowercase())
                     .map(|value| value as i32)
@@ -35,6 +35,29 @@ macro_rules! enums {
             }
         }
     )*};
+    (@read $from:ident) => { String::deserialize($from)? };
+    (@read $from:ident, $read:ident) => { $read($from)? };
+}
+
+/// One of its values is called `null`, which YAML and JSON have a word for.
+fn word_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Word;
+    impl serde::de::Visitor<'_> for Word {
+        type Value = String;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a word")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<String, E> {
+            Ok("null".to_owned())
+        }
+    }
+    deserializer.deserialize_any(Word)
 }
 
 enums! {
@@ -49,7 +72,7 @@ enums! {
     receipt: Receipt, "RECEIPT_";
     record_operation: RecordOperation, "RECORD_OPERATION_";
     field_type: FieldType, "FIELD_TYPE_";
-    on_missing: OnMissing, "ON_MISSING_";
+    on_missing: OnMissing, "ON_MISSING_", word_or_null;
     destination_state: DestinationState, "DESTINATION_STATE_";
 }
 

@@ -2,6 +2,7 @@
 
 mod doors;
 mod groups;
+mod mappings;
 mod names;
 mod pages;
 mod plans;

@@ -106,17 +106,29 @@ impl Receiver {
 
     /// Another script from now on.
     pub fn say(&self, script: impl FnMut(&Received) -> Reply + Send + 'static) {
-        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(script);
+        *self
+            .shared
+            .script
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Box::new(script);
     }
 
     /// All that came, in order.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many came.
     pub fn count(&self) -> usize {
-        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.shared
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
@@ -124,7 +136,10 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut buffer = Vec::new();
     while let Some((headers, body)) = request(&mut stream, &mut buffer).await {
         let reply = {
-            let mut received = shared.received.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut received = shared
+                .received
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let one = Received {
                 number: received.len(),
                 headers,
@@ -144,7 +159,11 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             Reply::Closed => return,
             Reply::Never => return std::future::pending().await,
         };
-        let header = if header.is_empty() { header } else { format!("{header}\r\n") };
+        let header = if header.is_empty() {
+            header
+        } else {
+            format!("{header}\r\n")
+        };
         let answer = format!(
             "HTTP/1.1 {status} Said\r\n{header}content-length: {}\r\n\r\n{body}",
             body.len()
@@ -168,7 +187,9 @@ async fn request(
                 .filter_map(|line| line.split_once(':'))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect();
-            let length: usize = headers.get("content-length").map_or(Some(0), |n| n.parse().ok())?;
+            let length: usize = headers
+                .get("content-length")
+                .map_or(Some(0), |n| n.parse().ok())?;
             let whole = end + 4 + length;
             while buffer.len() < whole {
                 read(stream, buffer).await?;

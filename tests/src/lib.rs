@@ -8,6 +8,7 @@ pub mod clock;
 pub mod destinations;
 pub mod engines;
 pub mod http;
+pub mod inspect;
 pub mod log_suite;
 pub mod pki;
 pub mod product;

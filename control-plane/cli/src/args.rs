@@ -2,6 +2,7 @@
 
 mod backends;
 mod examples;
+mod history;
 mod servers;
 
 use std::path::PathBuf;
@@ -9,6 +10,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use backends::Backends;
+pub(crate) use history::{
+    Compare, DescribeDestination, Narrow, Pausing, Preview, Replay, ReplayMapping, ShortFormat,
+};
 pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
@@ -106,9 +110,25 @@ pub(crate) enum Command {
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
     #[command(after_help = examples::TAIL_EXAMPLES)]
     Tail(Tail),
-    /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had
+    /// Show what a webhook, saved or not, would make of an event: verdict, records, the exact requests. Sends nothing
+    #[command(after_help = examples::PREVIEW_EXAMPLES)]
+    Preview(Preview),
+    /// Run recorded events through a webhook as it is and as a manifest would have it, and show what differs. Writes nothing
+    #[command(after_help = examples::COMPARE_EXAMPLES)]
+    Compare(Compare),
+    /// Put deliveries that are held, dead, dropped or delivered back to pending, with the idempotency key they had; or feed recorded
+    /// events to a webhook made later
     #[command(after_help = examples::REPLAY_EXAMPLES)]
-    Replay(Replay),
+    Replay(Box<Replay>),
+    /// Let deliveries to a destination wait
+    #[command(subcommand)]
+    Pause(Pausing),
+    /// Let deliveries to a destination go again
+    #[command(subcommand)]
+    Resume(Pausing),
+    /// Ask a destination for its objects, or for the fields of one
+    #[command(subcommand)]
+    Describe(Describe),
     /// Post a signed sample callback to a group, as its provider would, and show what became of it
     #[command(after_help = examples::SEND_EXAMPLES)]
     Send(Send),
@@ -121,6 +141,13 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Describe {
+    /// For a mapping: objects with their labels; of one object its fields, keys, types and picklists
+    #[command(after_help = examples::DESCRIBE_EXAMPLES)]
+    Destination(DescribeDestination),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -141,9 +168,13 @@ pub(crate) struct Apply {
     /// The manifest file, YAML or JSON; `-` for stdin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Check and show the plan, and write nothing
+    /// Check and show the plan and what a changed webhook would do otherwise with recorded events, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// First show what webhooks whose filter, events or mapping change would do otherwise with the newest N recorded events of their group:
+    /// 1 to 10,000 [default: 1000]. On a terminal it is offered, and asked whether to go on
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1000", value_parser = history::LAST())]
+    pub(crate) compare: Option<u32>,
     /// Don't wait until every listener runs the change
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -168,6 +199,14 @@ pub(crate) struct Get {
     /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
     #[arg(long, value_enum, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
+    /// Events: only those that no webhook matched
+    #[arg(long)]
+    pub(crate) unmatched: bool,
+    /// Events and deliveries: the newest N
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<u64>,
+    #[command(flatten)]
+    pub(crate) narrow: Narrow,
     #[command(flatten)]
     pub(crate) client: Client,
 }
@@ -264,18 +303,6 @@ pub(crate) struct Tail {
     /// Also a line for each change of a delivery's status
     #[arg(long)]
     pub(crate) changes: bool,
-    #[command(flatten)]
-    pub(crate) client: Client,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Replay {
-    /// Ids of deliveries; or ORG/GROUP/WEBHOOK as far as it goes, with --status
-    #[arg(required = true)]
-    pub(crate) what: Vec<String>,
-    /// All of the scope that are held, dead or dropped
-    #[arg(long, value_enum, value_name = "STATUS")]
-    pub(crate) status: Option<Status>,
     #[command(flatten)]
     pub(crate) client: Client,
 }

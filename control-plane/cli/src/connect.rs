@@ -14,6 +14,7 @@ use hookplane_proto::v1::destination_service_client::DestinationServiceClient;
 use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::manifest_service_client::ManifestServiceClient;
 use hookplane_proto::v1::org_service_client::OrgServiceClient;
+use hookplane_proto::v1::preview_service_client::PreviewServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
 use hookplane_proto::v1::token_service_client::TokenServiceClient;
 use hookplane_proto::v1::webhook_group_service_client::WebhookGroupServiceClient;
@@ -305,6 +306,7 @@ clients! {
     webhooks: WebhookServiceClient, "Webhooks.";
     events: EventServiceClient, "Events, deliveries, refusals, samples.";
     destinations: DestinationServiceClient, "Destinations.";
+    previews: PreviewServiceClient, "Previews and comparisons.";
     manifests: ManifestServiceClient, "Whole files.";
     config: ConfigServiceClient, "Listeners.";
     tokens: TokenServiceClient, "Tokens.";

@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod servers;
 mod signals;
+mod times;
 
 use std::process::ExitCode;
 

@@ -96,7 +96,11 @@ pub(super) async fn prepare(
     };
     // A secret is no text that could differ.
     if old.is_some() && secret == v1::SecretChange::Changed && changed.is_empty() {
-        let kind = if spec.http.is_some() { "spec.http" } else { "spec.salesforce" };
+        let kind = if spec.http.is_some() {
+            "spec.http"
+        } else {
+            "spec.salesforce"
+        };
         changed.push(kind.to_owned());
     }
     let action = match (&old, changed.is_empty()) {
@@ -133,7 +137,11 @@ fn admit(
     spec: &mut v1::DestinationSpec,
     stored: Option<&v1::DestinationSpec>,
 ) -> Result<v1::SecretChange, Problem> {
-    orgs::check_text("spec.displayName", &spec.display_name, orgs::MAX_DISPLAY_NAME)?;
+    orgs::check_text(
+        "spec.displayName",
+        &spec.display_name,
+        orgs::MAX_DISPLAY_NAME,
+    )?;
     targets::fields(targets::check_limits("spec", spec.limits.as_ref()))?;
     let of = |spec: &v1::DestinationSpec| Target::of(spec.http.clone(), spec.salesforce.clone());
     let given = of(spec)

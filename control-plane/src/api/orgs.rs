@@ -8,6 +8,7 @@ use super::page::page;
 use super::status::Problem;
 use super::{difference, guard, names, tokens};
 use crate::access::{Caller, Target, opened};
+use crate::admission::check_retention;
 use crate::context::Context;
 use crate::keys;
 use crate::store::{MAX_WRITES, Precondition, Transaction, Write};
@@ -46,6 +47,9 @@ pub(super) async fn prepare(
     }
     let spec = given.spec.clone().unwrap_or_default();
     check_text("spec.displayName", &spec.display_name, MAX_DISPLAY_NAME)?;
+    if let Some(wrong) = check_retention(spec.retention.as_ref()) {
+        return Err(wrong.into());
+    }
     let (mut org, revision, changed, check, action) = match stored {
         None => {
             let org = v1::Org {

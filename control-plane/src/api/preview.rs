@@ -1,8 +1,12 @@
 //! What a webhook would make of an event, and what a changed one would make of those that are recorded.
 
+mod requests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_rules::{SampleError, time};
-use prost::bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::compare::Comparisons;
@@ -15,13 +19,16 @@ use crate::access::{Caller, opened};
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
-use crate::log::LogError;
-use crate::report::later;
+use crate::log::{LogError, Selection};
+use crate::report::OrderBy;
 
 /// A payload of the caller's.
 const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Its event type.
 const MAX_TYPE_BYTES: usize = 512;
+/// Recorded events that are looked at for one that fits: so many at once, so often.
+const STEP: usize = 16;
+const STEPS: usize = 12;
 
 /// Serves `PreviewService`.
 pub struct PreviewApi {
@@ -62,34 +69,91 @@ impl PreviewApi {
             prepared.resource
         };
         let trial = Trial::of(&self.context, &record, &webhook)?;
-        let event = self.event(caller, &record, request).await?;
+        let chosen = self.chosen(caller, &record, &webhook, request).await?;
         let context = self.context.clone();
         // A filter may take a while, and a payload may be large.
-        tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, event))
+        tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, chosen))
             .await
             .map_err(|error| Problem::Internal(format!("preview an event: {error}")))
     }
 
     /// What is asked for, of this group.
-    async fn event(
+    async fn chosen(
         &self,
         caller: &Caller,
         record: &GroupRecord,
+        webhook: &v1::Webhook,
         request: v1::PreviewRequest,
-    ) -> Result<v1::Event, Problem> {
+    ) -> Result<Chosen, Problem> {
         let given = [&request.event_id, &request.sample, &request.payload_json];
-        if given.iter().filter(|text| !text.is_empty()).count() != 1 {
-            return Err(Problem::field(
+        match given.iter().filter(|text| !text.is_empty()).count() {
+            0 => self.fitting(caller, record, webhook).await,
+            1 if !request.event_id.is_empty() => self
+                .kept(caller, record, &request.event_id)
+                .await
+                .map(Chosen::Kept),
+            1 if !request.sample.is_empty() => self.sample(record, &request.sample),
+            1 => self.payload(record, request),
+            _ => Err(Problem::field(
                 "event_id",
-                "give one of event_id, sample and payload_json",
-            ));
+                "give one of event_id, sample and payload_json, or none",
+            )),
         }
-        if !request.event_id.is_empty() {
-            return self.kept(caller, record, &request.event_id).await;
+    }
+
+    /// The newest that is kept and that the webhook takes, were it active; else a sample, likewise.
+    async fn fitting(
+        &self,
+        caller: &Caller,
+        record: &GroupRecord,
+        webhook: &v1::Webhook,
+    ) -> Result<Chosen, Problem> {
+        let mut active = webhook.clone();
+        active.spec.get_or_insert_default().active = true;
+        // One without events can't be active.
+        let active = Trial::of(&self.context, record, &active);
+        let trial = active.or_else(|_| Trial::of(&self.context, record, webhook))?;
+        let trial = Arc::new(trial);
+        let metadata = record.group.metadata.clone().unwrap_or_default();
+        let selection = Selection {
+            org: Some(metadata.org),
+            group_uid: Some(metadata.uid),
+            since: caller.since(),
+            ..Selection::default()
+        };
+        let mut before = None;
+        for _ in 0..STEPS {
+            let read = self.context.log.events(&selection, before, STEP).await?;
+            let ends = read.len() < STEP;
+            before = read.last().map(|(at, _)| *at);
+            let trial = Arc::clone(&trial);
+            let fits = move |event: &v1::Event| trial.verdict(event) == Verdict::Matched;
+            let found = tokio::task::spawn_blocking(move || {
+                read.into_iter().map(|(_, event)| event).find(fits)
+            });
+            let found = found
+                .await
+                .map_err(|error| Problem::Internal(format!("match an event: {error}")))?;
+            if let Some(event) = found {
+                return Ok(Chosen::Kept(event));
+            }
+            if ends {
+                break;
+            }
         }
-        if !request.sample.is_empty() {
-            return self.sample(record, &request.sample);
+        match trial.samples().first() {
+            Some(sample) => self.sample(record, sample),
+            None => Err(Problem::Refused(
+                "no recorded event is for the webhook, and the connector has no sample: give a payload".to_owned(),
+            )),
         }
+    }
+
+    fn payload(
+        &self,
+        record: &GroupRecord,
+        request: v1::PreviewRequest,
+    ) -> Result<Chosen, Problem> {
         if request.payload_json.len() > MAX_PAYLOAD_BYTES {
             let message = format!("is larger than {MAX_PAYLOAD_BYTES} bytes");
             return Err(Problem::field("payload_json", message));
@@ -102,7 +166,7 @@ impl PreviewApi {
         hookplane_rules::payload::Json::validate(body.clone())
             .map_err(|why| Problem::field("payload_json", format!("is not taken: {why}")))?;
         let group = record.group.metadata.clone().unwrap_or_default();
-        Ok(v1::Event {
+        Ok(Chosen::Given(v1::Event {
             id: self.new_id()?.to_string(),
             org: group.org,
             group: group.name,
@@ -114,7 +178,7 @@ impl PreviewApi {
             method: "POST".to_owned(),
             body,
             ..Default::default()
-        })
+        }))
     }
 
     /// One of another group, or of another org, is not there.
@@ -140,7 +204,7 @@ impl PreviewApi {
         }
     }
 
-    fn sample(&self, record: &GroupRecord, sample: &str) -> Result<v1::Event, Problem> {
+    fn sample(&self, record: &GroupRecord, sample: &str) -> Result<Chosen, Problem> {
         let group = self.context.view.compiled(record);
         let group = group.map_err(Problem::Refused)?;
         let id = self.new_id()?;
@@ -156,7 +220,8 @@ impl PreviewApi {
         if events.is_empty() {
             return Err(Problem::Internal("a sample has no event".to_owned()));
         }
-        Ok(events.swap_remove(at.unwrap_or(0)))
+        let event = events.swap_remove(at.unwrap_or(0));
+        Ok(Chosen::Sample(sample.to_owned(), event))
     }
 
     fn new_id(&self) -> Result<uuid::Uuid, Problem> {
@@ -166,17 +231,35 @@ impl PreviewApi {
     }
 }
 
+/// What is looked at.
+enum Chosen {
+    /// As it is recorded.
+    Kept(v1::Event),
+    /// Of the connector, with its name there.
+    Sample(String, v1::Event),
+    /// The caller's.
+    Given(v1::Event),
+}
+
 fn shown(
     context: &Context,
     webhook: &v1::Webhook,
     trial: &Trial,
-    event: v1::Event,
+    chosen: Chosen,
 ) -> v1::PreviewResponse {
-    let mut answer = v1::PreviewResponse {
-        event_id: event.id.clone(),
-        event_type: event.r#type.clone(),
-        ..Default::default()
+    let mut answer = v1::PreviewResponse::default();
+    let event = match chosen {
+        Chosen::Kept(event) => {
+            answer.event_id.clone_from(&event.id);
+            event
+        }
+        Chosen::Sample(sample, event) => {
+            answer.sample = sample;
+            event
+        }
+        Chosen::Given(event) => event,
     };
+    answer.event_type.clone_from(&event.r#type);
     match trial.verdict(&event) {
         Verdict::Matched => answer.matched = true,
         Verdict::Unmatched(reason) => answer.reason = reason,
@@ -184,9 +267,16 @@ fn shown(
             (answer.matched, answer.held, answer.reason) = (true, true, reason);
         }
     }
-    let deliveries = later::deliveries(context, webhook, &event, None);
-    if let Some(delivery) = deliveries.first() {
-        answer.order_key.clone_from(&delivery.order_key);
+    let order_by = webhook.spec.as_ref().map_or("", |spec| &spec.order_by);
+    if !order_by.is_empty() {
+        // Compiled aside: what is not saved is not kept compiled.
+        match OrderBy::compile(order_by).and_then(|order| order.key(&event)) {
+            Ok(key) => answer.order_key = key,
+            Err(why) if answer.reason.is_empty() => {
+                answer.reason = format!("delivered without order: `{order_by}` {why}");
+            }
+            Err(_) => {}
+        }
     }
     let record = match trial.map(&event) {
         Ok(record) => record,
@@ -200,6 +290,9 @@ fn shown(
     };
     if let Some(record) = &record {
         answer.records_json = record.to_json();
+    }
+    if !answer.held {
+        answer.requests = requests::of(context, webhook, event, record);
     }
     answer
 }

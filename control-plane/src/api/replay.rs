@@ -17,6 +17,7 @@ use hookplane_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::narrow::Narrow;
@@ -115,14 +116,14 @@ pub(super) async fn start(
                 None => selected::run(order).await,
             }
         };
-        tell(&of_task, work, so_far, out).await;
+        tell(of_task.view.shutdown(), work, so_far, out).await;
     });
     Ok(ReceiverStream::new(answers))
 }
 
 /// Does the work while somebody listens, and says how far it is.
 async fn tell(
-    context: &Context,
+    shutdown: &CancellationToken,
     work: impl Future<Output = Result<(), Problem>>,
     so_far: watch::Receiver<v1::ReplayResponse>,
     out: mpsc::Sender<Result<v1::ReplayResponse, Status>>,
@@ -132,7 +133,7 @@ async fn tell(
     tokio::pin!(work);
     let ended = loop {
         tokio::select! {
-            () = context.view.shutdown().cancelled() => break Err(Status::unavailable(
+            () = shutdown.cancelled() => break Err(Status::unavailable(
                 "the control plane shuts down: begin again, and it does the rest",
             )),
             () = out.closed() => return,
@@ -148,7 +149,7 @@ async fn tell(
         ..so_far.borrow().clone()
     });
     tokio::select! {
-        () = context.view.shutdown().cancelled() => {
+        () = shutdown.cancelled() => {
             let _ = out.try_send(last);
         }
         // A caller that has left is told nothing.
@@ -190,7 +191,11 @@ pub(super) fn put_back(
     delivery: &v1::Delivery,
     mapping: v1::ReplayMapping,
 ) -> PutBack {
-    let now = || Some(mapping_version(&*webhook_of(context, delivery)?));
+    // That which maps new events; 0: they are handed over as they come.
+    let now = || {
+        let webhook = webhook_of(context, delivery)?;
+        Some(webhook.status.as_ref().map_or(0, |s| s.mapping_version))
+    };
     PutBack {
         delivery_id: delivery.id.clone(),
         mapping_version: match mapping {
@@ -207,15 +212,6 @@ fn webhook_of(context: &Context, delivery: &v1::Delivery) -> Option<std::sync::A
     let mut webhooks = record.webhooks.iter();
     let found = webhooks.find(|webhook| uid(webhook).as_ref() == Some(&delivery.webhook_uid));
     found.cloned()
-}
-
-/// The version that maps new events. 0: they are handed over as they come.
-fn mapping_version(webhook: &v1::Webhook) -> u32 {
-    let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
-    match mapping.is_some_and(|mapping| mapping.active) {
-        true => webhook.status.as_ref().map_or(0, |s| s.mapping_version),
-        false => 0,
-    }
 }
 
 /// Lets so many through a second, by the machine's steady clock.
@@ -269,6 +265,43 @@ mod tests {
         assert_eq!(after(went[0], later), 0);
         assert_eq!(after(went[2], later), 200);
         assert_eq!((Pace::new(1).step(), Pace::new(10_000).step()), (1, 500));
+    }
+
+    #[tokio::test]
+    async fn work_ends_with_the_caller_or_the_server() {
+        let begin = |shutdown: &CancellationToken| {
+            let (progress, so_far) = watch::channel(v1::ReplayResponse::default());
+            let (out, answers) = mpsc::channel(4);
+            let shutdown = shutdown.clone();
+            // Goes on for ever, and holds what tells its end.
+            let work = async move {
+                let _held = &progress;
+                std::future::pending::<Result<(), Problem>>().await
+            };
+            let told = tokio::spawn(async move { tell(&shutdown, work, so_far, out).await });
+            (told, answers)
+        };
+        let shutdown = CancellationToken::new();
+        let (told, mut answers) = begin(&shutdown);
+        assert!(
+            answers
+                .recv()
+                .await
+                .unwrap()
+                .is_ok_and(|answer| !answer.done)
+        );
+        drop(answers);
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, told).await.unwrap().unwrap();
+
+        let (told, mut answers) = begin(&shutdown);
+        shutdown.cancel();
+        tokio::time::timeout(patience, told).await.unwrap().unwrap();
+        let mut last = None;
+        while let Some(answer) = answers.recv().await {
+            last = Some(answer);
+        }
+        assert_eq!(last.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl Trial {
         })
     }
 
+    /// Events with a sample, those first that it asks for.
+    pub(super) fn samples(&self) -> Vec<&str> {
+        self.group.samples()
+    }
+
     /// By registered events, events, filter.
     pub(super) fn verdict(&self, event: &v1::Event) -> Verdict {
         if self.is_template {

@@ -95,23 +95,24 @@ pub(super) async fn prepare(
     }
     let fresh = desk.fresh(&metadata.org, &metadata.group, &metadata.name)?;
     let (of, old) = match &stored {
-        Some((webhook, _)) => (webhook.metadata.as_ref().unwrap_or(&fresh), webhook.spec.as_ref()),
+        Some((webhook, _)) => (
+            webhook.metadata.as_ref().unwrap_or(&fresh),
+            webhook.spec.as_ref(),
+        ),
         None => (&fresh, None),
     };
     let targets = targets::admit_of_webhook(desk, of, &mut spec, old).await?;
     let (mut webhook, revision, changed, check, action) = match stored {
-        None => {
-            (
-                v1::Webhook {
-                    metadata: Some(fresh),
-                    ..Default::default()
-                },
-                0,
-                Vec::new(),
-                Precondition::Absent,
-                v1::ChangeAction::Create,
-            )
-        }
+        None => (
+            v1::Webhook {
+                metadata: Some(fresh),
+                ..Default::default()
+            },
+            0,
+            Vec::new(),
+            Precondition::Absent,
+            v1::ChangeAction::Create,
+        ),
         Some((webhook, revision)) => {
             let mut changed = difference::fields(&webhook.spec.clone().unwrap_or_default(), &spec)?;
             targets.tell(&mut changed);
@@ -177,9 +178,12 @@ pub(super) async fn present(
     let group = desk
         .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
         .await?;
-    let pool = group
-        .and_then(|(group, _)| group.spec)
-        .map_or_else(String::new, |spec| spec.pool);
+    let (of, spec) = match group {
+        Some((group, _)) => (group.metadata.unwrap_or_default().uid, group.spec),
+        None => Default::default(),
+    };
+    let pool = spec.map_or_else(String::new, |spec| spec.pool);
+    let warnings = desk.context.drift.warnings(&of, &webhook).await;
     let live = desk
         .context
         .fleet
@@ -187,6 +191,7 @@ pub(super) async fn present(
     webhook.status = Some(v1::WebhookStatus {
         live: Some(live),
         destinations,
+        warnings,
         ..mappings::kept(webhook.status)
     });
     Ok(webhook)

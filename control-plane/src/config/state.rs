@@ -144,13 +144,18 @@ impl State {
     }
 
     pub(crate) fn deliverable(&self) -> HashSet<String> {
-        let named = self.destinations.values().filter_map(|d| d.metadata.as_ref());
+        let named = self
+            .destinations
+            .values()
+            .filter_map(|d| d.metadata.as_ref());
         let named = named.map(|metadata| metadata.uid.clone());
         self.webhook_keys.keys().cloned().chain(named).collect()
     }
 
     pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {
-        self.destinations.get(&keys::destination(org, name)).cloned()
+        self.destinations
+            .get(&keys::destination(org, name))
+            .cloned()
     }
 
     /// The keys of the groups with such a status.
@@ -164,6 +169,15 @@ impl State {
             status.is_some_and(&differs)
         });
         groups.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The longest window in which any group knows repeats, in days.
+    pub(crate) fn longest_dedup_days(&self) -> u32 {
+        let specs = self
+            .groups
+            .values()
+            .filter_map(|group| group.stored.spec.as_ref());
+        specs.map(|spec| spec.dedup_window_days).max().unwrap_or(0)
     }
 
     /// Says whether what some listeners are offered has changed, or the epoch.
@@ -348,9 +362,7 @@ impl State {
                 }
                 self.pushing += usize::from(pushes(&webhook));
                 self.webhook_keys.insert(own.clone(), key.clone());
-                let judged = old
-                    .filter(|old| old.uid == own)
-                    .and_then(|old| old.judged);
+                let judged = old.filter(|old| old.uid == own).and_then(|old| old.judged);
                 self.webhooks.insert(
                     key,
                     WebhookState {

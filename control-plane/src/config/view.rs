@@ -194,6 +194,11 @@ impl View {
         self.read(State::deliverable)
     }
 
+    /// The longest window in which any group knows repeats, in days; 0 where none says.
+    pub(crate) fn longest_dedup_days(&self) -> u32 {
+        self.read(State::longest_dedup_days)
+    }
+
     /// How many webhooks an org has.
     pub(crate) fn webhooks_of(&self, org: &str) -> usize {
         self.read(|state| state.webhooks_below(&format!("{}{org}/", keys::WEBHOOKS)))

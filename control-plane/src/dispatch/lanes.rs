@@ -60,15 +60,13 @@ impl Lanes {
     pub(crate) fn status(&self, resolved: &Resolved, now: Timestamp) -> v1::DestinationStatus {
         let lane = self.lock().get(&resolved.lane).cloned().unwrap_or_default();
         let state = lane.lock();
-        let shown = |state_of: DestinationState, shut: Option<&Shut>| {
-            v1::DestinationStatus {
-                state: state_of.into(),
-                reason: shut.map(|shut| shut.reason.clone()).unwrap_or_default(),
-                since: shut.map(|shut| to_wire(shut.since)),
-                retry_time: shut.map(|shut| to_wire(shut.until)),
-                delivered: state.delivered,
-                failed: state.failed,
-            }
+        let shown = |state_of: DestinationState, shut: Option<&Shut>| v1::DestinationStatus {
+            state: state_of.into(),
+            reason: shut.map(|shut| shut.reason.clone()).unwrap_or_default(),
+            since: shut.map(|shut| to_wire(shut.since)),
+            retry_time: shut.map(|shut| to_wire(shut.until)),
+            delivered: state.delivered,
+            failed: state.failed,
         };
         if resolved.lane_paused || resolved.queue_paused {
             return shown(DestinationState::Paused, None);
@@ -97,7 +95,9 @@ impl Lanes {
         {
             return Ok(Arc::clone(&made.sink));
         }
-        let opened = resolved.open(&context.seal).map_err(|error| error.to_string())?;
+        let opened = resolved
+            .open(&context.seal)
+            .map_err(|error| error.to_string())?;
         let sink = make(context, &opened, timeout)?;
         state.sink = Some(Made {
             of: resolved.target().clone(),

@@ -77,7 +77,12 @@ impl Target {
         match self {
             Self::Http(http) => vec![&http.url],
             Self::Salesforce(target) => {
-                vec![&target.url, &target.client_id, &target.username, &target.audience]
+                vec![
+                    &target.url,
+                    &target.client_id,
+                    &target.username,
+                    &target.audience,
+                ]
             }
         }
     }
@@ -224,7 +229,10 @@ pub(crate) fn resolve(
         });
     }
     let named = view.destination(&of.org, &found.r#ref).ok_or_else(|| {
-        format!("there is no destination `{}` any more: make it again, and replay", found.r#ref)
+        format!(
+            "there is no destination `{}` any more: make it again, and replay",
+            found.r#ref
+        )
     })?;
     let mut resolved = of_named(&named)?;
     resolved.webhook = webhook_name;

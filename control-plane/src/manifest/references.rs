@@ -60,7 +60,9 @@ fn in_target(node: &mut Node, path: &str, resolve: Resolve<'_>) -> Result<(), Ma
     if let Some(Node {
         value: Value::Map(headers),
         ..
-    }) = node.get_mut("http").and_then(|http| http.get_mut("headers"))
+    }) = node
+        .get_mut("http")
+        .and_then(|http| http.get_mut("headers"))
     {
         for header in headers {
             let path = format!("{path}.http.headers.{}", header.key);

@@ -354,7 +354,11 @@ fn the_secrets_of_destinations_may_stand_elsewhere_too() {
     let Some(Resource::Destination(destination)) = &documents[0].manifest.resource else {
         panic!("a destination");
     };
-    let http = destination.spec.clone().and_then(|spec| spec.http).expect("http");
+    let http = destination
+        .spec
+        .clone()
+        .and_then(|spec| spec.http)
+        .expect("http");
     assert_eq!(value(&http.signing_secret).as_deref(), Some("of KEY"));
     assert_eq!(http.headers["X-A"].value, "in a.txt");
     assert_eq!(http.headers["X-B"], v1::Secret::default());
@@ -409,4 +413,102 @@ fn a_key_with_dots_and_brackets_in_it_is_found() {
 fn secrets_are_in_no_debug_output_of_the_tree() {
     let documents = parse(GROUP).expect("valid");
     assert!(!format!("{:?}", documents[0].root).contains("s3cret"));
+}
+
+/// As in the contract.
+const MAPPED: &str = r#"apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: shop-prod, name: order-paid}
+spec:
+  label: Order paid
+  active: true
+  events: [orders/paid]
+  filter: payload.test == false                 # optional, CEL
+  mapping:                                      # optional
+    active: true
+    base:
+      object: Order__c
+      operation: upsert                         # insert | update | upsert | delete
+      key: Shop_Id__c
+      fields:
+        Shop_Id__c: {from: payload.id, type: string}
+        Total__c: {from: payload.total_price, type: decimal, onMissing: fail}     # omit | null | default | fail
+        Note__c: {from: payload.note, default: none}
+        Late__c: {cel: "payload.tags.exists(t, t == 'late')", type: boolean}
+        Gone__c: {from: payload.gone, onMissing: null}
+        Kept__c: {from: payload.kept, default: ""}
+        Stage__c: {from: payload.stage, values: {paid: Closed Won, 1: yes, "*": no}}
+      parents:
+        - {object: Account, field: Account__r, key: Email__c, fields: {Email__c: {from: payload.email}}}
+      children:
+        - object: OrderLine__c
+          forEach: payload.line_items
+          parentField: Order__r
+          key: Line_Id__c
+          fields: {Line_Id__c: {from: item.id, type: string}, Sku__c: {from: item.sku}}
+  destinations:
+    - subscribe: {}                             # or http: {...}, salesforce: {...}
+"#;
+
+fn mapping_of(document: &Document) -> v1::Mapping {
+    match &document.manifest.resource {
+        Some(Resource::Webhook(webhook)) => webhook.spec.clone().unwrap().mapping.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_mapping_is_read_as_it_is_written() {
+    let documents = parse(MAPPED).unwrap_or_else(|error| panic!("{error}"));
+    let mapping = mapping_of(&documents[0]);
+    let base = mapping.base.clone().unwrap();
+    let field = |name: &str| base.fields.get(name).unwrap().clone();
+    assert!(mapping.active);
+    assert_eq!(base.operation(), v1::RecordOperation::Upsert);
+    assert_eq!(field("Note__c").default.as_deref(), Some("none"));
+    assert_eq!(field("Kept__c").default.as_deref(), Some(""));
+    assert_eq!(field("Gone__c").on_missing(), v1::OnMissing::Null);
+    assert_eq!(field("Gone__c").default, None);
+    assert_eq!(field("Total__c").r#type(), v1::FieldType::Decimal);
+    assert_eq!(
+        field("Stage__c").values.get("1").map(String::as_str),
+        Some("yes")
+    );
+    assert_eq!(base.children[0].for_each, "payload.line_items");
+    assert!(crate::mapping::Mapping::compile(&mapping).is_ok());
+    for quoted in ["\"null\"", "~", "''"] {
+        let text = MAPPED.replace("onMissing: null", &format!("onMissing: {quoted}"));
+        assert_eq!(parse(&text).is_ok(), quoted == "\"null\"", "{quoted}");
+    }
+    let json = serde_json::from_str::<v1::FieldMapping>(r#"{"onMissing": null}"#).unwrap();
+    assert_eq!(json.on_missing(), v1::OnMissing::Null);
+}
+
+#[test]
+fn what_is_wrong_with_a_mapping_points_at_its_line() {
+    for (right, wrong, line, column) in [
+        ("from: item.sku}", "from: line.sku}", 31, 67),
+        ("forEach: payload", "forEach: body", 28, 11),
+        ("from: payload.email", "from: email", 25, 81),
+        ("key: Shop_Id__c", "key: Other__c", 14, 7),
+        ("default: none", "default: none, onMissing: fail", 18, 39),
+        ("exists(t, t ==", "exists(t, x ==", 19, 19),
+    ] {
+        let documents =
+            parse(&MAPPED.replace(right, wrong)).unwrap_or_else(|error| panic!("{error}"));
+        let errors = crate::mapping::Mapping::compile(&mapping_of(&documents[0])).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(
+            documents[0].locate(&errors[0].field),
+            (line, column),
+            "{}",
+            errors[0]
+        );
+    }
+    let error = error_of(&MAPPED.replace("onMissing: fail", "onMissing: never"));
+    assert_eq!((error.line, error.column), (17, 64), "{error}");
+    assert!(
+        error.message.contains("spec.mapping.base.fields.Total__c.onMissing: `never` is none of omit, null, default, fail"),
+        "{error}"
+    );
 }

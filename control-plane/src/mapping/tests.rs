@@ -4,6 +4,8 @@ use serde_json::{Value as Json, json};
 use super::*;
 
 mod fields;
+mod properties;
+mod records;
 mod refused;
 
 /// As a manifest writes it.

@@ -112,6 +112,7 @@ pub(super) async fn answer(
         request_id,
         callback,
     );
+    let samples = context.drift.samples(&new);
     let first = new
         .events
         .first()
@@ -132,6 +133,7 @@ pub(super) async fn answer(
     let (kind, event_id) = match appended {
         Ok(Appended::Kept { event_ids }) => {
             drop_what_is_gone(context, &record);
+            context.drift.learn_from(samples);
             let first = event_ids.into_iter().next().unwrap_or(first);
             (AnswerKind::Kept, first)
         }
@@ -246,15 +248,20 @@ fn checked(callback: &v1::ReportedCallback) -> Result<[u8; 16], String> {
             "method, headers and query are larger than {MAX_HEAD_BYTES} bytes"
         ));
     }
+    let texts = callback.redacted.iter().map(String::len).sum::<usize>();
+    if texts > MAX_TEXT_BYTES {
+        return Err(format!("redacted is larger than {MAX_TEXT_BYTES} bytes"));
+    }
     if callback.undecodable_reason.len() > MAX_TEXT_BYTES {
         return Err(format!(
             "undecodable_reason is larger than {MAX_TEXT_BYTES} bytes"
         ));
     }
-    let copied = (head + callback.undecodable_reason.len()).saturating_mul(callback.events.len());
+    let copied =
+        (head + texts + callback.undecodable_reason.len()).saturating_mul(callback.events.len());
     if copied > MAX_COPIED_BYTES {
         return Err(format!(
-            "headers, query and undecodable_reason times events are larger than {MAX_COPIED_BYTES} bytes"
+            "headers, query, redacted and undecodable_reason times events are larger than {MAX_COPIED_BYTES} bytes"
         ));
     }
     // One event has no other to be told from.
@@ -321,7 +328,7 @@ struct Place {
 fn places(callback: &v1::ReportedCallback, whole: [u8; 32]) -> Vec<Place> {
     let digest_of = |event: &v1::ReportedEvent| match event.item.is_empty() {
         true => whole,
-        false => identity::digest(&event.item),
+        false => identity::as_it_came(&event.item_digest, &event.item),
     };
     if let [event] = &callback.events[..] {
         return vec![Place {
@@ -372,7 +379,7 @@ fn build(
     let nameless = v1::Metadata::default();
     let metadata = group.metadata.as_ref().unwrap_or(&nameless);
     let names = Names::of(webhooks);
-    let whole = identity::digest(&callback.body);
+    let whole = identity::as_it_came(&callback.body_digest, &callback.body);
     // The listener's word for what it saw; what only the control plane can know is decided here.
     let mut flags = std::mem::take(&mut callback.flags);
     flags.retain(|f| {
@@ -397,13 +404,17 @@ fn build(
             query: &callback.query,
             signed,
         };
-        let dedup = identity::dedup(
+        let mut dedup = identity::dedup(
             &request,
             &reported,
             place.body_digest,
             place.shared,
             place.alike,
         );
+        // Of what was taken out nothing is written from which it could be guessed.
+        if !callback.redacted.is_empty() {
+            dedup.body_digest = identity::hidden(key, &dedup.body_digest);
+        }
         let id = identity::event_id(request_id, &reported);
         let (verdicts, mut deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
         let is_wanted = !deliveries.is_empty() || (reported.registered && spec.capture_unmatched);
@@ -496,14 +507,19 @@ struct Names<'a>(Vec<(&'a v1::Metadata, &'a v1::Webhook)>);
 
 impl<'a> Names<'a> {
     fn of(webhooks: &'a [Arc<v1::Webhook>]) -> Self {
-        let named = webhooks.iter().filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
+        let named = webhooks
+            .iter()
+            .filter_map(|w| Some((w.metadata.as_ref()?, &**w)));
         let mut names: Vec<_> = named.collect();
         names.sort_unstable_by_key(|(metadata, _)| &metadata.uid);
         Self(names)
     }
 
     fn get(&self, uid: &str) -> Option<(&'a v1::Metadata, &'a v1::Webhook)> {
-        let at = self.0.binary_search_by_key(&uid, |(metadata, _)| &metadata.uid).ok()?;
+        let at = self
+            .0
+            .binary_search_by_key(&uid, |(metadata, _)| &metadata.uid)
+            .ok()?;
         Some(self.0[at])
     }
 
@@ -562,7 +578,11 @@ fn verdicts(
 }
 
 /// One for each destination; without any, for subscribers. Their key is the same: it is the event's, for this webhook.
-fn for_destinations(webhook: &v1::Webhook, one: NewDelivery, deliveries: &mut Vec<NewDelivery>) {
+pub(super) fn for_destinations(
+    webhook: &v1::Webhook,
+    one: NewDelivery,
+    deliveries: &mut Vec<NewDelivery>,
+) {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let Some((last, others)) = destinations.split_last() else {
         deliveries.push(one);

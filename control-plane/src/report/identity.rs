@@ -10,6 +10,7 @@
 //! | `signed` | group uid, digest of the request's body, index in it |
 //! | `repeat` | group uid, digest of the request's body, query, index in it |
 //! | `idempotency` | delivery key, or event id; webhook uid |
+//! | `redacted` | digest of the body as it came: kept in its place |
 //! | `test` | group uid, digest of the request's body |
 //! | `plan` | epoch, revision: see `config/proof.rs` |
 
@@ -44,6 +45,16 @@ pub fn event_id(request_id: [u8; 16], event: &v1::ReportedEvent) -> String {
 /// SHA-256.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// The digest of the body or item as it came: a listener tells it where it took something out.
+pub fn as_it_came(told: &[u8], bytes: &[u8]) -> [u8; 32] {
+    <[u8; 32]>::try_from(told).unwrap_or_else(|_| digest(bytes))
+}
+
+/// A body's digest in a form that nobody can try bodies on.
+pub fn hidden(key: &Key, body_digest: &[u8; 32]) -> [u8; 32] {
+    mac(key, "redacted", &[body_digest])
 }
 
 /// What the events of one request have in common.

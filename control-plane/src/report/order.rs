@@ -72,7 +72,9 @@ impl OrderBy {
                 found.unwrap_or_default().trim().to_owned()
             }
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
-                return Err("is a list or an object, and a key is text, a number or a boolean".to_owned());
+                return Err(
+                    "is a list or an object, and a key is text, a number or a boolean".to_owned(),
+                );
             }
         };
         if text.len() <= MAX_KEY_BYTES {
@@ -89,7 +91,7 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
+    pub(super) fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = kept.get(source) {
             return Ok(Arc::clone(found));
@@ -123,7 +125,9 @@ impl Orders {
                     if !verdict.reason.is_empty() {
                         verdict.reason.push_str("; ");
                     }
-                    verdict.reason.push_str(&format!("delivered without order: `{source}` {why}"));
+                    verdict
+                        .reason
+                        .push_str(&format!("delivered without order: `{source}` {why}"));
                 }
             }
         }
@@ -150,12 +154,16 @@ mod tests {
 
     #[test]
     fn a_path_or_an_expression_gives_the_key_as_it_is_written() {
-        let body = r#"{"customer": {"id": 12.50, "name": "Ada"}, "on": true, "none": null, "list": [1]}"#;
+        let body =
+            r#"{"customer": {"id": 12.50, "name": "Ada"}, "on": true, "none": null, "list": [1]}"#;
         for (source, expected) in [
             ("payload.customer.name", Ok("Ada")),
             ("payload.customer.id", Ok("12.50")),
             ("payload.on", Ok("true")),
-            ("event.type + '/' + payload.customer.name", Ok("orders/paid/Ada")),
+            (
+                "event.type + '/' + payload.customer.name",
+                Ok("orders/paid/Ada"),
+            ),
             ("payload.list[0]", Ok("1")),
             ("payload.customer.email", Err("is missing")),
             ("payload.none", Err("is null")),
@@ -193,6 +201,9 @@ mod tests {
         }];
         Orders::default().of_webhook("payload.id", &mut event, &mut deliveries);
         assert_eq!(deliveries[0].order_key, "");
-        assert_eq!(event.verdicts[0].reason, "delivered without order: `payload.id` is missing");
+        assert_eq!(
+            event.verdicts[0].reason,
+            "delivered without order: `payload.id` is missing"
+        );
     }
 }

@@ -55,6 +55,8 @@ pub struct ExtractedEvent {
     /// Those of `type`, `delivery_id` and `external_id` that the signature doesn't cover.
     pub unsigned_values: Vec<&'static str>,
     pub(crate) json: Option<Json>,
+    /// SHA-256 of the item as it came, where something was taken out of it.
+    pub(crate) item_digest: Bytes,
 }
 
 impl Extracted {
@@ -216,6 +218,7 @@ fn event(
             .unwrap_or_default(),
         unsigned_values,
         json: item.cloned(),
+        item_digest: Bytes::new(),
     }
 }
 

@@ -7,7 +7,7 @@
 //!                    Callback (raw bytes) ─ verify ─▶ Handshake(Shaken) | Genuine(Verified)
 //!                                                                          │ extract     403
 //!                                                                          ▼
-//!                                            match_events ◀──────────  Extracted
+//!                                            match_events ◀─ redact ─  Extracted
 //!                                                 │
 //!                                                 ▼
 //!                                              Matched ─▶ ReportedCallback (the wire)
@@ -36,6 +36,7 @@ mod matching;
 pub mod payload;
 mod plan;
 mod public;
+mod redact;
 mod request;
 mod sample;
 mod template;
@@ -47,7 +48,7 @@ mod verify;
 
 pub use address::is_public;
 pub use callback::{Callback, Head, Reply};
-pub use connector::Connector;
+pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
@@ -55,6 +56,7 @@ pub use group::{Group, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};
+pub use redact::{Path, PathPart};
 pub use sample::{Expected, SampleError, SignedSample, Variant};
 pub use time::{Clock, Timestamp};
 pub use verify::{Confirmation, Learned, Needed, Proven, Refused, Shaken, Unproven, Verified};

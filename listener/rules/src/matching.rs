@@ -10,6 +10,7 @@ use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
 use crate::filter::{Filter, FilterInput, Verdict};
 use crate::group::{Credentials, TEST_HEADER};
 use crate::payload::{self, Json, Payload, PayloadAt, Reading};
+use crate::redact::{Passing, Redacted};
 use crate::request::single;
 use crate::{Callback, Extracted, Group, Timestamp, Webhook};
 
@@ -26,6 +27,7 @@ pub struct Matched {
     events: Vec<v1::ReportedEvent>,
     secret: Option<Arc<str>>,
     group_uid: String,
+    redacted: Redacted,
     outcome: Outcome,
 }
 
@@ -113,9 +115,8 @@ impl Matched {
             budget_milliseconds: 0,
             undecodable_reason: self.undecodable,
             known_revision: 0,
-            // Not built yet.
-            redacted: Vec::new(),
-            body_digest: Default::default(),
+            redacted: self.redacted.paths,
+            body_digest: self.redacted.body_digest,
         }
     }
 }
@@ -129,13 +130,27 @@ struct Seen<'a> {
 pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
     let Extracted {
         verified,
-        events,
+        mut events,
         in_batch,
-        flags,
-        payload,
+        mut flags,
+        mut payload,
     } = extracted;
     let secret = verified.secret().cloned();
     let mut callback = verified.into_callback();
+    let redacted = group.redaction.as_ref().map(|redaction| {
+        let passing = Passing {
+            callback: &mut callback,
+            payload: &mut payload,
+            events: &mut events,
+        };
+        redaction.apply(&group.decoding.reading, passing)
+    });
+    if redacted.is_some()
+        && matches!(payload, Payload::Opaque(_))
+        && !flags.contains(&EventFlag::Undecodable)
+    {
+        flags.push(EventFlag::Undecodable);
+    }
     // Most filters look at the payload alone, and most of what isn't kept ends here.
     let mut filters = group
         .webhooks
@@ -172,6 +187,7 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
                 registered: false,
                 matches: Vec::new(),
                 payload: event.payload,
+                item_digest: event.item_digest,
             };
             match event.json {
                 Some(item) => judge(group, &mut reported, &Payload::Json(item), &seen),
@@ -193,10 +209,12 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
         events,
         secret,
         group_uid: group.uid.clone(),
+        redacted: redacted.unwrap_or_default(),
     }
 }
 
 pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
+    redact_again(group, callback);
     let seen = Seen {
         headers: &callback.headers,
         query: &callback.query,
@@ -219,6 +237,34 @@ pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
                 Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json);
             judge(group, event, &payload, &seen);
         }
+    }
+}
+
+/// The listener didn't know of the group's newest redactions.
+fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
+    let (Some(redaction), Some(event)) = (&group.redaction, callback.events.first()) else {
+        return;
+    };
+    let reading = as_it_was(group, event);
+    let payload = match event.item.is_empty() {
+        true => decode_again(
+            group,
+            event,
+            &callback.content_type,
+            &callback.headers,
+            &callback.body,
+        ),
+        false => Payload::Form(BTreeMap::new()),
+    };
+    redaction.apply_to(&reading, payload, callback);
+}
+
+fn as_it_was(group: &Group, event: &v1::ReportedEvent) -> Reading {
+    Reading {
+        format: Some(event.format()),
+        payload: PayloadAt::parse(&event.payload).ok(),
+        max_bytes: group.decoding.reading.max_bytes,
+        signs_unpacked: true,
     }
 }
 
@@ -257,12 +303,7 @@ fn decode_again(
     if event.format() == PayloadFormat::Form && body.is_empty() {
         return Payload::Form(BTreeMap::new());
     }
-    let as_it_was = Reading {
-        format: Some(event.format()),
-        payload: PayloadAt::parse(&event.payload).ok(),
-        max_bytes: group.decoding.reading.max_bytes,
-        signs_unpacked: true,
-    };
+    let as_it_was = as_it_was(group, event);
     let content_type = Some(content_type).filter(|text| !text.is_empty());
     let content_encoding = headers.get("content-encoding").map(String::as_str);
     payload::decode(&as_it_was, content_type, content_encoding, body).payload

@@ -14,8 +14,8 @@ use super::{
     PATIENCE, SHORT, append, assert_unavailable, kept, open, open_with, options, shared, until_sql,
 };
 
-/// Less than a provider waits for its answer.
-const BUDGET: Duration = Duration::from_secs(8);
+/// As long as a busy machine may take for what waits for nobody. Whoever is in the way here stays for longer.
+const BUDGET: Duration = Duration::from_secs(20);
 
 // Risk 43: a transaction that holds keys and doesn't end costs whoever wants those keys their answer, and nobody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -94,6 +94,9 @@ const ROWS: &[Row] = &[
     by_id("EventService/GetDelivery", "AEVaev", "aev"),
     row("EventService/Tail", "AEVaev", "aev"),
     by_id("EventService/ReplayDeliveries", "AEae", "ae"),
+    row("EventService/Replay", "AEae", "ae"),
+    row("PreviewService/Preview", "AEae", "ae"),
+    row("PreviewService/Compare", "AEae", "ae"),
     row("EventService/ListRefusals", "AEVaev", "aev"),
     row("EventService/SignSample", "AEae", "ae"),
     row("SubscriptionService/Subscribe", "Cac", "a"),
@@ -337,6 +340,23 @@ fn request(method: &str, there: &There) -> Vec<u8> {
         "EventService/ReplayDeliveries" => {
             message!(ReplayDeliveriesRequest {
                 delivery_ids: vec![there.delivery.clone()]
+            })
+        }
+        "EventService/Replay" => {
+            message!(ReplayRequest {
+                parent,
+                dry_run: true
+            })
+        }
+        "PreviewService/Preview" => {
+            message!(PreviewRequest {
+                webhook: Some(webhook(org, "pushes")),
+                sample: "push".to_owned()
+            })
+        }
+        "PreviewService/Compare" => {
+            message!(CompareRequest {
+                webhook: Some(webhook(org, "pushes"))
             })
         }
         "EventService/ListRefusals" => message!(ListRefusalsRequest { parent }),

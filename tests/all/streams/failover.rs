@@ -32,7 +32,7 @@ async fn a_replica_killed_with_callbacks_in_hand_costs_none_of_them() -> Result<
 #[tokio::test]
 async fn a_replica_frozen_with_callbacks_in_hand_keeps_nothing_twice_when_it_thaws()
 -> Result<(), Failure> {
-    let all = Replicas::start(6).await?;
+    let all = Replicas::start(12).await?;
     for replica in &all.replicas {
         replica.log.freeze();
     }

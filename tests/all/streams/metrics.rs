@@ -114,6 +114,7 @@ fn check_labels(series: &str) {
 #[tokio::test]
 async fn what_happened_is_what_is_counted() -> Result<(), Failure> {
     let mut rig = Rig::start().await?;
+    rig.patience(60).await?;
     let code = rig.group("code", |_| {}).await?;
     rig.webhook("code", "all", "").await?;
     let narrow = |spec: &mut v1::WebhookGroupSpec| {

@@ -51,7 +51,7 @@ fn holder(all: &Replicas) -> usize {
 // Promise 5: `status.live` is of all listeners, over all replicas.
 #[tokio::test]
 async fn what_is_written_at_one_replica_is_live_by_a_listener_of_another() -> Result<(), Failure> {
-    let all = Replicas::start(5).await?;
+    let all = Replicas::start(30).await?;
     all.rig.webhook("code", "late", "").await?;
     for api in everywhere(&all) {
         let live = until_live_at(&api, "late").await?;
@@ -79,7 +79,7 @@ async fn what_is_written_at_one_replica_is_live_by_a_listener_of_another() -> Re
 #[tokio::test]
 async fn a_killed_replica_holds_up_what_is_live_for_seconds_and_leaves_nothing()
 -> Result<(), Failure> {
-    let mut all = Replicas::start(5).await?;
+    let mut all = Replicas::start(30).await?;
     until_live_at(&all.rig.api(), "all").await?;
     drop(all.replicas.remove(holder(&all)));
     all.rig.webhook("code", "late", "").await?;
@@ -101,7 +101,7 @@ async fn a_killed_replica_holds_up_what_is_live_for_seconds_and_leaves_nothing()
 #[tokio::test]
 async fn an_org_s_token_shows_no_listener_of_the_operator_s_at_any_replica() -> Result<(), Failure>
 {
-    let all = Replicas::start(5).await?;
+    let all = Replicas::start(30).await?;
     until_live_at(&all.rig.api(), "all").await?;
     let spec = v1::TokenSpec {
         role: v1::TokenRole::Viewer.into(),
@@ -124,7 +124,7 @@ async fn an_org_s_token_shows_no_listener_of_the_operator_s_at_any_replica() -> 
 
 #[tokio::test]
 async fn what_a_listener_refused_is_shown_and_counted_by_every_replica() -> Result<(), Failure> {
-    let all = Replicas::start(5).await?;
+    let all = Replicas::start(30).await?;
     // Not signed: the start of the replicas has posted some as well.
     let answer = post(&all.url, Vec::new(), Bytes::from_static(b"{}")).await?;
     assert!([401, 415].contains(&answer.status));
@@ -193,7 +193,7 @@ async fn subscribed(
 #[tokio::test]
 async fn a_webhook_deleted_at_one_replica_ends_its_subscriptions_at_the_other()
 -> Result<(), Failure> {
-    let all = Replicas::start(5).await?;
+    let all = Replicas::start(30).await?;
     let stream = subscribed(api(&all.replicas[1].proxy.url())).await?;
     all.rig.delete_webhook("code", "all").await?;
     let ended = soon(stream).await??.unwrap_err();
@@ -203,7 +203,7 @@ async fn a_webhook_deleted_at_one_replica_ends_its_subscriptions_at_the_other()
 
 #[tokio::test]
 async fn a_token_revoked_at_one_replica_ends_its_streams_at_the_other() -> Result<(), Failure> {
-    let all = Replicas::start(5).await?;
+    let all = Replicas::start(30).await?;
     let spec = v1::TokenSpec {
         role: v1::TokenRole::Consumer.into(),
         webhooks: vec!["orgs/acme/groups/code/webhooks/all".to_owned()],

@@ -10,6 +10,7 @@ use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::config::stream::ConfigApi;
 use hookplane_control_plane::config::{Fleet, View};
 use hookplane_control_plane::context::Context;
+use hookplane_control_plane::drift::Drift;
 use hookplane_control_plane::installation;
 use hookplane_control_plane::mapping::MappingVersions;
 use hookplane_control_plane::seal::SealKey;
@@ -58,6 +59,7 @@ impl Replica {
         let context = Context {
             store: store.clone(),
             log: rig.log.clone(),
+            drift: Arc::new(Drift::new(rig.log.clone())),
             seal: seal.clone(),
             mac_key: installation::mac_key(&*store, &seal).await?,
             clock: rig.clock.clone(),

@@ -79,7 +79,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<12} {:>14} {:>22}", "to", "deliveries/s", "control plane µs each")?;
+        writeln!(
+            f,
+            "{:<12} {:>14} {:>22}",
+            "to", "deliveries/s", "control plane µs each"
+        )?;
         for (to, row) in &self.rows {
             writeln!(f, "{to:<12} {:>14.0} {:>22.1}", row.per_second, row.micros)?;
         }
@@ -97,14 +101,20 @@ pub fn run(options: Options) -> Result<Report, Failure> {
     let server = Server::start(Kind::ControlPlane(folder.path(), None), cores)?;
     pin(cores.load)?;
     let hyper = Server::start_here(Kind::Hyper)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut bench = Bench::start(&server, &hyper, options.bytes).await?;
         let (mut http, mut subscriber) = (Vec::new(), Vec::new());
         for round in 0..options.rounds {
             bench.keep(options.events).await?;
             let all = (options.events * (round + 1)) as u64;
-            http.push(bench.measured(&server, options.events, Way::Http(all)).await?);
+            http.push(
+                bench
+                    .measured(&server, options.events, Way::Http(all))
+                    .await?,
+            );
             let way = Way::Subscriber;
             subscriber.push(bench.measured(&server, options.events, way).await?);
         }
@@ -142,7 +152,9 @@ struct Bench {
 
 impl Bench {
     async fn start(server: &Server, hyper: &Server, bytes: usize) -> Result<Self, Failure> {
-        let channel = Channel::from_shared(format!("http://{}", server.address))?.connect().await?;
+        let channel = Channel::from_shared(format!("http://{}", server.address))?
+            .connect()
+            .await?;
         let text = format!(
             r#"
 apiVersion: hookplane.dev/v1
@@ -165,11 +177,15 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
         let mut client = ManifestServiceClient::new(channel.clone());
         for document in manifest::parse(&text).map_err(|error| error.message)? {
             let manifest = Some(document.manifest);
-            client.apply_manifest(request(v1::ApplyManifestRequest { manifest })?).await?;
+            client
+                .apply_manifest(request(v1::ApplyManifestRequest { manifest })?)
+                .await?;
         }
         let name = "orgs/bench/groups/kept".to_owned();
         let get = request(v1::GetWebhookGroupRequest { name })?;
-        let group = WebhookGroupServiceClient::new(channel.clone()).get_webhook_group(get).await?;
+        let group = WebhookGroupServiceClient::new(channel.clone())
+            .get_webhook_group(get)
+            .await?;
         let group_uid = group.into_inner().metadata.unwrap_or_default().uid;
         let (reports, requests) = mpsc::channel(4);
         let hello = v1::ReportHello {
@@ -177,9 +193,13 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
             boot: "1".to_owned(),
             pool: "default".to_owned(),
         };
-        reports.send(said(report_request::Kind::Hello(hello))).await?;
+        reports
+            .send(said(report_request::Kind::Hello(hello)))
+            .await?;
         let stream = request(ReceiverStream::new(requests))?;
-        let answers = ReportServiceClient::new(channel.clone()).report(stream).await?;
+        let answers = ReportServiceClient::new(channel.clone())
+            .report(stream)
+            .await?;
         let filler = "x".repeat(bytes.saturating_sub(16));
         Ok(Self {
             channel,
@@ -223,13 +243,22 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
                 batch_id: self.next,
                 callbacks,
             };
-            self.reports.send(said(report_request::Kind::Batch(batch))).await?;
+            self.reports
+                .send(said(report_request::Kind::Batch(batch)))
+                .await?;
             loop {
-                let answer = self.answers.message().await?.ok_or("the report stream ended")?;
+                let answer = self
+                    .answers
+                    .message()
+                    .await?
+                    .ok_or("the report stream ended")?;
                 let Some(report_response::Kind::Batch(answer)) = answer.kind else {
                     continue;
                 };
-                let lost = answer.callbacks.iter().find(|c| c.kind() != v1::AnswerKind::Kept);
+                let lost = answer
+                    .callbacks
+                    .iter()
+                    .find(|c| c.kind() != v1::AnswerKind::Kept);
                 if let Some(lost) = lost {
                     return Err(format!("not kept: {lost:?}").into());
                 }
@@ -280,7 +309,9 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
             }),
             validate_only: false,
         })?;
-        DestinationServiceClient::new(self.channel.clone()).update_destination(update).await?;
+        DestinationServiceClient::new(self.channel.clone())
+            .update_destination(update)
+            .await?;
         Ok(())
     }
 
@@ -290,7 +321,12 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
         loop {
             let name = "orgs/bench/destinations/hyper".to_owned();
             let get = request(v1::GetDestinationRequest { name })?;
-            let status = client.get_destination(get).await?.into_inner().status.unwrap_or_default();
+            let status = client
+                .get_destination(get)
+                .await?
+                .into_inner()
+                .status
+                .unwrap_or_default();
             if status.failed > 0 {
                 return Err(format!("deliveries failed: {status:?}").into());
             }
@@ -311,8 +347,10 @@ spec: {{label: All, active: true, events: [push], destinations: [{{subscribe: {{
         };
         to.send(kind(subscribe_request::Kind::Start(start))).await?;
         let stream = request(ReceiverStream::new(requests))?;
-        let mut from =
-            SubscriptionServiceClient::new(self.channel.clone()).subscribe(stream).await?.into_inner();
+        let mut from = SubscriptionServiceClient::new(self.channel.clone())
+            .subscribe(stream)
+            .await?
+            .into_inner();
         for _ in 0..events {
             let one = from.message().await?.ok_or("the subscription ended")?;
             let ack = v1::Ack {

@@ -188,7 +188,9 @@ fn bench_deliver(arguments: &[String]) -> Result<(), Failure> {
             "--rounds" => options.rounds = value.parse()?,
             "--bytes" => options.bytes = value.parse()?,
             "-o" if value == "json" => as_json = true,
-            _ => return Err(format!("{name} {value}: no such value; deliver --help has all").into()),
+            _ => {
+                return Err(format!("{name} {value}: no such value; deliver --help has all").into());
+            }
         }
     }
     let report = deliver::run(options)?;

@@ -3,6 +3,9 @@
 //! `log-cost DIR EVENTS CALLERS [settle]`: appends that many events of 7 KiB from so many callers at a time, each matched by one webhook and
 //! told by three keys, as GitHub's are. With `settle` a subscriber takes them while they come, 32 at a time, and acknowledges them. Figures
 //! of a shared machine drift: compare within one run, or count instructions (`perf stat`).
+//!
+//! `log-cost inspect DIR EVENTS`: fills a log with so many small events, and tells how long lists and searches take then. Ten million take some
+//! 11 GB.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -96,9 +99,15 @@ async fn settle(log: Arc<EmbeddedLog>, events: u64) {
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let (dir, events, callers, settles) = match arguments.as_slice() {
+        [_, inspect, dir, events] if inspect == "inspect" => {
+            let events = events.parse().expect("a number of events");
+            let told = hookplane_tests::inspect::run(Path::new(dir), events).await;
+            std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).expect("is read");
+            return;
+        }
         [_, dir, events, callers] => (dir, events, callers, false),
         [_, dir, events, callers, last] if last == "settle" => (dir, events, callers, true),
-        _ => panic!("log-cost DIR EVENTS CALLERS [settle]"),
+        _ => panic!("log-cost DIR EVENTS CALLERS [settle], or log-cost inspect DIR EVENTS"),
     };
     let events: u64 = events.parse().expect("a number of events");
     let callers: u64 = callers.parse().expect("a number of callers");

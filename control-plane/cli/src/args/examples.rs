@@ -9,6 +9,7 @@ First steps:
   hookplane get groups                       their callback URLs, for the provider
   hookplane send acme/shop-prod orders/paid  a signed sample, as the provider would post it
   hookplane tail acme/shop-prod              watch deliveries
+  hookplane preview acme/shop-prod/paid      what a webhook makes of an event, and what it would send
   hookplane get refusals acme/shop-prod      what was turned away, and why
   hookplane explain acme/shop-prod           the likely causes, and what to do
 
@@ -52,6 +53,7 @@ manifest's folder.
 Examples:
   hookplane apply -f shop.yaml
   hookplane apply -f shop.yaml --dry-run
+  hookplane apply -f shop.yaml --compare=5000   first show what changes for the newest 5,000 recorded events
   hookplane get groups acme/shop-prod -o yaml | hookplane apply -f -
 
 A manifest:
@@ -74,7 +76,11 @@ Examples:
   hookplane get events acme/shop-prod         what was kept
   hookplane get event EVENT                   one of them: each webhook, the clause that decided, its delivery
   hookplane get deliveries acme/shop-prod -o json
-  hookplane get deliveries --status dead      what no subscriber could take
+  hookplane get deliveries --status dead      what nobody could take
+  hookplane get delivery DELIVERY             one of them, with each attempt: outcome, status, latency, the answer's beginning
+  hookplane get events acme/shop-prod --type orders --since 2h --text 'ada@example.com' --max 20
+  hookplane get events acme/shop-prod --unmatched
+  hookplane get deliveries acme/shop-prod/order-paid --destination crm --until 2026-11-27T10:00:00Z
   hookplane get refusals                      what was turned away, and by which clause
   hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
@@ -108,10 +114,56 @@ Examples:
   hookplane tail --events --changes";
 
 pub(super) const REPLAY_EXAMPLES: &str = "\
+What is meant is fixed at the start, and put back oldest first. Progress goes to stderr, how many were put back to stdout. Ctrl-C ends it;
+begun again, it does the rest. Of what is given by ids all are put back at once, up to 1,000 at a time.
+
+With --feed, events that came before the webhook was there are delivered to it, as far as they are kept: those that other webhooks matched,
+and all where the group has captureUnmatched. They get the keys that they would have had, and none is delivered twice.
+
 Examples:
-  hookplane get deliveries acme/shop-prod --status dead
+  hookplane get deliveries acme/shop-prod --status dead --since 2h
   hookplane replay 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393-1
-  hookplane replay acme/shop-prod/order-paid --status dead";
+  hookplane replay acme/shop-prod/order-paid --status held       after the mapping was mended
+  hookplane replay acme/shop-prod --status dead --since 3d --type orders --text 'ada@example.com' --dry-run
+  hookplane replay --all-dead --rate 20
+  hookplane replay acme/shop-prod/order-paid --status delivered --since 2026-11-27T10:00:00Z --mapping then --destination crm
+  hookplane replay acme/shop-prod/order-paid --feed --since 30d";
+
+pub(super) const PREVIEW_EXAMPLES: &str = "\
+It shows whether the webhook takes the event and by which clause, the records that its mapping makes, each field that has no value and why,
+and for each destination exactly what would be sent, with credentials as `***`. Without a choice it takes the newest recorded event that is for
+the webhook, else a sample. What doesn't match is shown as it would be if it did.
+
+Examples:
+  hookplane preview acme/shop-prod/order-paid
+  hookplane preview acme/shop-prod/order-paid --sample orders/paid
+  hookplane preview acme/shop-prod/order-paid --event 01a20a4e-cd4b-74d6-ad56-b6e4fcd04393 -o json
+  hookplane preview -f shop.yaml --payload order.json --type orders/paid       before it is saved
+
+Exit codes: 0 shown, whatever the verdict; 1 refused or failed; 2 wrong usage.";
+
+pub(super) const COMPARE_EXAMPLES: &str = "\
+Which events would newly be delivered, which no longer, which would be held, and which fields of whose records change: for each webhook of
+the manifest. It looks at the newest recorded events of the webhook's group, for at most 30 s and 512 MiB, and says at how many.
+
+Examples:
+  hookplane compare -f shop.yaml
+  hookplane compare -f shop.yaml --last 10000 -o json
+  hookplane apply -f shop.yaml --compare        the same, and then apply it";
+
+pub(super) const PAUSE_EXAMPLES: &str = "\
+Deliveries that come meanwhile wait; what is on its way is finished. It holds until it is resumed, at every replica.
+
+Examples:
+  hookplane pause destination acme/crm
+  hookplane resume destination acme/crm
+  hookplane pause destination acme/shop-prod/order-paid/http";
+
+pub(super) const DESCRIBE_EXAMPLES: &str = "\
+Examples:
+  hookplane describe destination acme/crm
+  hookplane describe destination acme/crm Account
+  hookplane describe destination acme/crm Order__c -o json";
 
 pub(super) const SEND_EXAMPLES: &str = "\
 The control plane signs a sample of the catalogue's, never a text of yours, and the event is marked as a test. Webhooks match it like any other

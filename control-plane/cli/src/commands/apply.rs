@@ -1,5 +1,7 @@
 //! `apply`: check the whole file, show the plan, apply in order, wait until the listeners run it.
 
+mod ahead;
+
 use std::future::Future;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,9 @@ where
         )));
     }
     output::text(&plan::render(&documents, &changes))?;
+    if !ahead::show(&api, &apply, &documents, &changes).await? {
+        return Err(Failure::new("nothing was written"));
+    }
     if apply.dry_run {
         note("dry run: nothing was written");
         return Ok(());

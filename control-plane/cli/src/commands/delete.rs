@@ -44,7 +44,8 @@ impl Request {
             Resource::Destinations => Name::exact(name, 2, "ORG/DESTINATION")?.destination(),
             _ => {
                 return Err(Failure::Usage(
-                    "only orgs, connectors, groups, webhooks and destinations can be deleted".to_owned(),
+                    "only orgs, connectors, groups, webhooks and destinations can be deleted"
+                        .to_owned(),
                 ));
             }
         };

@@ -65,6 +65,15 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
 /// A webhook as a manifest.
 pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
     let status = webhook.status.unwrap_or_default();
+    let warnings = status.warnings.iter().map(|warning| {
+        json!({
+            "eventType": warning.event_type,
+            "path": warning.path,
+            "message": warning.message,
+            "since": time(&warning.since),
+        })
+    });
+    let warnings: Vec<Value> = warnings.collect();
     let destinations = status.destinations.into_iter().map(|one| {
         let mut shown = destination_status(one.status.unwrap_or_default());
         shown["name"] = one.name.into();
@@ -77,15 +86,25 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
         spec: webhook.spec.unwrap_or_default(),
         status: json!({
             "live": live(status.live),
+            "warnings": warnings,
             "destinations": destinations.collect::<Vec<_>>(),
         }),
     }
 }
 
+/// What a webhook's mapping or filter may not expect, a line each.
+pub(crate) fn warnings(webhook: &v1::Webhook) -> Vec<String> {
+    let all = webhook.status.iter().flat_map(|status| &status.warnings);
+    all.map(|warning| {
+        let (of, path, says) = (&warning.event_type, &warning.path, &warning.message);
+        let since = time(&warning.since).unwrap_or_default();
+        format!("{of}: {path} {says}; since {since}")
+    })
+    .collect()
+}
+
 /// A destination as a manifest.
-pub(crate) fn destination(
-    destination: v1::Destination,
-) -> Item<v1::Metadata, v1::DestinationSpec> {
+pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1::DestinationSpec> {
     Item {
         api_version: Some(API_VERSION),
         kind: "Destination",
@@ -219,6 +238,7 @@ pub(crate) fn event(event: v1::Event, payload: Option<&str>) -> Item<Value, Even
         "duplicates": event.duplicates,
         "unsignedValues": event.unsigned_values,
         "undecodable": event.undecodable_reason,
+        "redacted": event.redacted,
         "verdicts": event.verdicts.iter().map(|verdict| json!({
             "webhook": verdict.webhook,
             "matched": verdict.matched,
@@ -282,13 +302,36 @@ pub(crate) fn delivery(delivery: v1::Delivery) -> Item<Value, Value> {
             "event": delivery.event_id,
             "type": delivery.event_type,
             "idempotencyKey": delivery.idempotency_key,
+            "destination": delivery.destination,
+            "mappingVersion": delivery.mapping_version,
+            "orderKey": delivery.order_key,
         }),
         status: json!({
             "status": delivery_status(&delivery),
             "attempts": delivery.attempts,
             "reason": delivery.reason,
+            "nextAttemptTime": time(&delivery.next_attempt_time),
+            "history": history(&delivery),
         }),
     }
+}
+
+/// Each attempt that is told, the oldest first.
+pub(crate) fn history(delivery: &v1::Delivery) -> Vec<Value> {
+    let attempts = delivery.history.iter();
+    let attempts = attempts.map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "startTime": time(&attempt.start_time),
+            "latencyMilliseconds": attempt.latency_milliseconds,
+            "outcome": word(attempt.outcome().as_str_name(), "ATTEMPT_OUTCOME_"),
+            "status": attempt.status,
+            "reason": attempt.reason,
+            "excerpt": attempt.excerpt,
+            "mappingVersion": attempt.mapping_version,
+        })
+    });
+    attempts.collect()
 }
 
 /// What was turned away, or not kept.

@@ -2,13 +2,18 @@
 
 mod apply;
 mod clone;
+mod compare;
 mod delete;
+mod describe;
 mod dev;
 mod explain;
 mod get;
 pub(crate) mod items;
 mod listen;
+mod narrow;
+mod pause;
 mod plan;
+mod preview;
 mod replay;
 mod send;
 mod serve;
@@ -20,7 +25,7 @@ use std::future::Future;
 use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Client, Clone, Command};
+use crate::args::{Args, Client, Clone, Command, Describe, Pausing};
 use crate::connect::{Api, Options, Target, Top};
 use crate::failure::Failure;
 use crate::output;
@@ -72,9 +77,36 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
             })
             .await
         }
-        Command::Replay(replay) => {
+        Command::Preview(preview) => {
             until(shutdown, async {
-                replay::run(&replay, || connect(&top, &replay.client)).await
+                preview::run(&preview, || connect(&top, &preview.client)).await
+            })
+            .await
+        }
+        Command::Compare(compare) => {
+            until(shutdown, async {
+                compare::run(&compare, || connect(&top, &compare.client)).await
+            })
+            .await
+        }
+        Command::Replay(replay) => {
+            replay::run(&replay, || connect(&top, &replay.client), shutdown).await
+        }
+        Command::Pause(Pausing::Destination { name, client }) => {
+            until(shutdown, async {
+                pause::run(&name, true, || connect(&top, &client)).await
+            })
+            .await
+        }
+        Command::Resume(Pausing::Destination { name, client }) => {
+            until(shutdown, async {
+                pause::run(&name, false, || connect(&top, &client)).await
+            })
+            .await
+        }
+        Command::Describe(Describe::Destination(describe)) => {
+            until(shutdown, async {
+                describe::run(&describe, || connect(&top, &describe.client)).await
             })
             .await
         }
@@ -109,7 +141,16 @@ async fn until(
 }
 
 /// All pages of a list. `fetch` takes a page token and gives a page with the token of the next.
-pub(crate) async fn pages<T, F, R>(mut fetch: F) -> Result<Vec<T>, Failure>
+pub(crate) async fn pages<T, F, R>(fetch: F) -> Result<Vec<T>, Failure>
+where
+    F: FnMut(String) -> R,
+    R: Future<Output = Result<(Vec<T>, String), tonic::Status>>,
+{
+    first(usize::MAX, fetch).await
+}
+
+/// The first so many of a list.
+pub(crate) async fn first<T, F, R>(max: usize, mut fetch: F) -> Result<Vec<T>, Failure>
 where
     F: FnMut(String) -> R,
     R: Future<Output = Result<(Vec<T>, String), tonic::Status>>,
@@ -119,7 +160,8 @@ where
     loop {
         let (page, next) = fetch(token).await?;
         all.extend(page);
-        if next.is_empty() {
+        all.truncate(max);
+        if next.is_empty() || all.len() == max {
             return Ok(all);
         }
         token = next;
@@ -130,19 +172,19 @@ where
 mod tests {
     use super::*;
 
+    async fn page(token: String) -> Result<(Vec<usize>, String), tonic::Status> {
+        let page: usize = token.parse().unwrap_or(0);
+        let next = if page < 2 {
+            (page + 1).to_string()
+        } else {
+            String::new()
+        };
+        Ok((vec![page * 2, page * 2 + 1], next))
+    }
+
     #[tokio::test]
     async fn all_pages_are_read_in_order() {
-        let all = pages(|token| async move {
-            let page: usize = token.parse().unwrap_or(0);
-            let next = if page < 2 {
-                (page + 1).to_string()
-            } else {
-                String::new()
-            };
-            Ok((vec![page * 2, page * 2 + 1], next))
-        })
-        .await
-        .unwrap();
-        assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(pages(page).await.unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(first(3, page).await.unwrap(), [0, 1, 2]);
     }
 }

@@ -239,6 +239,7 @@ struct Line<'a> {
     webhook: Option<&'a str>,
     delivery: Option<DeliveryPart<'a>>,
     payload: Option<Box<RawValue>>,
+    /// What its mapping makes of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<Box<RawValue>>,
 }
@@ -357,6 +358,17 @@ mod tests {
         assert_eq!(
             as_json(&line("e-1", 0)).unwrap(),
             r#"{"event":{"id":"e-1","type":"orders/paid","receivedAt":"1970-01-01T00:00:00Z","group":"acme/shop","deliveryId":"d-1","flags":["id-reused"]},"webhook":"paid","delivery":{"id":"delivery-e-1","status":"pending","attempts":0},"payload":{"total":12.50}}"#
+        );
+    }
+
+    #[test]
+    fn records_follow_the_payload_where_there_is_a_mapping() {
+        let mut line = line("e-1", 0);
+        line.records_json = r#"[{"object": "Order__c"}]"#.into();
+        let text = as_json(&line).unwrap();
+        assert!(
+            text.ends_with(r#""payload":{"total":12.50},"records":[{"object":"Order__c"}]}"#),
+            "{text}"
         );
     }
 

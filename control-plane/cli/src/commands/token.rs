@@ -11,6 +11,7 @@ use crate::connect::Api;
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output;
+use crate::times;
 
 /// Stands for the whole installation.
 const ALL: &str = "-";
@@ -102,7 +103,7 @@ fn request(create: &CreateToken) -> Result<v1::CreateTokenRequest, Failure> {
     Ok(v1::CreateTokenRequest {
         parent,
         spec: Some(spec),
-        lifetime_seconds: create.expires.as_deref().map_or(Ok(0), seconds)?,
+        lifetime_seconds: create.expires.as_deref().map_or(Ok(0), times::length)?,
     })
 }
 
@@ -131,60 +132,9 @@ fn revoked(revoke: &RevokeToken) -> Result<String, Failure> {
     })
 }
 
-/// `90d` in seconds.
-fn seconds(text: &str) -> Result<u32, Failure> {
-    let wrong = || {
-        Failure::Usage(format!(
-            "`{text}` is no length of time: write a number and s, m, h, d or w, as in 90d"
-        ))
-    };
-    let unit = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3_600,
-        Some('d') => 86_400,
-        Some('w') => 7 * 86_400,
-        _ => return Err(wrong()),
-    };
-    // The unit is one byte.
-    let number = &text[..text.len() - 1];
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let number: u32 = number.parse().map_err(|_| wrong())?;
-    match number.checked_mul(unit) {
-        // 0 would be for ever.
-        None | Some(0) => Err(wrong()),
-        Some(seconds) => Ok(seconds),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_length_of_time_is_a_number_and_a_unit() -> Result<(), Failure> {
-        assert_eq!(seconds("90d")?, 90 * 86_400);
-        assert_eq!(seconds("1s")?, 1);
-        assert_eq!(seconds("2w")?, 14 * 86_400);
-        for wrong in [
-            "",
-            "d",
-            "90",
-            "0d",
-            "-1d",
-            "+1d",
-            "1.5h",
-            "90 d",
-            "99999999w",
-            "9é",
-            "1y",
-        ] {
-            assert!(matches!(seconds(wrong), Err(Failure::Usage(_))), "{wrong}");
-        }
-        Ok(())
-    }
 
     #[test]
     fn a_webhook_is_of_the_tokens_org_unless_it_says_more() -> Result<(), Failure> {

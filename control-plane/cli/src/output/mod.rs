@@ -61,6 +61,12 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The same, without ending the line.
+pub(crate) fn note_part(text: &str) {
+    let mut out = std::io::stderr();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// A name of a protobuf enum without its prefix, as the command line writes it: `suspected-replay`.
 pub(crate) fn word(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix)

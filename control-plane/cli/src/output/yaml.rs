@@ -124,4 +124,79 @@ mod tests {
         };
         assert_eq!(again.spec, webhook.spec, "{text}");
     }
+
+    #[test]
+    fn a_mapping_reads_back_the_same() {
+        let field =
+            |from: &str, default: Option<&str>, on_missing: v1::OnMissing| v1::FieldMapping {
+                from: from.into(),
+                default: default.map(str::to_owned),
+                on_missing: on_missing.into(),
+                values: [
+                    ("1".to_owned(), "no".to_owned()),
+                    ("*".to_owned(), "~".to_owned()),
+                ]
+                .into(),
+                picklist: vec!["null".into(), "012".into()],
+                ..Default::default()
+            };
+        let fields = [
+            (
+                "A".to_owned(),
+                field("payload.a[0]['b.c']", None, v1::OnMissing::Null),
+            ),
+            (
+                "B".to_owned(),
+                field("payload.b", Some(""), v1::OnMissing::Unspecified),
+            ),
+            (
+                "C".to_owned(),
+                field("payload.c", Some("none"), v1::OnMissing::Default),
+            ),
+            (
+                "D".to_owned(),
+                field("payload.d", Some("null"), v1::OnMissing::Unspecified),
+            ),
+            (
+                "E".to_owned(),
+                field("payload.e", Some("1.10"), v1::OnMissing::Unspecified),
+            ),
+        ];
+        let child = v1::ChildMapping {
+            object: "Line".into(),
+            for_each: "payload.lines[*].taxes".into(),
+            parent_field: "Order__r".into(),
+            ..Default::default()
+        };
+        let mapping = v1::Mapping {
+            active: true,
+            base: Some(v1::RecordMapping {
+                object: "Order".into(),
+                operation: v1::RecordOperation::Update.into(),
+                key: "A".into(),
+                fields: fields.into(),
+                children: vec![child],
+                ..Default::default()
+            }),
+        };
+        let webhook = v1::Webhook {
+            metadata: metadata(),
+            spec: Some(v1::WebhookSpec {
+                mapping: Some(mapping),
+                ..Default::default()
+            }),
+            status: Some(v1::WebhookStatus {
+                mapping_version: 3,
+                newest_mapping_version: 3,
+                ..Default::default()
+            }),
+        };
+        let text = documents(&[items::webhook(webhook.clone())]).unwrap();
+        assert!(text.contains("mappingVersion: 3"), "{text}");
+        let read = manifest::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let Some(Resource::Webhook(again)) = &read[0].manifest.resource else {
+            panic!("a webhook: {text}");
+        };
+        assert_eq!(again.spec, webhook.spec, "{text}");
+    }
 }

@@ -9,7 +9,7 @@ use v1::SecretChange;
 use crate::api::desk::Desk;
 use crate::api::status::Problem;
 use crate::dispatch::sink::http::{SIGNING_KEY_BYTES, is_reserved, signing_key};
-use crate::dispatch::sink::salesforce::check_private_key;
+use crate::dispatch::sink::salesforce;
 use crate::dispatch::target::Target;
 
 const MAX_HEADERS: usize = 20;
@@ -119,11 +119,11 @@ fn keep_what_is_left_out(given: &mut Target, stored: &Target) {
         (Target::Http(given), Target::Http(stored)) => {
             keep(&mut given.signing_secret, &stored.signing_secret);
         }
-        (Target::Salesforce(given), Target::Salesforce(stored)) => {
-            if given.client_secret.is_none() && given.private_key.is_none() {
-                keep(&mut given.client_secret, &stored.client_secret);
-                keep(&mut given.private_key, &stored.private_key);
-            }
+        (Target::Salesforce(given), Target::Salesforce(stored))
+            if given.client_secret.is_none() && given.private_key.is_none() =>
+        {
+            keep(&mut given.client_secret, &stored.client_secret);
+            keep(&mut given.private_key, &stored.private_key);
         }
         _ => {}
     }
@@ -151,7 +151,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                 );
             }
             if http.headers.len() > MAX_HEADERS {
-                refuse("http.headers".to_owned(), format!("are at most {MAX_HEADERS}"));
+                refuse(
+                    "http.headers".to_owned(),
+                    format!("are at most {MAX_HEADERS}"),
+                );
             }
             for (name, secret) in &http.headers {
                 let field = format!("http.headers.{name}");
@@ -162,15 +165,23 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                     }
                     Ok(_) if HeaderValue::from_str(&secret.value).is_err() => refuse(
                         field,
-                        "can't be sent as a header: visible ASCII characters and spaces alone".to_owned(),
+                        "can't be sent as a header: visible ASCII characters and spaces alone"
+                            .to_owned(),
                     ),
                     Ok(_) => {}
                 }
             }
-            let mut names: Vec<_> = http.headers.keys().map(|n| n.to_ascii_lowercase()).collect();
+            let mut names: Vec<_> = http
+                .headers
+                .keys()
+                .map(|n| n.to_ascii_lowercase())
+                .collect();
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
-                refuse("http.headers".to_owned(), "have one name twice: case doesn't tell them apart".to_owned());
+                refuse(
+                    "http.headers".to_owned(),
+                    "have one name twice: case doesn't tell them apart".to_owned(),
+                );
             }
         }
         Target::Salesforce(target) => {
@@ -182,13 +193,22 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
             {
                 refuse("salesforce.audience".to_owned(), why);
             }
-            for (field, text) in [("clientId", &target.client_id), ("username", &target.username)] {
+            for (field, text) in [
+                ("clientId", &target.client_id),
+                ("username", &target.username),
+            ] {
                 if text.len() > MAX_TEXT_BYTES {
-                    refuse(format!("salesforce.{field}"), format!("is longer than {MAX_TEXT_BYTES} bytes"));
+                    refuse(
+                        format!("salesforce.{field}"),
+                        format!("is longer than {MAX_TEXT_BYTES} bytes"),
+                    );
                 }
             }
             if target.client_id.is_empty() {
-                refuse("salesforce.clientId".to_owned(), "is missing: the connected app's".to_owned());
+                refuse(
+                    "salesforce.clientId".to_owned(),
+                    "is missing: the connected app's".to_owned(),
+                );
             }
             if target.client_secret.is_some() && target.private_key.is_some() {
                 refuse(
@@ -202,14 +222,14 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                     "has neither a client secret nor a private key: one of them lets in".to_owned(),
                 );
             }
-            let key = target.private_key.as_ref().map_or("", |secret| &secret.value);
-            if !key.is_empty()
-                && let Err(why) = check_private_key(key)
-            {
-                refuse("salesforce.privateKey".to_owned(), why);
-            }
             if target.private_key.is_some() && target.username.is_empty() {
-                refuse("salesforce.username".to_owned(), "is missing: whom to act as".to_owned());
+                refuse(
+                    "salesforce.username".to_owned(),
+                    "is missing: whom to act as".to_owned(),
+                );
+            }
+            for (field, why) in salesforce::shape(target) {
+                refuse(format!("salesforce.{field}"), why);
             }
         }
     }
@@ -217,7 +237,10 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
 }
 
 /// What limits may be.
-pub(in crate::api) fn check_limits(path: &str, limits: Option<&v1::DeliveryLimits>) -> Vec<FieldError> {
+pub(in crate::api) fn check_limits(
+    path: &str,
+    limits: Option<&v1::DeliveryLimits>,
+) -> Vec<FieldError> {
     let given = limits.copied().unwrap_or_default();
     [
         ("concurrency", given.concurrency, MAX_CONCURRENCY),
@@ -227,6 +250,11 @@ pub(in crate::api) fn check_limits(path: &str, limits: Option<&v1::DeliveryLimit
     ]
     .into_iter()
     .filter(|(_, given, most)| given > most)
-    .map(|(field, _, most)| FieldError::new(format!("{path}.limits.{field}"), format!("is at most {most}")))
+    .map(|(field, _, most)| {
+        FieldError::new(
+            format!("{path}.limits.{field}"),
+            format!("is at most {most}"),
+        )
+    })
     .collect()
 }

@@ -9,9 +9,9 @@ use hookplane_rules::FieldError;
 use v1::SecretChange;
 
 use super::desk::Desk;
+use super::guard;
 use super::names;
 use super::status::Problem;
-use super::guard;
 use crate::context::Context;
 use crate::dispatch::target::{SUBSCRIBE, Target, name_of, prefix_of, resolve};
 use crate::keys;
@@ -49,7 +49,10 @@ pub(super) async fn admit_of_webhook(
     stored: Option<&v1::WebhookSpec>,
 ) -> Result<Admitted, Problem> {
     if spec.destinations.len() > MAX_DESTINATIONS {
-        return Err(Problem::field("spec.destinations", format!("are at most {MAX_DESTINATIONS}")));
+        return Err(Problem::field(
+            "spec.destinations",
+            format!("are at most {MAX_DESTINATIONS}"),
+        ));
     }
     if !spec.order_by.is_empty()
         && let Err(why) = OrderBy::compile(&spec.order_by)
@@ -192,7 +195,8 @@ pub(super) fn statuses(
             let resolved = resolve(&context.view, webhook, name).ok();
             v1::WebhookDestinationStatus {
                 name: name.to_owned(),
-                status: resolved.map(|resolved| context.lanes.status(&resolved, context.clock.now())),
+                status: resolved
+                    .map(|resolved| context.lanes.status(&resolved, context.clock.now())),
             }
         })
         .collect()
@@ -210,7 +214,10 @@ pub(super) fn hide(spec: &mut v1::WebhookSpec) {
 }
 
 /// For a copy, which is another resource: secrets as if they had been given, to be sealed for it.
-pub(super) fn open_for_copy(desk: &Desk<'_>, original: &v1::Webhook) -> Result<v1::WebhookSpec, Problem> {
+pub(super) fn open_for_copy(
+    desk: &Desk<'_>,
+    original: &v1::Webhook,
+) -> Result<v1::WebhookSpec, Problem> {
     let uid = original.metadata.as_ref().map_or("", |m| &m.uid);
     let mut spec = original.spec.clone().unwrap_or_default();
     for destination in &mut spec.destinations {

@@ -34,7 +34,11 @@ pub(super) struct Attempt {
 
 /// How long a call of the sink may take.
 fn longest(resolved: &Resolved, sink: &dyn Sink) -> Duration {
-    let requests = if sink.batch() > 1 { REQUESTS_OF_A_BATCH } else { 1 };
+    let requests = if sink.batch() > 1 {
+        REQUESTS_OF_A_BATCH
+    } else {
+        1
+    };
     resolved.limits.timeout * requests + MARGIN
 }
 
@@ -52,7 +56,10 @@ impl Attempt {
         for lease in self.leases {
             // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
             if lease.delivery.attempts > most {
-                let reason = format!("{} attempts were begun, and the last didn't end", lease.delivery.attempts - 1);
+                let reason = format!(
+                    "{} attempts were begun, and the last didn't end",
+                    lease.delivery.attempts - 1
+                );
                 settles.push(settle(lease.token, give_up(reason), None));
                 continue;
             }
@@ -168,7 +175,10 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
 fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome]) {
     let now = context.clock.now();
     let destination = &*resolved.shown;
-    let done = outcomes.iter().filter(|o| o.verdict == Verdict::Done).count() as u64;
+    let done = outcomes
+        .iter()
+        .filter(|o| o.verdict == Verdict::Done)
+        .count() as u64;
     let paused = outcomes.iter().filter_map(|outcome| match outcome.verdict {
         Verdict::Pause { time } => Some((time, &*outcome.reason)),
         _ => None,
@@ -182,7 +192,12 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
     context.metrics.attempted(outcomes);
     if let Some((time, reason)) = paused {
         if lane.breaker(|breaker| breaker.pause(now, time, reason)) {
-            tracing::warn!(destination, reason, seconds = time.as_secs(), "a destination asked for a pause");
+            tracing::warn!(
+                destination,
+                reason,
+                seconds = time.as_secs(),
+                "a destination asked for a pause"
+            );
         }
         return;
     }
@@ -195,7 +210,9 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         }
         return;
     }
-    let Some(failed) = outcomes.first() else { return };
+    let Some(failed) = outcomes.first() else {
+        return;
+    };
     let wish = outcomes.iter().filter_map(|outcome| match outcome.verdict {
         Verdict::Retry { after } => after,
         _ => None,

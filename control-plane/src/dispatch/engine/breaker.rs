@@ -56,7 +56,10 @@ pub(crate) enum Gate {
 }
 
 fn after(now: Timestamp, time: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    Timestamp(
+        now.0
+            .saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+    )
 }
 
 impl Breaker {
@@ -152,7 +155,9 @@ impl Breaker {
 
     /// The pause that it asked for.
     pub(crate) fn pausing(&self, now: Timestamp) -> Option<&Shut> {
-        self.pause.as_ref().filter(|pause| !Self::is_over(pause, LONGEST_PAUSE, now))
+        self.pause
+            .as_ref()
+            .filter(|pause| !Self::is_over(pause, LONGEST_PAUSE, now))
     }
 }
 

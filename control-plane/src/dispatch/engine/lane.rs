@@ -134,7 +134,10 @@ impl Run {
             }
         };
         let room = match self.lane.gate(context.clock.now()) {
-            Gate::Open => resolved.limits.concurrency.saturating_sub(self.flights.len()),
+            Gate::Open => resolved
+                .limits
+                .concurrency
+                .saturating_sub(self.flights.len()),
             Gate::Probe => usize::from(self.flights.is_empty()),
             Gate::Probing => 0,
             Gate::Shut(_) => {
@@ -198,7 +201,10 @@ impl Run {
     fn unusable(&self, resolved: &Resolved, reason: &str) {
         let now = self.engine.context.clock.now();
         let pause = Duration::from_secs(60);
-        if self.lane.breaker(|breaker| breaker.pause(now, pause, reason)) {
+        if self
+            .lane
+            .breaker(|breaker| breaker.pause(now, pause, reason))
+        {
             let destination = &*resolved.shown;
             tracing::error!(destination, reason, "a stored destination can't be used");
         }
@@ -252,7 +258,9 @@ impl Run {
             }
             self.rate.take(1);
             let tokens = batch.iter().map(|lease| lease.token.clone()).collect();
-            let ordered = batch.iter().any(|lease| !lease.delivery.order_key.is_empty());
+            let ordered = batch
+                .iter()
+                .any(|lease| !lease.delivery.order_key.is_empty());
             let bytes = batch.iter().map(|lease| lease.event.body.len()).sum();
             let attempt = Attempt {
                 context: context.clone(),
@@ -274,7 +282,9 @@ impl Run {
             };
             self.held.insert(flight.id(), held);
         }
-        let left: Vec<Settle> = leases.map(|lease| (lease.token, Settlement::Return).into()).collect();
+        let left: Vec<Settle> = leases
+            .map(|lease| (lease.token, Settlement::Return).into())
+            .collect();
         self.settle(queue.clone(), left, true);
     }
 
@@ -329,11 +339,15 @@ impl Run {
         self.flights.shutdown().await;
         let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
         for Held { queue, tokens, .. } in held {
-            let back = tokens.into_iter().map(|token| (token, Settlement::Return).into());
+            let back = tokens
+                .into_iter()
+                .map(|token| (token, Settlement::Return).into());
             self.settle(queue, back.collect(), false);
         }
         if !ended(&mut self.settling, until + LAST, drop).await {
-            tracing::warn!("what was delivered couldn't be settled in time: some of it is delivered again");
+            tracing::warn!(
+                "what was delivered couldn't be settled in time: some of it is delivered again"
+            );
         }
     }
 }
@@ -357,7 +371,10 @@ fn broken_off(lane: &Lane, tokens: Vec<String>) -> Vec<Settle> {
         reason: "the attempt broke off".to_owned(),
         give_up: false,
     };
-    tokens.into_iter().map(|token| (token, again()).into()).collect()
+    tokens
+        .into_iter()
+        .map(|token| (token, again()).into())
+        .collect()
 }
 
 async fn settle(engine: &Engine, settles: Vec<Settle>) {

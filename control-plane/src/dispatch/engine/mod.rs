@@ -184,7 +184,11 @@ impl Looker {
         self.shut.clear();
         self.strays.begin();
         let engine = Arc::clone(&self.engine);
-        let mut again = if engine.context.view.pushes() { IDLE } else { NOTHING_PUSHED };
+        let mut again = if engine.context.view.pushes() {
+            IDLE
+        } else {
+            NOTHING_PUSHED
+        };
         let mut after: Option<Queue> = None;
         loop {
             let page = engine.context.log.waiting(after.as_ref(), PAGE).await;
@@ -250,7 +254,8 @@ impl Looker {
                 running.insert(resolved.lane.clone(), Arc::clone(&inbox));
                 drop(running);
                 let engine = Arc::clone(engine);
-                self.lanes.spawn(lane::run(engine, resolved.lane, lane, inbox));
+                self.lanes
+                    .spawn(lane::run(engine, resolved.lane, lane, inbox));
             }
         }
         None
@@ -277,18 +282,24 @@ impl Engine {
     /// For scrapes.
     fn show(&self) {
         let states = self.context.lanes.states(self.context.clock.now());
-        self.context.metrics.left_alone(states.failing, states.waiting);
+        self.context
+            .metrics
+            .left_alone(states.failing, states.waiting);
     }
 
     /// Said once, until it can be asked again.
     fn trouble(&self, error: &crate::log::LogError) {
-        if !self.troubled.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if !self
+            .troubled
+            .swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
             tracing::warn!(%error, "nothing is delivered to destinations for now; it is tried again");
         }
     }
 
     fn fine(&self) {
-        self.troubled.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.troubled
+            .store(false, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn tidy(&self) {

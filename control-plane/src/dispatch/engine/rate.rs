@@ -27,7 +27,11 @@ impl Rate {
         if self.per_second != per_second {
             self.fill(now);
             let most = per_second.map_or(0.0, f64::from);
-            self.left = if self.per_second.is_none() { most } else { self.left.min(most) };
+            self.left = if self.per_second.is_none() {
+                most
+            } else {
+                self.left.min(most)
+            };
             self.per_second = per_second;
         }
     }
@@ -79,7 +83,11 @@ mod tests {
         let next = rate.next().unwrap();
         assert!(next - start <= Duration::from_millis(102));
         assert_eq!(rate.room(64, next), 1);
-        assert_eq!(rate.room(64, start + Duration::from_secs(60)), 10, "no more than a burst");
+        assert_eq!(
+            rate.room(64, start + Duration::from_secs(60)),
+            10,
+            "no more than a burst"
+        );
     }
 
     #[test]

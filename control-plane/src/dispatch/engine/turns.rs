@@ -106,7 +106,11 @@ impl Turns {
                     state.turns.push_back(org.to_owned());
                 }
                 let waiting = state.orgs.entry(org.to_owned()).or_default();
-                let queue = if more { &mut waiting.more } else { &mut waiting.first };
+                let queue = if more {
+                    &mut waiting.more
+                } else {
+                    &mut waiting.first
+                };
                 queue.push_back(give);
                 given
             };
@@ -119,7 +123,9 @@ impl Turns {
     /// One, if there is one at once. Whoever waits couldn't take it: what is given back is offered to them first.
     pub(super) fn try_take(self: &Arc<Self>, org: &str, more: bool) -> Option<Turn> {
         let mut state = self.lock();
-        state.may(org, more).then(|| self.begin(&mut state, org, more))
+        state
+            .may(org, more)
+            .then(|| self.begin(&mut state, org, more))
     }
 
     fn begin(self: &Arc<Self>, state: &mut State, org: &str, more: bool) -> Turn {
@@ -214,7 +220,14 @@ mod tests {
                 told.send((org, turn)).ok();
             });
             // In this order.
-            while turns.lock().orgs.values().map(|org| org.first.len()).sum::<usize>() <= n {
+            while turns
+                .lock()
+                .orgs
+                .values()
+                .map(|org| org.first.len())
+                .sum::<usize>()
+                <= n
+            {
                 tokio::task::yield_now().await;
             }
         }

@@ -87,7 +87,9 @@ pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     ];
     let name = name.as_str();
     RESERVED.contains(&name)
-        || ["webhook-", "hookplane-", "proxy-"].iter().any(|of| name.starts_with(of))
+        || ["webhook-", "hookplane-", "proxy-"]
+            .iter()
+            .any(|of| name.starts_with(of))
 }
 
 impl HttpSink {
@@ -98,7 +100,10 @@ impl HttpSink {
         client: HttpClient,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
-        let url = target.url.parse().map_err(|error| format!("http.url: {error}"))?;
+        let url = target
+            .url
+            .parse()
+            .map_err(|error| format!("http.url: {error}"))?;
         let mut headers = Vec::with_capacity(target.headers.len());
         let mut secrets = Vec::with_capacity(target.headers.len());
         for (name, secret) in &target.headers {
@@ -111,9 +116,9 @@ impl HttpSink {
         }
         let key = match &target.signing_secret {
             None => None,
-            Some(secret) => Some(
-                signing_key(&secret.value).ok_or("http.signingSecret is no signing secret")?,
-            ),
+            Some(secret) => {
+                Some(signing_key(&secret.value).ok_or("http.signingSecret is no signing secret")?)
+            }
         };
         Ok(Self {
             url,
@@ -238,6 +243,7 @@ impl Sink for HttpSink {
             url: request.uri().to_string(),
             headers,
             body: String::from_utf8_lossy(request.body()).into_owned(),
+            not_made: String::new(),
         }]
     }
 
@@ -280,7 +286,10 @@ fn sign(key: &[u8], id: &str, seconds: i64, body: &[u8]) -> Result<String, Strin
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| error.to_string())?;
     mac.update(format!("{id}.{seconds}.").as_bytes());
     mac.update(body);
-    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+    Ok(format!(
+        "v1,{}",
+        STANDARD.encode(mac.finalize().into_bytes())
+    ))
 }
 
 /// Providers choose the names of their events; what no header can hold is percent-encoded.
@@ -307,7 +316,10 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let then = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+            let then = httpdate::parse_http_date(text)
+                .ok()?
+                .duration_since(UNIX_EPOCH)
+                .ok()?;
             let now = Duration::from_millis(u64::try_from(now.0).ok()?);
             then.saturating_sub(now)
         }

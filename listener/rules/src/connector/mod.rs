@@ -240,7 +240,7 @@ impl Function {
 }
 
 /// True when the name `asked` takes the event `actual`: it is the same, or above it at a dot, or `*`.
-pub(crate) fn takes(asked: &str, actual: &str) -> bool {
+pub fn takes(asked: &str, actual: &str) -> bool {
     asked == "*"
         || actual
             .strip_prefix(asked)

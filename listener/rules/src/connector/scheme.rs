@@ -66,6 +66,8 @@ pub(crate) struct Token {
     pub(crate) prefix: String,
     /// The group's parameter that names the header, query parameter or member instead of the location.
     pub(crate) name_parameter: Option<String>,
+    /// Known to many, so that it needn't be taken out of a body.
+    pub(crate) is_public: bool,
 }
 
 /// Where a token is.
@@ -411,6 +413,7 @@ fn token(token: &v1::SharedToken, at: &str, errors: &mut Errors) -> Option<Token
         place,
         prefix: token.prefix.clone(),
         name_parameter,
+        is_public: token.public,
     })
 }
 

@@ -13,6 +13,7 @@ use crate::connector::{
 use crate::location::Location;
 use crate::payload::Reading;
 use crate::public::{Algorithm, PublicKey};
+use crate::redact::Redaction;
 use crate::request::{Around, Decoding, Request};
 use crate::verify::keys::{Key, Secret, fingerprint};
 use crate::verify::url;
@@ -69,6 +70,7 @@ pub(super) fn compile(
         parameters,
     });
     let keyed = keys(spec, function, &secrets, &decoding, &mut errors);
+    let redaction = Redaction::compile(spec, function, &keyed, &mut errors);
     let handshake_keys = handshake_keys(function, &secrets, &decoding, &mut errors);
     check_learning(spec, function, &mut errors);
     let learned = secrets.iter().find(|secret| &*secret.name == LEARNED);
@@ -124,6 +126,7 @@ pub(super) fn compile(
         callback_url: status.callback_url.into(),
         decoding,
         credentials: Arc::new(credentials),
+        redaction,
         max_body_bytes,
         rate_limit: (spec.rate_limit_per_second > 0).then_some(spec.rate_limit_per_second),
         function: function.clone(),

@@ -18,6 +18,7 @@ use crate::connector::{Function, takes};
 use crate::location::Location;
 use crate::payload;
 use crate::public::PublicKey;
+use crate::redact::Redaction;
 use crate::request::{Around, Decoding, Request, header, media_type, single};
 use crate::verify::keys::{Key, Secret};
 use crate::{
@@ -62,6 +63,8 @@ pub struct Group {
     pub(crate) callback_url: Box<str>,
     pub(crate) decoding: Arc<Decoding>,
     pub(crate) credentials: Arc<Credentials>,
+    /// Boxed: few groups have one.
+    pub(crate) redaction: Option<Box<Redaction>>,
     max_body_bytes: u64,
     rate_limit: Option<u32>,
 }
@@ -268,6 +271,18 @@ impl Group {
         uuid: &str,
     ) -> Result<SignedSample, SampleError> {
         crate::sample::sign(self, event, now, uuid)
+    }
+
+    /// Events with a catalogue sample, those first that an active webhook asks for.
+    pub fn samples(&self) -> Vec<&str> {
+        let with_sample = self
+            .function
+            .events
+            .iter()
+            .filter(|one| one.sample.is_some());
+        let mut names: Vec<&str> = with_sample.map(|one| one.name.as_str()).collect();
+        names.sort_by_key(|name| !self.is_wanted(name));
+        names
     }
 
     /// A catalogue sample as a listener would report it. Where only the provider can sign it, it is read as it stands.

@@ -12,7 +12,7 @@ mod step;
 
 use http::HeaderName;
 
-pub(crate) use pattern::{Entered, Pattern};
+pub(crate) use pattern::{Entered, Pattern, PatternPart};
 pub(crate) use step::Step;
 
 /// The longest location, in bytes.

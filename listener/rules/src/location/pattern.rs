@@ -22,6 +22,12 @@ enum Part {
     },
 }
 
+/// One part of a pattern, for others to read.
+pub(crate) enum PatternPart<'a> {
+    Name(&'a str),
+    Each { beginning: &'a str, ending: &'a str },
+}
+
 /// What a wildcard stepped into last on the way to a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entered<'a> {
@@ -66,6 +72,16 @@ impl Pattern {
             }
         }
         Ok(Self { prefix, rest })
+    }
+
+    /// All of it, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = PatternPart<'_>> {
+        let rest = self.rest.iter().map(|part| match part {
+            Part::Name(name) => PatternPart::Name(name),
+            Part::Each { beginning, ending } => PatternPart::Each { beginning, ending },
+        });
+        let prefix = self.prefix.iter();
+        prefix.map(|name| PatternPart::Name(name)).chain(rest)
     }
 
     pub(crate) fn has_wildcard(&self) -> bool {

@@ -127,7 +127,7 @@ pub(crate) fn if_valid(
 }
 
 /// By one rule. `payload` is where the payload is, if it isn't the body.
-pub(super) fn read(
+pub(crate) fn read(
     format: PayloadFormat,
     content_type: Option<&str>,
     body: Bytes,

@@ -22,13 +22,14 @@ mod xml;
 
 use std::collections::BTreeMap;
 
-pub(crate) use decode::{Decoded, PayloadAt, Reading, decode, if_valid};
+pub(crate) use decode::{Decoded, PayloadAt, Reading, decode, if_valid, read};
 pub use form::decode_form;
 pub use form::form_json;
 pub(crate) use form::form_pairs;
 pub use json::Json;
 pub(crate) use kept::payload_of;
 pub use kept::{json_of, to_json};
+pub(crate) use scan::scalars;
 pub use scan::{Kind, elements, kind, member, members, unescape};
 pub(crate) use unpack::{is_packed, unpack_any};
 pub(crate) use xml::xml;

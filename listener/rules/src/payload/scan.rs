@@ -146,6 +146,32 @@ pub(super) fn hex_unit(digits: &[u8]) -> Option<u16> {
     })
 }
 
+/// The places of all texts, numbers and booleans in a value, keys left out.
+pub(crate) fn scalars(raw: &str, found: &mut dyn FnMut(Range<usize>)) {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let end = end_of_string(bytes, at);
+                let rest = bytes.get(end..).unwrap_or_default();
+                if rest.trim_ascii_start().first() != Some(&b':') {
+                    found(at..end);
+                }
+                at = end;
+            }
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                let end = end_of_word(bytes, at);
+                if *byte != b'n' {
+                    found(at..end);
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+}
+
 /// Steps over the values inside an array or object; a key counts as one.
 struct Cursor<'a> {
     text: &'a str,

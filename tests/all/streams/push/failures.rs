@@ -18,9 +18,14 @@ async fn what_fails_is_tried_again_with_the_same_key() -> Result<(), Failure> {
         _ => Reply::Status(200),
     })
     .await?;
-    shop.rig.pushed("orders", vec![own("", http(&receiver.url))], |_| {}).await?;
+    shop.rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |_| {})
+        .await?;
     shop.event("d-1", "{}").await?;
-    let delivered = shop.rig.all_are("shop/orders", 1, DeliveryStatus::Delivered).await?;
+    let delivered = shop
+        .rig
+        .all_are("shop/orders", 1, DeliveryStatus::Delivered)
+        .await?;
     let received = receiver.received();
     assert_eq!(received.len(), 3);
     let key = &*delivered[0].idempotency_key;
@@ -29,7 +34,10 @@ async fn what_fails_is_tried_again_with_the_same_key() -> Result<(), Failure> {
         assert_eq!(one.header("hookplane-attempt"), (n + 1).to_string());
     }
     let history = shop.rig.history(&delivered[0].id).await?;
-    let came: Vec<_> = history.iter().map(|one| (one.number, one.outcome(), one.status)).collect();
+    let came: Vec<_> = history
+        .iter()
+        .map(|one| (one.number, one.outcome(), one.status))
+        .collect();
     let expected = [
         (1, AttemptOutcome::Retry, 500),
         (2, AttemptOutcome::Retry, 0),
@@ -51,12 +59,24 @@ async fn attempts_end_in_the_dead_letters_and_gone_ends_them_at_once() -> Result
         ..Default::default()
     });
     shop.rig.pushed("orders", vec![two], |_| {}).await?;
-    shop.rig.pushed("gone", vec![own("", http(&gone.url))], |_| {}).await?;
+    shop.rig
+        .pushed("gone", vec![own("", http(&gone.url))], |_| {})
+        .await?;
     shop.event("d-1", "{}").await?;
-    let dead = shop.rig.all_are("shop/orders", 1, DeliveryStatus::Dead).await?;
+    let dead = shop
+        .rig
+        .all_are("shop/orders", 1, DeliveryStatus::Dead)
+        .await?;
     assert_eq!((dead[0].attempts, receiver.count()), (2, 2));
-    assert!(dead[0].reason.contains("422") && dead[0].reason.contains("last"), "{}", dead[0].reason);
-    let dead = shop.rig.all_are("shop/gone", 1, DeliveryStatus::Dead).await?;
+    assert!(
+        dead[0].reason.contains("422") && dead[0].reason.contains("last"),
+        "{}",
+        dead[0].reason
+    );
+    let dead = shop
+        .rig
+        .all_are("shop/gone", 1, DeliveryStatus::Dead)
+        .await?;
     assert_eq!((dead[0].attempts, gone.count()), (1, 1));
     let history = shop.rig.history(&dead[0].id).await?;
     assert_eq!(history[0].outcome(), AttemptOutcome::GaveUp);
@@ -64,28 +84,34 @@ async fn attempts_end_in_the_dead_letters_and_gone_ends_them_at_once() -> Result
 }
 
 #[tokio::test]
-async fn what_the_receiver_asks_for_is_waited_for_and_a_redirect_is_not_followed() -> Result<(), Failure> {
+async fn what_the_receiver_asks_for_is_waited_for_and_a_redirect_is_not_followed()
+-> Result<(), Failure> {
     let mut shop = Shop::open().await?;
     let elsewhere = willing().await?;
     let to = format!("location: {}", elsewhere.url);
     let moved = Receiver::start(move |_| Reply::With(307, to.clone(), String::new())).await?;
-    let busy = Receiver::start(|_| {
-        Reply::With(429, "retry-after: 3600".to_owned(), "later".to_owned())
-    })
-    .await?;
+    let busy =
+        Receiver::start(|_| Reply::With(429, "retry-after: 3600".to_owned(), "later".to_owned()))
+            .await?;
     let both = vec![own("moved", http(&moved.url)), own("busy", http(&busy.url))];
     shop.rig.pushed("orders", both, |_| {}).await?;
     shop.event("d-1", "{}").await?;
     let waits = eventually(async || {
         let all = shop.rig.deliveries("shop/orders").await?;
-        let tried = all.iter().all(|one| one.attempts > 0 && one.status() == DeliveryStatus::Pending);
+        let tried = all
+            .iter()
+            .all(|one| one.attempts > 0 && one.status() == DeliveryStatus::Pending);
         Ok((all.len() == 2 && tried).then_some(all))
     })
     .await?;
     for one in waits {
         let history = shop.rig.history(&one.id).await?;
         match &*one.destination {
-            "moved" => assert!(history[0].reason.contains("redirects"), "{}", history[0].reason),
+            "moved" => assert!(
+                history[0].reason.contains("redirects"),
+                "{}",
+                history[0].reason
+            ),
             _ => {
                 assert_eq!((history.len(), history[0].status), (1, 429));
                 let next = one.next_attempt_time.ok_or("it has a time")?.seconds;
@@ -112,21 +138,36 @@ async fn one_that_fails_is_left_alone_says_so_and_gets_everything_later() -> Res
         ..Default::default()
     };
     shop.rig.destination("crm", spec).await?;
-    shop.rig.pushed("orders", vec![named("crm")], |_| {}).await?;
+    shop.rig
+        .pushed("orders", vec![named("crm")], |_| {})
+        .await?;
     for n in 0..EVENTS {
         shop.event(&format!("d-{n}"), "{}").await?;
     }
     let failing = eventually(async || {
-        let status = shop.rig.destination_now("crm").await?.status.unwrap_or_default();
+        let status = shop
+            .rig
+            .destination_now("crm")
+            .await?
+            .status
+            .unwrap_or_default();
         Ok((status.state() == DestinationState::Failing).then_some(status))
     })
     .await?;
-    assert!(failing.reason.contains("503") && failing.retry_time.is_some(), "{failing:?}");
+    assert!(
+        failing.reason.contains("503") && failing.retry_time.is_some(),
+        "{failing:?}"
+    );
     // The webhook says it, too.
-    let webhook = shop.rig.update_webhook("shop", "orders", |spec| spec.label = "x".to_owned());
+    let webhook = shop
+        .rig
+        .update_webhook("shop", "orders", |spec| spec.label = "x".to_owned());
     let of_webhook = webhook.await?.status.unwrap_or_default().destinations;
     assert_eq!(of_webhook[0].name, "crm");
-    let state = of_webhook[0].status.as_ref().map(v1::DestinationStatus::state);
+    let state = of_webhook[0]
+        .status
+        .as_ref()
+        .map(v1::DestinationStatus::state);
     assert_eq!(state, Some(DestinationState::Failing));
     let asked = receiver.count();
     assert_eq!(asked, 5, "it was left alone after five on end");
@@ -139,13 +180,24 @@ async fn one_that_fails_is_left_alone_says_so_and_gets_everything_later() -> Res
         // As real time passes for the deliveries' own waits, so does the destination's.
         clock.advance(Duration::from_secs(1));
         let all = shop.rig.deliveries("shop/orders").await?;
-        let done = all.iter().filter(|one| one.status() == DeliveryStatus::Delivered).count();
+        let done = all
+            .iter()
+            .filter(|one| one.status() == DeliveryStatus::Delivered)
+            .count();
         Ok((done == EVENTS).then_some(all))
     })
     .await?;
     assert_eq!(all.len(), EVENTS);
-    let status = shop.rig.destination_now("crm").await?.status.unwrap_or_default();
-    assert_eq!((status.state(), status.delivered), (DestinationState::Active, EVENTS as u64));
+    let status = shop
+        .rig
+        .destination_now("crm")
+        .await?
+        .status
+        .unwrap_or_default();
+    assert_eq!(
+        (status.state(), status.delivered),
+        (DestinationState::Active, EVENTS as u64)
+    );
     Ok(())
 }
 
@@ -167,11 +219,24 @@ async fn what_is_paused_waits_and_goes_on_where_it_was() -> Result<(), Failure> 
     // The other one is not held up, and by then this one would have been sent to.
     until(|| other.count() == 3).await?;
     assert_eq!(receiver.count(), 0);
-    let status = shop.rig.destination_now("crm").await?.status.unwrap_or_default();
+    let status = shop
+        .rig
+        .destination_now("crm")
+        .await?
+        .status
+        .unwrap_or_default();
     assert_eq!(status.state(), DestinationState::Paused);
-    shop.rig.update_destination("crm", "paused", |spec| spec.paused = false).await?;
-    let all = shop.rig.all_are("shop/orders", 6, DeliveryStatus::Delivered).await?;
-    assert!(all.iter().all(|one| one.attempts == 1), "waiting is no attempt");
+    shop.rig
+        .update_destination("crm", "paused", |spec| spec.paused = false)
+        .await?;
+    let all = shop
+        .rig
+        .all_are("shop/orders", 6, DeliveryStatus::Delivered)
+        .await?;
+    assert!(
+        all.iter().all(|one| one.attempts == 1),
+        "waiting is no attempt"
+    );
     Ok(())
 }
 
@@ -179,14 +244,28 @@ async fn what_is_paused_waits_and_goes_on_where_it_was() -> Result<(), Failure> 
 async fn a_destination_that_never_answers_delays_nobody() -> Result<(), Failure> {
     let mut shop = Shop::open().await?;
     let (stuck, fine) = (Receiver::start(|_| Reply::Never).await?, willing().await?);
-    shop.rig.pushed("stuck", vec![own("", http(&stuck.url))], |_| {}).await?;
-    shop.rig.pushed("fine", vec![own("", http(&fine.url))], |_| {}).await?;
+    shop.rig
+        .pushed("stuck", vec![own("", http(&stuck.url))], |_| {})
+        .await?;
+    shop.rig
+        .pushed("fine", vec![own("", http(&fine.url))], |_| {})
+        .await?;
     for n in 0..40 {
         shop.event(&format!("d-{n}"), "{}").await?;
     }
-    shop.rig.all_are("shop/fine", 40, DeliveryStatus::Delivered).await?;
-    assert_eq!(stuck.count(), 8, "as many as it may have at a time, and no more");
+    shop.rig
+        .all_are("shop/fine", 40, DeliveryStatus::Delivered)
+        .await?;
+    assert_eq!(
+        stuck.count(),
+        8,
+        "as many as it may have at a time, and no more"
+    );
     let waiting = shop.rig.deliveries("shop/stuck").await?;
-    assert!(waiting.iter().all(|one| one.status() != DeliveryStatus::Delivered));
+    assert!(
+        waiting
+            .iter()
+            .all(|one| one.status() != DeliveryStatus::Delivered)
+    );
     Ok(())
 }

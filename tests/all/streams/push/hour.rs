@@ -26,7 +26,8 @@ struct Hasty(Arc<dyn DeliveryLog>);
 
 // Risk 10, and all of it: nothing is lost, dead or out of order after an hour without the destination, and it wasn't hammered meanwhile.
 #[tokio::test]
-async fn a_destination_away_for_an_hour_gets_everything_in_order_afterwards() -> Result<(), Failure> {
+async fn a_destination_away_for_an_hour_gets_everything_in_order_afterwards() -> Result<(), Failure>
+{
     const EVENTS: usize = 30;
     const HOUR: Duration = Duration::from_secs(60 * 60);
     let rig = Rig::start_with(|log| Arc::new(Hasty(log))).await?;
@@ -40,29 +41,50 @@ async fn a_destination_away_for_an_hour_gets_everything_in_order_afterwards() ->
     });
     let mut shop = Shop::over(rig).await?;
     let receiver = Receiver::start(|_| Reply::Closed).await?;
-    let ordered = shop.rig.pushed("orders", vec![own("", http(&receiver.url))], |spec| {
-        spec.order_by = "payload.k".to_owned();
-    });
+    let ordered = shop
+        .rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |spec| {
+            spec.order_by = "payload.k".to_owned();
+        });
     ordered.await?;
     let began = shop.rig.clock.clone();
     let began = move || hookplane_rules::Clock::now(&*began).0;
     let start = began();
     for n in 0..EVENTS {
-        shop.event(&format!("d-{n}"), &format!(r#"{{"k": {}, "n": {n}}}"#, n % 3)).await?;
+        shop.event(
+            &format!("d-{n}"),
+            &format!(r#"{{"k": {}, "n": {n}}}"#, n % 3),
+        )
+        .await?;
     }
     let until = start + i64::try_from(HOUR.as_millis())?;
     eventually(async || Ok((began() >= until).then_some(()))).await?;
     let asked = receiver.count();
     assert!(asked > 5, "it was tried: {asked}");
     assert!(asked < 60, "it was left alone: {asked}");
-    assert!(shop.rig.deliveries("shop/orders").await?.iter().all(|one| one.status() != DeliveryStatus::Dead));
+    assert!(
+        shop.rig
+            .deliveries("shop/orders")
+            .await?
+            .iter()
+            .all(|one| one.status() != DeliveryStatus::Dead)
+    );
     receiver.say(|_| Reply::Status(200));
-    shop.rig.all_are("shop/orders", EVENTS, DeliveryStatus::Delivered).await?;
+    shop.rig
+        .all_are("shop/orders", EVENTS, DeliveryStatus::Delivered)
+        .await?;
     ticking.abort();
     let taken = receiver.received().split_off(asked);
     for k in 0..3 {
-        let of: Vec<String> = taken.iter().map(|one| one.text()).filter(|t| t.contains(&format!(r#""k": {k},"#))).collect();
-        let expected: Vec<String> = (0..EVENTS).filter(|n| n % 3 == k).map(|n| format!(r#"{{"k": {k}, "n": {n}}}"#)).collect();
+        let of: Vec<String> = taken
+            .iter()
+            .map(|one| one.text())
+            .filter(|t| t.contains(&format!(r#""k": {k},"#)))
+            .collect();
+        let expected: Vec<String> = (0..EVENTS)
+            .filter(|n| n % 3 == k)
+            .map(|n| format!(r#"{{"k": {k}, "n": {n}}}"#))
+            .collect();
         assert_eq!(of, expected, "key {k}");
     }
     Ok(())

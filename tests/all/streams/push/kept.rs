@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookplane_control_plane::store::Store as _;
 use hookplane_proto::v1;
 use tonic::Code;
 use v1::webhook_service_client::WebhookServiceClient;
@@ -34,30 +33,62 @@ fn without_values(url: &str) -> v1::HttpTarget {
 }
 
 #[tokio::test]
-async fn secrets_are_sealed_never_shown_and_asked_for_again_when_they_would_go_elsewhere() -> Result<(), Failure> {
+async fn secrets_are_sealed_never_shown_and_asked_for_again_when_they_would_go_elsewhere()
+-> Result<(), Failure> {
     let shop = Shop::open().await?;
     let here = willing().await?;
-    let made = shop.rig.destination("crm", of(with_secrets(&here.url))).await?;
+    let made = shop
+        .rig
+        .destination("crm", of(with_secrets(&here.url)))
+        .await?;
     let text = format!("{made:?} {:?}", shop.rig.destination_now("crm").await?);
-    assert!(!text.contains("planted") && !text.contains("whsec_"), "{text}");
-    let stored = shop.rig.store.get("v1/destinations/acme/crm").await?.ok_or("it is kept")?;
+    assert!(
+        !text.contains("planted") && !text.contains("whsec_"),
+        "{text}"
+    );
+    let stored = shop
+        .rig
+        .store
+        .get("v1/destinations/acme/crm")
+        .await?
+        .ok_or("it is kept")?;
     let stored = String::from_utf8_lossy(&stored.value).into_owned();
     assert!(!stored.contains("planted") && !stored.contains("whsec_"));
     // The same again, without the secrets: they stay.
-    let set = |target: v1::HttpTarget| move |spec: &mut v1::DestinationSpec| spec.http = Some(target);
-    let same = shop.rig.update_destination("crm", "http", set(without_values(&here.url))).await?;
-    assert_eq!(same.metadata.map(|m| m.revision), made.metadata.map(|m| m.revision));
+    let set =
+        |target: v1::HttpTarget| move |spec: &mut v1::DestinationSpec| spec.http = Some(target);
+    let same = shop
+        .rig
+        .update_destination("crm", "http", set(without_values(&here.url)))
+        .await?;
+    assert_eq!(
+        same.metadata.map(|m| m.revision),
+        made.metadata.map(|m| m.revision)
+    );
     // Somewhere else: they don't go along.
     let elsewhere = format!("{}/other", here.url);
-    let refused = shop.rig.update_destination("crm", "http", set(without_values(&elsewhere))).await;
+    let refused = shop
+        .rig
+        .update_destination("crm", "http", set(without_values(&elsewhere)))
+        .await;
     let refused = refused.expect_err("the secrets would go elsewhere");
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("again"), "{refused}");
-    shop.rig.update_destination("crm", "http", set(with_secrets(&elsewhere))).await?;
+    shop.rig
+        .update_destination("crm", "http", set(with_secrets(&elsewhere)))
+        .await?;
     // What nobody may be sent to is refused when it is saved.
-    for url in ["https://169.254.169.254/", "http://10.0.0.1/", "http://8.8.8.8/"] {
+    for url in [
+        "https://169.254.169.254/",
+        "http://10.0.0.1/",
+        "http://8.8.8.8/",
+    ] {
         let refused = shop.rig.destination("bad", of(http(url))).await;
-        assert_eq!(refused.expect_err(url).code(), Code::InvalidArgument, "{url}");
+        assert_eq!(
+            refused.expect_err(url).code(),
+            Code::InvalidArgument,
+            "{url}"
+        );
     }
     Ok(())
 }
@@ -67,7 +98,10 @@ async fn a_clone_has_secrets_of_its_own_that_work() -> Result<(), Failure> {
     let mut shop = Shop::open().await?;
     let receiver = willing().await?;
     let target = with_secrets(&receiver.url);
-    let made = shop.rig.pushed("one", vec![own("", target)], |_| {}).await?;
+    let made = shop
+        .rig
+        .pushed("one", vec![own("", target)], |_| {})
+        .await?;
     assert!(!format!("{made:?}").contains("planted"));
     let request = v1::CloneWebhookRequest {
         name: "orgs/acme/groups/shop/webhooks/one".to_owned(),
@@ -75,7 +109,9 @@ async fn a_clone_has_secrets_of_its_own_that_work() -> Result<(), Failure> {
         active: true,
         ..Default::default()
     };
-    WebhookServiceClient::new(shop.rig.api()).clone_webhook(request).await?;
+    WebhookServiceClient::new(shop.rig.api())
+        .clone_webhook(request)
+        .await?;
     shop.event("d-1", "{}").await?;
     until(|| receiver.count() == 2).await?;
     for one in receiver.received() {
@@ -89,9 +125,16 @@ async fn a_clone_has_secrets_of_its_own_that_work() -> Result<(), Failure> {
 async fn a_destination_stays_while_a_webhook_names_it() -> Result<(), Failure> {
     let shop = Shop::open().await?;
     let refused = shop.rig.pushed("early", vec![named("crm")], |_| {}).await;
-    assert_eq!(refused.expect_err("there is none").code(), Code::InvalidArgument);
-    shop.rig.destination("crm", of(http("http://127.0.0.1:9/"))).await?;
-    shop.rig.pushed("orders", vec![named("crm")], |_| {}).await?;
+    assert_eq!(
+        refused.expect_err("there is none").code(),
+        Code::InvalidArgument
+    );
+    shop.rig
+        .destination("crm", of(http("http://127.0.0.1:9/")))
+        .await?;
+    shop.rig
+        .pushed("orders", vec![named("crm")], |_| {})
+        .await?;
     let delete = || v1::DeleteDestinationRequest {
         name: "orgs/acme/destinations/crm".to_owned(),
         ..Default::default()

@@ -77,7 +77,11 @@ impl Rig {
     async fn destination_now(&self, name: &str) -> Result<v1::Destination, Failure> {
         let name = format!("orgs/acme/destinations/{name}");
         let request = v1::GetDestinationRequest { name };
-        Ok(self.destinations().get_destination(request).await?.into_inner())
+        Ok(self
+            .destinations()
+            .get_destination(request)
+            .await?
+            .into_inner())
     }
 
     /// Changes some of its fields.
@@ -130,14 +134,21 @@ impl Rig {
             webhook: Some(webhook),
             validate_only: false,
         };
-        let made = WebhookServiceClient::new(self.api()).create_webhook(request).await?;
+        let made = WebhookServiceClient::new(self.api())
+            .create_webhook(request)
+            .await?;
         Ok(made.into_inner())
     }
 
     async fn history(&self, delivery: &str) -> Result<Vec<v1::Attempt>, Failure> {
         let name = format!("deliveries/{delivery}");
         let request = v1::GetDeliveryRequest { name };
-        Ok(self.events().get_delivery(request).await?.into_inner().history)
+        Ok(self
+            .events()
+            .get_delivery(request)
+            .await?
+            .into_inner()
+            .history)
     }
 
     /// Waits until so many deliveries of a webhook are of this status, oldest first.
@@ -181,7 +192,10 @@ impl Shop {
 
     /// Has an event kept.
     async fn event(&mut self, id: &str, body: &str) -> Result<(), Failure> {
-        let answer = self.reporting.report(callback(&self.group, id, body.as_bytes())).await?;
+        let answer = self
+            .reporting
+            .report(callback(&self.group, id, body.as_bytes()))
+            .await?;
         assert_eq!(answer.kind(), v1::AnswerKind::Kept, "{}", answer.reason);
         Ok(())
     }

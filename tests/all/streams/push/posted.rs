@@ -15,7 +15,12 @@ const KEY: [u8; 32] = [9; 32];
 /// As a receiver checks it.
 fn is_signed(received: &Received) -> bool {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&KEY).unwrap();
-    for part in [received.header("webhook-id"), ".", received.header("webhook-timestamp"), "."] {
+    for part in [
+        received.header("webhook-id"),
+        ".",
+        received.header("webhook-timestamp"),
+        ".",
+    ] {
         mac.update(part.as_bytes());
     }
     mac.update(&received.body);
@@ -37,10 +42,15 @@ async fn an_event_is_posted_as_it_came_and_signed() -> Result<(), Failure> {
         signing_secret: Some(secret(&format!("whsec_{}", STANDARD.encode(KEY)))),
         headers: [("Authorization".to_owned(), secret("Bearer planted-4711"))].into(),
     };
-    shop.rig.pushed("orders", vec![own("erp", target)], |_| {}).await?;
+    shop.rig
+        .pushed("orders", vec![own("erp", target)], |_| {})
+        .await?;
     let body = "{\"price\": 12.50,  \"note\":\"\\u00e4\"}";
     shop.event("d-1", body).await?;
-    let delivered = shop.rig.all_are("shop/orders", 1, DeliveryStatus::Delivered).await?;
+    let delivered = shop
+        .rig
+        .all_are("shop/orders", 1, DeliveryStatus::Delivered)
+        .await?;
     let received = receiver.received();
     assert_eq!(received.len(), 1);
     let got = &received[0];
@@ -60,7 +70,10 @@ async fn an_event_is_posted_as_it_came_and_signed() -> Result<(), Failure> {
     assert_eq!(delivered[0].destination, "erp");
     let history = shop.rig.history(&delivered[0].id).await?;
     assert_eq!(history.len(), 1);
-    assert_eq!((history[0].status, history[0].outcome()), (202, v1::AttemptOutcome::Delivered));
+    assert_eq!(
+        (history[0].status, history[0].outcome()),
+        (202, v1::AttemptOutcome::Delivered)
+    );
     assert_eq!(history[0].excerpt, "taken with ***");
     Ok(())
 }
@@ -92,13 +105,22 @@ async fn a_mapped_event_is_posted_as_records() -> Result<(), Failure> {
             ..Default::default()
         }),
     };
-    let made = shop.rig.pushed("orders", vec![own("", http(&receiver.url))], |spec| {
-        spec.mapping = Some(mapping);
-    });
+    let made = shop
+        .rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |spec| {
+            spec.mapping = Some(mapping);
+        });
     made.await?;
-    shop.event("d-1", r#"{"id": "o-1", "total": 12.50}"#).await?;
-    let delivered = shop.rig.all_are("shop/orders", 1, DeliveryStatus::Delivered).await?;
-    assert_eq!((&*delivered[0].destination, delivered[0].mapping_version), ("http", 1));
+    shop.event("d-1", r#"{"id": "o-1", "total": 12.50}"#)
+        .await?;
+    let delivered = shop
+        .rig
+        .all_are("shop/orders", 1, DeliveryStatus::Delivered)
+        .await?;
+    assert_eq!(
+        (&*delivered[0].destination, delivered[0].mapping_version),
+        ("http", 1)
+    );
     let text = receiver.received()[0].text();
     let json: serde_json::Value = serde_json::from_str(&text)?;
     assert_eq!(json["type"], "order.paid");
@@ -108,7 +130,9 @@ async fn a_mapped_event_is_posted_as_records() -> Result<(), Failure> {
     shop.event("d-2", r#"{"id": "o-2"}"#).await?;
     let held = crate::fake_control_plane::eventually(async || {
         let all = shop.rig.deliveries("shop/orders").await?;
-        Ok(all.into_iter().find(|one| one.status() == DeliveryStatus::Held))
+        Ok(all
+            .into_iter()
+            .find(|one| one.status() == DeliveryStatus::Held))
     })
     .await?;
     assert!(held.reason.contains("Total__c"), "{}", held.reason);

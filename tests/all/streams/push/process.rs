@@ -45,14 +45,19 @@ spec: {{label: All, active: true, events: ["*"], destinations: [{{ref: erp}}]}}
         let headers = signers::github("s3cret", "push", &format!("d-{n}"), body.as_bytes());
         assert_eq!(post(&url, &headers, body.as_bytes()).unwrap().status, 200);
     }
-    eventually("some are under way", || (receiver.count() > 3).then_some(()));
+    eventually("some are under way", || {
+        (receiver.count() > 3).then_some(())
+    });
     let before: Vec<_> = receiver.received();
     dev.kill();
     receiver.say(|_| Reply::Status(200));
     dev.restart();
     eventually("all are delivered", || {
         let all = dev.items(&["deliveries", "acme/code/all"]);
-        let done = all.iter().filter(|one| one["status"]["status"] == "delivered").count();
+        let done = all
+            .iter()
+            .filter(|one| one["status"]["status"] == "delivered")
+            .count();
         (done == EVENTS).then_some(())
     });
     let mut keys: HashMap<String, String> = HashMap::new();
@@ -64,9 +69,17 @@ spec: {{label: All, active: true, events: ["*"], destinations: [{{ref: erp}}]}}
     assert_eq!(keys.len(), EVENTS);
     let again = receiver.received().split_off(before.len());
     for one in before {
-        assert!(again.iter().any(|other| other.body == one.body), "sent again: {}", one.text());
+        assert!(
+            again.iter().any(|other| other.body == one.body),
+            "sent again: {}",
+            one.text()
+        );
     }
     let item = dev.items(&["destinations", "acme/erp"]).remove(0);
     assert_eq!(item["status"]["state"], "active", "{item}");
-    assert_eq!(item["spec"]["http"]["headers"]["X-Key"], serde_json::json!({}), "{item}");
+    assert_eq!(
+        item["spec"]["http"]["headers"]["X-Key"],
+        serde_json::json!({}),
+        "{item}"
+    );
 }

@@ -18,17 +18,26 @@ async fn two_replicas() -> Result<(), Failure> {
     let replica = Replica::start(&shop.rig, STREAM_AGE).await?;
     // Long enough under way for the other to come upon it.
     let receiver = Receiver::start(|_| Reply::After(Duration::from_millis(20), 200)).await?;
-    shop.rig.pushed("orders", vec![own("", http(&receiver.url))], |_| {}).await?;
+    shop.rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |_| {})
+        .await?;
     for n in 0..EVENTS {
         shop.event(&format!("d-{n}"), "{}").await?;
     }
-    shop.rig.all_are("shop/orders", EVENTS, DeliveryStatus::Delivered).await?;
+    shop.rig
+        .all_are("shop/orders", EVENTS, DeliveryStatus::Delivered)
+        .await?;
     let mut times: HashMap<String, u32> = HashMap::new();
     for one in receiver.received() {
-        *times.entry(one.header("webhook-id").to_owned()).or_default() += 1;
+        *times
+            .entry(one.header("webhook-id").to_owned())
+            .or_default() += 1;
     }
     assert_eq!(times.len(), EVENTS);
-    assert!(times.values().all(|n| *n == 1), "none was sent by both: {times:?}");
+    assert!(
+        times.values().all(|n| *n == 1),
+        "none was sent by both: {times:?}"
+    );
     drop(replica);
     Ok(())
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::times::rfc3339;
 
 /// The largest file: the largest body in base64, and a head.
 const MAX_FILE_BYTES: u64 = 36 * 1024 * 1024;
@@ -102,7 +103,7 @@ fn json(bytes: &[u8]) -> Result<Captured, String> {
                 "now: is a whole number of milliseconds since 1970, or RFC 3339",
             )?))
         }
-        Some(Value::String(text)) => Some(time(&text)?),
+        Some(Value::String(text)) => Some(rfc3339(&text)?),
         Some(_) => {
             return Err("now: is milliseconds since 1970, or RFC 3339".to_owned());
         }
@@ -117,14 +118,6 @@ fn json(bytes: &[u8]) -> Result<Captured, String> {
         url: json.callback_url,
         now,
     })
-}
-
-/// A time in RFC 3339.
-pub(super) fn time(text: &str) -> Result<Timestamp, String> {
-    let time: prost_types::Timestamp = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no time in RFC 3339, as in 2026-11-27T12:00:00Z"))?;
-    Ok(hookplane_rules::time::from_wire(&time))
 }
 
 fn method(text: &str) -> Result<Method, String> {

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, note, visible};
 use crate::servers::clock::SystemClock;
+use crate::times;
 
 /// The largest secret's file.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -33,7 +34,7 @@ pub(super) fn explain(
     let secret = explain.secret_file.as_deref().map(secret).transpose()?;
     let (file, documents) = apply::read(file, secret.as_deref())?;
     let mut group = find(&file, &documents, name)?;
-    let at = explain.at.as_deref().map(captured::time).transpose();
+    let at = explain.at.as_deref().map(times::rfc3339).transpose();
     let at = at.map_err(Failure::Usage)?;
     let now = at.or(now).unwrap_or_else(|| SystemClock.now());
     let is_guessed = explain.url.is_none() && url.is_some();

@@ -4,7 +4,9 @@ use std::future::Future;
 
 use hookplane_proto::v1;
 
-use crate::commands::pages;
+use crate::args::Get;
+use crate::commands::narrow::Narrowed;
+use crate::commands::{first, pages};
 use crate::connect::Api;
 use crate::failure::Failure;
 use crate::names::{self, Name};
@@ -13,6 +15,8 @@ use crate::names::{self, Name};
 const PAGE: u32 = 500;
 /// Events carry their bodies: at most this many at a time.
 const EVENTS_PAGE: u32 = 50;
+/// Deliveries of one event whose attempts are asked for, one by one.
+const HISTORIES: usize = 20;
 /// A refusal is remembered in a bounded ring: all of it fits.
 const REFUSALS: u32 = 1000;
 
@@ -129,10 +133,37 @@ pub(super) async fn webhooks(api: &Api, name: &Name) -> Result<Vec<v1::Webhook>,
     .await
 }
 
-pub(super) async fn destinations(
-    api: &Api,
-    name: &Name,
-) -> Result<Vec<v1::Destination>, Failure> {
+/// Which events or deliveries of a scope are shown.
+pub(super) struct Which {
+    pub(super) narrowed: Narrowed,
+    pub(super) status: v1::DeliveryStatus,
+    pub(super) unmatched: bool,
+    pub(super) max: usize,
+}
+
+impl Which {
+    pub(super) fn of(get: &Get) -> Result<Self, Failure> {
+        let max = get
+            .max
+            .map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+        Ok(Self {
+            narrowed: Narrowed::of(&get.narrow)?,
+            status: super::wire_status(get.status),
+            unmatched: get.unmatched,
+            max: max.unwrap_or(usize::MAX),
+        })
+    }
+
+    fn page(&self, most: u32) -> u32 {
+        u32::try_from(self.max).map_or(most, |max| max.min(most))
+    }
+}
+
+pub(super) fn is_one_delivery(name: &Name) -> bool {
+    name.len() == 4 || names::is_id(name.last())
+}
+
+pub(super) async fn destinations(api: &Api, name: &Name) -> Result<Vec<v1::Destination>, Failure> {
     if name.len() == 2 {
         let name = name.destination();
         let request = v1::GetDestinationRequest { name };
@@ -157,19 +188,25 @@ pub(super) async fn destinations(
 pub(super) async fn deliveries(
     api: &Api,
     name: &Name,
-    status: v1::DeliveryStatus,
+    which: &Which,
 ) -> Result<Vec<v1::Delivery>, Failure> {
-    if name.len() == 4 || names::is_id(name.last()) {
+    if is_one_delivery(name) {
         let name = format!("deliveries/{}", name.last());
         return one(api.events().get_delivery(v1::GetDeliveryRequest { name })).await;
     }
-    pages(|page_token| async {
+    first(which.max, |page_token| async {
+        let narrowed = which.narrowed.clone();
         let request = v1::ListDeliveriesRequest {
             parent: name.webhook(),
-            page_size: PAGE,
+            page_size: which.page(PAGE),
             page_token,
-            status: status.into(),
-            ..Default::default()
+            status: which.status.into(),
+            event_id: String::new(),
+            r#type: narrowed.event_type,
+            since: narrowed.since,
+            until: narrowed.until,
+            text: narrowed.text,
+            destination: narrowed.destination,
         };
         let page = api.events().list_deliveries(request).await?.into_inner();
         Ok((page.deliveries, page.next_page_token))
@@ -177,12 +214,12 @@ pub(super) async fn deliveries(
     .await
 }
 
-/// What became of one event, for each webhook that it was kept for.
+/// What became of one event, for each webhook that it was kept for and each destination; with the attempts, as long as they are few.
 pub(super) async fn deliveries_of(
     api: &Api,
     event: &v1::Event,
 ) -> Result<Vec<v1::Delivery>, Failure> {
-    pages(|page_token| async {
+    let mut all = pages(|page_token| async {
         let request = v1::ListDeliveriesRequest {
             // Its group may be gone, and another may have its name.
             parent: format!("orgs/{}/groups/-/webhooks/-", event.org),
@@ -194,7 +231,13 @@ pub(super) async fn deliveries_of(
         let page = api.events().list_deliveries(request).await?.into_inner();
         Ok((page.deliveries, page.next_page_token))
     })
-    .await
+    .await?;
+    for delivery in all.iter_mut().take(HISTORIES) {
+        let name = format!("deliveries/{}", delivery.id);
+        let request = v1::GetDeliveryRequest { name };
+        *delivery = api.events().get_delivery(request).await?.into_inner();
+    }
+    Ok(all)
 }
 
 pub(super) async fn refusals(
@@ -255,17 +298,26 @@ pub(crate) async fn tokens(api: &Api, name: &Name) -> Result<Vec<v1::Token>, Fai
     .await
 }
 
-pub(super) async fn events(api: &Api, name: &Name) -> Result<Vec<v1::Event>, Failure> {
+pub(super) async fn events(
+    api: &Api,
+    name: &Name,
+    which: &Which,
+) -> Result<Vec<v1::Event>, Failure> {
     if is_one_event(name) {
         let name = format!("events/{}", name.last());
         one(api.events().get_event(v1::GetEventRequest { name })).await
     } else {
-        pages(|page_token| async {
+        first(which.max, |page_token| async {
+            let narrowed = which.narrowed.clone();
             let request = v1::ListEventsRequest {
                 parent: name.group(),
-                page_size: EVENTS_PAGE,
+                page_size: which.page(EVENTS_PAGE),
                 page_token,
-                ..Default::default()
+                r#type: narrowed.event_type,
+                since: narrowed.since,
+                until: narrowed.until,
+                text: narrowed.text,
+                unmatched: which.unmatched,
             };
             let page = api.events().list_events(request).await?.into_inner();
             Ok((page.events, page.next_page_token))

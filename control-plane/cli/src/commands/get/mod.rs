@@ -4,10 +4,13 @@ mod about;
 mod connectors;
 pub(super) mod fetch;
 mod functions;
+mod history;
 mod why;
 
 use hookplane_proto::v1;
 use serde::Serialize;
+
+pub(crate) use why::status as wire_status;
 
 use super::items;
 use crate::args::{Format, Get, Resource};
@@ -16,15 +19,6 @@ use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::table::Table;
 use crate::output::{self, Item};
-
-/// The deliveries of a scope with one status.
-pub(crate) async fn deliveries_of_status(
-    api: &Api,
-    scope: &Name,
-    status: crate::args::Status,
-) -> Result<Vec<v1::Delivery>, Failure> {
-    fetch::deliveries(api, scope, why::status(Some(status))).await
-}
 
 /// All webhooks of a group.
 pub(crate) async fn webhooks(api: &Api, group: &Name) -> Result<Vec<v1::Webhook>, Failure> {
@@ -43,6 +37,28 @@ pub(crate) fn check(get: &Get) -> Result<(), Failure> {
             "--status goes with `get deliveries`".to_owned(),
         ));
     }
+    let of_events = get.resource == Resource::Events;
+    let of_deliveries = get.resource == Resource::Deliveries;
+    if get.unmatched && !of_events {
+        return Err(Failure::Usage(
+            "--unmatched goes with `get events`".to_owned(),
+        ));
+    }
+    if get.narrow.destination.is_some() && !of_deliveries {
+        return Err(Failure::Usage(
+            "--destination goes with `get deliveries`".to_owned(),
+        ));
+    }
+    let flag = get.narrow.given().or(get.max.map(|_| "--max"));
+    if let Some(flag) = flag.filter(|_| !of_events && !of_deliveries) {
+        return Err(Failure::Usage(format!(
+            "{flag} goes with `get events` and `get deliveries`"
+        )));
+    }
+    if get.max == Some(0) {
+        return Err(Failure::Usage("--max is 1 or more".to_owned()));
+    }
+    fetch::Which::of(get)?;
     name(get).map(|_| ())
 }
 
@@ -120,12 +136,17 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Webhooks => show(
-            format,
-            fetch::webhooks(api, &name).await?,
-            items::webhook,
-            Table::new(&["NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "FILTER"]),
-            |webhook| {
+        Resource::Webhooks => {
+            let found = fetch::webhooks(api, &name).await?;
+            let mut table = Table::new(&[
+                "NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "WARNINGS", "FILTER",
+            ]);
+            if name.len() == 3 {
+                let mut text = about::Text::default();
+                text.list("Warnings", found.iter().flat_map(items::warnings));
+                table.after(&text.into_string());
+            }
+            show(format, found, items::webhook, table, |webhook| {
                 vec![
                     path(&[
                         &webhook.metadata.org,
@@ -136,28 +157,19 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                     if webhook.spec.active { "yes" } else { "no" }.to_owned(),
                     webhook.spec.events.join(", "),
                     live(&webhook.status),
+                    match webhook.status["warnings"].as_array().map_or(0, Vec::len) {
+                        0 => String::new(),
+                        count => count.to_string(),
+                    },
                     webhook.spec.filter.clone(),
                 ]
-            },
-        ),
-        Resource::Events => events(format, api, &name).await,
-        Resource::Deliveries => show(
-            format,
-            fetch::deliveries(api, &name, why::status(get.status)).await?,
-            |delivery| (items::delivery(delivery.clone()), delivery),
-            // An id begins with its event's.
-            Table::new(&["ID", "WEBHOOK", "TYPE", "STATUS", "ATTEMPTS", "REASON"]),
-            |(_, delivery)| {
-                vec![
-                    delivery.id.clone(),
-                    path(&[&delivery.org, &delivery.group, &delivery.webhook]),
-                    delivery.event_type.clone(),
-                    items::delivery_status(delivery),
-                    delivery.attempts.to_string(),
-                    delivery.reason.clone(),
-                ]
-            },
-        ),
+            })
+        }
+        Resource::Events => events(format, api, &name, &fetch::Which::of(&get)?).await,
+        Resource::Deliveries => {
+            let found = fetch::deliveries(api, &name, &fetch::Which::of(&get)?).await?;
+            history::deliveries(format, found, fetch::is_one_delivery(&name))
+        }
         Resource::Refusals if get.not_kept => {
             why::not_kept(format, fetch::refusals(api, &name, true).await?)
         }
@@ -343,8 +355,13 @@ fn live(status: &serde_json::Value) -> String {
     }
 }
 
-async fn events(format: Format, api: &Api, name: &Name) -> Result<(), Failure> {
-    let events = fetch::events(api, name).await?;
+async fn events(
+    format: Format,
+    api: &Api,
+    name: &Name,
+    which: &fetch::Which,
+) -> Result<(), Failure> {
+    let events = fetch::events(api, name, which).await?;
     let mut headings = Table::new(&[
         "ID",
         "GROUP",

@@ -3,49 +3,75 @@
 use hookplane_proto::v1;
 use serde_json::{Value, json};
 
-use super::path;
+use super::{history, path};
 use crate::args::{Format, Status};
 use crate::commands::items;
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::output::{self, visible};
 
+/// Of a delivery that wasn't made when its event came.
+const LATER: &str = "matched later, by a replay";
+
 /// What one webhook made of an event, and what became of it there.
 pub(super) struct Decided {
     webhook: String,
     matched: bool,
     reason: String,
-    delivery: Option<v1::Delivery>,
+    /// One for each of its destinations.
+    deliveries: Vec<v1::Delivery>,
 }
 
 /// The verdicts of an event with its deliveries.
-pub(super) fn of(event: &v1::Event, mut deliveries: Vec<v1::Delivery>) -> Vec<Decided> {
-    event
-        .verdicts
-        .iter()
-        .map(|verdict| {
-            let at = deliveries
-                .iter()
-                .position(|delivery| delivery.webhook_uid == verdict.webhook_uid);
-            Decided {
-                webhook: match verdict.webhook.as_str() {
-                    "" => verdict.webhook_uid.clone(),
-                    name => name.to_owned(),
-                },
-                matched: verdict.matched,
-                reason: verdict.reason.clone(),
-                delivery: at.map(|at| deliveries.swap_remove(at)),
-            }
-        })
-        .collect()
+pub(super) fn of(event: &v1::Event, deliveries: Vec<v1::Delivery>) -> Vec<Decided> {
+    let decided = |verdict: &v1::WebhookVerdict| Decided {
+        webhook: match verdict.webhook.as_str() {
+            "" => verdict.webhook_uid.clone(),
+            name => name.to_owned(),
+        },
+        matched: verdict.matched,
+        reason: verdict.reason.clone(),
+        deliveries: of_webhook(&deliveries, &verdict.webhook_uid),
+    };
+    let mut all: Vec<Decided> = event.verdicts.iter().map(decided).collect();
+    // Webhooks that were fed with it later.
+    for delivery in &deliveries {
+        let of = &delivery.webhook_uid;
+        let known = event.verdicts.iter().any(|one| one.webhook_uid == *of)
+            || all.iter().any(|one| one.has(of));
+        if !known {
+            all.push(Decided {
+                webhook: delivery.webhook.clone(),
+                matched: true,
+                reason: LATER.to_owned(),
+                deliveries: of_webhook(&deliveries, of),
+            });
+        }
+    }
+    all
+}
+
+fn of_webhook(deliveries: &[v1::Delivery], uid: &str) -> Vec<v1::Delivery> {
+    let of = deliveries.iter().filter(|one| one.webhook_uid == uid);
+    let mut of: Vec<_> = of.cloned().collect();
+    // In the order they were made.
+    of.reverse();
+    of
 }
 
 impl Decided {
-    /// The clause, or where its delivery stands.
-    fn why(&self) -> String {
-        match &self.delivery {
-            Some(delivery) if !delivery.reason.is_empty() => delivery.reason.clone(),
-            _ => self.reason.clone(),
+    fn has(&self, webhook_uid: &str) -> bool {
+        self.deliveries
+            .iter()
+            .any(|delivery| delivery.webhook_uid == webhook_uid)
+    }
+
+    /// The clause, or where a delivery stands.
+    fn why<'a>(&'a self, delivery: Option<&'a v1::Delivery>) -> &'a str {
+        match delivery {
+            Some(delivery) if !delivery.reason.is_empty() => &delivery.reason,
+            Some(_) if !self.matched => LATER,
+            _ => &self.reason,
         }
     }
 }
@@ -64,33 +90,79 @@ pub(super) fn table(event: &v1::Event, verdicts: &[Decided]) -> String {
     if verdicts.is_empty() {
         return text + "\nNo webhook was asked: its group has none but the template.\n";
     }
-    let mut table = Table::new(&["WEBHOOK", "MATCHED", "DELIVERY", "ATTEMPTS", "WHY"]);
+    let mut table = Table::new(&[
+        "WEBHOOK",
+        "MATCHED",
+        "DESTINATION",
+        "DELIVERY",
+        "ATTEMPTS",
+        "WHY",
+    ]);
     for verdict in verdicts {
-        let delivery = verdict.delivery.as_ref();
-        table.row([
-            verdict.webhook.clone(),
-            if verdict.matched { "yes" } else { "no" }.to_owned(),
-            delivery.map(items::delivery_status).unwrap_or_default(),
-            delivery
-                .map(|delivery| delivery.attempts.to_string())
-                .unwrap_or_default(),
-            verdict.why(),
-        ]);
+        let mut row = |delivery: Option<&v1::Delivery>| {
+            table.row([
+                verdict.webhook.clone(),
+                if verdict.matched { "yes" } else { "no" }.to_owned(),
+                delivery
+                    .map(|one| one.destination.clone())
+                    .unwrap_or_default(),
+                delivery.map(items::delivery_status).unwrap_or_default(),
+                delivery
+                    .map(|one| one.attempts.to_string())
+                    .unwrap_or_default(),
+                verdict.why(delivery).to_owned(),
+            ]);
+        };
+        if verdict.deliveries.is_empty() {
+            row(None);
+        }
+        for delivery in &verdict.deliveries {
+            row(Some(delivery));
+        }
     }
-    format!("{text}\n{}", table.render())
+    let mut text = format!("{text}\n{}", table.render());
+    let of_all = verdicts.iter().flat_map(|verdict| &verdict.deliveries);
+    for delivery in of_all.filter(|delivery| !delivery.history.is_empty()) {
+        let id = visible(&delivery.id);
+        text.push_str(&format!(
+            "\nAttempts of {id}, to {}:{}",
+            visible(&delivery.destination),
+            history::attempts(&delivery.history)
+        ));
+    }
+    text
 }
 
-/// Where each webhook's delivery stands, into the event's verdicts.
+/// Where each webhook's deliveries stand, into the event's verdicts.
 pub(super) fn add(status: &mut Value, verdicts: &[Decided]) {
-    let items = status["verdicts"].as_array_mut().into_iter().flatten();
-    for (item, verdict) in items.zip(verdicts) {
-        if let Some(delivery) = &verdict.delivery {
-            item["delivery"] = json!({
-                "id": delivery.id,
-                "status": items::delivery_status(delivery),
-                "attempts": delivery.attempts,
-                "reason": delivery.reason,
-            });
+    let Some(items) = status["verdicts"].as_array_mut() else {
+        return;
+    };
+    for (at, verdict) in verdicts.iter().enumerate() {
+        if at == items.len() {
+            items.push(json!({
+                "webhook": verdict.webhook,
+                "matched": verdict.matched,
+                "reason": verdict.reason,
+            }));
+        }
+        let deliveries: Vec<Value> = verdict
+            .deliveries
+            .iter()
+            .map(|delivery| {
+                json!({
+                    "id": delivery.id,
+                    "destination": delivery.destination,
+                    "status": items::delivery_status(delivery),
+                    "attempts": delivery.attempts,
+                    "reason": delivery.reason,
+                    "history": items::history(delivery),
+                })
+            })
+            .collect();
+        if let Some(first) = deliveries.first() {
+            items[at]["delivery"] = first.clone();
+            items[at]["deliveries"] = deliveries.into();
         }
     }
 }
@@ -133,7 +205,7 @@ pub(super) fn not_kept(format: Format, examples: Vec<v1::Refusal>) -> Result<(),
 }
 
 /// The wire's word for a status; none means any.
-pub(super) fn status(status: Option<Status>) -> v1::DeliveryStatus {
+pub(crate) fn status(status: Option<Status>) -> v1::DeliveryStatus {
     match status {
         None => v1::DeliveryStatus::Unspecified,
         Some(Status::Pending) => v1::DeliveryStatus::Pending,

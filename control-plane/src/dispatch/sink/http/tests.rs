@@ -133,7 +133,11 @@ fn an_answer_decides_what_follows() {
         ("soon", None),
     ] {
         let after = seconds.map(Duration::from_secs);
-        assert_eq!(of(429, &[("retry-after", value)]).verdict, Verdict::Retry { after }, "{value}");
+        assert_eq!(
+            of(429, &[("retry-after", value)]).verdict,
+            Verdict::Retry { after },
+            "{value}"
+        );
     }
     let lost = sink.judged(Err(SendError::Broken("connection reset".to_owned())));
     assert_eq!(lost.verdict, Verdict::Retry { after: None });
@@ -151,7 +155,10 @@ fn a_preview_shows_the_request_without_its_credentials() {
     let [shown] = &sink.preview(&job(b"{}"))[..] else {
         panic!("one request")
     };
-    assert_eq!((&*shown.method, &*shown.url, &*shown.body), ("POST", "https://example.com/in", "{}"));
+    assert_eq!(
+        (&*shown.method, &*shown.url, &*shown.body),
+        ("POST", "https://example.com/in", "{}")
+    );
     assert_eq!(shown.headers["x-key"], "***");
     assert_eq!(shown.headers["webhook-signature"], "v1,***");
     assert!(!format!("{shown:?}").contains("planted"));

@@ -16,11 +16,11 @@ const FEW: i64 = 1_000;
 /// Webhooks that are walked each by itself. Of more the events lead.
 const MAX_WEBHOOKS: usize = 500;
 
-pub(super) const DELIVERIES: &str =
+const DELIVERIES: &str =
     "SELECT d.seq, d.event_seq FROM deliveries d CROSS JOIN events e ON e.seq = d.event_seq";
-pub(super) const BEHIND_EVENTS: &str = "SELECT d.seq, d.event_seq FROM events e CROSS JOIN deliveries d ON d.seq > e.seq AND d.seq <= e.seq + e.deliveries";
-pub(super) const ADDED_TO_EVENTS: &str = "SELECT d.seq, d.event_seq FROM events e CROSS JOIN added a ON a.event_seq = e.seq CROSS JOIN deliveries d ON d.seq = a.seq";
-pub(super) const ADDED: &str = "SELECT d.seq, d.event_seq FROM added a CROSS JOIN deliveries d ON d.seq = a.seq CROSS JOIN events e ON e.seq = a.event_seq";
+const BEHIND_EVENTS: &str = "SELECT d.seq, d.event_seq FROM events e CROSS JOIN deliveries d ON d.seq > e.seq AND d.seq <= e.seq + e.deliveries";
+const ADDED_TO_EVENTS: &str = "SELECT d.seq, d.event_seq FROM events e CROSS JOIN added a ON a.event_seq = e.seq CROSS JOIN deliveries d ON d.seq = a.seq";
+const ADDED: &str = "SELECT d.seq, d.event_seq FROM added a CROSS JOIN deliveries d ON d.seq = a.seq CROSS JOIN events e ON e.seq = a.event_seq";
 
 pub(super) fn places(page: &Page<'_>) -> Result<Vec<i64>, Fault> {
     let selection = page.selection;
@@ -172,7 +172,7 @@ fn of_status(
 }
 
 /// Its index is named behind it.
-pub(super) const DELIVERIES_BY: &str = "SELECT d.seq, d.event_seq FROM deliveries d";
+const DELIVERIES_BY: &str = "SELECT d.seq, d.event_seq FROM deliveries d";
 
 fn of_status_clause(page: &Page<'_>, index: OfStatus, webhook: Option<&String>) -> Where {
     let status = page.selection.status.unwrap_or_default();

@@ -21,16 +21,16 @@ pub(super) fn places(page: &Page<'_>) -> Result<Vec<i64>, Fault> {
         let behind = (index::mark(page.db)? + 1, i64::MAX);
         places = along(page, &[behind])?;
     }
-    let mut check = page.db.prepare_cached(&checked(page).0)?;
-    let mut values = checked(page).1;
+    let mut clause = checked(page);
+    let mut check = page.prepare(&format!("{EVENTS}{}", clause.sql), &clause)?;
     for (from, to) in ranges {
         sought.each(
             page.db,
             (from, to.min(page.before.saturating_sub(1))),
             |place| {
                 if places.len() < page.limit {
-                    values[0] = place.into();
-                    if check.exists(params_from_iter(&values))? {
+                    clause.values[0] = Value::Integer(place);
+                    if check.exists(params_from_iter(&clause.values))? {
                         places.push(place);
                     }
                 }
@@ -44,9 +44,10 @@ pub(super) fn places(page: &Page<'_>) -> Result<Vec<i64>, Fault> {
     Ok(places)
 }
 
-pub(super) const EVENTS: &str = "SELECT e.seq, e.seq FROM events e";
+const EVENTS: &str = "SELECT e.seq, e.seq FROM events e";
 /// Events that got deliveries later: their documents don't say so.
-pub(super) const ADDED: &str = "SELECT DISTINCT a.event_seq, a.event_seq FROM added a CROSS JOIN events e ON e.seq = a.event_seq";
+const ADDED: &str =
+    "SELECT a.event_seq, a.event_seq FROM added a CROSS JOIN events e ON e.seq = a.event_seq";
 
 /// By its id.
 fn one(page: &Page<'_>) -> Where {
@@ -69,7 +70,7 @@ fn along(page: &Page<'_>, ranges: &[(i64, i64)]) -> Result<Vec<i64>, Fault> {
     Ok(places)
 }
 
-pub(super) fn line(page: &Page<'_>, (from, to): (i64, i64)) -> Where {
+fn line(page: &Page<'_>, (from, to): (i64, i64)) -> Where {
     let mut clause = Where::default();
     clause.scope(page.selection);
     clause.and("e.seq >= ?", from);
@@ -80,16 +81,16 @@ pub(super) fn line(page: &Page<'_>, (from, to): (i64, i64)) -> Where {
 }
 
 /// The statement that looks at one event, whose place is the first value.
-fn checked(page: &Page<'_>) -> (String, Vec<Value>) {
+fn checked(page: &Page<'_>) -> Where {
     let mut clause = Where::default();
     clause.and("e.seq = ?", 0i64);
     clause.within(page.selection);
     clause.event(page.selection);
     clause.has_delivery(page.selection);
-    (format!("{EVENTS}{}", clause.sql), clause.values)
+    clause
 }
 
-pub(super) fn added(page: &Page<'_>) -> Where {
+fn added(page: &Page<'_>) -> Where {
     let mut clause = Where::default();
     if let Some(webhook) = &page.selection.webhook_uid {
         clause.and("a.webhook_uid = ?", webhook.clone());

@@ -9,8 +9,10 @@
 
 mod deliveries;
 mod events;
+#[cfg(test)]
+mod plans;
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 use super::fault::Fault;
 use super::index::{self, Words};
@@ -94,20 +96,28 @@ impl<'a> Page<'a> {
         event.map_or(Ok(false), |event| event.has(words))
     }
 
+    /// A statement that leads to places.
+    fn prepare(&self, sql: &str, clause: &Where) -> Result<CachedStatement<'a>, Fault> {
+        #[cfg(test)]
+        plans::note(self.db, sql, &clause.values);
+        let _ = clause;
+        Ok(self.db.prepare_cached(sql)?)
+    }
+
     /// A page of a walk: of each row its place and its event's. `order` is of the walk's own.
     fn walk(&self, from: &str, clause: &Where, order: &str) -> Result<Vec<i64>, Fault> {
         let patience = index::Patience::default();
-        let mut read = self
-            .db
-            .prepare_cached(&format!("{from}{} ORDER BY {order}", clause.sql))?;
+        let mut read = self.prepare(&format!("{from}{} ORDER BY {order}", clause.sql), clause)?;
         let mut rows = read.query(params_from_iter(&clause.values))?;
         let mut places = Vec::new();
         while places.len() < self.limit
             && let Some(row) = rows.next()?
         {
             patience.check()?;
-            if self.has_words(row.get(1)?)? {
-                places.push(row.get(0)?);
+            let place: i64 = row.get(0)?;
+            // An event that got several deliveries comes several times, one after the other.
+            if places.last() != Some(&place) && self.has_words(row.get(1)?)? {
+                places.push(place);
             }
         }
         Ok(places)

@@ -1,0 +1,121 @@
+//! Before anything is written: what webhooks whose filter, events or mapping change would do otherwise with recorded events.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use hookplane_control_plane::manifest::Document;
+use hookplane_proto::v1;
+use hookplane_proto::v1::ChangeAction;
+use hookplane_proto::v1::manifest::Resource;
+
+use crate::args::Apply;
+use crate::commands::compare;
+use crate::connect::Api;
+use crate::failure::Failure;
+use crate::output;
+
+/// Recorded events, unless it is said.
+const LAST: u32 = 1_000;
+/// What decides which events a webhook takes, and what it makes of them.
+const DECIDE: [&str; 3] = ["spec.filter", "spec.events", "spec.mapping"];
+
+/// Shows it where it is asked for: by --compare, by --dry-run, or by whoever sits at the terminal. False when they then don't want to go on.
+pub(super) async fn show(
+    api: &Api,
+    apply: &Apply,
+    documents: &[Document],
+    changes: &[v1::PlannedChange],
+) -> Result<bool, Failure> {
+    let webhooks = changed(documents, changes);
+    if webhooks.is_empty() {
+        return Ok(true);
+    }
+    let may_ask = !apply.dry_run && is_watched();
+    let last = match apply.compare {
+        Some(last) => last,
+        None if apply.dry_run => LAST,
+        None if may_ask => {
+            let wanted = ask(
+                "Compare with the last 1,000 recorded events first? [Y/n]",
+                true,
+            )?;
+            if !wanted {
+                return Ok(true);
+            }
+            LAST
+        }
+        None => return Ok(true),
+    };
+    for webhook in webhooks {
+        let name = compare::path(webhook);
+        let answer = compare::of(api, webhook.clone(), last).await?;
+        output::text(&compare::render(&name, &answer))?;
+    }
+    if may_ask {
+        return ask("Apply? [y/N]", false);
+    }
+    Ok(true)
+}
+
+/// Webhooks that are there and would decide otherwise.
+fn changed<'a>(documents: &'a [Document], changes: &[v1::PlannedChange]) -> Vec<&'a v1::Webhook> {
+    let decides = |change: &&v1::PlannedChange| {
+        change.action() == ChangeAction::Update
+            && change
+                .changed_fields
+                .iter()
+                .any(|field| DECIDE.contains(&field.as_str()))
+    };
+    let of = |change: &v1::PlannedChange| {
+        let index = usize::try_from(change.manifest_index).ok()?;
+        match &documents.get(index)?.manifest.resource {
+            Some(Resource::Webhook(webhook)) => Some(webhook),
+            _ => None,
+        }
+    };
+    changes.iter().filter(decides).filter_map(of).collect()
+}
+
+/// Whether there is somebody to ask, who sees the question.
+fn is_watched() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn ask(question: &str, otherwise: bool) -> Result<bool, Failure> {
+    output::note_part(&format!("{question} "));
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        // The end of what is typed is no yes.
+        return Ok(false);
+    }
+    Ok(match answer.trim().to_ascii_lowercase().as_str() {
+        "" => otherwise,
+        "y" | "yes" => true,
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookplane_control_plane::manifest;
+
+    #[test]
+    fn only_what_changes_who_gets_what_is_compared() {
+        let text = "apiVersion: hookplane.dev/v1\nkind: Webhook\nmetadata: {org: a, group: g, name: w}\nspec: {label: W}\n";
+        let documents = manifest::parse(text).unwrap();
+        let change = |action: ChangeAction, field: &str| v1::PlannedChange {
+            action: action.into(),
+            changed_fields: vec![field.to_owned()],
+            ..Default::default()
+        };
+        for (action, field, count) in [
+            (ChangeAction::Update, "spec.filter", 1),
+            (ChangeAction::Update, "spec.mapping", 1),
+            (ChangeAction::Update, "spec.label", 0),
+            (ChangeAction::Create, "spec.filter", 0),
+        ] {
+            let found = changed(&documents, &[change(action, field)]);
+            assert_eq!(found.len(), count, "{field}");
+        }
+    }
+}

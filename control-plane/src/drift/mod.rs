@@ -1,0 +1,390 @@
+//! Drift: what event types look like is learned from the events that come, and a webhook is told when a path that it reads is gone or has become
+//! something else.
+//!
+//! ```text
+//!  report ─ a few events of each type ─▶ queue ─▶ walk ─▶ Shape ─ every so often ─▶ Notes
+//!                                                           │
+//!                              mapping, filter, orderBy ─▶ warning ─▶ status.warnings, a metric
+//! ```
+//!
+//! It promises little, and costs as little: no answer waits for it; at most one event of a type is looked at each second, after the first few;
+//! a shape has 500 paths; everything else is bounded by the numbers here. What was learned in the last half minute before a crash is lost. Names
+//! and kinds are learned and kept, never values: a name that looks like data is learned as `*`.
+
+mod reads;
+mod sampler;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod warning;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use hookplane_rules::{Timestamp, payload, takes};
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::View;
+use crate::context::Context;
+use crate::due;
+use crate::log::{DeliveryLog, LogError, MAX_SHAPES, NewCallback};
+use reads::Reads;
+use sampler::Sampler;
+use shape::Shape;
+
+/// Events that wait to be looked at. What comes beyond isn't.
+const QUEUE: usize = 256;
+/// Larger bodies aren't looked at.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Event types in memory, of all groups; past it those that were used longest ago are read anew when they are needed.
+const MAX_IN_MEMORY: usize = 2_000;
+/// Between two times that what was learned is kept, and once more as much at random.
+const KEEP_EVERY: Duration = Duration::from_secs(20);
+/// How old what other replicas learned may be.
+const FRESH: Duration = Duration::from_secs(60);
+/// The last time, at shutdown.
+const LAST: Duration = Duration::from_secs(1);
+/// Warnings that were counted. Past it all are counted anew.
+const MAX_TOLD: usize = 10_000;
+
+/// What is known of the shapes of event types.
+pub struct Drift {
+    log: Arc<dyn DeliveryLog>,
+    queue: mpsc::Sender<v1::Event>,
+    /// Taken by the task that learns.
+    waiting: Mutex<Option<mpsc::Receiver<v1::Event>>>,
+    sampler: Mutex<Sampler>,
+    groups: Mutex<HashMap<String, Group>>,
+    reads: Mutex<Reads>,
+    /// One at a time reads or writes what is kept.
+    keeping: tokio::sync::Mutex<()>,
+}
+
+/// One group's.
+struct Group {
+    read: Instant,
+    used: Instant,
+    types: BTreeMap<String, Known>,
+}
+
+/// One event type's.
+#[derive(Default)]
+struct Known {
+    /// All of it.
+    whole: Shape,
+    /// Of that, what isn't kept yet.
+    new: Shape,
+}
+
+impl Drift {
+    /// Nothing is known yet.
+    pub fn new(log: Arc<dyn DeliveryLog>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        Self {
+            log,
+            queue,
+            waiting: Mutex::new(Some(waiting)),
+            sampler: Mutex::default(),
+            groups: Mutex::default(),
+            reads: Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Those events of a callback that are to be looked at once it is kept: mostly none.
+    pub(crate) fn samples(&self, callback: &NewCallback) -> Vec<v1::Event> {
+        let mut samples = Vec::new();
+        for new in &callback.events {
+            let event = &new.event;
+            if event.body.len() <= MAX_BODY_BYTES
+                && locked(&self.sampler).takes(&event.group_uid, &event.r#type, Instant::now())
+            {
+                samples.push(look(event));
+            }
+        }
+        samples
+    }
+
+    /// They were kept.
+    pub(crate) fn learn_from(&self, samples: Vec<v1::Event>) {
+        for sample in samples {
+            // Others will come.
+            let _ = self.queue.try_send(sample);
+        }
+    }
+
+    /// What a webhook should be told, of all event types that it takes.
+    pub(crate) async fn warnings(
+        &self,
+        group_uid: &str,
+        webhook: &v1::Webhook,
+    ) -> Vec<v1::WebhookWarning> {
+        let reads = locked(&self.reads).of(webhook);
+        let spec = webhook.spec.as_ref();
+        let events = spec
+            .filter(|spec| spec.active)
+            .map_or(&[][..], |spec| &spec.events);
+        if reads.is_empty() || events.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = self.read(group_uid).await {
+            tracing::warn!(%error, group_uid, "what is known of its events' shapes can't be read; no warning is shown");
+            return Vec::new();
+        }
+        let groups = locked(&self.groups);
+        let types = groups
+            .get(group_uid)
+            .into_iter()
+            .flat_map(|group| &group.types);
+        types
+            .filter(|(name, _)| events.iter().any(|asked| takes(asked, name)))
+            .flat_map(|(name, known)| warning::of_webhook(name, &known.whole, &reads))
+            .collect()
+    }
+
+    /// Takes one event in. True when something of its type is no longer what it was.
+    async fn learn(&self, event: &v1::Event, now: Timestamp) -> Result<bool, LogError> {
+        let Ok(payload) = payload::json_of(event) else {
+            return Ok(false);
+        };
+        let found = walk::paths(&payload);
+        self.read(&event.group_uid).await?;
+        let mut groups = locked(&self.groups);
+        let total: usize = groups.values().map(|group| group.types.len()).sum();
+        let Some(group) = groups.get_mut(&event.group_uid) else {
+            return Ok(false);
+        };
+        let is_known = group.types.contains_key(&event.r#type);
+        if !is_known && (group.types.len() >= MAX_SHAPES || total >= 2 * MAX_IN_MEMORY) {
+            return Ok(false);
+        }
+        let known = group.types.entry(event.r#type.clone()).or_default();
+        known.whole.learn(&found, now);
+        known.new.learn(&found, now);
+        Ok(warning::is_any(&known.whole))
+    }
+
+    /// What is kept of a group is in memory after this, and not too old.
+    async fn read(&self, group_uid: &str) -> Result<(), LogError> {
+        let now = Instant::now();
+        let is_fresh = |group: &mut Group| {
+            group.used = now;
+            now.duration_since(group.read) < FRESH
+        };
+        if locked(&self.groups)
+            .get_mut(group_uid)
+            .is_some_and(is_fresh)
+        {
+            return Ok(());
+        }
+        let _alone = self.keeping.lock().await;
+        let kept = self.log.notes().shapes(group_uid).await?;
+        let mut groups = locked(&self.groups);
+        let group = groups.entry(group_uid.to_owned()).or_insert_with(|| Group {
+            read: now,
+            used: now,
+            types: BTreeMap::new(),
+        });
+        group.read = now;
+        for (name, record) in kept {
+            let known = group.types.entry(name).or_default();
+            known.whole = decoded(record);
+            known.whole.append(&known.new);
+        }
+        Ok(())
+    }
+
+    /// Keeps what was learned since the last time, on top of what others have kept meanwhile. `is_there`: groups that are gone are forgotten.
+    async fn keep(&self, is_there: impl Fn(&str) -> bool) -> Result<(), LogError> {
+        let _alone = self.keeping.lock().await;
+        let changed: Vec<String> = {
+            let mut groups = locked(&self.groups);
+            groups.retain(|uid, _| is_there(uid));
+            let changed = groups
+                .iter()
+                .filter(|(_, group)| group.types.values().any(|known| known.new.samples > 0));
+            changed.map(|(uid, _)| uid.clone()).collect()
+        };
+        for uid in changed {
+            let mut kept: BTreeMap<String, Shape> = BTreeMap::new();
+            for (name, record) in self.log.notes().shapes(&uid).await? {
+                kept.insert(name, decoded(record));
+            }
+            let news: Vec<(String, Shape)> = {
+                let groups = locked(&self.groups);
+                let types = groups.get(&uid).into_iter().flat_map(|group| &group.types);
+                let news = types.filter(|(_, known)| known.new.samples > 0);
+                news.map(|(name, known)| (name.clone(), known.new.clone()))
+                    .collect()
+            };
+            for (name, new) in news {
+                let mut shape = kept.remove(&name).unwrap_or_default();
+                shape.append(&new);
+                self.log
+                    .notes()
+                    .remember_shape(&uid, &name, shape.kept())
+                    .await?;
+                if let Some(known) = locked(&self.groups)
+                    .get_mut(&uid)
+                    .and_then(|group| group.types.get_mut(&name))
+                {
+                    // Nobody else learns: what is new is what was written.
+                    known.whole = shape;
+                    known.new = Shape::default();
+                }
+            }
+        }
+        self.make_room();
+        Ok(())
+    }
+
+    fn make_room(&self) {
+        let mut groups = locked(&self.groups);
+        let mut total: usize = groups.values().map(|group| group.types.len()).sum();
+        while total > MAX_IN_MEMORY {
+            let oldest = groups.iter().min_by_key(|(_, group)| group.used);
+            let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else {
+                return;
+            };
+            total -= groups.remove(&uid).map_or(0, |group| group.types.len());
+        }
+    }
+}
+
+/// Learns until `shutdown`, and then keeps what it has learned.
+pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    let drift = Arc::clone(&context.drift);
+    // Run once, by the one who made it.
+    let Some(mut waiting) = locked(&drift.waiting).take() else {
+        return;
+    };
+    let is_there = |uid: &str| context.view.group(uid).is_some();
+    let mut told = Told::default();
+    let mut failed = false;
+    let mut next = Instant::now() + KEEP_EVERY + due::within(KEEP_EVERY);
+    loop {
+        let done = tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(event) = waiting.recv() => {
+                let learned = drift.learn(&event, context.clock.now()).await;
+                if let Ok(true) = learned {
+                    told.look(&drift, &context.view, &event, |count| context.metrics.drifted(count));
+                }
+                learned.map(drop)
+            }
+            () = due::at(Some(next)) => {
+                next = Instant::now() + KEEP_EVERY + due::within(KEEP_EVERY);
+                drift.keep(is_there).await
+            }
+        };
+        // Said once: until the log is there again each event would say the same.
+        match done {
+            Ok(()) => failed = false,
+            Err(error) => {
+                if !std::mem::replace(&mut failed, true) {
+                    tracing::warn!(%error, "the shapes of events are not kept; it is tried again");
+                }
+            }
+        }
+    }
+    match tokio::time::timeout(LAST, drift.keep(is_there)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::info!(%error, "the last that was learned of events' shapes is not kept")
+        }
+        Err(_) => tracing::info!(
+            "the last that was learned of events' shapes is not kept: the log took too long"
+        ),
+    }
+}
+
+/// Warnings that were counted.
+#[derive(Default)]
+struct Told(HashSet<(String, String, String)>);
+
+impl Told {
+    /// Counts those of one event's type that are new.
+    fn look(&mut self, drift: &Drift, view: &View, event: &v1::Event, count: impl Fn(u64)) {
+        let Some(record) = view.group(&event.group_uid) else {
+            return;
+        };
+        let groups = locked(&drift.groups);
+        let group = groups.get(&event.group_uid);
+        let Some(known) = group.and_then(|group| group.types.get(&event.r#type)) else {
+            return;
+        };
+        let mut new = 0;
+        for webhook in record.webhooks.iter() {
+            let Some((spec, metadata)) = webhook.spec.as_ref().zip(webhook.metadata.as_ref())
+            else {
+                continue;
+            };
+            if !spec.active || !spec.events.iter().any(|asked| takes(asked, &event.r#type)) {
+                continue;
+            }
+            let reads = locked(&drift.reads).of(webhook);
+            for warning in warning::of_webhook(&event.r#type, &known.whole, &reads) {
+                if self.0.len() >= MAX_TOLD {
+                    self.0.clear();
+                }
+                let path = warning.path.clone();
+                if self
+                    .0
+                    .insert((metadata.uid.clone(), event.r#type.clone(), path))
+                {
+                    new += 1;
+                    let (org, group, webhook) = (&metadata.org, &metadata.group, &metadata.name);
+                    let v1::WebhookWarning {
+                        event_type,
+                        path,
+                        message,
+                        ..
+                    } = warning;
+                    tracing::info!(
+                        org,
+                        group,
+                        webhook,
+                        event_type,
+                        path,
+                        message,
+                        "a path that a webhook reads is not what it was"
+                    );
+                }
+            }
+        }
+        count(new);
+    }
+}
+
+/// What is looked at of an event.
+fn look(event: &v1::Event) -> v1::Event {
+    let encoding = event.headers.get_key_value("content-encoding");
+    v1::Event {
+        group_uid: event.group_uid.clone(),
+        r#type: event.r#type.clone(),
+        format: event.format,
+        content_type: event.content_type.clone(),
+        body: event.body.clone(),
+        payload: event.payload.clone(),
+        headers: encoding
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .into_iter()
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// One that can't be read was written by another version: it is learned anew.
+fn decoded(record: bytes::Bytes) -> Shape {
+    Shape::decode(record).unwrap_or_default()
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

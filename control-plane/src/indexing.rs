@@ -1,0 +1,67 @@
+//! What was kept is made findable by its text, behind everybody's back: whenever the log has grown, until nothing is left to do.
+//!
+//! Each replica asks the log to; of several one at a time does. An error delays it and loses nothing: the log knows how far it has come.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+
+/// What comes within it is done at once, so that a quiet event costs one step and a thousand at a time cost a few.
+const GATHER: Duration = Duration::from_millis(200);
+/// Between two steps while there is more: others have the log, too.
+const PAUSE: Duration = Duration::from_millis(5);
+/// After an error, doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Until `shutdown`.
+pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        // Each step is one transaction, so it may end between any two.
+        () = follow(&context) => {}
+    }
+}
+
+async fn follow(context: &Context) {
+    let mut newest = context.log.newest();
+    let mut retry = FIRST_RETRY;
+    let mut behind: Option<Instant> = None;
+    loop {
+        newest.borrow_and_update();
+        loop {
+            let since = *behind.get_or_insert_with(Instant::now);
+            match context.log.index().await {
+                Ok(more) => {
+                    if retry > FIRST_RETRY {
+                        tracing::info!("what is kept is made findable by its text again");
+                        retry = FIRST_RETRY;
+                    }
+                    if !more {
+                        break;
+                    }
+                    context.metrics.indexing_since(Some(since));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => {
+                    if retry == FIRST_RETRY {
+                        tracing::warn!(%error, "what is kept is not findable by its text yet; it is tried again");
+                    }
+                    context.metrics.indexing_since(Some(since));
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(LAST_RETRY);
+                }
+            }
+        }
+        behind = None;
+        context.metrics.indexing_since(None);
+        // The log ends after this does.
+        if newest.changed().await.is_err() {
+            return;
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}

@@ -1,0 +1,84 @@
+//! Redaction in a form's text. What stays, stays byte for byte.
+
+use std::borrow::Cow;
+
+use super::rule::{Redacting, Rule};
+
+const MASK: &str = "***";
+
+/// What becomes of one field.
+pub(super) enum Becomes {
+    Gone,
+    /// This value, which is escaped here.
+    Value(Cow<'static, str>),
+}
+
+/// The form with its fields as `becomes` says: of a name and which of those of that name it is. None: as it is. The body has been read as a
+/// form before.
+pub(super) fn rewrite(
+    body: &[u8],
+    becomes: &mut dyn FnMut(&str, usize) -> Option<Becomes>,
+) -> Vec<u8> {
+    let mut seen: std::collections::HashMap<String, usize> = Default::default();
+    let mut kept: Vec<Cow<'_, [u8]>> = Vec::new();
+    for piece in body.split(|byte| *byte == b'&') {
+        if piece.is_empty() {
+            kept.push(piece.into());
+            continue;
+        }
+        let end = piece.iter().position(|byte| *byte == b'=');
+        let raw_name = &piece[..end.unwrap_or(piece.len())];
+        // Names are decoded as the strict reading did, which took them.
+        let name = form_urlencoded::parse(raw_name)
+            .next()
+            .map(|(name, _)| name.into_owned())
+            .unwrap_or_default();
+        let count = seen.entry(name.clone()).or_default();
+        let said = becomes(&name, *count);
+        *count += 1;
+        match said {
+            None => kept.push(piece.into()),
+            Some(Becomes::Gone) => {}
+            Some(Becomes::Value(value)) => {
+                let mut pair = raw_name.to_vec();
+                pair.push(b'=');
+                form_urlencoded::byte_serialize(value.as_bytes())
+                    .for_each(|part| pair.extend_from_slice(part.as_bytes()));
+                kept.push(pair.into());
+            }
+        }
+    }
+    kept.join(&b'&')
+}
+
+/// What rules say of a field of a form without a payload of its own, and which of them.
+pub(super) fn of_rules(
+    rules: &[Rule],
+    name: &str,
+    count: usize,
+    hit: &mut dyn FnMut(usize),
+) -> Option<Becomes> {
+    let mut said = None;
+    for (index, rule) in rules.iter().enumerate() {
+        // A field that came several times reads as a list.
+        let ends_here = rule.part(0).is_some_and(|part| part.is_member(name))
+            && match rule.len() {
+                1 => true,
+                2 => rule.part(1).is_some_and(|part| part.is_item(count)),
+                _ => false,
+            };
+        if !ends_here {
+            continue;
+        }
+        hit(index);
+        said = match (said, rule.redacting()) {
+            (Some(Becomes::Gone), _) | (_, Redacting::Drop) => Some(Becomes::Gone),
+            (_, Redacting::Mask) => Some(masked()),
+        };
+    }
+    said
+}
+
+pub(super) fn masked() -> Becomes {
+    Becomes::Value(MASK.into())
+}

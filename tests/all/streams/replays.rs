@@ -1,0 +1,289 @@
+//! Deliveries put back in numbers, and events fed to webhooks that came later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hookplane_proto::v1;
+use tonic::Code;
+use v1::DeliveryStatus;
+
+use super::backends::on_cluster;
+use super::report::{Reporting, callback};
+use super::rig::{Rig, webhook_path};
+use super::subscribe::{Subscriber, delivery};
+use crate::fake_control_plane::{Failure, eventually, soon};
+
+/// All messages of a replay, the last with how it ended.
+async fn replay(
+    rig: &Rig,
+    of: &str,
+    set: impl FnOnce(&mut v1::ReplayRequest),
+) -> Result<Vec<v1::ReplayResponse>, tonic::Status> {
+    let mut request = v1::ReplayRequest {
+        parent: webhook_path(of),
+        rate_per_second: 10_000,
+        ..Default::default()
+    };
+    set(&mut request);
+    let mut stream = rig.events().replay(request).await?.into_inner();
+    let mut answers = Vec::new();
+    while let Some(answer) = stream.message().await? {
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+fn last(answers: &[v1::ReplayResponse]) -> (u64, u64, u64) {
+    let last = answers.last().cloned().unwrap_or_default();
+    assert!(last.done, "{answers:?}");
+    (last.looked_at, last.replayed, last.skipped)
+}
+
+/// Reports so many events of a group, the n-th with n in it.
+async fn report(
+    rig: &Rig,
+    group: &v1::WebhookGroup,
+    numbers: std::ops::Range<usize>,
+) -> Result<(), Failure> {
+    let mut stream = Reporting::connect(rig, "").await?;
+    for n in numbers {
+        let body = format!(r#"{{"n":{n},"word":"w{n}"}}"#);
+        let one = callback(group, &format!("d-{n}"), body.as_bytes());
+        stream.report(one).await?;
+    }
+    Ok(())
+}
+
+/// With the webhook `code/all`, all of whose deliveries are dead.
+async fn all_dead(count: usize) -> Result<(Rig, Vec<v1::Delivery>), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    report(&rig, &group, 0..count).await?;
+    let mut subscriber = Subscriber::start(&rig, "code/all", 0, 0).await?;
+    for _ in 0..count {
+        let lease = subscriber.next().await?;
+        subscriber.nack(&lease, |nack| nack.give_up = true).await?;
+    }
+    let dead = of_status(&rig, DeliveryStatus::Dead, count).await?;
+    Ok((rig, dead))
+}
+
+/// Those of a status, once there are so many.
+async fn of_status(
+    rig: &Rig,
+    status: DeliveryStatus,
+    count: usize,
+) -> Result<Vec<v1::Delivery>, Failure> {
+    eventually(async || {
+        let mut all = rig.deliveries("code/all").await?;
+        all.retain(|delivery| delivery.status() == status);
+        Ok((all.len() == count).then_some(all))
+    })
+    .await
+}
+
+// Risk 10: what nobody could take is not lost; it comes again in the order it came, with the key it had.
+#[tokio::test]
+async fn dead_letters_are_put_back_oldest_first_with_the_keys_they_had() -> Result<(), Failure> {
+    let (rig, dead) = all_dead(30).await?;
+    let dry = replay(&rig, "code/all", |request| request.dry_run = true).await?;
+    assert_eq!(last(&dry), (30, 30, 0));
+    of_status(&rig, DeliveryStatus::Dead, 30).await?;
+    // The list is newest first.
+    let expected: Vec<_> = dead
+        .iter()
+        .rev()
+        .map(|one| one.idempotency_key.clone())
+        .collect();
+    assert_eq!(last(&replay(&rig, "code/all", |_| {}).await?), (30, 30, 0));
+    let mut subscriber = Subscriber::start(&rig, "code/all", 1, 0).await?;
+    let mut keys = Vec::new();
+    for _ in 0..30 {
+        let lease = subscriber.next().await?;
+        assert_eq!(delivery(&lease).attempts, 1);
+        keys.push(delivery(&lease).idempotency_key);
+        subscriber.ack(&lease).await?;
+    }
+    assert_eq!(keys, expected);
+    Ok(())
+}
+
+// Risk 10: a poison event is not replayed for ever either.
+#[tokio::test]
+async fn what_is_dead_again_while_it_runs_is_not_taken_twice() -> Result<(), Failure> {
+    let (rig, _) = all_dead(40).await?;
+    let mut subscriber = Subscriber::start(&rig, "code/all", 0, 0).await?;
+    let dying = async {
+        let mut seen = BTreeMap::new();
+        loop {
+            let Ok(lease) = subscriber.next().await else {
+                return Ok::<_, Failure>(seen);
+            };
+            *seen.entry(delivery(&lease).id).or_insert(0) += 1;
+            subscriber.nack(&lease, |nack| nack.give_up = true).await?;
+            if seen.len() == 40 {
+                return Ok(seen);
+            }
+        }
+    };
+    // In steps of ten, so that the first are dead again long before the last are taken.
+    let replayed = replay(&rig, "code/all", |request| request.rate_per_second = 100);
+    let (seen, replayed) = tokio::join!(dying, replayed);
+    assert_eq!(last(&replayed?), (40, 40, 0));
+    assert!(seen?.values().all(|times| *times == 1));
+    of_status(&rig, DeliveryStatus::Dead, 40).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_selection_is_narrowed_and_bounded() -> Result<(), Failure> {
+    let (rig, _) = all_dead(6).await?;
+    let none = replay(&rig, "code/all", |request| {
+        request.r#type = "refund".to_owned();
+    });
+    assert_eq!(last(&none.await?), (0, 0, 0));
+    let none = replay(&rig, "code/all", |request| {
+        request.set_status(DeliveryStatus::Held)
+    });
+    assert_eq!(last(&none.await?), (0, 0, 0));
+    let late = rig.clock.clone();
+    late.advance(Duration::from_secs(3_600));
+    let since = hookplane_rules::time::to_wire(hookplane_rules::Clock::now(&*late));
+    let none = replay(&rig, "code/all", |request| request.since = Some(since));
+    assert_eq!(last(&none.await?), (0, 0, 0));
+    // The oldest.
+    let some = replay(&rig, "code/all", |request| request.max = 2).await?;
+    assert_eq!(last(&some), (2, 2, 0));
+    let pending = of_status(&rig, DeliveryStatus::Pending, 2).await?;
+    let events: BTreeSet<_> = pending.iter().map(|one| one.event_id.clone()).collect();
+    let kept = rig.events_of("code").await?;
+    let oldest = kept.iter().rev().take(2).map(|event| event.id.clone());
+    assert_eq!(events, oldest.collect());
+    for (field, set) in [
+        (
+            "status",
+            (|r| r.set_status(DeliveryStatus::Pending)) as fn(&mut v1::ReplayRequest),
+        ),
+        ("rate_per_second", |r| r.rate_per_second = 10_001),
+        ("text", |r| r.text = "x".repeat(201)),
+        ("parent", |r| {
+            (r.feed, r.parent) = (true, "orgs/acme".into())
+        }),
+    ] {
+        let refused = replay(&rig, "code/all", set).await.err();
+        let refused = refused.ok_or(field)?;
+        assert_eq!(refused.code(), Code::InvalidArgument, "{field}");
+        assert!(
+            refused.message().starts_with(field),
+            "{}",
+            refused.message()
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn deliveries_of_a_webhook_that_is_gone_are_skipped() -> Result<(), Failure> {
+    let (rig, _) = all_dead(3).await?;
+    rig.delete_webhook("code", "all").await?;
+    for dry_run in [true, false] {
+        let answers = replay(&rig, "code", |request| request.dry_run = dry_run).await?;
+        assert_eq!(last(&answers), (3, 0, 3));
+    }
+    Ok(())
+}
+
+// Item 10: an event that came before its webhook is delivered to it once, as if the webhook had been there.
+#[tokio::test]
+async fn events_that_were_captured_are_fed_to_a_webhook_made_later_once() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig
+        .group("code", |spec| {
+            (spec.capture_unmatched, spec.dedup_window_days) = (true, 1);
+        })
+        .await?;
+    report(&rig, &group, 0..6).await?;
+    rig.webhook("code", "all", "payload.n != 3").await?;
+    // What comes now is matched when it comes.
+    report(&rig, &group, 6..7).await?;
+    let feed = |dry_run| {
+        replay(&rig, "code/all", move |request| {
+            (request.feed, request.dry_run) = (true, dry_run);
+        })
+    };
+    assert_eq!(last(&feed(true).await?), (7, 5, 2));
+    assert_eq!(rig.deliveries("code/all").await?.len(), 1);
+    assert_eq!(last(&feed(false).await?), (7, 5, 2));
+    assert_eq!(last(&feed(false).await?), (7, 0, 7));
+    let mut subscriber = Subscriber::start(&rig, "code/all", 0, 0).await?;
+    let mut fed = BTreeMap::new();
+    for _ in 0..6 {
+        let lease = subscriber.next().await?;
+        let event = lease.event.clone().unwrap_or_default();
+        fed.insert(event.delivery_id, delivery(&lease).idempotency_key);
+        subscriber.ack(&lease).await?;
+    }
+    assert_eq!(fed.len(), 6);
+    assert!(!fed.contains_key("d-3"));
+    // Risk 8: sent again after the window it is another event, and the sink sees the same key.
+    rig.clock.advance(Duration::from_secs(3 * 24 * 60 * 60));
+    report(&rig, &group, 0..1).await?;
+    let lease = subscriber.next().await?;
+    assert_eq!(Some(&delivery(&lease).idempotency_key), fed.get("d-0"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_feed_is_narrowed_by_type_and_text_and_bounded() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig
+        .group("code", |spec| spec.capture_unmatched = true)
+        .await?;
+    report(&rig, &group, 0..5).await?;
+    rig.webhook("code", "all", "").await?;
+    let feed = |set: fn(&mut v1::ReplayRequest)| {
+        replay(&rig, "code/all", move |request| {
+            request.feed = true;
+            set(request);
+        })
+    };
+    let none = feed(|request| request.r#type = "refund".to_owned());
+    assert_eq!(last(&none.await?).1, 0);
+    let one = feed(|request| request.text = "w3".to_owned());
+    assert_eq!(last(&one.await?), (1, 1, 0));
+    let two = feed(|request| request.max = 2);
+    assert_eq!(last(&two.await?).1, 2);
+    let left = feed(|_| {});
+    assert_eq!(last(&left.await?), (5, 2, 3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn progress_is_told_while_it_goes_on() -> Result<(), Failure> {
+    let (rig, _) = all_dead(3).await?;
+    let request = v1::ReplayRequest {
+        parent: webhook_path("code/all"),
+        rate_per_second: 1,
+        ..Default::default()
+    };
+    let mut stream = rig.events().replay(request).await?.into_inner();
+    // Three at one a second: there is a message before the end.
+    let mut before_the_end = 0;
+    loop {
+        let answer = soon(stream.message()).await??.ok_or("it ended early")?;
+        if answer.done {
+            assert_eq!((answer.total, answer.replayed), (3, 3));
+            break;
+        }
+        before_the_end += u32::from(answer.total == 3);
+    }
+    assert!(before_the_end > 0);
+    Ok(())
+}
+
+on_cluster!(
+    dead_letters_are_put_back_oldest_first_with_the_keys_they_had,
+    what_is_dead_again_while_it_runs_is_not_taken_twice,
+    events_that_were_captured_are_fed_to_a_webhook_made_later_once,
+);
