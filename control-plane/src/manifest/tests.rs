@@ -340,6 +340,41 @@ fn env_and_file_are_brought_in_and_lines_survive() {
 }
 
 #[test]
+fn the_secrets_of_destinations_may_stand_elsewhere_too() {
+    let text = "apiVersion: hookplane.dev/v1\nkind: Destination\nmetadata: {org: acme, name: crm}\nspec:\n  http: {url: 'https://a.example/', signingSecret: {env: KEY}, headers: {X-A: {file: a.txt}, X-B: {}}}\n\
+---\napiVersion: hookplane.dev/v1\nkind: Webhook\nmetadata: {org: acme, group: g, name: w}\nspec:\n  destinations: [{subscribe: {}}, {salesforce: {url: 'https://a.example', clientSecret: {env: SF}, privateKey: {value: pem}}}]\n";
+    let documents = parse_with(text, &mut |reference| {
+        Ok(match reference {
+            Reference::Env(name) => format!("of {name}"),
+            Reference::File(path) => format!("in {path}"),
+        })
+    })
+    .expect("valid");
+    let value = |secret: &Option<v1::Secret>| secret.as_ref().map(|s| s.value.clone());
+    let Some(Resource::Destination(destination)) = &documents[0].manifest.resource else {
+        panic!("a destination");
+    };
+    let http = destination
+        .spec
+        .clone()
+        .and_then(|spec| spec.http)
+        .expect("http");
+    assert_eq!(value(&http.signing_secret).as_deref(), Some("of KEY"));
+    assert_eq!(http.headers["X-A"].value, "in a.txt");
+    assert_eq!(http.headers["X-B"], v1::Secret::default());
+    let Some(Resource::Webhook(webhook)) = &documents[1].manifest.resource else {
+        panic!("a webhook");
+    };
+    let spec = webhook.spec.clone().expect("a spec");
+    let target = spec.destinations[1].salesforce.clone().expect("salesforce");
+    assert_eq!(value(&target.client_secret).as_deref(), Some("of SF"));
+    assert_eq!(value(&target.private_key).as_deref(), Some("pem"));
+    let wrong = text.replace("{env: KEY}", "plain-text");
+    let error = parse_with(&wrong, &mut |_| Ok("x".to_owned())).expect_err("no secret");
+    assert!(error.message.contains("spec.http.signingSecret"), "{error}");
+}
+
+#[test]
 fn a_reference_that_fails_or_is_empty_is_an_error_at_its_place() {
     let text = group_with("  signatureSecrets:\n    - env: GONE\n");
     let error = parse_with(&text, &mut |_| Err("is not set".to_owned())).expect_err("refused");

@@ -192,7 +192,10 @@ async fn a_mapping_is_checked_against_what_the_org_has() {
         ..v1::ChildMapping::default()
     });
     let problems = check(&mapping(&bad), &org);
-    assert_eq!(check_against(&rig.sink, &mapping(&bad)).await.unwrap(), problems);
+    assert_eq!(
+        check_against(&rig.sink, &mapping(&bad)).await.unwrap(),
+        problems
+    );
     let found: Vec<(&str, &str)> = problems
         .iter()
         .map(|problem| (&*problem.field, &*problem.reason))

@@ -119,11 +119,11 @@ fn keep_what_is_left_out(given: &mut Target, stored: &Target) {
         (Target::Http(given), Target::Http(stored)) => {
             keep(&mut given.signing_secret, &stored.signing_secret);
         }
-        (Target::Salesforce(given), Target::Salesforce(stored)) => {
-            if given.client_secret.is_none() && given.private_key.is_none() {
-                keep(&mut given.client_secret, &stored.client_secret);
-                keep(&mut given.private_key, &stored.private_key);
-            }
+        (Target::Salesforce(given), Target::Salesforce(stored))
+            if given.client_secret.is_none() && given.private_key.is_none() =>
+        {
+            keep(&mut given.client_secret, &stored.client_secret);
+            keep(&mut given.private_key, &stored.private_key);
         }
         _ => {}
     }
