@@ -299,6 +299,7 @@ mod tests {
                 url: "https://erp.example.com/".into(),
                 headers: [("webhook-signature".to_owned(), "***".to_owned())].into(),
                 body: "{\"a\":1}".into(),
+                ..Default::default()
             }],
             ..Default::default()
         }
