@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::{DeliveryLog, Queue, Retention, Selection, Settle, Settlement};
+use hookplane_control_plane::log::{
+    DeliveryLog, LogError, Queue, Retention, Selection, Settle, Settlement,
+};
 use hookplane_proto::v1::{self, DeliveryStatus, PayloadFormat};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::{callback, keep, key};
@@ -134,6 +136,52 @@ async fn lost_or_damaged_index_is_made_anew() {
     while log.index().await.expect("indexes") {}
     let found = log.events(&text, None, 10).await.expect("reads");
     assert_eq!(found.len(), 1);
+    log.close().await;
+}
+
+// Damage that is found while it is open harms no event, and is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn index_that_is_damaged_while_it_is_open_is_made_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(TestClock::default());
+    let log = open(dir.path(), &clock);
+    for number in 0..50 {
+        keep_words(&log, &format!("e{number}")).await;
+    }
+    while log.index().await.expect("indexes") {}
+    log.close().await;
+    drop(log);
+    let index = dir.path().join("index.db");
+    let mut bytes = std::fs::read(&index).expect("reads");
+    let leaves = bytes.len() / 2;
+    bytes[leaves..].fill(0x55);
+    std::fs::write(&index, bytes).expect("writes");
+    let log = open(dir.path(), &clock);
+    let text = |word: &str| Selection {
+        text: Some(word.into()),
+        ..Selection::default()
+    };
+    let mut refused = 0;
+    for number in 0..50 {
+        let word = format!("e{number}x7");
+        let found = log.events(&text(&word), None, 10).await;
+        refused += i32::from(matches!(found, Err(LogError::Unavailable(_))));
+    }
+    assert!(refused > 0, "it is damaged");
+    assert_eq!(
+        log.events(&Selection::default(), None, 100)
+            .await
+            .expect("reads")
+            .len(),
+        50
+    );
+    keep_words(&log, "after").await;
+    while log.index().await.expect("indexes") {}
+    for id in ["e0", "e49", "after"] {
+        let found = log.events(&text(&format!("{id}x149")), None, 10).await;
+        assert_eq!(found.expect("reads").len(), 1, "{id}");
+    }
+    assert_eq!(log.usage().await.expect("reads")[0].events, 51);
     log.close().await;
 }
 

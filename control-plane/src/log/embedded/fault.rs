@@ -19,6 +19,8 @@ pub(super) enum Fault {
     Disk(String),
     /// What is stored can't be read.
     Damaged(String),
+    /// The same of the index of events, which is made anew then.
+    Index(String),
     /// A setting that can't keep the promise, or a file that isn't a log.
     Refused(String),
 }
@@ -44,6 +46,9 @@ impl Fault {
             )),
             Fault::Disk(what) => LogError::Failed(what),
             Fault::Damaged(what) => LogError::Damaged(what),
+            Fault::Index(what) => LogError::Unavailable(format!(
+                "the index of events is damaged and is made anew: {what}; search again in a while"
+            )),
             Fault::Refused(what) => LogError::Failed(what),
         }
     }

@@ -49,7 +49,7 @@ use super::{Cursor, LogError, Stats};
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
-use index::Index;
+use index::{Health, Index};
 use queue::{Bounds, Call, Queue, Waiting};
 use read::cursor;
 use tables::{Leases, Memory, Tables, Time};
@@ -100,12 +100,14 @@ struct Shared {
     failing: AtomicBool,
     failure: OnceLock<String>,
     ended: watch::Sender<bool>,
-    readers: Mutex<Vec<Connection>>,
+    /// Each with the index that it reads, see [`Health`].
+    readers: Mutex<Vec<(u64, Connection)>>,
     permits: Semaphore,
     counted: Mutex<Stats>,
     notes: notes::InMemory,
     /// Held by who brings it up, and by who takes something out of it and the log.
     index: Arc<tokio::sync::Mutex<Index>>,
+    health: Arc<Health>,
     time: Time,
 }
 
@@ -162,6 +164,7 @@ impl EmbeddedLog {
             permits,
             counted: Mutex::default(),
             notes: notes::InMemory::default(),
+            health: index.health(),
             index: Arc::new(tokio::sync::Mutex::new(index)),
             time: memory.time,
         });
@@ -204,13 +207,15 @@ impl EmbeddedLog {
         let _permit = self.shared.permits.acquire().await.map_err(|_| closed())?;
         let (shared, path, sync) = (self.shared.clone(), self.path.clone(), self.sync);
         let read = move || {
-            let pooled = shared
-                .readers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let generation = shared.health.generation();
+            let pooled = {
+                let readers = shared.readers.lock();
+                let mut readers = readers.unwrap_or_else(PoisonError::into_inner);
+                readers.retain(|(of, _)| *of == generation);
+                readers.pop()
+            };
             let connection = match pooled {
-                Some(connection) => connection,
+                Some((_, connection)) => connection,
                 None => {
                     let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
@@ -224,13 +229,16 @@ impl EmbeddedLog {
             // One snapshot for all that is read.
             connection.execute_batch("BEGIN")?;
             let answer = work(&connection);
+            if let Err(fault) = &answer {
+                shared.health.met(fault);
+            }
             connection.execute_batch("COMMIT")?;
             if !shared.permits.is_closed() {
                 shared
                     .readers
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(connection);
+                    .push((generation, connection));
             }
             answer
         };

@@ -125,13 +125,18 @@ mod tests {
         assert_eq!(bytes, PAGE_BYTES);
     }
 
+    /// Each table with its columns, each index with its statement.
     fn tables_of(db: &Connection) -> Vec<String> {
         let mut read = db
             .prepare("SELECT type || ' ' || name || coalesce((SELECT group_concat(name || type || \"notnull\" || coalesce(dflt_value, '') || pk) FROM pragma_table_xinfo(m.name)), sql, '')
                       FROM sqlite_schema m ORDER BY 1")
             .expect("is SQL");
-        let rows = read.query_map([], |row| row.get(0)).expect("reads");
-        rows.collect::<Result<_, _>>().expect("reads")
+        let rows = read.query_map([], |row| row.get::<_, String>(0));
+        let words = |row: rusqlite::Result<String>| {
+            let row = row.expect("reads");
+            row.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        rows.expect("reads").map(words).collect()
     }
 
     #[test]

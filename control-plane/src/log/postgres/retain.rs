@@ -64,6 +64,9 @@ pub(super) async fn retain(shared: &Shared, retention: &Retention) -> Result<u64
         )
         .await?;
     }
+    if gone == 0 {
+        spans(shared).await?;
+    }
     let age = millis(retention.max_age);
     while Instant::now() < until && changes(shared, group, age).await? {}
     Ok(gone)
@@ -157,6 +160,13 @@ async fn events(
         gone: gone.unsigned_abs(),
         bytes,
     }))
+}
+
+/// Of blocks that are before all there is: those of all groups.
+async fn spans(shared: &Shared) -> Result<(), Fault> {
+    let sql = "DELETE FROM spans WHERE last_seq < (SELECT seq FROM events ORDER BY seq LIMIT 1)";
+    shared.pool.call().await?.query(sql, &[]).await?;
+    Ok(())
 }
 
 /// One step over a group's oldest changes: those go that are too old, and those of what is gone. Says whether there may be more.

@@ -131,7 +131,16 @@ CREATE TABLE texts (
 -- is short, in kilobytes, and emptied when there is nothing else to do.
 CREATE INDEX texts_by_word ON texts USING gin (words) WITH (fastupdate = on, gin_pending_list_limit = 512);
 
--- How far `texts` and `totals` are.
+-- When the events of each block of 4,096 places were received, and where they are on the line: what is asked for by time is looked for there.
+CREATE TABLE spans (
+    block          bigint NOT NULL PRIMARY KEY,  -- the place by 4,096
+    first_seq      bigint NOT NULL,
+    last_seq       bigint NOT NULL,
+    first_received bigint NOT NULL,
+    last_received  bigint NOT NULL
+);
+
+-- How far `texts`, `spans` and `totals` are.
 CREATE TABLE text_mark (seq bigint NOT NULL, place bigint NOT NULL);
 INSERT INTO text_mark (seq, place) VALUES (0, 0);
 

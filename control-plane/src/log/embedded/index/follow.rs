@@ -1,6 +1,7 @@
 //! Brings the index up to what the log keeps, a step at a time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, params};
 
@@ -25,17 +26,26 @@ struct New {
 
 /// One step, from what a reader of the log sees. Says whether there is more.
 pub(in crate::log::embedded) fn step(index: &mut Index, log: &Connection) -> Result<bool, Fault> {
+    if index.health.suspect.load(Ordering::Acquire) {
+        index.renew("a search found it so")?;
+    }
+    match follow(index, log) {
+        Err(Fault::Index(what)) => {
+            index.renew(&what)?;
+            Ok(true)
+        }
+        done => done,
+    }
+}
+
+fn follow(index: &mut Index, log: &Connection) -> Result<bool, Fault> {
     let mark = index.mark()?;
     let new = read(log, mark)?;
     let Some(last) = new.last() else {
         return Ok(false);
     };
     let last = last.seq;
-    let put = index.whole(|db| put(db, &new, last));
-    if let Err(Fault::Damaged(what)) = &put {
-        index.discard(what);
-    }
-    put?;
+    index.whole(|db| put(db, &new, last))?;
     let mut more = log.prepare_cached("SELECT 1 FROM events WHERE seq > ?1 LIMIT 1")?;
     Ok(more.exists([last])?)
 }

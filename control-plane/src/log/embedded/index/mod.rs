@@ -15,6 +15,8 @@ mod search;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -66,10 +68,41 @@ CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL
 INSERT INTO mark VALUES (1, 0);
 ";
 
+/// What readers and the index tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// A reader found it damaged.
+    suspect: AtomicBool,
+    /// How often it was made anew: a reader of an earlier one sees what isn't there any more.
+    generation: AtomicU64,
+}
+
+impl Health {
+    /// A reader met a fault.
+    pub(super) fn met(&self, fault: &Fault) {
+        if matches!(fault, Fault::Index(_)) {
+            self.suspect.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
+
 /// The only connection that writes to it.
 pub(super) struct Index {
     db: Connection,
     path: PathBuf,
+    health: Arc<Health>,
+}
+
+/// Damage of the index is not damage of the log.
+fn of_index<T>(done: Result<T, impl Into<Fault>>) -> Result<T, Fault> {
+    done.map_err(|fault| match fault.into() {
+        Fault::Damaged(what) => Fault::Index(what),
+        fault => fault,
+    })
 }
 
 /// An event that goes.
@@ -83,19 +116,18 @@ impl Index {
     /// Opens the one beside the log, or makes it. `last` is the last number that the log took: an index of a later log isn't this one's.
     pub(super) fn open(dir: &Path, last: i64) -> Result<Self, Fault> {
         let path = dir.join(FILE);
-        match Self::connect(&path) {
-            Ok(index) if index.mark()? <= last => return Ok(index),
-            Ok(_) => {
-                tracing::warn!("the index of events is of another log, and is made anew");
+        let opened = Self::connect(&path).and_then(|index| Ok((index.mark()?, index)));
+        match opened {
+            Ok((mark, index)) if mark <= last => return Ok(index),
+            Ok(_) => tracing::warn!("the index of events is of another log, and is made anew"),
+            // What can't be written can't be made anew either.
+            Err(fault @ (Fault::Full(_) | Fault::Write(_) | Fault::Busy(_) | Fault::Disk(_))) => {
+                return Err(fault);
             }
-            Err(
-                Fault::Damaged(what)
-                | Fault::Refused(what)
-                | Fault::Own(crate::log::LogError::Unavailable(what)),
-            ) => {
-                tracing::warn!(what, "the index of events can't be read, and is made anew");
+            Err(fault) => {
+                let error = fault.answer();
+                tracing::warn!(%error, "the index of events can't be read, and is made anew");
             }
-            Err(fault) => return Err(fault),
         }
         remove(&path)?;
         Self::connect(&path)
@@ -128,7 +160,12 @@ impl Index {
         Ok(Self {
             db,
             path: path.to_owned(),
+            health: Arc::default(),
         })
+    }
+
+    pub(super) fn health(&self) -> Arc<Health> {
+        self.health.clone()
     }
 
     /// For a reader of the log: the index is `found` in its statements.
@@ -140,15 +177,15 @@ impl Index {
     }
 
     fn mark(&self) -> Result<i64, Fault> {
-        let mut mark = self.db.prepare_cached("SELECT seq FROM mark")?;
-        Ok(mark.query_row([], |row| row.get(0))?)
+        let mut mark = of_index(self.db.prepare_cached("SELECT seq FROM mark"))?;
+        of_index(mark.query_row([], |row| row.get(0)))
     }
 
     /// Does something whole or not at all.
     fn whole<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let transaction = self.db.transaction()?;
-        let done = work(&transaction)?;
-        transaction.commit()?;
+        let transaction = of_index(self.db.transaction())?;
+        let done = of_index(work(&transaction))?;
+        of_index(transaction.commit())?;
         Ok(done)
     }
 
@@ -175,7 +212,10 @@ impl Index {
             Ok(())
         });
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        forgotten
+        match forgotten {
+            Err(Fault::Index(what)) => self.renew(&what),
+            forgotten => forgotten,
+        }
     }
 
     /// Gives up what is of events before the first one, and space that nothing takes up.
@@ -199,15 +239,14 @@ impl Index {
         }
     }
 
-    /// It can't be read: the next start makes it anew.
-    pub(super) fn discard(&self, what: &str) {
-        tracing::error!(
-            what,
-            "the index of events is damaged: searches fail until the next start makes it anew"
-        );
-        if let Err(fault) = remove(&self.path) {
-            tracing::error!(error = %fault.answer(), "removing the index of events: remove it by hand");
-        }
+    /// It can't be read: from here on it is another one, with nothing in it yet.
+    fn renew(&mut self, what: &str) -> Result<(), Fault> {
+        tracing::error!(what, "the index of events is damaged, and is made anew");
+        remove(&self.path)?;
+        self.db = Self::connect(&self.path)?.db;
+        self.health.suspect.store(false, Ordering::Release);
+        self.health.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(())
     }
 }
 
@@ -245,7 +284,7 @@ pub(super) fn usage(db: &Connection) -> Result<Vec<Usage>, Fault> {
             bytes: row.get::<_, i64>(3)?.unsigned_abs(),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    of_index(rows.collect::<Result<_, _>>())
 }
 
 /// Of a reader: the bytes of one group.

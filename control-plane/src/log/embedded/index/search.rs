@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hookplane_proto::v1;
 use rusqlite::{Connection, params};
 
-use super::{Fault, mark};
+use super::{Fault, mark, of_index};
 use crate::log::embedded::schema::checksum;
 use crate::log::{LogError, Selection, words};
 
@@ -206,10 +206,10 @@ impl Sought {
             return Ok(());
         }
         let patience = Patience::default();
-        let mut find = db.prepare_cached(FIND)?;
+        let mut find = of_index(db.prepare_cached(FIND))?;
         for block in (from >> BLOCK_BITS..=to >> BLOCK_BITS).rev() {
-            let mut rows = find.query(params![self.in_block(block), from, to])?;
-            while let Some(row) = rows.next()? {
+            let mut rows = of_index(find.query(params![self.in_block(block), from, to]))?;
+            while let Some(row) = of_index(rows.next())? {
                 patience.check()?;
                 if is_enough(row.get(0)?)? {
                     return Ok(());
@@ -274,11 +274,11 @@ pub(in crate::log::embedded) fn ranges(
     let mut ranges = vec![(mark + 1, i64::MAX)];
     let since = selection.since.map_or(i64::MIN, |since| since.0);
     let until = selection.until.map_or(i64::MAX, |until| until.0);
-    let spans: (Option<i64>, Option<i64>) = db
-        .prepare_cached(
-            "SELECT min(span), max(span) FROM found.spans WHERE newest >= ?1 AND oldest < ?2",
-        )?
-        .query_row([since, until], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut spans = of_index(db.prepare_cached(
+        "SELECT min(span), max(span) FROM found.spans WHERE newest >= ?1 AND oldest < ?2",
+    ))?;
+    let spans: (Option<i64>, Option<i64>) =
+        of_index(spans.query_row([since, until], |row| Ok((row.get(0)?, row.get(1)?))))?;
     if let (Some(first), Some(last)) = spans {
         let end = ((last + 1) << SPAN_BITS) - 1;
         ranges.push((first << SPAN_BITS, end.min(mark)));
