@@ -41,7 +41,7 @@ async fn deliver(rig: &Rig, webhook: &v1::Webhook, count: usize) -> Result<(), F
 // Risk 5: what is old or too much goes, and only if it is settled.
 #[tokio::test]
 async fn what_is_settled_goes_by_age_and_size_and_what_waits_never() -> Result<(), Failure> {
-    let mut rig = Rig::start().await?;
+    let rig = Rig::start().await?;
     let aged = rig
         .group("aged", |spec| {
             spec.capture_unmatched = true;
