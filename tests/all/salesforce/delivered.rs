@@ -198,13 +198,9 @@ fn a_row_that_is_refused_is_named_in_a_dead_delivery_that_a_replay_mends() {
     shop.dev
         .ok(&["replay", "acme/shop-prod/order-paid", "--status", "dead"]);
     shop.delivered(1);
-    assert_eq!(
-        (
-            shop.stub.org().records("Order__c").len(),
-            shop.stub.org().records("OrderLine__c").len()
-        ),
-        (1, 2)
-    );
+    let org = shop.stub.org();
+    assert_eq!(org.records("Order__c").len(), 1);
+    assert_eq!(org.records("OrderLine__c").len(), 2);
 }
 
 #[test]
