@@ -173,11 +173,11 @@ async fn spans(shared: &Shared) -> Result<(), Fault> {
 async fn changes(shared: &Shared, group: &str, age: i64) -> Result<bool, Fault> {
     let sql = format!(
         "WITH {NOW}, oldest AS MATERIALIZED (
-             SELECT group_uid, seq, event_id, n, at FROM changes WHERE group_uid = $1 ORDER BY seq LIMIT $3
+             SELECT ctid AS at_row, group_uid, event_id, n, at FROM changes WHERE group_uid = $1 ORDER BY seq LIMIT $3
          ), gone AS (
-             DELETE FROM changes c USING oldest, now
-             WHERE c.group_uid = oldest.group_uid AND c.seq = oldest.seq AND (oldest.at < now.ms - $2 OR NOT EXISTS (
-                 SELECT FROM deliveries d WHERE d.group_uid = oldest.group_uid AND d.event_id = oldest.event_id AND d.n = oldest.n OFFSET 0))
+             DELETE FROM changes WHERE ctid = ANY (ARRAY(
+                 SELECT at_row FROM oldest, now WHERE at < now.ms - $2 OR NOT EXISTS (
+                     SELECT FROM deliveries d WHERE d.group_uid = oldest.group_uid AND d.event_id = oldest.event_id AND d.n = oldest.n OFFSET 0)))
              RETURNING 1
          ), empty AS (DELETE FROM totals WHERE group_uid = $1 AND events <= 0)
          SELECT count(*) FROM gone"
