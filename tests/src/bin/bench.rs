@@ -189,7 +189,9 @@ fn bench_deliver(arguments: &[String]) -> Result<(), Failure> {
             "--bytes" => options.bytes = value.parse()?,
             "-o" if value == "json" => as_json = true,
             _ => {
-                return Err(format!("{name} {value}: no such value; deliver --help has all").into());
+                return Err(
+                    format!("{name} {value}: no such value; deliver --help has all").into(),
+                );
             }
         }
     }
