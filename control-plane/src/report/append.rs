@@ -578,7 +578,11 @@ fn verdicts(
 }
 
 /// One for each destination; without any, for subscribers. Their key is the same: it is the event's, for this webhook.
-pub(super) fn for_destinations(webhook: &v1::Webhook, one: NewDelivery, deliveries: &mut Vec<NewDelivery>) {
+pub(super) fn for_destinations(
+    webhook: &v1::Webhook,
+    one: NewDelivery,
+    deliveries: &mut Vec<NewDelivery>,
+) {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let Some((last, others)) = destinations.split_last() else {
         deliveries.push(one);

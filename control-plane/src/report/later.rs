@@ -80,7 +80,13 @@ mod tests {
         let made = deliveries(&[7; 32], &orders, &webhook, &event, None);
         let told: Vec<_> = made
             .iter()
-            .map(|one| (one.destination.as_str(), one.order_key.as_str(), one.mapping_version))
+            .map(|one| {
+                (
+                    one.destination.as_str(),
+                    one.order_key.as_str(),
+                    one.mapping_version,
+                )
+            })
             .collect();
         assert_eq!(told, [("", "o-1", 3), ("crm", "o-1", 3)]);
         assert_eq!(made[0].idempotency_key, made[1].idempotency_key);
@@ -88,7 +94,13 @@ mod tests {
             body: (&b"{}"[..]).into(),
             ..event
         };
-        let made = deliveries(&[7; 32], &orders, &webhook, &keyless, Some("held".to_owned()));
+        let made = deliveries(
+            &[7; 32],
+            &orders,
+            &webhook,
+            &keyless,
+            Some("held".to_owned()),
+        );
         assert_eq!(made[1].order_key, "");
         assert_eq!(made[1].hold.as_deref(), Some("held"));
     }

@@ -56,15 +56,16 @@ fn to(
 }
 
 /// As the engine would have it, but for the lease.
-fn job(
-    context: &Context,
-    webhook: &v1::Webhook,
-    event: v1::Event,
-    record: Option<Record>,
-) -> Job {
+fn job(context: &Context, webhook: &v1::Webhook, event: v1::Event, record: Option<Record>) -> Job {
     let metadata = webhook.metadata.clone().unwrap_or_default();
     let orders = context.view.orders();
-    let mut made = later::deliveries(&context.mac_key, orders, &without_order(webhook), &event, None);
+    let mut made = later::deliveries(
+        &context.mac_key,
+        orders,
+        &without_order(webhook),
+        &event,
+        None,
+    );
     let made = made.pop().unwrap_or_default();
     let now = context.clock.now();
     let delivery = v1::Delivery {
