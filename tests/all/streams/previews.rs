@@ -213,13 +213,25 @@ async fn each_destinations_request_is_shown_without_its_secrets_and_not_sent() -
         let [request] = shown.requests.as_slice() else {
             return Err(format!("one request: {shown:?}").into());
         };
-        assert_eq!((request.destination.as_str(), request.method.as_str()), ("http", "POST"));
-        assert_eq!((request.url.as_str(), request.not_made.as_str()), (url.as_str(), ""));
+        assert_eq!(
+            (request.destination.as_str(), request.method.as_str()),
+            ("http", "POST")
+        );
+        assert_eq!(
+            (request.url.as_str(), request.not_made.as_str()),
+            (url.as_str(), "")
+        );
         assert!(request.body.contains(r#""Total__c":12.50"#), "{request:?}");
         assert!(request.headers.contains_key("webhook-id"), "{request:?}");
-        assert_eq!(request.headers.get("x-key").map(String::as_str), Some("***"));
+        assert_eq!(
+            request.headers.get("x-key").map(String::as_str),
+            Some("***")
+        );
         let text = format!("{shown:?}");
-        assert!(!text.contains("s3cret-key") && !text.contains(&signing[6..]), "{text}");
+        assert!(
+            !text.contains("s3cret-key") && !text.contains(&signing[6..]),
+            "{text}"
+        );
     }
     let nobody_came = tokio::select! {
         biased;
