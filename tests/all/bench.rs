@@ -92,3 +92,18 @@ fn an_unknown_option_or_a_value_without_bounds_is_refused() {
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("bench: "));
     }
 }
+
+#[test]
+fn the_benchmark_of_deliveries_delivers_all_of_them_both_ways() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["deliver", "--events", "200", "--rounds", "2", "-o", "json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for row in report["rows"].as_array().unwrap() {
+        assert!(row["deliveriesPerSecond"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["controlPlaneMicros"].as_f64().unwrap() > 0.0, "{row}");
+    }
+}

@@ -149,6 +149,7 @@ pub async fn run(backend: &dyn Backend) {
     notes::shapes_are_kept_by_group_in_a_bounded_room(backend).await;
     queues::each_destination_is_leased_by_itself(backend).await;
     queues::deliveries_of_one_key_go_one_after_the_other(backend).await;
+    queues::attempts_at_a_destination_end_when_it_is_said(backend).await;
     queues::order_is_kept_through_a_restart(backend).await;
     queues::queues_that_wait_are_told(backend).await;
     queues::what_is_put_back_has_the_mapping_that_is_asked_for(backend).await;

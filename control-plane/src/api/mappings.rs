@@ -10,7 +10,7 @@ use crate::mapping::Mapping;
 use crate::store::Write;
 
 /// Versions of a webhook's mapping that are kept: older deliveries can be replayed with them.
-pub const KEPT_VERSIONS: u32 = 200;
+pub(super) const KEPT_VERSIONS: u32 = 200;
 
 /// What of a webhook's status is stored.
 pub(super) fn kept(status: Option<v1::WebhookStatus>) -> v1::WebhookStatus {

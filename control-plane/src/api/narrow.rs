@@ -4,14 +4,13 @@ use hookplane_proto::v1;
 use hookplane_rules::time::from_wire;
 
 use super::status::Problem;
+use crate::dispatch::target::SUBSCRIBE;
 use crate::log::{Selection, words};
 
 /// Of a text that is searched for, in characters.
 const MAX_TEXT: usize = 200;
 /// Of an event type or a destination's name, in bytes: nothing longer is ever kept.
 const MAX_NAME_BYTES: usize = 512;
-/// A destination of a webhook as people write it, where it is its subscribers.
-pub(crate) const SUBSCRIBE: &str = "subscribe";
 
 /// As requests have it: what is empty or none means any.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! What a webhook would make of an event, and what a changed one would make of those that are recorded.
 
+mod requests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{LogError, Selection};
-use crate::report::later;
+use crate::report::OrderBy;
 
 /// A payload of the caller's.
 const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -265,9 +267,16 @@ fn shown(
             (answer.matched, answer.held, answer.reason) = (true, true, reason);
         }
     }
-    let deliveries = later::deliveries(context, webhook, &event, None);
-    if let Some(delivery) = deliveries.first() {
-        answer.order_key.clone_from(&delivery.order_key);
+    let order_by = webhook.spec.as_ref().map_or("", |spec| &spec.order_by);
+    if !order_by.is_empty() {
+        // Compiled aside: what is not saved is not kept compiled.
+        match OrderBy::compile(order_by).and_then(|order| order.key(&event)) {
+            Ok(key) => answer.order_key = key,
+            Err(why) if answer.reason.is_empty() => {
+                answer.reason = format!("delivered without order: `{order_by}` {why}");
+            }
+            Err(_) => {}
+        }
     }
     let record = match trial.map(&event) {
         Ok(record) => record,
@@ -281,6 +290,9 @@ fn shown(
     };
     if let Some(record) = &record {
         answer.records_json = record.to_json();
+    }
+    if !answer.held {
+        answer.requests = requests::of(context, webhook, event, record);
     }
     answer
 }

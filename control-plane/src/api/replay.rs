@@ -191,7 +191,11 @@ pub(super) fn put_back(
     delivery: &v1::Delivery,
     mapping: v1::ReplayMapping,
 ) -> PutBack {
-    let now = || Some(mapping_version(&*webhook_of(context, delivery)?));
+    // That which maps new events; 0: they are handed over as they come.
+    let now = || {
+        let webhook = webhook_of(context, delivery)?;
+        Some(webhook.status.as_ref().map_or(0, |s| s.mapping_version))
+    };
     PutBack {
         delivery_id: delivery.id.clone(),
         mapping_version: match mapping {
@@ -208,15 +212,6 @@ fn webhook_of(context: &Context, delivery: &v1::Delivery) -> Option<std::sync::A
     let mut webhooks = record.webhooks.iter();
     let found = webhooks.find(|webhook| uid(webhook).as_ref() == Some(&delivery.webhook_uid));
     found.cloned()
-}
-
-/// The version that maps new events. 0: they are handed over as they come.
-fn mapping_version(webhook: &v1::Webhook) -> u32 {
-    let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
-    match mapping.is_some_and(|mapping| mapping.active) {
-        true => webhook.status.as_ref().map_or(0, |s| s.mapping_version),
-        false => 0,
-    }
 }
 
 /// Lets so many through a second, by the machine's steady clock.

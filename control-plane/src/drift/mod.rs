@@ -14,8 +14,6 @@
 mod reads;
 mod sampler;
 mod shape;
-#[cfg(test)]
-mod tests;
 mod walk;
 mod warning;
 

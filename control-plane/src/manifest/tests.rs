@@ -340,6 +340,41 @@ fn env_and_file_are_brought_in_and_lines_survive() {
 }
 
 #[test]
+fn the_secrets_of_destinations_may_stand_elsewhere_too() {
+    let text = "apiVersion: hookplane.dev/v1\nkind: Destination\nmetadata: {org: acme, name: crm}\nspec:\n  http: {url: 'https://a.example/', signingSecret: {env: KEY}, headers: {X-A: {file: a.txt}, X-B: {}}}\n\
+---\napiVersion: hookplane.dev/v1\nkind: Webhook\nmetadata: {org: acme, group: g, name: w}\nspec:\n  destinations: [{subscribe: {}}, {salesforce: {url: 'https://a.example', clientSecret: {env: SF}, privateKey: {value: pem}}}]\n";
+    let documents = parse_with(text, &mut |reference| {
+        Ok(match reference {
+            Reference::Env(name) => format!("of {name}"),
+            Reference::File(path) => format!("in {path}"),
+        })
+    })
+    .expect("valid");
+    let value = |secret: &Option<v1::Secret>| secret.as_ref().map(|s| s.value.clone());
+    let Some(Resource::Destination(destination)) = &documents[0].manifest.resource else {
+        panic!("a destination");
+    };
+    let http = destination
+        .spec
+        .clone()
+        .and_then(|spec| spec.http)
+        .expect("http");
+    assert_eq!(value(&http.signing_secret).as_deref(), Some("of KEY"));
+    assert_eq!(http.headers["X-A"].value, "in a.txt");
+    assert_eq!(http.headers["X-B"], v1::Secret::default());
+    let Some(Resource::Webhook(webhook)) = &documents[1].manifest.resource else {
+        panic!("a webhook");
+    };
+    let spec = webhook.spec.clone().expect("a spec");
+    let target = spec.destinations[1].salesforce.clone().expect("salesforce");
+    assert_eq!(value(&target.client_secret).as_deref(), Some("of SF"));
+    assert_eq!(value(&target.private_key).as_deref(), Some("pem"));
+    let wrong = text.replace("{env: KEY}", "plain-text");
+    let error = parse_with(&wrong, &mut |_| Ok("x".to_owned())).expect_err("no secret");
+    assert!(error.message.contains("spec.http.signingSecret"), "{error}");
+}
+
+#[test]
 fn a_reference_that_fails_or_is_empty_is_an_error_at_its_place() {
     let text = group_with("  signatureSecrets:\n    - env: GONE\n");
     let error = parse_with(&text, &mut |_| Err("is not set".to_owned())).expect_err("refused");
@@ -451,29 +486,37 @@ fn a_mapping_is_read_as_it_is_written() {
 
 #[test]
 fn what_is_wrong_with_a_mapping_points_at_its_line() {
-    for (right, wrong, line, column) in [
-        ("from: item.sku}", "from: line.sku}", 31, 67),
-        ("forEach: payload", "forEach: body", 28, 11),
-        ("from: payload.email", "from: email", 25, 81),
-        ("key: Shop_Id__c", "key: Other__c", 14, 7),
-        ("default: none", "default: none, onMissing: fail", 18, 39),
-        ("exists(t, t ==", "exists(t, x ==", 19, 19),
+    let place = |text: &str, what: &str| {
+        let before = &text[..text.find(what).unwrap()];
+        let column = before.len() - before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, column + 1)
+    };
+    for (right, wrong, at) in [
+        ("from: item.sku}", "from: line.sku}", "from: line.sku}"),
+        ("forEach: payload", "forEach: body", "forEach: body"),
+        ("from: payload.email", "from: email", "from: email"),
+        ("key: Shop_Id__c", "key: Other__c", "key: Other__c"),
+        (
+            "default: none",
+            "default: none, onMissing: fail",
+            "default: none",
+        ),
+        ("exists(t, t ==", "exists(t, x ==", "cel: "),
     ] {
-        let documents =
-            parse(&MAPPED.replace(right, wrong)).unwrap_or_else(|error| panic!("{error}"));
+        let text = MAPPED.replace(right, wrong);
+        let documents = parse(&text).unwrap_or_else(|error| panic!("{error}"));
         let errors = crate::mapping::Mapping::compile(&mapping_of(&documents[0])).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors:?}");
-        assert_eq!(
-            documents[0].locate(&errors[0].field),
-            (line, column),
-            "{}",
-            errors[0]
-        );
+        let found = documents[0].locate(&errors[0].field);
+        assert_eq!(found, place(&text, at), "{}", errors[0]);
     }
-    let error = error_of(&MAPPED.replace("onMissing: fail", "onMissing: never"));
-    assert_eq!((error.line, error.column), (17, 64), "{error}");
+    let text = MAPPED.replace("onMissing: fail", "onMissing: never");
+    let error = error_of(&text);
+    assert_eq!(error.line, place(&text, "onMissing: never").0, "{error}");
     assert!(
-        error.message.contains("spec.mapping.base.fields.Total__c.onMissing: `never` is none of omit, null, default, fail"),
+        error.message.contains(
+            "spec.mapping.base.fields.Total__c.onMissing: `never` is none of omit, null, default, fail"
+        ),
         "{error}"
     );
 }

@@ -7,7 +7,7 @@ use hookplane_rules::payload::{Kind, elements, kind};
 
 use super::compile::{Down, Missing, Row, Source, Table, Up};
 use super::found::Found;
-use super::path::{Path, Units};
+use super::path::{Path, Units, pay};
 use super::record::{Child, Parent, Record, Value};
 use super::seen::Seen;
 
@@ -15,7 +15,7 @@ use super::seen::Seen;
 pub const MAX_RECORDS: usize = 2_000;
 /// Items of one list.
 const MAX_ITEMS: usize = 2_000;
-/// Of all values of an event's records, in bytes.
+/// Of all fields of an event's records, names and values, in bytes.
 pub const MAX_VALUES_BYTES: usize = 4 * 1024 * 1024;
 /// Told of one event.
 pub const MAX_PROBLEMS: usize = 100;
@@ -234,7 +234,7 @@ impl<'e> Run<'e> {
                 _ if ends_with_each => found.push(raw),
                 Kind::Null => {}
                 Kind::Array => {
-                    if !super::path::pay(&mut self.units, raw.len()) {
+                    if !pay(&mut self.units, raw.len()) {
                         return Err(too_much());
                     }
                     found.extend(elements(raw).take(MAX_ITEMS + 1));
@@ -264,10 +264,12 @@ impl<'e> Run<'e> {
         if is_key && is_no_key(value.as_ref()) {
             return Err("is the key, and has no value".to_owned());
         }
-        self.bytes += value.as_ref().map_or(0, size);
+        self.bytes += value
+            .as_ref()
+            .map_or(0, |value| row.name.len() + size(value));
         if self.bytes > MAX_VALUES_BYTES {
             return Err(format!(
-                "with it the event's records have more than {MAX_VALUES_BYTES} bytes of values"
+                "with it the event's records are larger than {MAX_VALUES_BYTES} bytes"
             ));
         }
         Ok(value)
@@ -292,7 +294,13 @@ impl<'e> Run<'e> {
         let Some(mut found) = found else {
             return Ok(None);
         };
+        if !pay(&mut self.units, found.len()) {
+            return Err(too_much());
+        }
         for converter in &row.convert {
+            if !pay(&mut self.units, found.len()) {
+                return Err(too_much());
+            }
             match converter.apply(found, &mut self.units)? {
                 Some(next) => found = next,
                 None => return Ok(None),

@@ -39,6 +39,16 @@ impl<'e> Found<'e> {
         })
     }
 
+    /// In bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Number(text) | Self::List(text) | Self::Object(text) => {
+                text.len()
+            }
+            Self::Boolean(_) => 1,
+        }
+    }
+
     /// For an error.
     pub(super) fn shown(&self) -> String {
         let (before, text, after) = match self {

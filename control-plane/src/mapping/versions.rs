@@ -143,3 +143,95 @@ impl MappingVersions {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EmbeddedStore, Transaction, Write};
+
+    async fn put(store: &dyn Store, key: String, value: Vec<u8>) {
+        let transaction = Transaction {
+            checks: Vec::new(),
+            writes: vec![Write::Put(key, value.into())],
+        };
+        store.commit(transaction).await.unwrap();
+    }
+
+    /// Of one constant field, some bytes large.
+    fn mapping(bytes: usize) -> v1::Mapping {
+        let field = v1::FieldMapping {
+            default: Some("x".to_owned()),
+            values: (0..bytes / 1000)
+                .map(|n| (format!("{n:01000}"), "x".to_owned()))
+                .collect(),
+            ..Default::default()
+        };
+        v1::Mapping {
+            active: true,
+            base: Some(v1::RecordMapping {
+                object: "O".to_owned(),
+                fields: [("X".to_owned(), field)].into(),
+                ..Default::default()
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_version_is_read_once_and_what_is_kept_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        let versions = MappingVersions::new(store.clone());
+        put(&*store, keys::mapping("w", 1), mapping(0).encode_to_vec()).await;
+        let first = versions.get("w", 1).await.unwrap();
+        let again = versions.get("w", 1).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let large = mapping(200_000).encode_to_vec();
+        let most = KEPT_BYTES / large.len();
+        for number in 2..=u32::try_from(most).unwrap() + 2 {
+            put(&*store, keys::mapping("w", number), large.clone()).await;
+            versions.get("w", number).await.unwrap();
+        }
+        let kept = versions.lock().iter().map(|one| one.bytes).sum::<usize>();
+        assert!(kept <= KEPT_BYTES);
+        assert_eq!(versions.lock().len(), most);
+        let anew = versions.get("w", 1).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &anew));
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_gone_or_damaged_holds_its_deliveries() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        let versions = MappingVersions::new(store.clone());
+        let delivery = |mapping_version: u32| v1::Delivery {
+            webhook_uid: "w".to_owned(),
+            mapping_version,
+            ..Default::default()
+        };
+        let event = v1::Event::default();
+        assert_eq!(versions.record(&delivery(0), &event).await, Ok(None));
+        put(&*store, keys::mapping("w", 2), b"\xff\xff".to_vec()).await;
+        put(
+            &*store,
+            keys::mapping("w", 3),
+            v1::Mapping::default().encode_to_vec(),
+        )
+        .await;
+        for (version, part) in [
+            (1, "no longer kept"),
+            (2, "can't be read"),
+            (3, "spec.mapping.base: is missing"),
+        ] {
+            match versions.record(&delivery(version), &event).await {
+                Err(NoRecord::Hold(reason)) => {
+                    assert!(
+                        reason.starts_with(&format!("mapping v{version}: "))
+                            && reason.contains(part),
+                        "{reason}"
+                    );
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -73,9 +73,17 @@ pub(super) async fn answer(
         return refused("the group is disabled");
     }
     // Risk 45: a stale plan answers 2xx and drops what a new webhook wanted.
-    if record.revision > callback.plan_revision {
+    let is_stale = record.revision > callback.plan_revision;
+    // A listener that couldn't load the group's newest version goes on with an older one. What isn't to be written isn't, all the same.
+    let redacts = record
+        .group
+        .spec
+        .as_ref()
+        .is_some_and(|s| !s.redact.is_empty());
+    if is_stale || redacts {
         match context.view.compiled(&record) {
-            Ok(group) => group.rematch(&mut callback),
+            Ok(group) if is_stale => group.rematch(&mut callback),
+            Ok(group) => group.redact(&mut callback),
             // Another replica may run a version that it is made for.
             Err(reason) => {
                 let group = &callback.group_uid;
@@ -578,7 +586,11 @@ fn verdicts(
 }
 
 /// One for each destination; without any, for subscribers. Their key is the same: it is the event's, for this webhook.
-fn for_destinations(webhook: &v1::Webhook, one: NewDelivery, deliveries: &mut Vec<NewDelivery>) {
+pub(super) fn for_destinations(
+    webhook: &v1::Webhook,
+    one: NewDelivery,
+    deliveries: &mut Vec<NewDelivery>,
+) {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let Some((last, others)) = destinations.split_last() else {
         deliveries.push(one);

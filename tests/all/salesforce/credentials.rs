@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use hookplane_control_plane::dispatch::sink::Verdict;
 use hookplane_control_plane::dispatch::sink::salesforce::SalesforceSink;
 use hookplane_tests::clock::TestClock;
+use hookplane_tests::destinations::client;
 use hookplane_tests::salesforce::{App, Fault, Org, Stub};
 
 use super::rig::*;

@@ -1,7 +1,7 @@
 //! What the org says that it has, and mappings that don't fit.
 
 use hookplane_control_plane::dispatch::sink::Sink as _;
-use hookplane_control_plane::dispatch::sink::salesforce::{check, objects};
+use hookplane_control_plane::dispatch::sink::salesforce::{check, check_against, objects};
 use hookplane_proto::v1;
 use hookplane_tests::salesforce::Fault;
 
@@ -192,6 +192,10 @@ async fn a_mapping_is_checked_against_what_the_org_has() {
         ..v1::ChildMapping::default()
     });
     let problems = check(&mapping(&bad), &org);
+    assert_eq!(
+        check_against(&rig.sink, &mapping(&bad)).await.unwrap(),
+        problems
+    );
     let found: Vec<(&str, &str)> = problems
         .iter()
         .map(|problem| (&*problem.field, &*problem.reason))

@@ -1,6 +1,7 @@
 //! The Salesforce sink against a stubbed org, over real HTTP.
 
 mod credentials;
+mod delivered;
 mod describe;
 mod failures;
 mod graphs;

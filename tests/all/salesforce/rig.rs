@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookplane_control_plane::dispatch::client::{HttpClient, Names, Networks};
 use hookplane_control_plane::dispatch::sink::salesforce::SalesforceSink;
 use hookplane_control_plane::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use hookplane_control_plane::log::Lease;
@@ -11,6 +10,7 @@ use hookplane_control_plane::mapping::{Child, Parent, Record, Value};
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use hookplane_tests::clock::TestClock;
+use hookplane_tests::destinations::client;
 use hookplane_tests::salesforce::{App, Org, Stub};
 
 pub(super) const NOW: i64 = 1_700_000_000;
@@ -38,11 +38,6 @@ pub(super) fn secret(value: &str) -> v1::Secret {
         value: value.to_owned(),
         ..v1::Secret::default()
     }
-}
-
-pub(super) fn client() -> HttpClient {
-    let tls = Arc::new(|| Err("no TLS in these tests".to_owned()));
-    HttpClient::new(Networks::loopback(), tls, Names::default())
 }
 
 pub(super) fn sink(target: &v1::SalesforceTarget, timeout: Duration) -> SalesforceSink {

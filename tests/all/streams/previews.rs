@@ -167,6 +167,90 @@ async fn a_mapping_is_shown_with_the_records_it_makes_or_the_fields_it_finds_no_
     Ok(())
 }
 
+// Nothing is sent, and no secret is told: not those given, not those stored.
+#[tokio::test]
+async fn each_destinations_request_is_shown_without_its_secrets_and_not_sent() -> Result<(), Failure>
+{
+    let (rig, webhook, event_id) = with_an_order().await?;
+    let target = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/in", target.local_addr()?);
+    let secret = |value: &str| {
+        Some(v1::Secret {
+            value: value.to_owned(),
+            ..Default::default()
+        })
+    };
+    let signing = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let pushed = as_saved(&webhook, |spec| {
+        spec.active = false;
+        spec.mapping = Some(mapping());
+        spec.order_by = "payload.id".into();
+        spec.destinations.push(v1::WebhookDestination {
+            http: Some(v1::HttpTarget {
+                url: url.clone(),
+                signing_secret: secret(signing),
+                headers: [("X-Key".to_owned(), secret("s3cret-key").unwrap_or_default())].into(),
+            }),
+            ..Default::default()
+        });
+    });
+    let of = |webhook: v1::Webhook| v1::PreviewRequest {
+        webhook: Some(webhook),
+        event_id: event_id.clone(),
+        ..Default::default()
+    };
+    // Of the stored one, too, which keeps its secrets.
+    let saved = rig
+        .update_webhook("code", "all", |spec| {
+            spec.clone_from(&pushed.spec.clone().unwrap_or_default());
+        })
+        .await?;
+    let again = as_saved(&saved, |spec| spec.label = "Again".into());
+    for webhook in [pushed, stored().unwrap_or_default(), again] {
+        let shown = preview(&rig, of(webhook)).await?;
+        assert!(!shown.matched && !shown.held, "{shown:?}");
+        assert_eq!(shown.order_key, "o-1");
+        let [request] = shown.requests.as_slice() else {
+            return Err(format!("one request: {shown:?}").into());
+        };
+        assert_eq!(
+            (request.destination.as_str(), request.method.as_str()),
+            ("http", "POST")
+        );
+        assert_eq!(
+            (request.url.as_str(), request.not_made.as_str()),
+            (url.as_str(), "")
+        );
+        assert!(request.body.contains(r#""Total__c":12.50"#), "{request:?}");
+        assert!(request.headers.contains_key("webhook-id"), "{request:?}");
+        assert_eq!(
+            request.headers.get("x-key").map(String::as_str),
+            Some("***")
+        );
+        let text = format!("{shown:?}");
+        assert!(
+            !text.contains("s3cret-key") && !text.contains(&signing[6..]),
+            "{text}"
+        );
+    }
+    let nobody_came = tokio::select! {
+        biased;
+        _ = target.accept() => false,
+        () = std::future::ready(()) => true,
+    };
+    assert!(nobody_came);
+    // A name that nothing has yet is told, and the others are shown.
+    let dangling = as_saved(&saved, |spec| {
+        spec.destinations.push(v1::WebhookDestination {
+            r#ref: "gone".into(),
+            ..Default::default()
+        });
+    });
+    let status = refused(&rig, of(dangling)).await?;
+    assert!(status.message().contains("gone"), "{status:?}");
+    Ok(())
+}
+
 // Promise 8: what another group or org has recorded is not there.
 #[tokio::test]
 async fn an_event_of_another_group_or_org_is_not_found() -> Result<(), Failure> {

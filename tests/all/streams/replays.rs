@@ -11,7 +11,7 @@ use super::backends::on_cluster;
 use super::report::{Reporting, callback};
 use super::rig::{Rig, webhook_path};
 use super::subscribe::{Subscriber, delivery};
-use crate::fake_control_plane::{Failure, soon};
+use crate::fake_control_plane::{Failure, eventually, soon};
 
 /// All messages of a replay, the last with how it ended.
 async fn replay(

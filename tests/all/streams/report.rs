@@ -512,3 +512,40 @@ super::backends::on_cluster!(
     refusals_are_seen_in_their_scope_and_only_for_the_listeners_pool,
     a_report_stream_is_told_to_drain_and_answered_to_its_end,
 );
+
+#[tokio::test]
+async fn what_a_listener_did_not_redact_is_redacted_before_it_is_kept() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig
+        .group("code", |spec| {
+            spec.redact = vec![v1::Redaction {
+                path: "payload.email".to_owned(),
+                mask: false,
+            }];
+        })
+        .await?;
+    let all = rig.webhook("code", "all", "").await?;
+    let mut reporting = Reporting::connect(&rig, "default").await?;
+    // One that goes on with an older version of the group, and one that has heard of nothing.
+    let mut newest = callback(&group, "d-1", br#"{"email": "a@b.c", "n": 1.0}"#);
+    newest.plan_revision = revision(&all.metadata);
+    newest.events[0].matches = vec![v1::ReportedMatch {
+        webhook_uid: uid(&all.metadata),
+        matched: true,
+        ..Default::default()
+    }];
+    let oldest = callback(&group, "d-2", br#"{"email": "a@b.c", "n": 2.0}"#);
+    for reported in [newest, oldest] {
+        let answer = reporting.report(reported).await?;
+        assert_eq!(answer.kind(), AnswerKind::Kept, "{answer:?}");
+    }
+    let events = rig.events_of("code").await?;
+    let bodies: Vec<_> = events.iter().map(|event| event.body.clone()).collect();
+    assert_eq!(bodies, [r#"{"n": 2.0}"#, r#"{"n": 1.0}"#]);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.redacted == ["payload.email"])
+    );
+    Ok(())
+}

@@ -13,6 +13,7 @@
 mod callbacks;
 pub mod config;
 mod cores;
+pub mod deliver;
 mod load;
 mod servers;
 mod setup;

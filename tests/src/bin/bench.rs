@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hookplane_tests::bench::{Case, Failure, Load, Options, config, run, serve};
+use hookplane_tests::bench::{Case, Failure, Load, Options, config, deliver, run, serve};
 
 const HELP: &str = "\
 Measures the CPU time per request of listener and control plane against hyper with nothing but the HMAC, in one run.
@@ -19,6 +19,7 @@ Build it with --release; it takes about two minutes, two cores, and a GiB of tem
   -o json            figures for programs
 
 bench config … measures changes of configuration instead, with many listeners and many groups; `bench config --help` has its options.
+bench deliver … measures deliveries instead; `bench deliver --help` has its options.
 ";
 
 const CONFIG_HELP: &str = "\
@@ -34,11 +35,22 @@ lists; and a restart of the replica under all streams. Build it with --release; 
   -o json            figures for programs
 ";
 
+const DELIVER_HELP: &str = "\
+Measures deliveries a second to an HTTP destination and to a subscriber, and the control plane's CPU time for each, in one run over the embedded
+log. Build it with --release; it takes about half a minute, two cores, and a GiB of temporary disk.
+
+  --events N         of each round (10000)
+  --rounds N         their medians count (3)
+  --bytes N          of a body (1024)
+  -o json            figures for programs
+";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match arguments.split_first() {
         Some((first, rest)) if first == "--serve" => serve(rest),
         Some((first, rest)) if first == "config" => bench_config(rest),
+        Some((first, rest)) if first == "deliver" => bench_deliver(rest),
         _ => bench(&arguments),
     };
     match ended {
@@ -146,6 +158,44 @@ fn bench_config(arguments: &[String]) -> Result<(), Failure> {
     }
     options.check()?;
     let report = config::run(&options, |what| eprintln!("{what}"))?;
+    if as_json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command: this is what it is for")]
+fn bench_deliver(arguments: &[String]) -> Result<(), Failure> {
+    let mut options = deliver::Options {
+        events: 10_000,
+        rounds: 3,
+        bytes: 1024,
+    };
+    let mut as_json = false;
+    let mut arguments = arguments.iter();
+    while let Some(name) = arguments.next() {
+        if name == "--help" || name == "-h" {
+            print!("{DELIVER_HELP}");
+            return Ok(());
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{name} takes a value; deliver --help has all"))?;
+        match name.as_str() {
+            "--events" => options.events = value.parse()?,
+            "--rounds" => options.rounds = value.parse()?,
+            "--bytes" => options.bytes = value.parse()?,
+            "-o" if value == "json" => as_json = true,
+            _ => {
+                return Err(
+                    format!("{name} {value}: no such value; deliver --help has all").into(),
+                );
+            }
+        }
+    }
+    let report = deliver::run(options)?;
     if as_json {
         println!("{:#}", report.json());
     } else {

@@ -26,7 +26,13 @@ async fn main() -> std::io::Result<()> {
         .map_err(std::io::Error::other)?;
     let app = App::new(i64::try_from(now.as_secs()).map_err(std::io::Error::other)?);
     let (id, secret) = (app.client_id.clone(), app.client_secret.clone());
-    let stub = Stub::on(address, Org::shop(app)).await?;
+    let mut org = Org::shop(app);
+    // Who ordered in the catalogue's samples.
+    org.put(
+        "Account",
+        [("Name", "Ada"), ("Email__c", "ada@example.com")],
+    );
+    let stub = Stub::on(address, org).await?;
     let mut out = std::io::stdout();
     writeln!(
         out,

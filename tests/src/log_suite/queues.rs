@@ -147,6 +147,23 @@ pub(super) async fn deliveries_of_one_key_go_one_after_the_other(backend: &dyn B
     log.close().await;
 }
 
+// Who pushes to a destination counts the attempts, and says when one was the last.
+pub(super) async fn attempts_at_a_destination_end_when_it_is_said(backend: &dyn Backend) {
+    /// More than any backend of the suite has for subscribers.
+    const MANY: u32 = 30;
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = backend.open(dir.path()).await;
+    append(&*log, for_queues("a", &["w/crm"])).await;
+    for attempt in 1..=MANY {
+        let leases = lease_all(&*log, "w/crm").await;
+        assert_eq!(leases[0].delivery.attempts, attempt);
+        settle(&*log, &leases[0], nack(attempt == MANY)).await;
+    }
+    let dead = log.delivery("a-1").await.expect("there");
+    assert_eq!((dead.status(), dead.attempts), (DeliveryStatus::Dead, MANY));
+    log.close().await;
+}
+
 // Leases that ended with the log's process, or ran out, leave the order as it was.
 pub(super) async fn order_is_kept_through_a_restart(backend: &dyn Backend) {
     let dir = tempfile::tempdir().expect("a directory");

@@ -201,6 +201,7 @@ impl Org {
                 Field::new("Items__c", Kind::Integer),
                 Field::new("Paid_On__c", Kind::Date),
                 Field::new("Paid_At__c", Kind::DateTime),
+                Field::new("Status__c", Kind::Picklist(vec!["Open", "Closed"])),
                 Field::new("Stage__c", Kind::Picklist(vec!["Open", "Paid", "Closed"])),
                 Field::new("Account__c", Kind::Reference("Account", "Account__r")),
                 Field {
@@ -252,6 +253,19 @@ impl Org {
     pub(super) fn new_id(&mut self) -> String {
         self.made += 1;
         format!("a00{:012}AAA", self.made)
+    }
+
+    /// Puts a record there, as somebody in the org would. Its id.
+    pub fn put<const N: usize>(&mut self, object: &str, fields: [(&str, &str); N]) -> String {
+        let id = self.new_id();
+        let json = |text: &str| serde_json::to_string(text).expect("text is JSON");
+        let fields = fields.map(|(name, value)| (name.to_owned(), json(value)));
+        let object = self
+            .objects
+            .get_mut(object)
+            .expect("an object of the org's");
+        object.records.insert(id.clone(), fields.into());
+        id
     }
 
     /// The records of an object, in order of their making.

@@ -65,6 +65,15 @@ pub(crate) fn group(group: v1::WebhookGroup) -> Item<v1::Metadata, v1::WebhookGr
 /// A webhook as a manifest.
 pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpec> {
     let status = webhook.status.unwrap_or_default();
+    let warnings = status.warnings.iter().map(|warning| {
+        json!({
+            "eventType": warning.event_type,
+            "path": warning.path,
+            "message": warning.message,
+            "since": time(&warning.since),
+        })
+    });
+    let warnings: Vec<Value> = warnings.collect();
     let destinations = status.destinations.into_iter().map(|one| {
         let mut shown = destination_status(one.status.unwrap_or_default());
         shown["name"] = one.name.into();
@@ -77,9 +86,21 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
         spec: webhook.spec.unwrap_or_default(),
         status: json!({
             "live": live(status.live),
+            "warnings": warnings,
             "destinations": destinations.collect::<Vec<_>>(),
         }),
     }
+}
+
+/// What a webhook's mapping or filter may not expect, a line each.
+pub(crate) fn warnings(webhook: &v1::Webhook) -> Vec<String> {
+    let all = webhook.status.iter().flat_map(|status| &status.warnings);
+    all.map(|warning| {
+        let (of, path, says) = (&warning.event_type, &warning.path, &warning.message);
+        let since = time(&warning.since).unwrap_or_default();
+        format!("{of}: {path} {says}; since {since}")
+    })
+    .collect()
 }
 
 /// A destination as a manifest.

@@ -159,12 +159,16 @@ struct Problem<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Sent<'a> {
     destination: &'a str,
     method: &'a str,
     url: &'a str,
     headers: &'a std::collections::BTreeMap<String, String>,
     body: &'a str,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    not_made: &'a str,
 }
 
 fn as_json(answer: &v1::PreviewResponse) -> Result<String, Failure> {
@@ -196,6 +200,7 @@ fn as_json(answer: &v1::PreviewResponse) -> Result<String, Failure> {
                 url: &request.url,
                 headers: &request.headers,
                 body: &request.body,
+                not_made: &request.not_made,
             })
             .collect(),
     })
@@ -246,6 +251,13 @@ fn render(answer: &v1::PreviewResponse) -> String {
         }
     }
     for request in &answer.requests {
+        if !request.not_made.is_empty() {
+            say(&format!(
+                "no request to {}: {}",
+                request.destination, request.not_made
+            ));
+            continue;
+        }
         say(&format!(
             "request to {}:  {} {}",
             request.destination, request.method, request.url
@@ -264,7 +276,7 @@ fn render(answer: &v1::PreviewResponse) -> String {
             ));
         }
     }
-    if answer.requests.is_empty() && !answer.held {
+    if answer.requests.is_empty() && !answer.held && answer.problems.is_empty() {
         say("requests: none; subscribers get it when they ask");
     }
     text
@@ -287,6 +299,7 @@ mod tests {
                 url: "https://erp.example.com/".into(),
                 headers: [("webhook-signature".to_owned(), "***".to_owned())].into(),
                 body: "{\"a\":1}".into(),
+                ..Default::default()
             }],
             ..Default::default()
         }

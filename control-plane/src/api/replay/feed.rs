@@ -161,7 +161,8 @@ fn wanted(
         Verdict::Held(reason) => Some(reason),
         Verdict::Matched => None,
     };
-    let mut deliveries = later::deliveries(&order.context, &fed.webhook, event, hold);
+    let (key, orders) = (&order.context.mac_key, order.context.view.orders());
+    let mut deliveries = later::deliveries(key, orders, &fed.webhook, event, hold);
     if let Some(destination) = &order.selection.destination {
         deliveries.retain(|delivery| delivery.destination == *destination);
     }

@@ -9,7 +9,7 @@ use v1::SecretChange;
 use crate::api::desk::Desk;
 use crate::api::status::Problem;
 use crate::dispatch::sink::http::{SIGNING_KEY_BYTES, is_reserved, signing_key};
-use crate::dispatch::sink::salesforce::check_private_key;
+use crate::dispatch::sink::salesforce;
 use crate::dispatch::target::Target;
 
 const MAX_HEADERS: usize = 20;
@@ -119,11 +119,11 @@ fn keep_what_is_left_out(given: &mut Target, stored: &Target) {
         (Target::Http(given), Target::Http(stored)) => {
             keep(&mut given.signing_secret, &stored.signing_secret);
         }
-        (Target::Salesforce(given), Target::Salesforce(stored)) => {
-            if given.client_secret.is_none() && given.private_key.is_none() {
-                keep(&mut given.client_secret, &stored.client_secret);
-                keep(&mut given.private_key, &stored.private_key);
-            }
+        (Target::Salesforce(given), Target::Salesforce(stored))
+            if given.client_secret.is_none() && given.private_key.is_none() =>
+        {
+            keep(&mut given.client_secret, &stored.client_secret);
+            keep(&mut given.private_key, &stored.private_key);
         }
         _ => {}
     }
@@ -222,20 +222,14 @@ fn check(desk: &Desk<'_>, path: &str, target: &Target) -> Vec<FieldError> {
                     "has neither a client secret nor a private key: one of them lets in".to_owned(),
                 );
             }
-            let key = target
-                .private_key
-                .as_ref()
-                .map_or("", |secret| &secret.value);
-            if !key.is_empty()
-                && let Err(why) = check_private_key(key)
-            {
-                refuse("salesforce.privateKey".to_owned(), why);
-            }
             if target.private_key.is_some() && target.username.is_empty() {
                 refuse(
                     "salesforce.username".to_owned(),
                     "is missing: whom to act as".to_owned(),
                 );
+            }
+            for (field, why) in salesforce::shape(target) {
+                refuse(format!("salesforce.{field}"), why);
             }
         }
     }

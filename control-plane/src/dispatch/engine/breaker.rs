@@ -190,7 +190,6 @@ mod tests {
             assert_eq!(breaker.gate(at(now)), Gate::Probe);
             breaker.probe();
             assert_eq!(breaker.gate(at(now)), Gate::Probing);
-            // What was under way before says nothing new while another is asked.
             assert!(!breaker.failed(at(now), "no", None, 1.0));
         }
         breaker.probe();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, lease_time};
 use super::breaker::Gate;
@@ -28,7 +29,9 @@ const ALL_BYTES: usize = 256 * 1024 * 1024;
 /// Settlements under way: a log that is slow is not given more.
 const MAX_SETTLING: usize = 8;
 /// For what is under way when the server ends.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(2);
+/// Then, for settling, and for a log that is being asked: it answers within ten seconds, which is too long.
+const LAST: Duration = Duration::from_secs(1);
 /// Tries to settle what was sent, and the time between them. What isn't settled is sent again.
 const SETTLE_TRIES: u32 = 4;
 const SETTLE_AGAIN: Duration = Duration::from_millis(250);
@@ -37,6 +40,15 @@ const SETTLE_AGAIN: Duration = Duration::from_millis(250);
 struct Held {
     queue: Queue,
     tokens: Vec<String>,
+    /// Others may wait for these.
+    ordered: bool,
+}
+
+/// What was settled of a queue.
+struct Settled {
+    queue: Queue,
+    /// Something of it may be leased that couldn't be before.
+    again: bool,
 }
 
 struct Run {
@@ -46,7 +58,7 @@ struct Run {
     inbox: Arc<Inbox>,
     flights: JoinSet<Vec<Settle>>,
     held: HashMap<Id, Held>,
-    settling: JoinSet<Vec<Queue>>,
+    settling: JoinSet<Option<Settled>>,
     rate: Rate,
     /// Of one event, of late.
     largest: usize,
@@ -77,7 +89,11 @@ pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbo
     };
     let shutdown = run.engine.shutdown.clone();
     while !shutdown.is_cancelled() {
-        let not_before = match run.begin().await {
+        let begun = tokio::select! {
+            begun = run.begin() => begun,
+            () = late(&shutdown) => break,
+        };
+        let not_before = match begun {
             Begun::More => continue,
             Begun::Nothing => None,
             Begun::NotBefore(then) => Some(then),
@@ -89,7 +105,7 @@ pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbo
         tokio::select! {
             () = shutdown.cancelled() => {}
             Some(flown) = run.flights.join_next_with_id() => run.landed(flown),
-            Some(settled) = run.settling.join_next() => run.settled(settled.unwrap_or_default()),
+            Some(settled) = run.settling.join_next() => run.settled(settled.ok().flatten()),
             () = run.inbox.told.notified() => {}
             () = crate::due::at(not_before) => {}
         }
@@ -242,6 +258,9 @@ impl Run {
             }
             self.rate.take(1);
             let tokens = batch.iter().map(|lease| lease.token.clone()).collect();
+            let ordered = batch
+                .iter()
+                .any(|lease| !lease.delivery.order_key.is_empty());
             let bytes = batch.iter().map(|lease| lease.event.body.len()).sum();
             let attempt = Attempt {
                 context: context.clone(),
@@ -256,16 +275,21 @@ impl Run {
                 attempt.run().await
             });
             let queue = queue.clone();
-            self.held.insert(flight.id(), Held { queue, tokens });
+            let held = Held {
+                queue,
+                tokens,
+                ordered,
+            };
+            self.held.insert(flight.id(), held);
         }
         let left: Vec<Settle> = leases
             .map(|lease| (lease.token, Settlement::Return).into())
             .collect();
-        self.settle(queue.clone(), left);
+        self.settle(queue.clone(), left, true);
     }
 
     fn landed(&mut self, first: Result<(Id, Vec<Settle>), JoinError>) {
-        let mut by_queue: HashMap<Queue, Vec<Settle>> = HashMap::new();
+        let mut by_queue: HashMap<Queue, (Vec<Settle>, bool)> = HashMap::new();
         let mut next = Some(first);
         // All that have ended meanwhile are settled at once.
         while let Some(flown) = next.take() {
@@ -275,30 +299,33 @@ impl Run {
             };
             if let Some(held) = self.held.remove(&id) {
                 let settles = settles.unwrap_or_else(|| broken_off(&self.lane, held.tokens));
-                by_queue.entry(held.queue).or_default().extend(settles);
+                let of_queue = by_queue.entry(held.queue).or_default();
+                of_queue.1 |= held.ordered || settles.iter().any(is_given_back);
+                of_queue.0.extend(settles);
             }
             next = self.flights.try_join_next_with_id();
         }
-        for (queue, settles) in by_queue {
-            self.settle(queue, settles);
+        for (queue, (settles, again)) in by_queue {
+            self.settle(queue, settles, again);
         }
     }
 
-    fn settle(&mut self, queue: Queue, settles: Vec<Settle>) {
+    fn settle(&mut self, queue: Queue, settles: Vec<Settle>, again: bool) {
         if settles.is_empty() {
             return;
         }
         let engine = Arc::clone(&self.engine);
         self.settling.spawn(async move {
             settle(&engine, settles).await;
-            vec![queue]
+            Some(Settled { queue, again })
         });
     }
 
-    /// The next of a key may be leased now.
-    fn settled(&mut self, queues: Vec<Queue>) {
-        for queue in queues {
-            self.engine.wake(&queue);
+    /// The next of a key may be leased now, and what was given back.
+    fn settled(&mut self, settled: Option<Settled>) {
+        if let Some(Settled { queue, again }) = settled
+            && (self.engine.wake(&queue) || again)
+        {
             self.inbox.put(queue);
         }
     }
@@ -311,18 +338,28 @@ impl Run {
         }
         self.flights.shutdown().await;
         let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
-        for Held { queue, tokens } in held {
+        for Held { queue, tokens, .. } in held {
             let back = tokens
                 .into_iter()
                 .map(|token| (token, Settlement::Return).into());
-            self.settle(queue, back.collect());
+            self.settle(queue, back.collect(), false);
         }
-        if !ended(&mut self.settling, until + GRACE, drop).await {
+        if !ended(&mut self.settling, until + LAST, drop).await {
             tracing::warn!(
                 "what was delivered couldn't be settled in time: some of it is delivered again"
             );
         }
     }
+}
+
+/// A while after the end began.
+async fn late(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LAST).await;
+}
+
+fn is_given_back(settle: &Settle) -> bool {
+    matches!(settle.settlement, Settlement::Return)
 }
 
 /// A flight that ended in no way it should: a fault of ours, and an attempt all the same, or it would be repeated for ever.

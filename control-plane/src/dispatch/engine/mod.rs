@@ -274,9 +274,9 @@ impl Engine {
         self.look.notify_one();
     }
 
-    /// Something of it was delivered, or came to an end.
-    fn wake(&self, queue: &Queue) {
-        lock(&self.resting).remove(queue);
+    /// Something of it was leased, or came to an end. Says whether it was left until now.
+    fn wake(&self, queue: &Queue) -> bool {
+        lock(&self.resting).remove(queue).is_some()
     }
 
     /// For scrapes.

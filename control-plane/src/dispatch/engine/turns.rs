@@ -140,40 +140,41 @@ impl Turns {
     /// What is free, to those who wait.
     fn give(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Turn>, Turn)> {
         let mut given = Vec::new();
-        loop {
-            let before = given.len();
-            for _ in 0..state.turns.len() {
-                let Some(name) = state.turns.pop_front() else {
-                    break;
-                };
-                let (first, more) = (state.may(&name, false), state.may(&name, true));
-                let Some(org) = state.orgs.get_mut(&name) else {
-                    continue;
-                };
-                // Those that gave up waiting are passed over.
-                org.first.retain(|waits| !waits.is_closed());
-                org.more.retain(|waits| !waits.is_closed());
-                let next = if first && !org.first.is_empty() {
-                    org.first.pop_front().map(|waits| (waits, false))
-                } else if more {
-                    org.more.pop_front().map(|waits| (waits, true))
-                } else {
-                    None
-                };
-                let waits_still = !org.first.is_empty() || !org.more.is_empty();
-                if let Some((waits, is_more)) = next {
-                    given.push((waits, self.begin(state, &name, is_more)));
-                }
-                if waits_still {
-                    state.turns.push_back(name);
-                } else {
-                    state.tidy(&name);
-                }
+        let mut place = 0;
+        // Who can't be served keeps its place; who was goes behind all others.
+        while let Some(name) = state.turns.get(place).cloned() {
+            let (first, more) = (state.may(&name, false), state.may(&name, true));
+            let Some(org) = state.orgs.get_mut(&name) else {
+                state.turns.remove(place);
+                continue;
+            };
+            // Those that gave up waiting are passed over.
+            org.first.retain(|waits| !waits.is_closed());
+            org.more.retain(|waits| !waits.is_closed());
+            let next = if first && !org.first.is_empty() {
+                org.first.pop_front().map(|waits| (waits, false))
+            } else if more {
+                org.more.pop_front().map(|waits| (waits, true))
+            } else {
+                None
+            };
+            let waits_still = !org.first.is_empty() || !org.more.is_empty();
+            let is_served = next.is_some();
+            if let Some((waits, is_more)) = next {
+                given.push((waits, self.begin(state, &name, is_more)));
             }
-            if given.len() == before {
-                return given;
+            if waits_still && !is_served {
+                place += 1;
+                continue;
+            }
+            state.turns.remove(place);
+            if waits_still {
+                state.turns.push_back(name);
+            } else {
+                state.tidy(&name);
             }
         }
+        given
     }
 }
 

@@ -243,6 +243,7 @@ impl Sink for HttpSink {
             url: request.uri().to_string(),
             headers,
             body: String::from_utf8_lossy(request.body()).into_owned(),
+            not_made: String::new(),
         }]
     }
 

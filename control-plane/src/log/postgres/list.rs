@@ -16,6 +16,7 @@ use super::read::{
     delivery_at, event_at, seq,
 };
 use super::search::Search;
+use super::spans::Span;
 use crate::log::{Cursor, LogError, Selection};
 
 /// A WHERE clause with its values.
@@ -110,6 +111,16 @@ impl Where {
         }
     }
 
+    /// Within a piece of the line.
+    fn span(&mut self, of: &str, first: Option<i64>, last: Option<i64>) {
+        if let Some(first) = first {
+            self.and(&format!("{of}.seq >= ?"), first);
+        }
+        if let Some(last) = last {
+            self.and(&format!("{of}.seq <= ?"), last);
+        }
+    }
+
     /// Runs a statement with these values.
     pub(super) async fn query(
         &self,
@@ -132,13 +143,19 @@ pub(super) struct Walk {
 }
 
 /// Walks events.
-pub(super) fn events_walk(selection: &Selection, before: Option<Cursor>, limit: usize) -> Walk {
+pub(super) fn events_walk(
+    selection: &Selection,
+    span: Span,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Walk {
     let mut clause = Where::default();
     clause.scope(selection, "e", selection.event_id.is_none());
     events_conditions(&mut clause, selection);
     if let Some(before) = before {
         clause.and("e.seq < ?", seq(before));
     }
+    clause.span("e", span.first, span.last);
     let limit = clause.value(i64::try_from(limit).unwrap_or(i64::MAX));
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, e.seq AS at, e.seq AS of FROM events e{} ORDER BY e.seq DESC LIMIT {limit}",
@@ -176,8 +193,10 @@ pub(super) async fn events(
     if let Some(search) = Search::of(selection) {
         return search.events(shared, selection, before, limit).await;
     }
-    let Walk { sql, clause } = events_walk(selection, before, limit);
-    let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
+    let session = &mut shared.pool.read().await?;
+    let span = Span::of(session, selection).await?;
+    let Walk { sql, clause } = events_walk(selection, span, before, limit);
+    let rows = clause.query(session, &sql).await?;
     rows.iter()
         .map(|row| {
             let at = row.try_get(EVENT_WIDTH).map_err(Fault::from)?;
@@ -200,7 +219,12 @@ pub(super) fn status(clause: &mut Where, selection: &Selection) {
 }
 
 /// Walks deliveries.
-pub(super) fn deliveries_walk(selection: &Selection, before: Option<Cursor>, limit: usize) -> Walk {
+pub(super) fn deliveries_walk(
+    selection: &Selection,
+    span: Span,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Walk {
     // All other statuses are of few, and have indices of their own.
     let lead = match selection.status {
         None | Some(v1::DeliveryStatus::Delivered) => Lead::of(selection),
@@ -210,6 +234,12 @@ pub(super) fn deliveries_walk(selection: &Selection, before: Option<Cursor>, lim
     let columns = format!("SELECT {DELIVERY_COLUMNS}, d.seq AS at, e.seq AS of FROM");
     let end = |clause: &mut Where, lead: Lead| {
         status(clause, selection);
+        match lead {
+            Lead::Events => clause.span("e", span.first, span.last),
+            Lead::Deliveries => clause.span("d", span.first, span.last_delivery),
+            Lead::Added => clause.span("d", span.first, None),
+            Lead::Event => {}
+        }
         if let Some(before) = before {
             let at = clause.value(seq(before));
             clause.and_plain(&format!("d.seq < {at}"));
@@ -247,11 +277,16 @@ pub(super) async fn deliveries(
     before: Option<Cursor>,
     limit: usize,
 ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
+    if selection.unmatched {
+        return Ok(Vec::new());
+    }
     if let Some(search) = Search::of(selection) {
         return search.deliveries(shared, selection, before, limit).await;
     }
-    let Walk { sql, clause } = deliveries_walk(selection, before, limit);
-    let rows = clause.query(&mut shared.pool.read().await?, &sql).await?;
+    let session = &mut shared.pool.read().await?;
+    let span = Span::of(session, selection).await?;
+    let Walk { sql, clause } = deliveries_walk(selection, span, before, limit);
+    let rows = clause.query(session, &sql).await?;
     rows.iter()
         .map(|row| {
             let at = row.try_get(DELIVERY_WIDTH).map_err(Fault::from)?;

@@ -8,6 +8,7 @@
 //! - An answer leaves after the commit that holds it is on the primary's disk and on a standby's. A commit that PostgreSQL warns about, or whose answer
 //!   didn't come, is not taken for one: see [`writer`].
 //! - A server that can't keep that promise is refused, or, where the operator said so, told in every receipt: see [`durability`].
+//! - What is found by text or time, and what each group has, is written behind the appends, by one replica at a time: see [`texts`].
 //! - Everything is bounded in time here: an append by its own deadline, each other call by ten seconds.
 
 mod append;
@@ -30,6 +31,7 @@ mod schema;
 mod search;
 mod settle;
 mod shapes;
+mod spans;
 mod statement;
 mod tail;
 mod texts;

@@ -64,6 +64,9 @@ pub(super) async fn retain(shared: &Shared, retention: &Retention) -> Result<u64
         )
         .await?;
     }
+    if gone == 0 {
+        spans(shared).await?;
+    }
     let age = millis(retention.max_age);
     while Instant::now() < until && changes(shared, group, age).await? {}
     Ok(gone)
@@ -159,15 +162,22 @@ async fn events(
     }))
 }
 
+/// Of blocks that are before all there is: those of all groups.
+async fn spans(shared: &Shared) -> Result<(), Fault> {
+    let sql = "DELETE FROM spans WHERE last_seq < (SELECT seq FROM events ORDER BY seq LIMIT 1)";
+    shared.pool.call().await?.query(sql, &[]).await?;
+    Ok(())
+}
+
 /// One step over a group's oldest changes: those go that are too old, and those of what is gone. Says whether there may be more.
 async fn changes(shared: &Shared, group: &str, age: i64) -> Result<bool, Fault> {
     let sql = format!(
         "WITH {NOW}, oldest AS MATERIALIZED (
-             SELECT group_uid, seq, event_id, n, at FROM changes WHERE group_uid = $1 ORDER BY seq LIMIT $3
+             SELECT ctid AS at_row, group_uid, event_id, n, at FROM changes WHERE group_uid = $1 ORDER BY seq LIMIT $3
          ), gone AS (
-             DELETE FROM changes c USING oldest, now
-             WHERE c.group_uid = oldest.group_uid AND c.seq = oldest.seq AND (oldest.at < now.ms - $2 OR NOT EXISTS (
-                 SELECT FROM deliveries d WHERE d.group_uid = oldest.group_uid AND d.event_id = oldest.event_id AND d.n = oldest.n OFFSET 0))
+             DELETE FROM changes WHERE ctid = ANY (ARRAY(
+                 SELECT at_row FROM oldest, now WHERE at < now.ms - $2 OR NOT EXISTS (
+                     SELECT FROM deliveries d WHERE d.group_uid = oldest.group_uid AND d.event_id = oldest.event_id AND d.n = oldest.n OFFSET 0)))
              RETURNING 1
          ), empty AS (DELETE FROM totals WHERE group_uid = $1 AND events <= 0)
          SELECT count(*) FROM gone"

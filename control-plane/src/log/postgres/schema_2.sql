@@ -35,7 +35,10 @@ CREATE UNIQUE INDEX deliveries_turn ON deliveries (webhook_uid, destination, ord
     WHERE status IN (1, 2) AND order_hash <> 0 AND turn = 0;
 
 -- Looks at some of a queue that nobody has looked at, oldest first. Waits for no row.
-CREATE FUNCTION take_turns(of_webhook text, of_destination text) RETURNS void LANGUAGE plpgsql AS $$
+--
+-- Both functions ask the indices for the first of a key, whatever the statistics say: of a key with many the planner may think that it has few.
+CREATE FUNCTION take_turns(of_webhook text, of_destination text) RETURNS void LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
     v_new    record;
     v_holder record;
@@ -75,7 +78,8 @@ END $$;
 
 -- Gives the turn on, in the transaction that ends the lease of whoever had it, however that ends. Each look is a new one: what was made to wait by then
 -- is seen.
-CREATE FUNCTION hand_on() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION hand_on() RETURNS trigger LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
     v_next record;
 BEGIN
@@ -131,7 +135,16 @@ CREATE TABLE texts (
 -- is short, in kilobytes, and emptied when there is nothing else to do.
 CREATE INDEX texts_by_word ON texts USING gin (words) WITH (fastupdate = on, gin_pending_list_limit = 512);
 
--- How far `texts` and `totals` are.
+-- When the events of each block of 4,096 places were received, and where they are on the line: what is asked for by time is looked for there.
+CREATE TABLE spans (
+    block          bigint NOT NULL PRIMARY KEY,  -- the place by 4,096
+    first_seq      bigint NOT NULL,
+    last_seq       bigint NOT NULL,
+    first_received bigint NOT NULL,
+    last_received  bigint NOT NULL
+);
+
+-- How far `texts`, `spans` and `totals` are.
 CREATE TABLE text_mark (seq bigint NOT NULL, place bigint NOT NULL);
 INSERT INTO text_mark (seq, place) VALUES (0, 0);
 

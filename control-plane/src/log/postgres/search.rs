@@ -23,6 +23,7 @@ use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, cursor, delivery_at,
     event_at,
 };
+use super::spans::Span;
 use super::texts::{BLOCK_BITS, block, group_word, org_word};
 use crate::log::{Cursor, LogError, Selection, words};
 
@@ -72,7 +73,8 @@ impl Search {
         limit: usize,
     ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
         let session = &mut shared.pool.read().await?;
-        let mut walk = events_walk(selection, before, NEAR);
+        let span = Span::of(session, selection).await?;
+        let mut walk = events_walk(selection, span, before, NEAR);
         let near = self.near(session, &mut walk, limit).await?;
         let mut found = Vec::new();
         for row in &near.rows {
@@ -100,7 +102,8 @@ impl Search {
         limit: usize,
     ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
         let session = &mut shared.pool.read().await?;
-        let mut walk = deliveries_walk(selection, before, NEAR);
+        let span = Span::of(session, selection).await?;
+        let mut walk = deliveries_walk(selection, span, before, NEAR);
         let near = self.near(session, &mut walk, limit).await?;
         let mut found = Vec::new();
         for row in &near.rows {

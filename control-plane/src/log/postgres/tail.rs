@@ -31,14 +31,17 @@ pub(super) async fn tail(
         end: seq(end),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
     };
-    let mut items = deliveries(session, selection, range, changes).await?;
+    let mut items = Vec::new();
+    if !selection.unmatched {
+        items.extend(deliveries(session, selection, range, changes).await?);
+    }
     let of_deliveries = selection.webhook_uid.is_some()
         || selection.destination.is_some()
         || selection.status.is_some();
     if !of_deliveries {
         items.extend(unmatched(session, selection, range).await?);
     }
-    if changes {
+    if changes && !selection.unmatched {
         items.extend(changed(session, selection, range).await?);
     }
     items.sort_by_key(|item| item.cursor);

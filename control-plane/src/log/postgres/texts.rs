@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Blocks of the line by how many places they have, a power of two: see [`block`].
 pub(super) const BLOCK_BITS: [u32; 4] = [12, 15, 18, 21];
+/// The same for the blocks of `spans`.
+const SPAN_BITS: i32 = 12;
 
 /// Held by whoever moves the mark, and shared by those who must not see it move.
 pub(super) const MARK_LOCK: &str = "1751805036, 3";
@@ -57,6 +59,7 @@ struct New {
     group_uid: String,
     org: String,
     seq: i64,
+    received: i64,
     bytes: i64,
     record: Vec<u8>,
 }
@@ -73,7 +76,7 @@ impl New {
 pub(super) async fn index(shared: &Shared) -> Result<bool, LogError> {
     let mut session = shared.pool.call().await?;
     session.begin("").await?;
-    session.batch("SET LOCAL synchronous_commit = off").await?;
+    session.batch(SETTINGS).await?;
     let turn = session.query_opt(TURN, &[]).await?;
     let is_ours = turn.map(|row| row.try_get(0)).transpose();
     if is_ours.map_err(Fault::from)? != Some(true) {
@@ -118,11 +121,11 @@ async fn at_rest(session: &mut Session<'_>) {
 async fn read(session: &mut Session<'_>) -> Result<(i64, Vec<New>, bool), Fault> {
     let sql = format!(
         "WITH step AS MATERIALIZED (
-             SELECT group_uid, org, seq, octet_length(record)::bigint AS bytes, record FROM events
+             SELECT group_uid, org, seq, received, octet_length(record)::bigint AS bytes, record FROM events
              WHERE seq > (SELECT seq FROM text_mark) ORDER BY seq LIMIT $1
          ), sized AS (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM step)
          SELECT (SELECT place FROM text_mark), group_uid, org, seq, bytes, record,
-             seq <= (SELECT {WHOLE} FROM line) FROM sized WHERE before < $2::bigint ORDER BY seq"
+             seq <= (SELECT {WHOLE} FROM line), received FROM sized WHERE before < $2::bigint ORDER BY seq"
     );
     let rows = session.query(&sql, &[&STEP_EVENTS, &STEP_BYTES]).await?;
     let mut new = Vec::with_capacity(rows.len());
@@ -138,6 +141,7 @@ async fn read(session: &mut Session<'_>) -> Result<(i64, Vec<New>, bool), Fault>
             seq: row.try_get(3)?,
             bytes: row.try_get(4)?,
             record: row.try_get(5)?,
+            received: row.try_get(7)?,
         });
     }
     Ok((place, new, false))
@@ -150,7 +154,7 @@ async fn write(
     words: Vec<Vec<String>>,
 ) -> Result<(), Fault> {
     let (mut groups, mut orgs, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut places, mut texts) = (Vec::new(), Vec::new());
+    let (mut places, mut texts, mut received) = (Vec::new(), Vec::new(), Vec::new());
     let mut sums: BTreeMap<&str, (&str, i64, i64)> = BTreeMap::new();
     for ((place, new), mut all) in (place + 1..).zip(new).zip(words) {
         all.extend(BLOCK_BITS.map(|bits| block(bits, place)));
@@ -158,6 +162,7 @@ async fn write(
         groups.push(&*new.group_uid);
         seqs.push(new.seq);
         places.push(place);
+        received.push(new.received);
         // None of them has a line's end.
         texts.push(all.join("\n"));
         let sum = sums.entry(&new.group_uid).or_insert((&new.org, 0, 0));
@@ -169,6 +174,16 @@ async fn write(
              SELECT t.group_uid, t.seq, t.place, array_to_tsvector(string_to_array(t.words, E'\n'))
              FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS t (group_uid, seq, place, words)",
             &[&groups, &seqs, &places, &texts],
+        )
+        .await?;
+    session
+        .query(
+            "INSERT INTO spans AS s (block, first_seq, last_seq, first_received, last_received)
+             SELECT t.place >> $4, min(t.seq), max(t.seq), min(t.received), max(t.received)
+             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS t (place, seq, received) GROUP BY t.place >> $4
+             ON CONFLICT (block) DO UPDATE SET last_seq = excluded.last_seq, first_received = least(s.first_received, excluded.first_received),
+                 last_received = greatest(s.last_received, excluded.last_received)",
+            &[&places, &seqs, &received, &SPAN_BITS],
         )
         .await?;
     let sums_of: Vec<&str> = sums.keys().copied().collect();

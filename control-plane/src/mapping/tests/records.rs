@@ -197,7 +197,7 @@ fn records_items_and_values_are_bounded() {
     assert_eq!(large.len(), 1);
     assert!(
         large[0].starts_with(
-            "base.children[0][3].fields.Text: with it the event's records have more than"
+            "base.children[0][3].fields.Text: with it the event's records are larger than"
         ),
         "{large:?}"
     );
@@ -273,4 +273,31 @@ fn the_paths_that_are_read_are_told_from_the_event_on() {
             "payload.tags[*].n",
         ]
     );
+}
+
+#[test]
+fn long_values_are_paid_for_each_time_they_are_read() {
+    let row = |from: &str| json!({"from": from, "convert": ["lower", "upper", "lower", "upper", "lower", "upper", "lower", "first"], "default": "x"});
+    let fields: serde_json::Map<_, _> = (0..500)
+        .map(|n| (format!("F{n}"), row("payload.x")))
+        .collect();
+    let payload = format!(r#"{{"x": "{}"}}"#, "a".repeat(1024 * 1024));
+    let problems = problems(json!({"object": "O", "fields": fields}), &payload);
+    let last = problems.last().unwrap();
+    assert!(last.ends_with(&crate::mapping::apply::too_much()), "{last}");
+    assert!(problems.len() < MAX_PROBLEMS, "{}", problems.len());
+}
+
+#[test]
+fn names_of_fields_count_as_their_values_do() {
+    let fields: serde_json::Map<_, _> = (0..50)
+        .map(|n| (format!("{}{n}", "F".repeat(120)), json!({"default": "x"})))
+        .collect();
+    let base = line(
+        json!([{"object": "Line", "forEach": "payload.lines", "parentField": "Order__r", "fields": fields}]),
+    );
+    let payload = format!(r#"{{"id": 1, "lines": [{}]}}"#, vec!["1"; 1_000].join(","));
+    let problems = problems(base, &payload);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("are larger than"), "{problems:?}");
 }

@@ -83,6 +83,10 @@ impl Expression {
         let budget = Budget::new(*units, self.nodes);
         let mut context = Context::with_env(Arc::clone(&ENV));
         for (name, text) in texts {
+            // A string is unescaped whole; lists and objects pay for what is read of them.
+            if kind(text) == Kind::String {
+                budget.spend(text.len() as u64 / BYTES_PER_UNIT);
+            }
             context.add_variable_as_val(*name, value::value(text, &budget));
         }
         for (number, pattern) in self.patterns.iter().enumerate() {
@@ -190,6 +194,12 @@ impl Run<'_> {
             return Err(Why::Wrong(spent()));
         }
         if let Some(text) = value.downcast_ref::<CelString>() {
+            if !self
+                .budget
+                .spend(text.inner().len() as u64 / BYTES_PER_UNIT)
+            {
+                return Err(Why::Wrong(spent()));
+            }
             // Strings always serialize.
             out.push_str(&serde_json::to_string(text.inner()).unwrap_or_default());
         } else if let Some(int) = value.downcast_ref::<CelInt>() {

@@ -258,6 +258,11 @@ impl Group {
         crate::matching::match_kept(self, event)
     }
 
+    /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed.
+    pub fn redact(&self, callback: &mut v1::ReportedCallback) {
+        crate::matching::redact_again(self, callback);
+    }
+
     /// True when what was matched has to be kept: something registered matched, is held, or the group captures the unmatched.
     pub fn keeps(&self, callback: &v1::ReportedCallback) -> bool {
         crate::matching::is_kept(&callback.events, self.capture_unmatched)

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookplane_control_plane::store::Store as _;
 use hookplane_proto::v1;
 use tonic::Code;
 use v1::webhook_service_client::WebhookServiceClient;
@@ -82,7 +81,7 @@ async fn secrets_are_sealed_never_shown_and_asked_for_again_when_they_would_go_e
     for url in [
         "https://169.254.169.254/",
         "http://10.0.0.1/",
-        "http://example.com/",
+        "http://8.8.8.8/",
     ] {
         let refused = shop.rig.destination("bad", of(http(url))).await;
         assert_eq!(

@@ -13,7 +13,7 @@ use crate::streams::backends::Backends;
 use crate::streams::replicas::Replica;
 
 async fn two_replicas() -> Result<(), Failure> {
-    const EVENTS: usize = 60;
+    const EVENTS: usize = 40;
     let mut shop = Shop::open().await?;
     let replica = Replica::start(&shop.rig, STREAM_AGE).await?;
     // Long enough under way for the other to come upon it.

@@ -136,12 +136,17 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                 ]
             },
         ),
-        Resource::Webhooks => show(
-            format,
-            fetch::webhooks(api, &name).await?,
-            items::webhook,
-            Table::new(&["NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "FILTER"]),
-            |webhook| {
+        Resource::Webhooks => {
+            let found = fetch::webhooks(api, &name).await?;
+            let mut table = Table::new(&[
+                "NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "WARNINGS", "FILTER",
+            ]);
+            if name.len() == 3 {
+                let mut text = about::Text::default();
+                text.list("Warnings", found.iter().flat_map(items::warnings));
+                table.after(&text.into_string());
+            }
+            show(format, found, items::webhook, table, |webhook| {
                 vec![
                     path(&[
                         &webhook.metadata.org,
@@ -152,10 +157,14 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
                     if webhook.spec.active { "yes" } else { "no" }.to_owned(),
                     webhook.spec.events.join(", "),
                     live(&webhook.status),
+                    match webhook.status["warnings"].as_array().map_or(0, Vec::len) {
+                        0 => String::new(),
+                        count => count.to_string(),
+                    },
                     webhook.spec.filter.clone(),
                 ]
-            },
-        ),
+            })
+        }
         Resource::Events => events(format, api, &name, &fetch::Which::of(&get)?).await,
         Resource::Deliveries => {
             let found = fetch::deliveries(api, &name, &fetch::Which::of(&get)?).await?;

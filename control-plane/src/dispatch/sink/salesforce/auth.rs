@@ -31,6 +31,8 @@ use crate::dispatch::client::{HttpClient, SendError};
 const ASSERTION_SECONDS: i64 = 150;
 /// What credentials that were refused wait.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// Deliveries that were under way when they were refused are told so without asking again; so is whoever resumes too soon.
+const REFUSAL_KEPT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 const DEFAULT_AUDIENCE: &str = "https://login.salesforce.com";
 
@@ -209,7 +211,7 @@ impl Tokens {
             return Ok(Arc::clone(token));
         }
         if let Some((since, told)) = &held.refused
-            && since.elapsed() < REFUSED_PAUSE
+            && since.elapsed() < REFUSAL_KEPT
         {
             return Err(told.clone());
         }

@@ -8,9 +8,12 @@ use hookplane_proto::v1;
 
 use super::names::{clip, id_field, relationship};
 use super::plan::by_id;
+use crate::dispatch::sink::Sink;
 
 /// What is told of one mapping.
 const MAX_PROBLEMS: usize = 200;
+/// What is described for one. Admission allows fewer.
+const MAX_OBJECTS: usize = 100;
 /// Records above one another that are looked at. Admission allows fewer.
 const MAX_DEPTH: usize = 16;
 
@@ -37,6 +40,22 @@ pub fn check(mapping: &v1::Mapping, objects: &[v1::ObjectDescription]) -> Vec<v1
     walk(mapping, &mut |part| checker.part(&part));
     checker.problems.truncate(MAX_PROBLEMS);
     checker.problems
+}
+
+/// The same, with what the org says now. The error says why it can't be asked.
+pub async fn check_against(
+    sink: &dyn Sink,
+    mapping: &v1::Mapping,
+) -> Result<Vec<v1::FieldProblem>, String> {
+    let there = sink.describe("").await.unwrap_or_else(|| Ok(Vec::new()))?;
+    let there: BTreeSet<String> = there.into_iter().map(|object| object.name).collect();
+    let mut described = Vec::new();
+    for object in objects(mapping).intersection(&there).take(MAX_OBJECTS) {
+        if let Some(object) = sink.describe(object).await {
+            described.extend(object?);
+        }
+    }
+    Ok(check(mapping, &described))
 }
 
 /// A record of the mapping, whatever its place.

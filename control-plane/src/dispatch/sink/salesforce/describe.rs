@@ -32,10 +32,6 @@ struct Listed {
     name: String,
     #[serde(default)]
     label: String,
-    #[serde(default)]
-    createable: bool,
-    #[serde(default)]
-    updateable: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,15 +138,14 @@ impl Descriptions {
 fn read(object: &str, body: &str) -> Result<Vec<v1::ObjectDescription>, serde_json::Error> {
     if object.is_empty() {
         let global: Global = serde_json::from_str(body)?;
-        let written = global
+        let named = global
             .sobjects
             .into_iter()
-            .filter(|object| object.createable || object.updateable);
-        let named = written.map(|object| v1::ObjectDescription {
-            name: object.name,
-            label: object.label,
-            fields: Vec::new(),
-        });
+            .map(|object| v1::ObjectDescription {
+                name: object.name,
+                label: object.label,
+                fields: Vec::new(),
+            });
         return Ok(named.collect());
     }
     let described: Described = serde_json::from_str(body)?;

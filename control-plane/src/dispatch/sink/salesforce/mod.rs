@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use tokio::time::Instant;
 
 use super::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::client::HttpClient;
@@ -49,13 +50,15 @@ use answers::{Fate, Told};
 use auth::Tokens;
 use busy::{Busy, record};
 use call::Caller;
-pub use check::{check, objects};
+pub use check::{check, check_against, objects};
 use describe::Descriptions;
 use names::clip;
 use plan::Plan;
 
 /// Deliveries that one request carries.
 const BATCH: usize = requests::MAX_ROWS;
+/// Times the timeout of one request. The engine allows six for a batch.
+const PATIENCE: u32 = 4;
 /// Rows that a reason names.
 const MAX_NAMED: usize = 10;
 const MAX_REASON_BYTES: usize = 2_048;
@@ -66,12 +69,29 @@ pub struct SalesforceSink {
     caller: Caller,
     all_or_none: bool,
     busy: Busy,
+    /// How long others of the same records are waited for and new calls are begun: what is done by then isn't lost to the engine's own bound.
+    patience: Duration,
     descriptions: Descriptions,
 }
 
-/// What is wrong with a private key in PEM, if something is: the message begins with a verb. For admission.
-pub fn check_private_key(pem: &str) -> Result<(), String> {
-    auth::private_key(pem).map(drop)
+/// What is wrong with a target as it is given, by field: each message begins with a verb. Secrets that are left out aren't looked at.
+pub(crate) fn shape(target: &v1::SalesforceTarget) -> Vec<(&'static str, String)> {
+    let mut wrong = Vec::new();
+    if !target.url.is_empty()
+        && let Err(why) = auth::Origin::parse(&target.url)
+    {
+        wrong.push(("url", why));
+    }
+    if !target.api_version.is_empty() && !names::is_version(&target.api_version) {
+        wrong.push(("apiVersion", format!("has to be like {DEFAULT_VERSION}")));
+    }
+    let pem = target.private_key.as_ref().map_or("", |key| &key.value);
+    if !pem.is_empty()
+        && let Err(why) = auth::private_key(pem)
+    {
+        wrong.push(("privateKey", why));
+    }
+    wrong
 }
 
 impl SalesforceSink {
@@ -98,6 +118,7 @@ impl SalesforceSink {
             caller: Caller::new(target, client, tokens, timeout, version),
             all_or_none: target.all_or_none,
             busy: Busy::default(),
+            patience: timeout * PATIENCE,
             descriptions: Descriptions::default(),
         })
     }
@@ -144,9 +165,16 @@ impl Sink for SalesforceSink {
             .flat_map(Plan::touched)
             .map(|(object, key)| record(object, key))
             .collect();
-        let taken = self.busy.take(touched).await;
-        let told = write::write(&self.caller, &plans, self.all_or_none).await;
-        drop(taken);
+        let until = Instant::now() + self.patience;
+        let told = match tokio::time::timeout_at(until, self.busy.take(touched)).await {
+            Ok(_taken) => write::write(&self.caller, &plans, self.all_or_none, until).await,
+            Err(_) => {
+                let again = Fate::Again { after: None };
+                let busy = Told::new(again, "other requests are writing to the same records");
+                let each = |plan: &Plan| vec![busy.clone(); plan.rows.len()];
+                plans.iter().map(each).collect()
+            }
+        };
         let near_limit = self.caller.near_limit();
         let outcome = |plan: usize| match (plans.get(plan), told.get(plan)) {
             (Some(plan), Some(told)) => outcome(plan, told, near_limit.as_deref()),
@@ -159,7 +187,7 @@ impl Sink for SalesforceSink {
     }
 
     fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
-        // Why there is nothing to send is what `problem` says.
+        // What can't be planned isn't sent: delivering it says why.
         let Ok(plan) = planned(job) else {
             return Vec::new();
         };

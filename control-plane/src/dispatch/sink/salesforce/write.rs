@@ -9,11 +9,12 @@
 //! - Calls go one after the other: what they write may have a parent in common.
 //! - Of two rows with one key the later one stands: the earlier is left out if nothing of it would be left, else it goes in a call before.
 //! - A call that is refused for one of many rows is split until the one is alone: a row takes nobody down with it.
-//! - Once the destination is away or wants a pause, no further call is made.
+//! - Once the destination is away, wants a pause or takes too long, no further call is made.
 
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use super::answers::{self, Fate, Told};
 use super::busy::record;
@@ -46,7 +47,12 @@ enum Shape<'a> {
 }
 
 /// What became of each row of each plan.
-pub(super) async fn write(caller: &Caller, plans: &[Plan], all_or_none: bool) -> Vec<Vec<Told>> {
+pub(super) async fn write(
+    caller: &Caller,
+    plans: &[Plan],
+    all_or_none: bool,
+    until: Instant,
+) -> Vec<Vec<Told>> {
     let mut writer = Writer {
         caller,
         plans,
@@ -56,6 +62,7 @@ pub(super) async fn write(caller: &Caller, plans: &[Plan], all_or_none: bool) ->
             .collect(),
         stop: None,
         splits: 0,
+        until,
     };
     for part in in_order(plans) {
         writer.part(&part, all_or_none).await;
@@ -163,6 +170,8 @@ struct Writer<'a> {
     /// Why no further call is made.
     stop: Option<Told>,
     splits: usize,
+    /// No call is begun after that.
+    until: Instant,
 }
 
 impl<'a> Writer<'a> {
@@ -301,12 +310,21 @@ impl<'a> Writer<'a> {
 
     /// A call of one row.
     async fn one(&mut self, call: Call) -> Told {
-        if let Some(stop) = &self.stop {
-            return stop.clone();
+        if let Some(stop) = self.stopped() {
+            return stop;
         }
         let told = sent(self.caller, call).await;
         self.heed(&told);
         told
+    }
+
+    /// Why no further call is made, if none is.
+    fn stopped(&mut self) -> Option<Told> {
+        if self.stop.is_none() && Instant::now() >= self.until {
+            let late = "the calls of its batch take too long: the rest of it comes again";
+            self.stop = Some(Told::new(Fate::Again { after: None }, late));
+        }
+        self.stop.clone()
     }
 
     /// Whether to go on after a call that failed as a whole.
@@ -318,7 +336,7 @@ impl<'a> Writer<'a> {
 
     async fn publish(&mut self, group: &[(Place, &Row)]) {
         for chunk in group.chunks(PUBLISHED_AT_A_TIME) {
-            if let Some(stop) = self.stop.clone() {
+            if let Some(stop) = self.stopped() {
                 chunk
                     .iter()
                     .for_each(|(place, _)| self.tell(*place, stop.clone()));
@@ -410,7 +428,7 @@ impl<'a> Writer<'a> {
         let mut waiting = bounded(shape, items);
         waiting.reverse();
         while let Some(items) = waiting.pop() {
-            if let Some(stop) = self.stop.clone() {
+            if let Some(stop) = self.stopped() {
                 self.tell_all(&items, &stop);
                 continue;
             }

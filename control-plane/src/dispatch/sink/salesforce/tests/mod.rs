@@ -1,3 +1,5 @@
 //! Planning and reading, without a socket. The rest is tested against a stubbed org.
 
+mod answers;
 mod origins;
+mod plans;

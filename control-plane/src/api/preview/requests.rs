@@ -1,0 +1,106 @@
+//! Exactly what would be sent to each of a webhook's destinations, by the sinks that would send it. Credentials are shown as `***`.
+
+use hookplane_proto::v1;
+use hookplane_rules::time;
+
+use crate::context::Context;
+use crate::dispatch::sink::{Job, make};
+use crate::dispatch::target::{name_of, resolve};
+use crate::log::Lease;
+use crate::mapping::Record;
+use crate::report::later;
+
+/// Of each destination but subscribers, one or more; or why there is none.
+pub(super) fn of(
+    context: &Context,
+    webhook: &v1::Webhook,
+    event: v1::Event,
+    record: Option<Record>,
+) -> Vec<v1::PreviewRequestToSend> {
+    let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
+    let pushed = destinations.iter().filter(|one| one.subscribe.is_none());
+    let mut job = job(context, webhook, event, record);
+    let mut all = Vec::new();
+    for destination in pushed {
+        let name = name_of(destination);
+        name.clone_into(&mut job.lease.delivery.destination);
+        let mut requests = match to(context, webhook, name, &job) {
+            Ok(requests) => requests,
+            Err(why) => vec![v1::PreviewRequestToSend {
+                not_made: why,
+                ..Default::default()
+            }],
+        };
+        for request in &mut requests {
+            name.clone_into(&mut request.destination);
+        }
+        all.append(&mut requests);
+    }
+    all
+}
+
+fn to(
+    context: &Context,
+    webhook: &v1::Webhook,
+    name: &str,
+    job: &Job,
+) -> Result<Vec<v1::PreviewRequestToSend>, String> {
+    let resolved = resolve(&context.view, webhook, name)?;
+    let target = resolved.open(&context.seal).map_err(|e| e.to_string())?;
+    let sink = make(context, &target, resolved.limits.timeout)?;
+    let requests = sink.preview(job);
+    if requests.is_empty() {
+        return Err("no request can be made of this event".to_owned());
+    }
+    Ok(requests)
+}
+
+/// As the engine would have it, but for the lease.
+fn job(context: &Context, webhook: &v1::Webhook, event: v1::Event, record: Option<Record>) -> Job {
+    let metadata = webhook.metadata.clone().unwrap_or_default();
+    let orders = context.view.orders();
+    let mut made = later::deliveries(
+        &context.mac_key,
+        orders,
+        &without_order(webhook),
+        &event,
+        None,
+    );
+    let made = made.pop().unwrap_or_default();
+    let now = context.clock.now();
+    let delivery = v1::Delivery {
+        id: format!("{}-1", event.id),
+        event_id: event.id.clone(),
+        event_type: event.r#type.clone(),
+        org: metadata.org.clone(),
+        group: metadata.group.clone(),
+        webhook: metadata.name.clone(),
+        webhook_uid: metadata.uid.clone(),
+        idempotency_key: made.idempotency_key,
+        mapping_version: made.mapping_version,
+        attempts: 1,
+        create_time: Some(time::to_wire(now)),
+        update_time: Some(time::to_wire(now)),
+        ..Default::default()
+    };
+    Job {
+        lease: Lease {
+            token: String::new(),
+            delivery,
+            event,
+            expires: now,
+        },
+        record,
+        webhook: format!(
+            "orgs/{}/groups/{}/webhooks/{}",
+            metadata.org, metadata.group, metadata.name
+        ),
+    }
+}
+
+/// The key is told apart; what is not saved is not kept compiled.
+fn without_order(webhook: &v1::Webhook) -> v1::Webhook {
+    let mut webhook = webhook.clone();
+    webhook.spec.get_or_insert_default().order_by.clear();
+    webhook
+}
