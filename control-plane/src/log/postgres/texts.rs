@@ -76,7 +76,7 @@ impl New {
 pub(super) async fn index(shared: &Shared) -> Result<bool, LogError> {
     let mut session = shared.pool.call().await?;
     session.begin("").await?;
-    session.batch("SET LOCAL synchronous_commit = off").await?;
+    session.batch(SETTINGS).await?;
     let turn = session.query_opt(TURN, &[]).await?;
     let is_ours = turn.map(|row| row.try_get(0)).transpose();
     if is_ours.map_err(Fault::from)? != Some(true) {
