@@ -59,11 +59,7 @@ fn to(
     Ok(requests)
 }
 
-fn sink_of(
-    context: &Context,
-    webhook: &v1::Webhook,
-    name: &str,
-) -> Result<Arc<dyn Sink>, String> {
+fn sink_of(context: &Context, webhook: &v1::Webhook, name: &str) -> Result<Arc<dyn Sink>, String> {
     let resolved = resolve(&context.view, webhook, name)?;
     let target = resolved.open(&context.seal).map_err(|e| e.to_string())?;
     make(context, &target, resolved.limits.timeout)
@@ -78,7 +74,11 @@ pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::D
         return Vec::new();
     };
     let mut checks = Vec::new();
-    for destination in spec.destinations.iter().filter(|one| one.subscribe.is_none()) {
+    for destination in spec
+        .destinations
+        .iter()
+        .filter(|one| one.subscribe.is_none())
+    {
         let name = name_of(destination);
         let asked = async {
             let sink = sink_of(context, webhook, name)?;
