@@ -86,6 +86,7 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
         spec: webhook.spec.unwrap_or_default(),
         status: json!({
             "live": live(status.live),
+            "mappingVersion": status.mapping_version,
             "warnings": warnings,
             "destinations": destinations.collect::<Vec<_>>(),
         }),
