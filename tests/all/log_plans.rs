@@ -193,7 +193,7 @@ async fn a_page_costs_what_it_shows_among_a_hundred_thousand_events() {
             let events = log.events(&selection, None, PAGE).await.expect("reads");
             let any = selection.org.is_none() && selection.since.is_none() && !selection.unmatched;
             if text == "only4711 ord" && any {
-                assert_eq!(events[0].0, Cursor(4711 / 4 << 20 | 4711 % 4 * 8));
+                assert_eq!(events[0].0, Cursor(((4711 / 4) << 20) | ((4711 % 4) * 8)));
             }
             log.deliveries(&selection, None, PAGE).await.expect("reads");
         }

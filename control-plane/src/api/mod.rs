@@ -1,4 +1,5 @@
-//! The services that people and the command line use: orgs, connectors, webhook groups, webhooks, manifests.
+//! The services that people and the command line use: orgs, connectors, webhook groups, webhooks, destinations, manifests, events and replays,
+//! previews and comparisons.
 //!
 //! ```text
 //!   request ─▶ names ─▶ desk (reads, with what a plan already decided) ─▶ orgs | connectors | groups | webhooks ─▶ Prepared

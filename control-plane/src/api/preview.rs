@@ -69,12 +69,20 @@ impl PreviewApi {
             prepared.resource
         };
         let trial = Trial::of(&self.context, &record, &webhook)?;
+        let request_checks = request.check_destinations;
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
+        let checks = match request_checks {
+            true => requests::check(&self.context, &webhook).await,
+            false => Vec::new(),
+        };
         let context = self.context.clone();
         // A filter may take a while, and a payload may be large.
-        tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, chosen))
+        let shown = tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, chosen));
+        let mut shown = shown
             .await
-            .map_err(|error| Problem::Internal(format!("preview an event: {error}")))
+            .map_err(|error| Problem::Internal(format!("preview an event: {error}")))?;
+        shown.checks = checks;
+        Ok(shown)
     }
 
     /// What is asked for, of this group.

@@ -140,13 +140,13 @@ async fn tell(
             ended = &mut work => break ended.map_err(Status::from),
             _ = every.tick() => {
                 // Whoever reads slowly misses some, and holds nothing up.
-                let _ = out.try_send(Ok(so_far.borrow().clone()));
+                let _ = out.try_send(Ok(*so_far.borrow()));
             }
         }
     };
     let last = ended.map(|()| v1::ReplayResponse {
         done: true,
-        ..so_far.borrow().clone()
+        ..*so_far.borrow()
     });
     tokio::select! {
         () = shutdown.cancelled() => {

@@ -119,7 +119,7 @@ impl Shape {
                 && let Some(longest) = paths.pop()
             {
                 small.paths.remove(&longest);
-                if paths.len() % 8 == 0 {
+                if paths.len().is_multiple_of(8) {
                     bytes = small.encode_to_vec();
                 }
             }

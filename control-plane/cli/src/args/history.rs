@@ -57,6 +57,9 @@ pub(crate) struct Preview {
     /// The webhook as this manifest has it, instead of as it is stored; YAML or JSON, `-` for stdin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Also ask Salesforce whether it has the mapping's objects and fields, and would take them so. Sends no record
+    #[arg(long)]
+    pub(crate) check: bool,
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: ShortFormat,

@@ -54,6 +54,7 @@ where
         sample: preview.sample.clone().unwrap_or_default(),
         payload_json: payload_json.unwrap_or_default(),
         event_type: preview.event_type.clone().unwrap_or_default(),
+        check_destinations: preview.check,
     };
     let answer = connect().await?.previews().preview(request).await?;
     let answer = answer.into_inner();
@@ -141,6 +142,19 @@ struct Shown<'a> {
     records: Option<Box<RawValue>>,
     problems: Vec<Problem<'a>>,
     requests: Vec<Sent<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<Check<'a>>,
+}
+
+/// What a destination says of the mapping.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Check<'a> {
+    destination: &'a str,
+    problems: Vec<Problem<'a>>,
+    /// Why it wasn't asked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    not_checked: &'a str,
 }
 
 #[derive(Serialize)]
@@ -183,14 +197,7 @@ fn as_json(answer: &v1::PreviewResponse) -> Result<String, Failure> {
         },
         order_key: &answer.order_key,
         records: json::raw(&answer.records_json),
-        problems: answer
-            .problems
-            .iter()
-            .map(|problem| Problem {
-                field: &problem.field,
-                reason: &problem.reason,
-            })
-            .collect(),
+        problems: of(&answer.problems),
         requests: answer
             .requests
             .iter()
@@ -203,7 +210,24 @@ fn as_json(answer: &v1::PreviewResponse) -> Result<String, Failure> {
                 not_made: &request.not_made,
             })
             .collect(),
+        checks: answer
+            .checks
+            .iter()
+            .map(|check| Check {
+                destination: &check.destination,
+                problems: of(&check.problems),
+                not_checked: &check.not_checked,
+            })
+            .collect(),
     })
+}
+
+fn of(problems: &[v1::FieldProblem]) -> Vec<Problem<'_>> {
+    let shown = problems.iter().map(|problem| Problem {
+        field: &problem.field,
+        reason: &problem.reason,
+    });
+    shown.collect()
 }
 
 fn render(answer: &v1::PreviewResponse) -> String {
@@ -248,6 +272,19 @@ fn render(answer: &v1::PreviewResponse) -> String {
         say("records:");
         for line in records::tree(&answer.records_json) {
             say(&line);
+        }
+    }
+    for check in &answer.checks {
+        let name = &check.destination;
+        if !check.not_checked.is_empty() {
+            say(&format!("{name} couldn't be asked: {}", check.not_checked));
+        } else if check.problems.is_empty() {
+            say(&format!("{name} has all these objects and fields"));
+        } else {
+            say(&format!("{name} says:"));
+        }
+        for problem in &check.problems {
+            say(&format!("  {}: {}", problem.field, problem.reason));
         }
     }
     for request in &answer.requests {

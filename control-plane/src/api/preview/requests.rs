@@ -1,14 +1,21 @@
 //! Exactly what would be sent to each of a webhook's destinations, by the sinks that would send it. Credentials are shown as `***`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hookplane_proto::v1;
 use hookplane_rules::time;
 
 use crate::context::Context;
-use crate::dispatch::sink::{Job, make};
+use crate::dispatch::sink::salesforce::check_against;
+use crate::dispatch::sink::{Job, Sink, make};
 use crate::dispatch::target::{name_of, resolve};
 use crate::log::Lease;
 use crate::mapping::Record;
 use crate::report::later;
+
+/// For one destination to tell what it knows.
+const CHECK_TIME: Duration = Duration::from_secs(20);
 
 /// Of each destination but subscribers, one or more; or why there is none.
 pub(super) fn of(
@@ -45,14 +52,55 @@ fn to(
     name: &str,
     job: &Job,
 ) -> Result<Vec<v1::PreviewRequestToSend>, String> {
-    let resolved = resolve(&context.view, webhook, name)?;
-    let target = resolved.open(&context.seal).map_err(|e| e.to_string())?;
-    let sink = make(context, &target, resolved.limits.timeout)?;
-    let requests = sink.preview(job);
+    let requests = sink_of(context, webhook, name)?.preview(job);
     if requests.is_empty() {
         return Err("no request can be made of this event".to_owned());
     }
     Ok(requests)
+}
+
+fn sink_of(context: &Context, webhook: &v1::Webhook, name: &str) -> Result<Arc<dyn Sink>, String> {
+    let resolved = resolve(&context.view, webhook, name)?;
+    let target = resolved.open(&context.seal).map_err(|e| e.to_string())?;
+    make(context, &target, resolved.limits.timeout)
+}
+
+/// What the destinations with a description say of the mapping, each within [`CHECK_TIME`].
+pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::DestinationCheck> {
+    let Some(spec) = &webhook.spec else {
+        return Vec::new();
+    };
+    let Some(mapping) = &spec.mapping else {
+        return Vec::new();
+    };
+    let mut checks = Vec::new();
+    for destination in spec
+        .destinations
+        .iter()
+        .filter(|one| one.subscribe.is_none())
+    {
+        let name = name_of(destination);
+        let asked = async {
+            let sink = sink_of(context, webhook, name)?;
+            match sink.describes() {
+                true => check_against(&*sink, mapping).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let asked = tokio::time::timeout(CHECK_TIME, asked).await;
+        let late = || Err(format!("it didn't answer within {CHECK_TIME:?}"));
+        let (problems, not_checked) = match asked.unwrap_or_else(|_| late()) {
+            Ok(Some(problems)) => (problems, String::new()),
+            Ok(None) => continue,
+            Err(why) => (Vec::new(), why),
+        };
+        checks.push(v1::DestinationCheck {
+            destination: name.to_owned(),
+            problems,
+            not_checked,
+        });
+    }
+    checks
 }
 
 /// As the engine would have it, but for the lease.

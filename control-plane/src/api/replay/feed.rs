@@ -122,11 +122,20 @@ impl Fed {
     }
 }
 
-/// Each event once, up to the end.
+/// Each event once, up to the end, by its first line: that of its first delivery, or its own where it had none when it came. What was added
+/// later has lines further on.
 fn new_events(items: Vec<TailItem>, end: Cursor, last: &mut String) -> Vec<v1::Event> {
     let mut events = Vec::new();
     for item in items {
-        if item.cursor <= end && item.event.id != *last {
+        let came_alone = item
+            .event
+            .flags()
+            .any(|one| one == v1::EventFlag::Unmatched);
+        let is_first = match &item.delivery {
+            None => true,
+            Some(delivery) => !came_alone && delivery.id == format!("{}-1", item.event.id),
+        };
+        if is_first && item.cursor <= end && item.event.id != *last {
             last.clone_from(&item.event.id);
             events.push(item.event);
         }
@@ -218,23 +227,33 @@ mod tests {
     }
 
     #[test]
-    fn an_event_with_several_deliveries_is_looked_at_once_and_nothing_beyond_the_end() {
-        let item = |at, id: &str| TailItem {
+    fn an_event_is_looked_at_by_its_first_line_and_nothing_beyond_the_end() {
+        let item = |at, id: &str, delivery: Option<u32>, flags: &[v1::EventFlag]| TailItem {
             cursor: Cursor(at),
             event: v1::Event {
                 id: id.to_owned(),
+                flags: flags.iter().map(|flag| (*flag).into()).collect(),
                 ..Default::default()
             },
-            delivery: None,
+            delivery: delivery.map(|n| v1::Delivery {
+                id: format!("{id}-{n}"),
+                ..Default::default()
+            }),
             change: false,
         };
-        let mut last = "a".to_owned();
-        let items = vec![item(1, "a"), item(2, "b"), item(3, "b"), item(9, "c")];
-        let ids: Vec<_> = new_events(items, Cursor(5), &mut last)
-            .into_iter()
-            .map(|event| event.id)
-            .collect();
-        assert_eq!(ids, ["b"]);
-        assert_eq!(last, "b");
+        let unmatched = [v1::EventFlag::Unmatched];
+        let mut last = String::new();
+        let items = vec![
+            item(1, "a", None, &unmatched),
+            item(2, "b", Some(1), &[]),
+            item(3, "b", Some(2), &[]),
+            // Fed later.
+            item(4, "a", Some(1), &unmatched),
+            item(5, "b", Some(3), &[]),
+            item(9, "c", None, &unmatched),
+        ];
+        let events = new_events(items, Cursor(6), &mut last);
+        let ids: Vec<_> = events.into_iter().map(|event| event.id).collect();
+        assert_eq!(ids, ["a", "b"]);
     }
 }

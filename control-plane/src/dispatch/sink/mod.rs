@@ -72,6 +72,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Exactly what would be sent for this job alone, credentials as `***`.
     fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend>;
 
+    /// Whether it has a description.
+    fn describes(&self) -> bool {
+        false
+    }
+
     /// Its objects, or the fields of one. None: it has no description.
     async fn describe(&self, object: &str) -> Option<Result<Vec<v1::ObjectDescription>, String>>;
 }

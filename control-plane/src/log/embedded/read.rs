@@ -175,11 +175,14 @@ pub(super) fn place(db: &Connection, id: &str) -> Result<Option<i64>, Fault> {
         .optional()?)
 }
 
+/// Records of attempts, oldest first.
+type Attempts = Vec<Vec<u8>>;
+
 /// One delivery with the records of its attempts.
 pub(super) fn delivery(
     db: &Connection,
     id: &str,
-) -> Result<Option<(RawDelivery, Vec<Vec<u8>>)>, Fault> {
+) -> Result<Option<(RawDelivery, Attempts)>, Fault> {
     let Some(seq) = place(db, id)? else {
         return Ok(None);
     };

@@ -195,6 +195,10 @@ impl Sink for SalesforceSink {
         calls.iter().map(|call| self.caller.shown(call)).collect()
     }
 
+    fn describes(&self) -> bool {
+        true
+    }
+
     async fn describe(&self, object: &str) -> Option<Result<Vec<v1::ObjectDescription>, String>> {
         Some(self.descriptions.get(&self.caller, object).await)
     }
