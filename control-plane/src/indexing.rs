@@ -13,6 +13,8 @@ use crate::context::Context;
 const GATHER: Duration = Duration::from_millis(200);
 /// Between two steps while there is more: others have the log, too.
 const PAUSE: Duration = Duration::from_millis(5);
+/// A log that is quiet is looked at as often: another replica may have had the turn, and ended before it was done.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// After an error, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ async fn follow(context: &Context) {
         behind = None;
         context.metrics.indexing_since(None);
         // The log ends after this does.
-        if newest.changed().await.is_err() {
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, newest.changed()).await {
             return;
         }
         tokio::time::sleep(GATHER).await;

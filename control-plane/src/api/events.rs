@@ -1,5 +1,7 @@
 //! Events and deliveries as they are kept, the tail, replays, refusals, and signed samples.
 
+use std::collections::BTreeSet;
+
 use hookplane_proto::v1;
 use prost::Message;
 use tokio::sync::mpsc;
@@ -224,9 +226,17 @@ impl v1::event_service_server::EventService for EventApi {
         let mapping = replay::mapping(request.mapping)?;
         // All of them first: a list with one that isn't there replays nothing.
         let mut put_back = Vec::with_capacity(ids.len());
+        let mut webhooks = BTreeSet::new();
         for id in &ids {
             let delivery = self.delivery(&caller, id).await?;
+            if replay::webhook_of(&self.context, &delivery).is_none() {
+                return Err(Problem::Refused(format!(
+                    "the webhook of delivery {id} is gone: leave it out, and replay the others"
+                ))
+                .into());
+            }
             put_back.push(replay::put_back(&self.context, &delivery, mapping));
+            webhooks.insert(delivery.webhook_uid);
         }
         let replayed = self
             .context
@@ -234,6 +244,9 @@ impl v1::event_service_server::EventService for EventApi {
             .replay(&put_back)
             .await
             .map_err(Problem::from)?;
+        for uid in &webhooks {
+            replay::drop_if_gone(&self.context, uid);
+        }
         Ok(Response::new(v1::ReplayDeliveriesResponse { replayed }))
     }
 

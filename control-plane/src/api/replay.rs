@@ -206,12 +206,24 @@ pub(super) fn put_back(
 }
 
 /// The webhook of a delivery, unless it was deleted since.
-fn webhook_of(context: &Context, delivery: &v1::Delivery) -> Option<std::sync::Arc<v1::Webhook>> {
+pub(super) fn webhook_of(
+    context: &Context,
+    delivery: &v1::Delivery,
+) -> Option<std::sync::Arc<v1::Webhook>> {
     let record = context.view.group_named(&delivery.org, &delivery.group)?;
     let uid = |webhook: &v1::Webhook| webhook.metadata.as_ref().map(|m| m.uid.clone());
     let mut webhooks = record.webhooks.iter();
     let found = webhooks.find(|webhook| uid(webhook).as_ref() == Some(&delivery.webhook_uid));
     found.cloned()
+}
+
+/// After a webhook's deliveries were made or put back. It may have been deleted meanwhile, and the drop of its deliveries been before these were there.
+pub(super) fn drop_if_gone(context: &Context, webhook_uid: &str) {
+    if context.view.webhook(webhook_uid).is_none() {
+        let reason = "its webhook was deleted".to_owned();
+        let mut dropping = context.view.dropping();
+        dropping.insert(webhook_uid.to_owned(), reason);
+    }
 }
 
 /// Lets so many through a second, by the machine's steady clock.

@@ -148,6 +148,10 @@ impl From<String> for PutBack {
     }
 }
 
+/// Bytes of the events of one lease, as they are stored, after which it has no further one: no more is read in one piece of work, however many
+/// deliveries are asked for.
+pub const LEASE_BYTES: usize = 16 << 20;
+
 /// A delivery handed to a subscriber for a while.
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -361,6 +365,7 @@ pub trait DeliveryLog: Send + Sync + 'static {
     ) -> Result<Appended, LogError>;
 
     /// Takes at most `max` pending deliveries of a queue that are due, oldest first; of one order key only the oldest that is pending or leased.
+    /// No further one once their events have [`LEASE_BYTES`].
     async fn lease(
         &self,
         queue: &Queue,

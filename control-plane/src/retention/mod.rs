@@ -6,6 +6,9 @@
 //!  every hour:          forget repeats
 //! ```
 //!
+//! Each group has a slice of time in a round, and what is left waits for the next: one that has much to delete keeps none of the others waiting. What
+//! fails for one group is told at the round's end, when the others had their turn.
+//!
 //! Each replica does it, at its own pace: two that do the same delete the same. A step is short, and after each comes a pause as long as the
 //! step was, so that callbacks are kept meanwhile. What deletes is the log, and it deletes what is settled and nothing else.
 
@@ -24,7 +27,7 @@ use crate::config::View;
 use crate::context::Context;
 use crate::due;
 use crate::keys;
-use crate::log::{DeliveryLog, LogError};
+use crate::log::{DeliveryLog, LogError, Usage};
 use crate::store::{Store, StoreError};
 
 /// Between two rounds, and once more as much at random.
@@ -33,6 +36,10 @@ const EVERY: Duration = Duration::from_secs(40);
 const FIRST: Duration = Duration::from_secs(1);
 /// After a step, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Of one group in a round, and of forgetting: a call that was begun in it is ended.
+const SLICE: Duration = Duration::from_secs(10);
+/// Rows that tell repeats: when a call forgot fewer, the others can wait for the next time.
+const WORTH_ANOTHER: u64 = 1_000;
 /// Between two times that rows which tell repeats are looked through, all of them, and before the first time.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 const FORGET_FIRST: Duration = Duration::from_secs(5 * 60);
@@ -112,29 +119,29 @@ impl Keeper {
         }
     }
 
-    /// All that may go by now. What is left in all is told.
+    /// What may go by now, as far as the time of each group reaches. What is left in all is told, or the first thing that failed.
     pub(crate) async fn round(&mut self) -> Result<Kept, Failed> {
+        let mut failed = None;
         let mut orgs = BTreeMap::new();
-        for of in self.log.usage().await? {
-            let record = self.view.group(&of.group_uid);
-            if record.is_none() {
-                self.forget(&of.group_uid).await?;
+        match self.log.usage().await {
+            Ok(groups) => {
+                for of in groups {
+                    if let Err(error) = self.group(&of, &mut orgs).await {
+                        failed.get_or_insert(error);
+                    }
+                }
             }
-            let spec = record
-                .as_ref()
-                .and_then(|record| record.group.spec.as_ref());
-            let own = spec.and_then(|spec| spec.retention);
-            let of_org = match own {
-                Some(_) => None,
-                None => self.of_org(&of.org, &mut orgs).await?,
-            };
-            let policy = policy::of(&of.group_uid, spec, of_org);
-            while self.step(self.log.retain(&policy)).await? > 0 {}
+            Err(error) => failed = Some(error.into()),
         }
         if self.forget <= Instant::now() {
-            let window = policy::window(self.view.longest_dedup_days());
-            while self.step(self.log.forget_repeats(window)).await? > 0 {}
+            // Set before it is done, so that what fails or takes long isn't done again and again.
             self.forget = Instant::now() + FORGET_EVERY;
+            if let Err(error) = self.forget_repeats().await {
+                failed.get_or_insert(error.into());
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let mut kept = Kept::default();
         for of in self.log.usage().await? {
@@ -142,6 +149,39 @@ impl Keeper {
             kept.bytes = kept.bytes.saturating_add(of.bytes);
         }
         Ok(kept)
+    }
+
+    /// One group's turn.
+    async fn group(
+        &mut self,
+        of: &Usage,
+        orgs: &mut BTreeMap<String, Option<v1::Retention>>,
+    ) -> Result<(), Failed> {
+        let record = self.view.group(&of.group_uid);
+        if record.is_none() {
+            self.forget(&of.group_uid).await?;
+        }
+        let spec = record
+            .as_ref()
+            .and_then(|record| record.group.spec.as_ref());
+        let own = spec.and_then(|spec| spec.retention);
+        let of_org = match own {
+            Some(_) => None,
+            None => self.of_org(&of.org, orgs).await?,
+        };
+        let policy = policy::of(&of.group_uid, spec, of_org);
+        let until = Instant::now() + SLICE;
+        while self.step(self.log.retain(&policy)).await? > 0 && Instant::now() < until {}
+        Ok(())
+    }
+
+    async fn forget_repeats(&self) -> Result<(), LogError> {
+        let window = policy::window(self.view.longest_dedup_days());
+        let until = Instant::now() + SLICE;
+        while self.step(self.log.forget_repeats(window)).await? >= WORTH_ANOTHER
+            && Instant::now() < until
+        {}
+        Ok(())
     }
 
     /// What it did; then others have as long.

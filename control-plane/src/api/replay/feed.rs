@@ -7,12 +7,12 @@ use std::sync::Arc;
 use hookplane_proto::v1;
 use tokio::sync::watch;
 
-use super::Order;
+use super::{Order, drop_if_gone};
 use crate::api::status::Problem;
 use crate::api::trial::{Trial, Verdict};
 use crate::config::GroupRecord;
 use crate::context::Context;
-use crate::log::{Cursor, NewDelivery, Reach, Selection, TailItem, words};
+use crate::log::{Cursor, LogError, NewDelivery, Reach, Selection, TailItem, words};
 use crate::report::later;
 
 /// Lines read at once, bodies and all.
@@ -204,7 +204,16 @@ async fn make(
         return Ok(deliveries.len() as u64);
     }
     order.pace.take(deliveries.len()).await;
-    Ok(log.add_deliveries(event_id, deliveries).await?.into())
+    let made = match log.add_deliveries(event_id, deliveries).await {
+        Ok(made) => made,
+        // Retention took it meanwhile.
+        Err(LogError::NotFound(_)) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(uid) = &order.selection.webhook_uid {
+        drop_if_gone(&order.context, uid);
+    }
+    Ok(made.into())
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! and ends is remembered; then page by page up again. What joins the selection later within a page is taken along; nothing is taken twice, since a
 //! page is walked once and none has what another has.
 
+use std::collections::BTreeSet;
+
 use hookplane_proto::v1;
 
-use super::{Order, put_back, webhook_of};
+use super::{Order, drop_if_gone, put_back, webhook_of};
 use crate::api::status::Problem;
 use crate::log::{Cursor, Selection};
 
@@ -41,13 +43,17 @@ pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
             }
             let found = &found[..left];
             let there = |delivery: &&v1::Delivery| webhook_of(&order.context, delivery).is_some();
-            let wanted: Vec<_> = found
+            let found_there: Vec<_> = found.iter().filter(there).collect();
+            let wanted: Vec<_> = found_there
                 .iter()
-                .filter(there)
                 .map(|delivery| put_back(&order.context, delivery, order.mapping))
                 .collect();
             order.pace.take(wanted.len()).await;
             let replayed = order.context.log.replay(&wanted).await?;
+            let webhooks: BTreeSet<_> = found_there.iter().map(|one| &one.webhook_uid).collect();
+            for uid in webhooks {
+                drop_if_gone(&order.context, uid);
+            }
             order.progress.send_modify(|so_far| {
                 so_far.looked_at += found.len() as u64;
                 so_far.replayed += u64::from(replayed);

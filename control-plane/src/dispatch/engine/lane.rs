@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use prost::Message;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use super::{Engine, ended};
 use crate::dispatch::lanes::Lane;
 use crate::dispatch::sink::Sink;
 use crate::dispatch::target::{LaneKey, Resolved, resolve};
-use crate::log::{Lease, LogError, Queue, Settle, Settlement};
+use crate::log::{LEASE_BYTES, Lease, LogError, Queue, Settle, Settlement};
 
 /// Requests begun at once: others have their turn in between.
 const AT_ONCE: usize = 16;
@@ -174,7 +175,9 @@ impl Run {
             Ok(leases) if leases.is_empty() => self.engine.rest(&queue),
             Ok(leases) => {
                 self.engine.wake(&queue);
-                if leases.len() == most {
+                let bytes: usize = leases.iter().map(|one| one.event.encoded_len()).sum();
+                // Half of it: as it is stored an event may be a little smaller or larger.
+                if leases.len() == most || bytes >= LEASE_BYTES / 2 {
                     // Behind the destination's other webhooks.
                     self.inbox.put(queue.clone());
                 }

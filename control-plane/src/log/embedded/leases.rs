@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::read::{DELIVERY_COLUMNS, EVENT_COLUMNS, RawDelivery, RawEvent, place};
 use super::tables::{Change, Held, Tables, millis};
 use super::token::{parse, random, token};
-use crate::log::{PutBack, Queue, Settle, Settlement};
+use crate::log::{LEASE_BYTES, PutBack, Queue, Settle, Settlement};
 
 /// The longest a delivery may be put off or leased, so that a wrong figure doesn't hide it for ever: 24 hours.
 const MAX_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -28,7 +28,7 @@ pub(super) struct RawLease {
     pub(super) expires: i64,
 }
 
-/// Hands out what is due, oldest first.
+/// Hands out what is due, oldest first, no more of it than the writer reads in a moment.
 pub(super) fn lease(
     tables: &mut Tables<'_>,
     queue: &Queue,
@@ -37,7 +37,7 @@ pub(super) fn lease(
 ) -> Result<Vec<RawLease>, Fault> {
     let now = tables.memory.time.now();
     let expires = now + millis(duration).clamp(1, MAX_DELAY_MS);
-    let mut leases = Vec::new();
+    let (mut leases, mut bytes) = (Vec::new(), 0);
     {
         let mut statement = tables.db.prepare_cached(&format!(
             "SELECT {DELIVERY_COLUMNS}, {EVENT_COLUMNS}
@@ -52,12 +52,17 @@ pub(super) fn lease(
             i64::try_from(max).unwrap_or(i64::MAX)
         ])?;
         while let Some(row) = rows.next()? {
+            let event = RawEvent::read(row, RawDelivery::COLUMNS)?;
+            bytes += event.bytes();
             leases.push(RawLease {
                 token: String::new(),
                 delivery: RawDelivery::read(row, 0)?,
-                event: RawEvent::read(row, RawDelivery::COLUMNS)?,
+                event,
                 expires,
             });
+            if bytes >= LEASE_BYTES {
+                break;
+            }
         }
     }
     for lease in &mut leases {

@@ -43,9 +43,9 @@ use std::time::Duration;
 
 use hookplane_rules::Clock;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Cursor, LogError, Stats};
+use super::{Cursor, LogError, Selection, Stats};
 use crate::sqlite;
 use dedup::Recent;
 use fault::Fault;
@@ -53,6 +53,9 @@ use index::{Health, Index};
 use queue::{Bounds, Call, Queue, Waiting};
 use read::cursor;
 use tables::{Leases, Memory, Tables, Time};
+
+/// Searches for text at the same time.
+const MAX_SEARCHES: usize = 2;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -102,7 +105,9 @@ struct Shared {
     ended: watch::Sender<bool>,
     /// Each with the index that it reads, see [`Health`].
     readers: Mutex<Vec<(u64, Connection)>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// Of searches for text, which may take seconds each: they leave readers for all else.
+    searches: Arc<Semaphore>,
     counted: Mutex<Stats>,
     notes: notes::InMemory,
     /// Held by who brings it up, and by who takes something out of it and the log.
@@ -114,6 +119,7 @@ struct Shared {
 impl Shared {
     fn close_readers(&self) {
         self.permits.close();
+        self.searches.close();
         self.readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -148,7 +154,8 @@ impl EmbeddedLog {
             batch_pieces: options.batch_callbacks,
             batch_bytes: options.batch_bytes,
         };
-        let permits = Semaphore::new(options.readers);
+        let permits = Arc::new(Semaphore::new(options.readers));
+        let searches = Arc::new(Semaphore::new(MAX_SEARCHES.min(options.readers)));
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
         let last = memory.next_seq - 1;
         let index = Index::open(dir, last).map_err(Fault::answer)?;
@@ -162,6 +169,7 @@ impl EmbeddedLog {
             ended: watch::Sender::new(false),
             readers: Mutex::default(),
             permits,
+            searches,
             counted: Mutex::default(),
             notes: notes::InMemory::default(),
             health: index.health(),
@@ -198,15 +206,27 @@ impl EmbeddedLog {
             .unwrap_or_else(|_| Err(LogError::Unavailable("the writer has ended".into())))
     }
 
+    /// For a search of text while it goes on; others have none.
+    async fn search(
+        &self,
+        selection: &Selection,
+    ) -> Result<Option<OwnedSemaphorePermit>, LogError> {
+        match selection.text {
+            Some(_) => permit(&self.shared.searches).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn read<T, F>(&self, work: F) -> Result<T, LogError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let closed = || LogError::Unavailable("it is closed".into());
-        let _permit = self.shared.permits.acquire().await.map_err(|_| closed())?;
+        let permit = permit(&self.shared.permits).await?;
         let (shared, path, sync) = (self.shared.clone(), self.path.clone(), self.sync);
         let read = move || {
+            // Given back when the work ends, and not when its caller does.
+            let _permit = permit;
             let generation = shared.health.generation();
             let pooled = {
                 let readers = shared.readers.lock();
@@ -247,6 +267,11 @@ impl EmbeddedLog {
             .map_err(|error| LogError::Unavailable(format!("read: {error}")))?
             .map_err(Fault::answer)
     }
+}
+
+async fn permit(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, LogError> {
+    let permit = of.clone().acquire_owned().await;
+    permit.map_err(|_| LogError::Unavailable("it is closed".into()))
 }
 
 /// What the writer knows by heart, from what is stored.

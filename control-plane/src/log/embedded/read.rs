@@ -114,6 +114,11 @@ pub(super) struct RawEvent {
 impl RawEvent {
     pub(super) const COLUMNS: usize = 6;
 
+    /// Of its record.
+    pub(super) fn bytes(&self) -> usize {
+        self.record.len()
+    }
+
     pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
         Ok(Self {
             seq: row.get(at)?,

@@ -78,7 +78,7 @@ pub(super) async fn some(log: &EmbeddedLog, retention: &Retention) -> Result<u64
 struct Step {
     /// None: there are no more.
     last: Option<i64>,
-    /// Some were old enough, whether settled or not.
+    /// Some were old enough for what is kept the shorter, settled or not, matched or not: there may be more behind them.
     aged: bool,
     going: Vec<Going>,
 }
@@ -91,7 +91,7 @@ const GOES: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq > e.seq A
 fn look(db: &Connection, horizon: &Horizon, after: i64) -> Result<Step, Fault> {
     let mut read = db.prepare_cached(&format!(
         "SELECT e.seq, length(e.record), {GOES}, e.kept < CASE
-             WHEN e.deliveries = 0 AND NOT EXISTS (SELECT 1 FROM added a WHERE a.event_seq = e.seq) THEN ?4 ELSE ?3 END
+             WHEN e.deliveries = 0 AND NOT EXISTS (SELECT 1 FROM added a WHERE a.event_seq = e.seq) THEN ?4 ELSE ?3 END, e.kept < max(?3, ?4)
          FROM events e WHERE e.group_uid = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?5"
     ))?;
     let mut rows = read.query(params![
@@ -109,10 +109,11 @@ fn look(db: &Connection, horizon: &Horizon, after: i64) -> Result<Step, Fault> {
     let mut excess = horizon.excess;
     while let Some(row) = rows.next()? {
         let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (settled, aged): (bool, bool) = (row.get(2)?, row.get(3)?);
+        let (settled, aged, by_the_other): (bool, bool, bool) =
+            (row.get(2)?, row.get(3)?, row.get(4)?);
         step.last = Some(seq);
         let goes = aged || excess > 0;
-        step.aged |= goes;
+        step.aged |= goes || by_the_other;
         if goes && settled {
             excess = excess.saturating_sub(bytes.unsigned_abs());
             step.going.push(Going { seq, bytes });

@@ -137,8 +137,12 @@ impl DeliveryLog for EmbeddedLog {
         limit: usize,
     ) -> Result<Vec<(Cursor, v1::Event)>, LogError> {
         let selection = selection.clone();
+        let turn = self.search(&selection).await?;
         let rows = self
-            .read(move |db| list::events(db, &selection, before, limit.min(MAX_ROWS)))
+            .read(move |db| {
+                let _turn = turn;
+                list::events(db, &selection, before, limit.min(MAX_ROWS))
+            })
             .await?;
         rows.into_iter()
             .map(|(cursor, event)| Ok((cursor, event.decode()?)))
@@ -152,8 +156,12 @@ impl DeliveryLog for EmbeddedLog {
         limit: usize,
     ) -> Result<Vec<(Cursor, v1::Delivery)>, LogError> {
         let selection = selection.clone();
+        let turn = self.search(&selection).await?;
         let rows = self
-            .read(move |db| list::deliveries(db, &selection, before, limit.min(MAX_ROWS)))
+            .read(move |db| {
+                let _turn = turn;
+                list::deliveries(db, &selection, before, limit.min(MAX_ROWS))
+            })
             .await?;
         Ok(rows
             .into_iter()

@@ -21,7 +21,7 @@ use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_WIDTH, OF_EVENT, delivery_at, event_at,
 };
 use super::token::Token;
-use crate::log::{Lease, LogError, Queue};
+use crate::log::{LEASE_BYTES, Lease, LogError, Queue};
 
 /// The longest a delivery may be put off or leased, so that a wrong figure doesn't hide it for ever: 24 hours.
 pub(super) const MAX_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -126,9 +126,9 @@ pub(super) async fn lease(
     };
     let mut looks = LOOKS;
     let (leases, is_all) = loop {
-        let (leases, unlooked) = once(shared, &mut session, queue, &asked, looks == 0).await?;
-        if !unlooked || looks == 0 {
-            break (leases, !unlooked);
+        let (leases, left) = once(shared, &mut session, queue, &asked, looks == 0).await?;
+        if !left.unlooked || looks == 0 {
+            break (leases, !left.unlooked && !left.cut);
         }
         looks -= 1;
         if !take_turns(&mut session, queue).await? {
@@ -153,6 +153,15 @@ struct Asked {
     lease: i64,
 }
 
+/// What there is besides what was leased.
+#[derive(Default)]
+struct Left {
+    /// Something wasn't looked at.
+    unlooked: bool,
+    /// More is due than goes into one answer.
+    cut: bool,
+}
+
 /// What is due and has its turn, unless there is something that wasn't looked at: that may be older. Says whether there is; with `anyway` it doesn't
 /// matter.
 async fn once(
@@ -161,7 +170,7 @@ async fn once(
     queue: &Queue,
     asked: &Asked,
     anyway: bool,
-) -> Result<(Vec<Lease>, bool), LogError> {
+) -> Result<(Vec<Lease>, Left), LogError> {
     // Written out for the indices, of which each has a part.
     let part = if queue.destination.is_empty() {
         "destination = ''"
@@ -171,18 +180,25 @@ async fn once(
     let sql = format!(
         "WITH {UNSYNCED}, {NOW}, {ended}, unlooked AS MATERIALIZED (
              SELECT EXISTS (SELECT FROM deliveries WHERE webhook_uid = $4 AND destination = $8 AND status = 1 AND turn = 1) AS is_left
-         ), picked AS MATERIALIZED (
-             SELECT group_uid, event_id, n, due FROM deliveries
+         ), first AS MATERIALIZED (
+             SELECT group_uid, event_id, n, due, seq FROM deliveries
              WHERE webhook_uid = $4 AND destination = $8 AND {part} AND status = 1 AND turn = 0 AND due <= (SELECT ms FROM now)
                  AND ($9 OR NOT (SELECT is_left FROM unlooked))
              ORDER BY due, seq LIMIT $5 FOR UPDATE SKIP LOCKED
+         ), sized AS MATERIALIZED (
+             SELECT *, sum(bytes) OVER (ORDER BY due, seq) - bytes AS before FROM (
+                 SELECT first.*, (SELECT octet_length(e.record)::bigint FROM events e
+                     WHERE e.group_uid = first.group_uid AND e.id = first.event_id OFFSET 0) AS bytes FROM first) AS of_each
+         ), picked AS MATERIALIZED (
+             SELECT group_uid, event_id, n, due FROM sized WHERE before < {LEASE_BYTES}
          ), d AS (
              UPDATE deliveries SET status = 2, attempts = attempts + 1, due = now.ms + $6, lease = $7, updated = now.ms, reason = ''
              FROM picked, now
              WHERE deliveries.group_uid = picked.group_uid AND deliveries.event_id = picked.event_id AND deliveries.n = picked.n
              RETURNING deliveries.*, picked.due AS was_due
          ), {noted}
-         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due, unlooked.is_left
+         SELECT {ENDED}, {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.group_uid, d.due, unlooked.is_left,
+             (SELECT count(*) FROM sized) > (SELECT count(*) FROM picked)
          FROM unlooked LEFT JOIN (d JOIN events e ON {OF_EVENT}) ON true LEFT JOIN mode ON true ORDER BY d.was_due, d.seq",
         ended = ended(),
         noted = noted(
@@ -208,18 +224,19 @@ async fn once(
         )
         .await?;
     let mut leases = Vec::with_capacity(rows.len());
-    let mut unlooked = false;
+    let mut left = Left::default();
     // Without a lease there is one row all the same.
     for (number, row) in rows.iter().enumerate() {
         if number == 0 {
             count_ended(shared, row)?;
-            unlooked = row.try_get(UNLOOKED).map_err(Fault::from)?;
+            left.unlooked = row.try_get(UNLOOKED).map_err(Fault::from)?;
+            left.cut = row.try_get(CUT).map_err(Fault::from)?;
         }
         if let Some(lease) = read(row, asked.lease, &shared.token_key)? {
             leases.push(lease);
         }
     }
-    Ok((leases, unlooked))
+    Ok((leases, left))
 }
 
 /// Gives turns among what wasn't looked at. False: another replica is at the same, and this one need not wait for it.
@@ -246,6 +263,8 @@ const ENDED_WIDTH: usize = 3;
 /// Where a lease's group and end are, and after them whether there is something that wasn't looked at.
 const GROUP: usize = ENDED_WIDTH + EVENT_WIDTH + DELIVERY_WIDTH;
 const UNLOOKED: usize = GROUP + 2;
+/// And whether what is due was cut, since it has too many bytes.
+const CUT: usize = UNLOOKED + 1;
 
 fn read(row: &Row, lease: i64, key: &[u8; 32]) -> Result<Option<Lease>, LogError> {
     let delivery = ENDED_WIDTH + EVENT_WIDTH;

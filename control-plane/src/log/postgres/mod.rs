@@ -127,6 +127,7 @@ struct Shared {
     noted: notes::Waiting,
     trouble: Arc<trouble::Trouble>,
     forgetting: repeats::Place,
+    retaining: retain::Places,
     /// As stored; what lease tokens are signed with.
     token_key: [u8; 32],
 }
@@ -171,6 +172,7 @@ impl PostgresLog {
             noted: notes::Waiting::default(),
             trouble,
             forgetting: repeats::Place::default(),
+            retaining: retain::Places::default(),
             token_key: opened.token_key,
             options,
         });

@@ -2,14 +2,18 @@
 //! once.
 //!
 //! Three walks, each from the oldest on: what webhooks matched and is too old; what none matched and is too old; and, where the group has more bytes
-//! than it may, whatever is settled. With an event goes all that is of it. Space is given to what comes later, by PostgreSQL's own vacuum.
+//! than it may, whatever is settled. Each has its own time in a call and goes on where it was left, so that a long row of what isn't settled keeps
+//! nothing behind it. With an event goes all that is of it. Space is given to what comes later, by PostgreSQL's own vacuum.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Shared;
 use super::fault::Fault;
 use super::leases::{NOW, millis};
-use super::pool::CALL_TIME;
 use super::texts::MARK_LOCK;
 use super::totals;
 use crate::log::{LogError, Retention};
@@ -19,12 +23,43 @@ const STEP_EVENTS: i64 = 256;
 /// Changes one step looks at: they are small.
 const STEP_CHANGES: i64 = 1024;
 
+/// Of one walk in a call; a step that was begun in it is ended.
+const SLICE: Duration = Duration::from_millis(2_500);
+/// Walks that are on their way: of more the places are forgotten, and they begin anew.
+const MAX_PLACES: usize = 10_000;
+
 /// Which events a walk is over.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Walk {
     Matched,
     Unmatched,
     Any,
+}
+
+/// Where walks go on, by group: behind an event.
+#[derive(Default)]
+pub(super) struct Places(Mutex<HashMap<(String, Walk), i64>>);
+
+impl Places {
+    fn get(&self, group: &str, walk: Walk) -> i64 {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (group.to_owned(), walk);
+        places.get(&key).copied().unwrap_or_default()
+    }
+
+    /// 0: from the oldest on.
+    fn set(&self, group: &str, walk: Walk, after: i64) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (group.to_owned(), walk);
+        if after == 0 {
+            places.remove(&key);
+            return;
+        }
+        if places.len() >= MAX_PLACES && !places.contains_key(&key) {
+            places.clear();
+        }
+        places.insert(key, after);
+    }
 }
 
 /// What a step did.
@@ -38,57 +73,68 @@ struct Step {
 /// Some of it. Says how many events went: none once there is nothing that may go.
 pub(super) async fn retain(shared: &Shared, retention: &Retention) -> Result<u64, LogError> {
     let group = &*retention.group_uid;
-    let until = Instant::now() + CALL_TIME / 2;
-    let ages = [
-        (Walk::Matched, millis(retention.max_age)),
-        (Walk::Unmatched, millis(retention.unmatched_age)),
-    ];
-    let mut gone = 0;
-    for (walk, age) in ages {
-        let mut after = 0;
-        while gone == 0
-            && Instant::now() < until
-            && let Some(step) = events(shared, group, walk, age, i64::MAX, after).await?
-        {
-            (after, gone) = (step.last, step.gone);
-        }
-    }
-    if gone == 0
-        && let Some(most) = retention.max_bytes
-    {
-        gone = by_size(
-            shared,
-            group,
-            i64::try_from(most).unwrap_or(i64::MAX),
-            until,
-        )
-        .await?;
+    let age = millis(retention.max_age);
+    let unmatched_age = millis(retention.unmatched_age);
+    let mut gone = walk(shared, group, Walk::Matched, age, i64::MAX).await?;
+    gone += walk(shared, group, Walk::Unmatched, unmatched_age, i64::MAX).await?;
+    if let Some(most) = retention.max_bytes {
+        let known = totals::bytes(&mut shared.pool.call().await?, group).await?;
+        let beyond = known.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
+        gone += walk(shared, group, Walk::Any, 0, beyond).await?;
     }
     if gone == 0 {
         spans(shared).await?;
     }
-    let age = millis(retention.max_age);
+    let until = Instant::now() + SLICE;
     while Instant::now() < until && changes(shared, group, age).await? {}
     Ok(gone)
 }
 
-/// The oldest settled ones until no more than `most` bytes are left.
-async fn by_size(shared: &Shared, group: &str, most: i64, until: Instant) -> Result<u64, LogError> {
-    let known = totals::bytes(&mut shared.pool.call().await?, group).await?;
-    let (mut beyond, mut after, mut gone) = (known - most, 0, 0);
-    while beyond > 0
-        && Instant::now() < until
-        && let Some(step) = events(shared, group, Walk::Any, 0, beyond, after).await?
-    {
+/// Goes on from where the last call left it, to the end and then once from the oldest on to there, until something went that was too old, or as
+/// many bytes as were too many.
+async fn walk(
+    shared: &Shared,
+    group: &str,
+    walk: Walk,
+    age: i64,
+    mut beyond: i64,
+) -> Result<u64, LogError> {
+    let until = Instant::now() + SLICE;
+    let began = shared.retaining.get(group, walk);
+    let (mut after, mut turned, mut gone) = (began, began == 0, 0);
+    while beyond > 0 && Instant::now() < until {
+        let Some(step) = events(shared, group, walk, age, beyond, after).await? else {
+            after = 0;
+            if turned {
+                break;
+            }
+            turned = true;
+            continue;
+        };
         after = step.last;
-        beyond -= step.bytes;
         gone += step.gone;
+        match walk {
+            Walk::Any => beyond -= step.bytes,
+            Walk::Matched | Walk::Unmatched if step.gone > 0 => break,
+            Walk::Matched | Walk::Unmatched => {}
+        }
+        // All of it was looked at.
+        if turned && began > 0 && after >= began {
+            after = 0;
+            break;
+        }
     }
+    // The oldest go first, those as well that were settled since.
+    if beyond <= 0 {
+        after = 0;
+    }
+    shared.retaining.set(group, walk, after);
     Ok(gone)
 }
 
-/// One step over the events behind one that were kept longer than `age` ago: pending, leased and held are not settled. Of those that are, the oldest go
-/// until they had `bytes`.
+/// One step over the events behind one, of which those may go that were kept longer than `age` ago: pending, leased and held are not settled. Of those
+/// that are, the oldest go until they had `bytes`. None once a step has nothing so old: events are kept nearly in order, so that there is no more behind.
+/// What a step looks at is bounded by its number of events, not by how many of them are old.
 ///
 /// What looks settled is locked and looked at again: the event, so that no delivery is added to it, and its deliveries, so that none is put back. One
 /// that another holds is left for the next time.
@@ -100,17 +146,18 @@ async fn events(
     bytes: i64,
     after: i64,
 ) -> Result<Option<Step>, Fault> {
-    let of_walk = match walk {
-        Walk::Matched => "deliveries > 0",
-        Walk::Unmatched => "deliveries = 0",
-        Walk::Any => "true",
+    // What none matched has an index of its own. Of the others each is looked at, since those that were matched may be rare among them.
+    let (looked_at, of_walk) = match walk {
+        Walk::Matched => ("true", "deliveries > 0"),
+        Walk::Unmatched => ("deliveries = 0", "true"),
+        Walk::Any => ("true", "true"),
     };
     let sql = format!(
         "WITH {NOW}, step AS MATERIALIZED (
-             SELECT group_uid, id, seq, deliveries, octet_length(record)::bigint AS bytes FROM events
-             WHERE group_uid = $1 AND seq > $2 AND {of_walk} AND kept <= (SELECT ms FROM now) - $3 ORDER BY seq LIMIT $5
+             SELECT group_uid, id, seq, deliveries, octet_length(record)::bigint AS bytes, kept <= (SELECT ms FROM now) - $3 AS aged FROM events
+             WHERE group_uid = $1 AND seq > $2 AND {looked_at} ORDER BY seq LIMIT $5
          ), settled AS MATERIALIZED (
-             SELECT * FROM step WHERE NOT EXISTS (
+             SELECT * FROM step WHERE aged AND {of_walk} AND NOT EXISTS (
                  SELECT FROM deliveries d WHERE d.group_uid = step.group_uid AND d.event_id = step.id AND d.status IN (1, 2, 4) OFFSET 0)
          ), old AS MATERIALIZED (
              SELECT * FROM (SELECT *, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM settled) s WHERE before < $4::bigint
@@ -139,7 +186,7 @@ async fn events(
              FROM (SELECT count(*) AS events, coalesce(sum(bytes), 0) AS bytes FROM gone WHERE seq <= (SELECT seq FROM text_mark)) AS sums
              WHERE totals.group_uid = $1 AND sums.events > 0
          )
-         SELECT (SELECT max(seq) FROM step), (SELECT count(*) FROM gone), (SELECT coalesce(sum(bytes), 0) FROM gone)::bigint"
+         SELECT (SELECT max(seq) FROM step WHERE (SELECT bool_or(aged) FROM step)), (SELECT count(*) FROM gone), (SELECT coalesce(sum(bytes), 0) FROM gone)::bigint"
     );
     let mut session = shared.pool.call().await?;
     session.begin("").await?;
