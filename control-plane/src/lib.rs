@@ -20,6 +20,7 @@ mod incoming;
 mod indexing;
 pub mod installation;
 pub mod keys;
+mod lasting;
 pub mod log;
 pub mod manifest;
 pub mod mapping;

@@ -1,7 +1,7 @@
 //! The server: every service on one port, behind one check of the caller, under one shutdown.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hookplane_proto::bounded_report::report_service_server::ReportServiceServer;
@@ -10,6 +10,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -43,6 +44,7 @@ use crate::drift::{self, Drift};
 use crate::incoming;
 use crate::indexing;
 use crate::installation;
+use crate::lasting::lasting;
 use crate::log::DeliveryLog;
 use crate::mapping::MappingVersions;
 use crate::metrics::{Metrics, RefusedCalls};
@@ -156,12 +158,22 @@ pub async fn run(
     let metrics = Arc::clone(&context.metrics);
     metrics.watch(&context);
     let (log, view) = (Arc::clone(&context.log), Arc::clone(&context.view));
-    let tidying = tokio::spawn(tidy::run(context.clone(), ending.clone()));
-    let noting = tokio::spawn(uses::run(context.clone(), ending.clone()));
-    let delivering = tokio::spawn(engine::run(context.clone(), ending.clone()));
-    let keeping = tokio::spawn(retention::run(context.clone(), ending.clone()));
-    let indexing = tokio::spawn(indexing::run(context.clone(), ending.clone()));
-    let learning = tokio::spawn(drift::run(context.clone(), ending.clone()));
+    macro_rules! lasting {
+        ($what:literal, $run:path) => {{
+            let (context, ending) = (context.clone(), ending.clone());
+            lasting($what, &ending.clone(), move || {
+                $run(context.clone(), ending.clone())
+            })
+        }};
+    }
+    let tasks = [
+        lasting!("tidying", tidy::run),
+        lasting!("noting when tokens were used", uses::run),
+        lasting!("delivering to destinations", engine::run),
+        lasting!("deleting what may go", retention::run),
+        lasting!("making events findable", indexing::run),
+        lasting!("learning the shapes of events", drift::run),
+    ];
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
@@ -178,8 +190,10 @@ pub async fn run(
             incoming::accept(socket, tls),
             ending.clone().cancelled_owned(),
         );
+    let ending_since = OnceLock::new();
     let overdue = async {
         ending.cancelled().await;
+        ending_since.get_or_init(Instant::now);
         ready.send_replace(false);
         tokio::time::sleep(grace.saturating_sub(CLOSING)).await;
     };
@@ -192,21 +206,13 @@ pub async fn run(
         }
     };
     ending.cancel();
-    if let Err(error) = tidying.await {
-        tracing::error!(%error, "tidying broke off; what it left is done at the next start");
-    }
-    if let Err(error) = noting.await {
-        tracing::error!(%error, "noting when tokens were used broke off");
-    }
-    for (task, what) in [
-        (delivering, "delivering to destinations"),
-        (keeping, "deleting what may go"),
-        (indexing, "making events findable"),
-        (learning, "learning the shapes of events"),
-    ] {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "{what} broke off; it goes on at the next start");
-        }
+    let cut = *ending_since.get_or_init(Instant::now) + grace;
+    // What these do is done again by another replica, or at the next start. The log needs some of the grace for itself.
+    let all = futures_util::future::join_all(tasks);
+    if timeout_at(cut - CLOSING.min(grace) / 2, all).await.is_err() {
+        tracing::warn!(
+            "some of what runs beside the API didn't end in time and is cut; it goes on at the next start"
+        );
     }
     // First the streams, which may still be answering what they took, then the log that they write to.
     let closing = async {
@@ -214,7 +220,7 @@ pub async fn run(
         view.tasks().wait().await;
         log.close().await;
     };
-    if tokio::time::timeout(CLOSING, closing).await.is_err() {
+    if timeout_at(cut, closing).await.is_err() {
         tracing::warn!(
             "streams or the event log took too long to close; what was answered as kept is durable all the same"
         );

@@ -143,6 +143,7 @@ enum Flight {
 
 async fn fly(store: &dyn Store, view: &View, flights: &mut Flights, within: Duration) -> Flight {
     let before = view.revision();
+    let began = Instant::now();
     let recorded = timeout(within, flights.record(store, before)).await;
     let revision = match recorded.unwrap_or_else(|_| Err(unanswered())) {
         Ok(Recorded::At(revision)) => revision,
@@ -155,7 +156,10 @@ async fn fly(store: &dyn Store, view: &View, flights: &mut Flights, within: Dura
     }
     let lag = written.elapsed();
     match timeout(within, passed_by(store, view)).await {
-        Ok(Ok(false)) => Flight::Brought(lag),
+        Ok(Ok(false)) => {
+            view.set_current(began);
+            Flight::Brought(lag)
+        }
         Ok(Ok(true)) => Flight::OtherEpoch,
         Ok(Err(error)) => Flight::NotWritten(error),
         Err(_) => Flight::NotWritten(unanswered()),

@@ -39,6 +39,8 @@ pub struct View {
     offers: watch::Sender<()>,
     /// Milliseconds; [`UNKNOWN`] before the first canary.
     lag: AtomicU64,
+    /// See [`View::current`].
+    current: Mutex<Option<Instant>>,
     /// Webhooks that were deleted since somebody asked, by their uids, with the reason their deliveries are dropped for.
     dropping: Mutex<BTreeMap<String, String>>,
     /// When a listener last had another epoch begun.
@@ -111,6 +113,7 @@ impl View {
             compiled: Compiled::default(),
             orders: Orders::default(),
             lag: AtomicU64::new(UNKNOWN),
+            current: Mutex::new(None),
             dropping: Mutex::default(),
             renewed: Mutex::new(None),
             shutdown: shutdown.clone(),
@@ -258,6 +261,16 @@ impl View {
     pub fn lag(&self) -> Option<Duration> {
         let lag = self.lag.load(Ordering::Relaxed);
         (lag != UNKNOWN).then(|| Duration::from_millis(lag))
+    }
+
+    /// What was written before then is in the view for certain: a canary that was written after it came. None before the first, or long ago
+    /// where the store or the watch is gone.
+    pub(crate) fn current(&self) -> Option<Instant> {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_current(&self, at: Instant) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// True once in a while.

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::{Timestamp, time::to_wire};
@@ -10,7 +9,7 @@ use v1::DestinationState;
 
 use super::engine::breaker::{Breaker, Gate, Shut};
 use super::sink::{Sink, make};
-use super::target::{LaneKey, Resolved, Target};
+use super::target::{LaneKey, Limits, Resolved, Target};
 use crate::context::Context;
 
 /// All of them.
@@ -30,14 +29,23 @@ struct State {
     breaker: Breaker,
     delivered: u64,
     failed: u64,
-    sink: Option<Made>,
+    /// Sealed; and how much at a time.
+    of: Option<(Target, Limits)>,
+    sink: Option<Arc<dyn Sink>>,
 }
 
-struct Made {
-    /// Sealed.
-    of: Target,
-    timeout: Duration,
-    sink: Arc<dyn Sink>,
+impl State {
+    /// As it is configured now. Whatever was wrong with the one before says nothing of this one.
+    fn configured(&mut self, resolved: &Resolved) {
+        let is_same = |(target, limits): &(Target, Limits)| {
+            target == resolved.target() && *limits == resolved.limits
+        };
+        if !self.of.as_ref().is_some_and(is_same) {
+            self.of = Some((resolved.target().clone(), resolved.limits));
+            self.sink = None;
+            self.breaker = Breaker::default();
+        }
+    }
 }
 
 /// How many destinations there are of each state, for scrapes.
@@ -59,7 +67,8 @@ impl Lanes {
     /// How a destination is doing here.
     pub(crate) fn status(&self, resolved: &Resolved, now: Timestamp) -> v1::DestinationStatus {
         let lane = self.lock().get(&resolved.lane).cloned().unwrap_or_default();
-        let state = lane.lock();
+        let mut state = lane.lock();
+        state.configured(resolved);
         let shown = |state_of: DestinationState, shut: Option<&Shut>| v1::DestinationStatus {
             state: state_of.into(),
             reason: shut.map(|shut| shut.reason.clone()).unwrap_or_default(),
@@ -88,24 +97,15 @@ impl Lanes {
     ) -> Result<Arc<dyn Sink>, String> {
         let lane = self.lane(&resolved.lane);
         let mut state = lane.lock();
-        let timeout = resolved.limits.timeout;
-        if let Some(made) = &state.sink
-            && made.timeout == timeout
-            && made.of == *resolved.target()
-        {
-            return Ok(Arc::clone(&made.sink));
+        state.configured(resolved);
+        if let Some(sink) = &state.sink {
+            return Ok(Arc::clone(sink));
         }
         let opened = resolved
             .open(&context.seal)
             .map_err(|error| error.to_string())?;
-        let sink = make(context, &opened, timeout)?;
-        state.sink = Some(Made {
-            of: resolved.target().clone(),
-            timeout,
-            sink: Arc::clone(&sink),
-        });
-        // Whatever was wrong with the one before says nothing of this one.
-        state.breaker = Breaker::default();
+        let sink = make(context, &opened, resolved.limits.timeout)?;
+        state.sink = Some(Arc::clone(&sink));
         Ok(sink)
     }
 
@@ -135,6 +135,11 @@ impl Lanes {
 impl Lane {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets how it was doing where it is configured otherwise than before.
+    pub(crate) fn configured(&self, resolved: &Resolved) {
+        self.lock().configured(resolved);
     }
 
     pub(crate) fn gate(&self, now: Timestamp) -> Gate {

@@ -258,28 +258,41 @@ impl Drift {
 /// Learns until `shutdown`, and then keeps what it has learned.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let drift = Arc::clone(&context.drift);
-    // Run once, by the one who made it.
-    let Some(mut waiting) = locked(&drift.waiting).take() else {
+    // One runs at a time. Whatever ends it, the next goes on with what waits.
+    let Some(receiver) = locked(&drift.waiting).take() else {
         return;
+    };
+    let mut waiting = Waiting {
+        drift: &drift,
+        receiver: Some(receiver),
     };
     let is_there = |uid: &str| context.view.group(uid).is_some();
     let mut told = Told::default();
     let mut failed = false;
     let mut next = Instant::now() + KEEP_EVERY + due::within(KEEP_EVERY);
     loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(event) = waiting.next() => Some(event),
+            () = due::at(Some(next)) => None,
+        };
+        let handled = async {
+            let Some(event) = event else {
+                next = Instant::now() + KEEP_EVERY + due::within(KEEP_EVERY);
+                return drift.keep(is_there).await;
+            };
+            let learned = drift.learn(&event, context.clock.now()).await;
+            if let Ok(true) = learned {
+                told.look(&drift, &context.view, &event, |count| {
+                    context.metrics.drifted(count)
+                });
+            }
+            learned.map(drop)
+        };
+        // A log that doesn't answer keeps nobody from ending.
         let done = tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(event) = waiting.recv() => {
-                let learned = drift.learn(&event, context.clock.now()).await;
-                if let Ok(true) = learned {
-                    told.look(&drift, &context.view, &event, |count| context.metrics.drifted(count));
-                }
-                learned.map(drop)
-            }
-            () = due::at(Some(next)) => {
-                next = Instant::now() + KEEP_EVERY + due::within(KEEP_EVERY);
-                drift.keep(is_there).await
-            }
+            done = handled => done,
         };
         // Said once: until the log is there again each event would say the same.
         match done {
@@ -299,6 +312,24 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         Err(_) => tracing::info!(
             "the last that was learned of events' shapes is not kept: the log took too long"
         ),
+    }
+}
+
+/// Samples, for as long as somebody learns from them.
+struct Waiting<'a> {
+    drift: &'a Drift,
+    receiver: Option<mpsc::Receiver<v1::Event>>,
+}
+
+impl Waiting<'_> {
+    async fn next(&mut self) -> Option<v1::Event> {
+        self.receiver.as_mut()?.recv().await
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *locked(&self.drift.waiting) = self.receiver.take();
     }
 }
 

@@ -11,6 +11,7 @@ use v1::AttemptOutcome;
 use super::{backoff, share};
 use crate::context::Context;
 use crate::dispatch::lanes::Lane;
+use crate::dispatch::mapped;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
 use crate::log::{Lease, Settle, Settlement};
@@ -22,6 +23,14 @@ const MARGIN: Duration = Duration::from_secs(5);
 const REQUESTS_OF_A_BATCH: u32 = 6;
 /// For leasing before, and settling after it.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
+/// Of that, for mapping: then what is mapped is sent, and the rest comes again.
+const MAPPING: Duration = Duration::from_secs(6);
+/// Of that, until sending has to begin, or nothing is sent: the lease would run out meanwhile.
+const BEGINNING: Duration = Duration::from_secs(12);
+/// Of the records of one request. The first may be larger.
+const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// What a destination waits whose mappings can't be read.
+const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// What is sent by one call of the sink.
 pub(super) struct Attempt {
@@ -30,6 +39,8 @@ pub(super) struct Attempt {
     pub(super) resolved: Arc<Resolved>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) leases: Vec<Lease>,
+    /// When the log was asked for them.
+    pub(super) since: Instant,
 }
 
 /// How long a call of the sink may take.
@@ -49,30 +60,11 @@ pub(super) fn lease_time(resolved: &Resolved, sink: &dyn Sink) -> Duration {
 
 impl Attempt {
     /// All of it. What is settled is told, not done.
-    pub(super) async fn run(self) -> Vec<Settle> {
-        let mut settles = Vec::with_capacity(self.leases.len());
-        let mut jobs = Vec::with_capacity(self.leases.len());
+    pub(super) async fn run(mut self) -> Vec<Settle> {
         let most = self.resolved.limits.max_attempts;
-        for lease in self.leases {
-            // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
-            if lease.delivery.attempts > most {
-                let reason = format!(
-                    "{} attempts were begun, and the last didn't end",
-                    lease.delivery.attempts - 1
-                );
-                settles.push(settle(lease.token, give_up(reason), None));
-                continue;
-            }
-            let record = self.context.mappings.record(&lease.delivery, &lease.event);
-            match record.await {
-                Ok(record) => jobs.push(Job {
-                    lease,
-                    record,
-                    webhook: self.resolved.webhook.clone(),
-                }),
-                Err(why) => settles.push(not_sent(&self.context, lease, why)),
-            }
-        }
+        let mut settles = Vec::with_capacity(self.leases.len());
+        let leases = std::mem::take(&mut self.leases);
+        let jobs = self.jobs(leases, &mut settles).await;
         if jobs.is_empty() {
             self.lane.breaker(|breaker| breaker.no_probe());
             return settles;
@@ -109,6 +101,69 @@ impl Attempt {
         }
         settles
     }
+
+    /// What is sent: the leases with their records. What becomes of the others is added to `settles`.
+    async fn jobs(&self, leases: Vec<Lease>, settles: &mut Vec<Settle>) -> Vec<Job> {
+        let most = self.resolved.limits.max_attempts;
+        let mut jobs = Vec::with_capacity(leases.len());
+        let mut bytes = 0;
+        let mut leases = leases.into_iter();
+        while let Some(lease) = leases.next() {
+            // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
+            if lease.delivery.attempts > most {
+                let reason = format!(
+                    "{} attempts were begun, and the last didn't end",
+                    lease.delivery.attempts - 1
+                );
+                settles.push(settle(lease.token, give_up(reason), None));
+                continue;
+            }
+            if !jobs.is_empty() && self.since.elapsed() > MAPPING {
+                settles.push(not_now(lease));
+                break;
+            }
+            let mappings = &self.context.mappings;
+            match mapped::record(mappings, &lease.delivery, &lease.event).await {
+                Ok(record) => {
+                    bytes += record.as_ref().map_or(0, mapped::weight);
+                    if !jobs.is_empty() && bytes > MAX_RECORD_BYTES {
+                        settles.push(not_now(lease));
+                        break;
+                    }
+                    jobs.push(Job {
+                        lease,
+                        record,
+                        webhook: self.resolved.webhook.clone(),
+                    });
+                }
+                Err(NoRecord::Hold(reason)) => settles.push(held(&self.context, lease, reason)),
+                // That the store can't be asked is nobody's attempt, and asking for each would outlast the leases.
+                Err(NoRecord::Store(error)) => {
+                    self.unreadable(&error);
+                    settles.push(not_now(lease));
+                    settles.extend(jobs.drain(..).map(|job| not_now(job.lease)));
+                    break;
+                }
+            }
+        }
+        settles.extend(leases.map(not_now));
+        if self.since.elapsed() > BEGINNING {
+            settles.extend(jobs.drain(..).map(|job| not_now(job.lease)));
+        }
+        jobs
+    }
+
+    fn unreadable(&self, error: &crate::store::StoreError) {
+        let now = self.context.clock.now();
+        let reason = "a mapping can't be read";
+        if self
+            .lane
+            .breaker(|breaker| breaker.pause(now, UNREADABLE, reason))
+        {
+            let destination = &*self.resolved.shown;
+            tracing::warn!(destination, %error, "a mapping can't be read: what is for it is tried again");
+        }
+    }
 }
 
 fn settle(token: String, settlement: Settlement, attempt: Option<v1::Attempt>) -> Settle {
@@ -127,25 +182,21 @@ fn give_up(reason: String) -> Settlement {
     }
 }
 
-fn not_sent(context: &Context, lease: Lease, why: NoRecord) -> Settle {
-    match why {
-        NoRecord::Hold(reason) => {
-            let attempt = v1::Attempt {
-                number: lease.delivery.attempts,
-                start_time: Some(to_wire(context.clock.now())),
-                outcome: AttemptOutcome::Held.into(),
-                reason: reason.clone(),
-                mapping_version: lease.delivery.mapping_version,
-                ..Default::default()
-            };
-            settle(lease.token, Settlement::Hold { reason }, Some(attempt))
-        }
-        // That the store can't be asked is nobody's attempt.
-        NoRecord::Store(error) => {
-            tracing::warn!(%error, "a mapping can't be read: what is for it is tried again");
-            settle(lease.token, Settlement::Return, None)
-        }
-    }
+/// Given back, uncounted.
+fn not_now(lease: Lease) -> Settle {
+    settle(lease.token, Settlement::Return, None)
+}
+
+fn held(context: &Context, lease: Lease, reason: String) -> Settle {
+    let attempt = v1::Attempt {
+        number: lease.delivery.attempts,
+        start_time: Some(to_wire(context.clock.now())),
+        outcome: AttemptOutcome::Held.into(),
+        reason: reason.clone(),
+        mapping_version: lease.delivery.mapping_version,
+        ..Default::default()
+    };
+    settle(lease.token, Settlement::Hold { reason }, Some(attempt))
 }
 
 /// What the log is told, and what is remembered as an attempt.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use prost::Message;
@@ -14,8 +13,8 @@ use super::attempt::{Attempt, lease_time};
 use super::breaker::Gate;
 use super::inbox::Inbox;
 use super::rate::Rate;
-use super::turns::Turn;
-use super::{Engine, ended};
+use super::turns::{Turn, Weight};
+use super::{Engine, ended, lock};
 use crate::dispatch::lanes::Lane;
 use crate::dispatch::sink::Sink;
 use crate::dispatch::target::{LaneKey, Resolved, resolve};
@@ -25,14 +24,18 @@ use crate::log::{LEASE_BYTES, Lease, LogError, Queue, Settle, Settlement};
 const AT_ONCE: usize = 16;
 /// Of events leased at once, by what the largest before were: the first of a kind may be larger.
 const LANE_BYTES: usize = 16 * 1024 * 1024;
-/// Of events that are being delivered, by all. Above it a destination has one request at a time.
-const ALL_BYTES: usize = 256 * 1024 * 1024;
+/// Of an event, while nothing is known of them.
+const FIRST_GUESS: usize = 1024 * 1024;
+/// Where too many bytes are under way it is looked again after this.
+const FULL: Duration = Duration::from_millis(100);
 /// Settlements under way: a log that is slow is not given more.
 const MAX_SETTLING: usize = 8;
 /// For what is under way when the server ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// Then, for settling, and for a log that is being asked: it answers within ten seconds, which is too long.
 const LAST: Duration = Duration::from_secs(1);
+/// What broke off isn't begun again at once: it may well do so again.
+const BROKEN_OFF: Duration = Duration::from_secs(60);
 /// Tries to settle what was sent, and the time between them. What isn't settled is sent again.
 const SETTLE_TRIES: u32 = 4;
 const SETTLE_AGAIN: Duration = Duration::from_millis(250);
@@ -65,6 +68,37 @@ struct Run {
     largest: usize,
 }
 
+/// However a lane's task ends, another can be begun for it.
+struct Running {
+    engine: Arc<Engine>,
+    key: LaneKey,
+    lane: Arc<Lane>,
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = lock(&self.engine.running);
+        // Gone already where it left by itself, and perhaps another's by now.
+        if !running
+            .get(&self.key)
+            .is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox))
+        {
+            return;
+        }
+        running.remove(&self.key);
+        drop(running);
+        if std::thread::panicking() {
+            let now = self.engine.context.clock.now();
+            self.lane.breaker(|breaker| {
+                breaker.no_probe();
+                breaker.pause(now, BROKEN_OFF, "delivering to it broke off")
+            });
+        }
+        self.engine.look.notify_one();
+    }
+}
+
 /// What was begun, and what there is to wait for.
 enum Begun {
     /// The next may be begun.
@@ -86,7 +120,13 @@ pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbo
         held: HashMap::new(),
         settling: JoinSet::new(),
         rate: Rate::new(None, Instant::now()),
-        largest: 0,
+        largest: FIRST_GUESS,
+    };
+    let _running = Running {
+        engine: Arc::clone(&run.engine),
+        key: run.key.clone(),
+        lane: Arc::clone(&run.lane),
+        inbox: Arc::clone(&run.inbox),
     };
     let shutdown = run.engine.shutdown.clone();
     while !shutdown.is_cancelled() {
@@ -148,8 +188,7 @@ impl Run {
                 return Begun::Nothing;
             }
         };
-        let is_full = self.engine.bodies.load(Relaxed) > ALL_BYTES;
-        if room == 0 || (is_full && !self.flights.is_empty()) {
+        if room == 0 {
             self.inbox.put_back(queue);
             return Begun::Nothing;
         }
@@ -165,8 +204,17 @@ impl Run {
             self.inbox.put_back(queue);
             return Begun::Nothing;
         }
-        let most = (turns.len() * sink.batch()).min((LANE_BYTES / self.largest.max(1)).max(1));
+        let most = (turns.len() * sink.batch()).min((LANE_BYTES / self.largest).max(1));
+        let more = !self.flights.is_empty();
+        let wanted = most.saturating_mul(self.largest).min(LANE_BYTES);
+        let least = self.largest.min(LANE_BYTES);
+        let Some(weight) = self.engine.turns.weigh(&resolved.org, wanted, least, more) else {
+            self.inbox.put_back(queue);
+            return Begun::NotBefore(Instant::now() + FULL);
+        };
+        let most = most.min((weight.bytes() / self.largest).max(1));
         let time = lease_time(&resolved, &*sink);
+        let since = Instant::now();
         match context.log.lease(&queue, most, time).await {
             Err(error) => {
                 self.engine.trouble(&error);
@@ -181,7 +229,7 @@ impl Run {
                     // Behind the destination's other webhooks.
                     self.inbox.put(queue.clone());
                 }
-                self.send(&queue, resolved, sink, leases, turns);
+                self.send(&queue, resolved, sink, leases, (turns, weight), since);
             }
         }
         Begun::More
@@ -238,7 +286,8 @@ impl Run {
         resolved: Arc<Resolved>,
         sink: Arc<dyn Sink>,
         leases: Vec<Lease>,
-        turns: Vec<Turn>,
+        (turns, mut room): (Vec<Turn>, Weight),
+        since: Instant,
     ) {
         let context = self.engine.context.clone();
         // While the log was asked, it may have become one to be left alone.
@@ -252,7 +301,7 @@ impl Run {
         };
         let largest = leases.iter().map(|lease| lease.event.body.len()).max();
         // Large ones are remembered for a while.
-        self.largest = largest.unwrap_or(0).max(self.largest / 2);
+        self.largest = largest.unwrap_or(0).max(self.largest / 2).max(1);
         let mut leases = leases.into_iter().peekable();
         for turn in turns.into_iter().take(may) {
             let batch: Vec<Lease> = leases.by_ref().take(sink.batch()).collect();
@@ -271,8 +320,9 @@ impl Run {
                 resolved: Arc::clone(&resolved),
                 sink: Arc::clone(&sink),
                 leases: batch,
+                since,
             };
-            let weight = Weight::of(&self.engine, bytes);
+            let weight = room.split(bytes);
             let flight = self.flights.spawn(async move {
                 let _under_way = (turn, weight);
                 attempt.run().await
@@ -370,7 +420,7 @@ fn broken_off(lane: &Lane, tokens: Vec<String>) -> Vec<Settle> {
     tracing::error!("an attempt to deliver broke off: please report this as a bug");
     lane.breaker(|breaker| breaker.no_probe());
     let again = || Settlement::Nack {
-        delay: Some(Duration::from_secs(60)),
+        delay: Some(BROKEN_OFF),
         reason: "the attempt broke off".to_owned(),
         give_up: false,
     };
@@ -391,21 +441,5 @@ async fn settle(engine: &Engine, settles: Vec<Settle>) {
             }
             Err(_) => tokio::time::sleep(SETTLE_AGAIN * tries).await,
         }
-    }
-}
-
-/// Bytes of events in memory.
-struct Weight(Arc<Engine>, usize);
-
-impl Weight {
-    fn of(engine: &Arc<Engine>, bytes: usize) -> Self {
-        engine.bodies.fetch_add(bytes, Relaxed);
-        Self(Arc::clone(engine), bytes)
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.0.bodies.fetch_sub(self.1, Relaxed);
     }
 }

@@ -13,7 +13,7 @@
 //! - A destination that is slow, dead or full holds up no other: each has a task of its own, its own share of what may be under way
 //!   (`turns`), and is left alone while it fails (`breaker`).
 //! - Fair: orgs take turns, and within a destination its webhooks.
-//! - Bounded: requests under way, deliveries leased, and near enough the bytes of events in memory.
+//! - Bounded: requests under way, deliveries leased, and near enough the bytes of events in memory, of all and of each org.
 //!
 //! What it doesn't do: decide what an answer means. That is the sinks'.
 
@@ -27,7 +27,7 @@ mod strays;
 mod turns;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,8 +68,6 @@ const TIDY: Duration = Duration::from_secs(600);
 struct Engine {
     context: Context,
     turns: Arc<Turns>,
-    /// Of events that are being delivered.
-    bodies: AtomicUsize,
     /// The tasks that run, by what they deliver to.
     running: Mutex<HashMap<LaneKey, Arc<Inbox>>>,
     /// Queues that gave nothing: until when they are left, and how often they did.
@@ -96,7 +94,6 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let engine = Arc::new(Engine {
         context,
         turns: Arc::default(),
-        bodies: AtomicUsize::new(0),
         running: Mutex::default(),
         resting: Mutex::default(),
         look: Notify::new(),
@@ -241,6 +238,8 @@ impl Looker {
             return None;
         }
         let lane = context.lanes.lane(&resolved.lane);
+        // What was mended doesn't wait out what was wrong before.
+        lane.configured(&resolved);
         if let Gate::Shut(_) = lane.gate(context.clock.now()) {
             self.shut.push(lane);
             return None;

@@ -1,6 +1,7 @@
 //! Deliveries whose destination is no longer there: held, with what to mend, for an operator.
 //!
-//! Not at once: another replica may have made them for a destination that this one's view doesn't have yet.
+//! Not at once: another replica may have made them for a destination that this one's view doesn't have yet. And never while it isn't known that
+//! the view has what was written before they were seen: a replica that is cut off from the config store holds nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::log::{Queue, Settle, Settlement};
 
-/// For a view that lags. Any canary would have shown it by then.
+/// For a view that lags.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Where it isn't known how the view is, it is looked again after this.
+const UNKNOWN: Duration = Duration::from_secs(5);
 const LEASE: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 64;
 
@@ -47,12 +50,13 @@ impl Strays {
     ) -> Option<Duration> {
         let since = self.before.remove(&queue).unwrap_or_else(Instant::now);
         let left = PATIENCE.saturating_sub(since.elapsed());
-        if left.is_zero() {
+        let is_current = engine.context.view.current().is_some_and(|at| at > since);
+        if left.is_zero() && is_current {
             tasks.spawn(hold(engine, queue, reason));
             return None;
         }
         self.seen.insert(queue, since);
-        Some(left)
+        Some(if left.is_zero() { UNKNOWN } else { left })
     }
 }
 

@@ -3,6 +3,8 @@
 //! So many requests are under way at a time, so many of one org's, and half of all may be any destination's second or later one: a destination that
 //! is slow holds what it holds, and each other still gets its first. What is given back goes to the orgs in turn, and within an org to whoever
 //! waited longest.
+//!
+//! The bytes of the events under way are shared out the same way, before they are leased: nobody waits in line for them, but looks again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,11 @@ const MORE: usize = ALL / 2;
 /// Of one org.
 const PER_ORG: usize = ALL / 4;
 
+/// Of events that are being delivered.
+const ALL_BYTES: usize = 256 * 1024 * 1024;
+/// Of one org.
+const ORG_BYTES: usize = ALL_BYTES / 4;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Turns {
@@ -26,6 +33,7 @@ pub(super) struct Turns {
 struct State {
     all: usize,
     more: usize,
+    bytes: usize,
     orgs: HashMap<String, Org>,
     /// Orgs with somebody who waits, in turn.
     turns: VecDeque<String>,
@@ -34,6 +42,7 @@ struct State {
 #[derive(Default)]
 struct Org {
     under_way: usize,
+    bytes: usize,
     first: VecDeque<oneshot::Sender<Turn>>,
     more: VecDeque<oneshot::Sender<Turn>>,
 }
@@ -64,7 +73,50 @@ impl Drop for Turn {
     }
 }
 
+/// Bytes of events in memory. Given back when it is dropped.
+pub(super) struct Weight {
+    turns: Arc<Turns>,
+    org: String,
+    bytes: usize,
+}
+
+impl Weight {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// So much of it by itself. What was larger than was thought is added.
+    pub(super) fn split(&mut self, bytes: usize) -> Self {
+        let missing = bytes.saturating_sub(self.bytes);
+        self.bytes -= bytes - missing;
+        if missing > 0 {
+            self.turns.lock().weigh(&self.org, missing);
+        }
+        Self {
+            turns: Arc::clone(&self.turns),
+            org: self.org.clone(),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        let mut state = self.turns.lock();
+        state.bytes -= self.bytes;
+        if let Some(org) = state.orgs.get_mut(&self.org) {
+            org.bytes -= self.bytes;
+        }
+        state.tidy(&self.org);
+    }
+}
+
 impl State {
+    fn weigh(&mut self, org: &str, bytes: usize) {
+        self.bytes += bytes;
+        self.orgs.entry(org.to_owned()).or_default().bytes += bytes;
+    }
+
     fn may(&self, org: &str, more: bool) -> bool {
         let of_org = self.orgs.get(org).map_or(0, |org| org.under_way);
         self.all < ALL && of_org < PER_ORG && (!more || self.more < MORE)
@@ -78,10 +130,9 @@ impl State {
 
     /// Orgs that have nothing under way and nobody waiting are not remembered.
     fn tidy(&mut self, org: &str) {
-        let idle = self
-            .orgs
-            .get(org)
-            .is_some_and(|org| org.under_way == 0 && org.first.is_empty() && org.more.is_empty());
+        let idle = self.orgs.get(org).is_some_and(|org| {
+            org.under_way == 0 && org.bytes == 0 && org.first.is_empty() && org.more.is_empty()
+        });
         if idle {
             self.orgs.remove(org);
         }
@@ -126,6 +177,33 @@ impl Turns {
         state
             .may(org, more)
             .then(|| self.begin(&mut state, org, more))
+    }
+
+    /// Room for events of this org's: at most `wanted` bytes, and none where there aren't `least`. `more`: the destination has a request under
+    /// way already, and half of all is left to those that have none.
+    pub(super) fn weigh(
+        self: &Arc<Self>,
+        org: &str,
+        wanted: usize,
+        least: usize,
+        more: bool,
+    ) -> Option<Weight> {
+        let mut state = self.lock();
+        let share = 1 + usize::from(more);
+        let of_org = state.orgs.get(org).map_or(0, |org| org.bytes);
+        let left = (ALL_BYTES / share)
+            .saturating_sub(state.bytes)
+            .min((ORG_BYTES / share).saturating_sub(of_org));
+        let bytes = wanted.min(left);
+        if bytes < least {
+            return None;
+        }
+        state.weigh(org, bytes);
+        Some(Weight {
+            turns: Arc::clone(self),
+            org: org.to_owned(),
+            bytes,
+        })
     }
 
     fn begin(self: &Arc<Self>, state: &mut State, org: &str, more: bool) -> Turn {
@@ -203,6 +281,23 @@ mod tests {
         assert!(turns.try_take("acme", true).is_none());
         assert!(turns.try_take("acme", false).is_some());
         assert!(turns.try_take("slow", false).is_none());
+    }
+
+    #[test]
+    fn one_org_cannot_fill_the_memory_and_firsts_have_room() {
+        let turns = Arc::new(Turns::default());
+        let slow = turns.weigh("slow", usize::MAX, 1, true).unwrap();
+        assert_eq!(slow.bytes(), ORG_BYTES / 2);
+        assert!(turns.weigh("slow", 1, 1, true).is_none());
+        let mut first = turns.weigh("slow", usize::MAX, 1, false).unwrap();
+        assert!(turns.weigh("slow", 1, 1, false).is_none());
+        assert!(turns.weigh("acme", 1, 1, true).is_some());
+        // Larger than was thought.
+        let parts = [first.split(ORG_BYTES), first.split(1)];
+        assert_eq!(turns.lock().bytes, ORG_BYTES / 2 + ORG_BYTES + 1);
+        drop((slow, first, parts));
+        let state = turns.lock();
+        assert_eq!((state.bytes, state.orgs.len()), (0, 0));
     }
 
     #[tokio::test]
