@@ -2,8 +2,15 @@
 //!
 //! ```text
 //!   gRPC ─▶ api ─▶ admission ─▶ store ─▶ config (view ─▶ one stream per listener)
-//!   listener ─▶ report (rematch, identities) ─▶ log ─▶ dispatch (leases) ─▶ subscribers
+//!   listener ─▶ report (rematch, redact, identities) ─▶ log ─▶ dispatch (leases, mapping) ─┬▶ subscribers
+//!                  └▶ drift: shapes, warnings            └ retention                        ├▶ HTTP
+//!                                                                                           └▶ Salesforce
 //! ```
+//!
+//! - [`mapping`] makes records of events, for deliveries, previews and comparisons alike.
+//! - [`dispatch`] leases to subscribers, and delivers to destinations itself, at the rate that each takes.
+//! - [`drift`] learns what event types look like, and warns a webhook when a path that it reads is gone.
+//! - `retention` takes out of the log what has been kept long enough.
 //!
 //! `api`, `config`, `report` and `dispatch` know the traits in [`store`] and [`log`], never a backend; the binary joins them.
 

@@ -16,7 +16,7 @@ pub(crate) use history::{
 pub(crate) use servers::{Common, Listen, Serve};
 
 /// hookplane receives the callbacks API providers post, proves them genuine, keeps them before it says 200, and hands them,
-/// filtered, to the teams that asked.
+/// filtered and mapped to your objects and fields, to the teams and systems that asked.
 #[derive(Debug, Parser)]
 #[command(name = "hookplane", version, arg_required_else_help = true, after_help = examples::TOP_EXAMPLES)]
 pub(crate) struct Args {
@@ -242,7 +242,7 @@ pub(crate) struct Delete {
     pub(crate) resource: Resource,
     /// Its whole name, as in acme/shop-prod/order-paid
     pub(crate) name: String,
-    /// Group or webhook: first take nothing more, and wait until its subscribers have taken what waits
+    /// Group or webhook: first take nothing more, and wait until what waits is delivered
     #[arg(long, conflicts_with = "discard")]
     pub(crate) drain: bool,
     /// Group or webhook: drop what waits. Without either, nothing is deleted while deliveries wait; on a terminal it asks

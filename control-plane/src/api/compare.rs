@@ -15,30 +15,33 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::DifferenceKind as Kind;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::desk::{Desk, Mode};
 use super::scope::Scope;
 use super::status::Problem;
-use super::trial::{Trial, Verdict, in_a_line};
+use super::trial::{Trial, Verdict};
+use super::turns::{Turn, Turns};
 use super::webhooks;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::keys;
-use crate::mapping::Record;
+use crate::mapping::{Record, in_a_line};
 
 /// Events without a word from the caller, and at most.
 const LAST: u32 = 1_000;
 const MAX_LAST: u32 = 10_000;
-/// Read and compared at once, bodies and all.
+/// Read and compared at once, bodies and all: fewer where they are large, and at first, when that isn't known.
 const STEP: usize = 16;
+const FIRST_STEP: usize = 4;
+const STEP_BYTES: usize = 16 * 1024 * 1024;
 /// Of all that is read.
 const MAX_BYTES: usize = 512 * 1024 * 1024;
 /// A caller waits no longer.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// At a time: each keeps a thread busy.
+/// At a time, in all and of one org: each keeps a thread busy.
 const AT_ONCE: usize = 2;
+const OF_ONE_ORG: usize = 1;
 /// Differences shown.
 const EXAMPLES: usize = 100;
 /// Fields of one of them.
@@ -50,12 +53,11 @@ const SHOWN_FIELDS: usize = 100;
 const MAX_TEXT_BYTES: usize = 400;
 
 /// Those that run.
-#[derive(Clone)]
-pub(super) struct Comparisons(Arc<Semaphore>);
+pub(super) struct Comparisons(Turns);
 
 impl Default for Comparisons {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Turns::new(AT_ONCE, OF_ONE_ORG))
     }
 }
 
@@ -80,6 +82,7 @@ impl Comparisons {
         let metadata = given.metadata.clone().unwrap_or_default();
         let desk = Desk::new(context, caller);
         desk.owned(&metadata.org)?;
+        let turn = Arc::new(self.0.take(&metadata.org).await?);
         // Where it goes changes nothing of what it takes and maps.
         given.spec.get_or_insert_default().destinations.clear();
         let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
@@ -95,12 +98,7 @@ impl Comparisons {
             new: Trial::of(context, &record, &prepared.resource)?,
         };
         let selection = scope.selection(context, &path).await?;
-        let _running = self
-            .0
-            .acquire()
-            .await
-            .map_err(|error| Problem::Internal(error.to_string()))?;
-        compare(context, selection, Arc::new(trials), last as usize).await
+        compare(context, selection, Arc::new(trials), last as usize, turn).await
     }
 }
 
@@ -109,38 +107,42 @@ async fn compare(
     selection: crate::log::Selection,
     trials: Arc<Trials>,
     last: usize,
+    turn: Arc<Turn>,
 ) -> Result<v1::CompareResponse, Problem> {
     let deadline = Instant::now() + MAX_TIME;
     let mut found = Found::default();
     let (mut before, mut bytes, mut left) = (None, 0, last);
+    let mut step = FIRST_STEP;
     while left > 0 {
         if bytes > MAX_BYTES {
             found.answer.cut_short = format!("they have more than {} MiB", MAX_BYTES >> 20);
             break;
         }
-        if Instant::now() >= deadline {
-            found.answer.cut_short = format!("it took {} s", MAX_TIME.as_secs());
-            break;
-        }
-        let limit = STEP.min(left);
+        let limit = step.min(left);
         let read = context.log.events(&selection, before, limit).await?;
         let ends = read.len() < limit;
         left -= read.len();
         before = read.last().map(|(at, _)| *at);
-        bytes += read
-            .iter()
-            .map(|(_, event)| event.body.len())
-            .sum::<usize>();
-        let (trials, mut so_far) = (Arc::clone(&trials), found);
+        let read_bytes = read.iter().map(|(_, event)| event.body.len());
+        let read_bytes = read_bytes.sum::<usize>();
+        bytes += read_bytes;
+        step = (STEP_BYTES * read.len() / read_bytes.max(1)).clamp(1, STEP);
+        let (trials, mut so_far, turn) = (Arc::clone(&trials), found, Arc::clone(&turn));
         found = tokio::task::spawn_blocking(move || {
+            // Not ended by its caller.
+            let _turn = turn;
             for (_, event) in read {
+                if Instant::now() >= deadline {
+                    so_far.answer.cut_short = format!("it took {} s", MAX_TIME.as_secs());
+                    break;
+                }
                 so_far.add(&trials, &event);
             }
             so_far
         })
         .await
         .map_err(|error| Problem::Internal(format!("compare events: {error}")))?;
-        if ends {
+        if ends || !found.answer.cut_short.is_empty() {
             break;
         }
     }

@@ -13,6 +13,7 @@ use super::replay;
 use super::samples;
 use super::scope::Scope;
 use super::status::Problem;
+use super::turns::Turns;
 use super::tail;
 use crate::access::{Caller, opened};
 use crate::context::Context;
@@ -32,12 +33,16 @@ const REPLAY_MAX: usize = 1_000;
 /// The service.
 pub struct EventApi {
     context: Context,
+    replays: Turns,
 }
 
 impl EventApi {
     /// Over these parts.
     pub fn new(context: Context) -> Self {
-        Self { context }
+        Self {
+            context,
+            replays: replay::turns(),
+        }
     }
 
     async fn selection(&self, caller: &Caller, parent: &str) -> Result<Selection, Problem> {
@@ -71,7 +76,7 @@ impl v1::event_service_server::EventService for EventApi {
         request: Request<v1::ReplayRequest>,
     ) -> Result<Response<Self::ReplayStream>, Status> {
         let (caller, request) = opened(request)?;
-        let progress = replay::start(&self.context, &caller, request).await?;
+        let progress = replay::start(&self.context, &self.replays, &caller, request).await?;
         Ok(Response::new(progress))
     }
 

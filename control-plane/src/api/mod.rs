@@ -33,6 +33,7 @@ mod tail;
 mod targets;
 mod tokens;
 mod trial;
+mod turns;
 mod waiting;
 mod webhooks;
 

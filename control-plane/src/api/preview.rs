@@ -13,13 +13,15 @@ use super::compare::Comparisons;
 use super::desk::{Desk, Mode, random};
 use super::scope::Scope;
 use super::status::Problem;
-use super::trial::{Trial, Verdict, in_a_line};
+use super::trial::{Trial, Verdict};
+use super::turns::Turns;
 use super::webhooks;
 use crate::access::{Caller, opened};
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{LogError, Selection};
+use crate::mapping::in_a_line;
 use crate::report::OrderBy;
 
 /// A payload of the caller's.
@@ -27,13 +29,16 @@ const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Its event type.
 const MAX_TYPE_BYTES: usize = 512;
 /// Recorded events that are looked at for one that fits: so many at once, so often.
-const STEP: usize = 16;
-const STEPS: usize = 12;
+const STEP: usize = 2;
+const STEPS: usize = 96;
+/// At a time: each may have a large event in its hands, and several copies of it.
+const AT_ONCE: usize = 4;
 
 /// Serves `PreviewService`.
 pub struct PreviewApi {
     context: Context,
     comparisons: Comparisons,
+    turns: Turns,
 }
 
 impl PreviewApi {
@@ -42,6 +47,7 @@ impl PreviewApi {
         Self {
             context,
             comparisons: Comparisons::default(),
+            turns: Turns::new(AT_ONCE, AT_ONCE),
         }
     }
 
@@ -68,20 +74,23 @@ impl PreviewApi {
             let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
             prepared.resource
         };
+        let turn = self.turns.take(&metadata.org).await?;
         let trial = Trial::of(&self.context, &record, &webhook)?;
         let request_checks = request.check_destinations;
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
-        let checks = match request_checks {
-            true => requests::check(&self.context, &webhook).await,
-            false => Vec::new(),
-        };
         let context = self.context.clone();
-        // A filter may take a while, and a payload may be large.
-        let shown = tokio::task::spawn_blocking(move || shown(&context, &webhook, &trial, chosen));
+        let of_task = webhook.clone();
+        // A filter may take a while, and a payload may be large. It isn't ended by its caller: the turn is its own.
+        let shown = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            shown(&context, &of_task, &trial, chosen)
+        });
         let mut shown = shown
             .await
             .map_err(|error| Problem::Internal(format!("preview an event: {error}")))?;
-        shown.checks = checks;
+        if request_checks {
+            shown.checks = requests::check(&self.context, &webhook).await;
+        }
         Ok(shown)
     }
 

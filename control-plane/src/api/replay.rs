@@ -23,6 +23,7 @@ use tonic::Status;
 use super::narrow::Narrow;
 use super::scope::Scope;
 use super::status::Problem;
+use super::turns::Turns;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::log::{PutBack, Selection};
@@ -30,6 +31,11 @@ use crate::log::{PutBack, Selection};
 /// Without a word from the caller, deliveries a second.
 const RATE: u32 = 100;
 const MAX_RATE: u32 = 10_000;
+/// Events or deliveries that are only looked at, for each that would be delivered.
+const LOOKS: u32 = 10;
+/// Under way at a time, in all and of one org.
+const AT_ONCE: usize = 64;
+const OF_ONE_ORG: usize = 2;
 /// Between two messages, so that there is one each second at least.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
@@ -41,14 +47,22 @@ struct Order {
     selection: Selection,
     mapping: v1::ReplayMapping,
     pace: Pace,
+    /// Of what is looked at.
+    looks: Pace,
     dry_run: bool,
     max: u64,
     progress: watch::Sender<v1::ReplayResponse>,
 }
 
+/// Those that are under way.
+pub(super) fn turns() -> Turns {
+    Turns::new(AT_ONCE, OF_ONE_ORG)
+}
+
 /// Checks the request, and begins.
 pub(super) async fn start(
     context: &Context,
+    turns: &Turns,
     caller: &Caller,
     request: v1::ReplayRequest,
 ) -> Result<Answers, Problem> {
@@ -89,10 +103,15 @@ pub(super) async fn start(
         selection,
         mapping,
         pace: Pace::new(rate),
+        looks: Pace::new(rate * LOOKS),
         dry_run: request.dry_run,
         max,
         progress,
     };
+    // Of no org: one that may see all of them.
+    let turn = turns
+        .take(order.selection.org.as_deref().unwrap_or_default())
+        .await?;
     // The audit's line.
     tracing::info!(
         token = caller.id(),
@@ -110,6 +129,7 @@ pub(super) async fn start(
     };
     let of_task = context.clone();
     context.view.tasks().spawn(async move {
+        let _turn = turn;
         let work = async move {
             match feeds {
                 Some(until) => feed::run(order, until).await,

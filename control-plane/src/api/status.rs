@@ -32,6 +32,8 @@ pub(crate) enum Problem {
     Waiting(String),
     /// Much is removed with it: the caller has to say that it is meant.
     Large(String),
+    /// Too much of it is done already: again in a while.
+    Busy(String),
     /// The store.
     Store(StoreError),
     /// The event log.
@@ -154,6 +156,7 @@ impl From<Problem> for Status {
             Problem::Large(message) => {
                 with_reason(Code::FailedPrecondition, message, "LARGE_REMOVAL")
             }
+            Problem::Busy(message) => with_reason(Code::Unavailable, message, "BUSY"),
             Problem::Store(error) => of_store(error),
             Problem::Log(error) => {
                 let code = match error {

@@ -86,17 +86,3 @@ impl Trial {
         mapping.map(|mapping| mapping.apply(event)).transpose()
     }
 }
-
-/// The first problems of a mapping in one line.
-pub(super) fn in_a_line(problems: &[v1::FieldProblem]) -> String {
-    /// How many are named.
-    const NAMED: usize = 3;
-    let named = problems.iter().take(NAMED);
-    let mut named: Vec<String> = named
-        .map(|one| format!("{}: {}", one.field, one.reason))
-        .collect();
-    if problems.len() > NAMED {
-        named.push(format!("and {} more", problems.len() - NAMED));
-    }
-    named.join("; ")
-}

@@ -11,3 +11,4 @@ pub(crate) mod target;
 
 pub use lanes::Lanes;
 pub use subscriptions::SubscriptionApi;
+pub use target::name_of;

@@ -113,7 +113,7 @@ impl Target {
 }
 
 /// What a webhook's destination is called in deliveries, on the command line and in paths.
-pub(crate) fn name_of(destination: &v1::WebhookDestination) -> &str {
+pub fn name_of(destination: &v1::WebhookDestination) -> &str {
     if !destination.name.is_empty() {
         &destination.name
     } else if !destination.r#ref.is_empty() {
@@ -260,4 +260,26 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
         lane_paused: spec.paused,
         queue_paused: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_without_a_name_is_called_by_its_kind() {
+        let one = |set: fn(&mut v1::WebhookDestination)| {
+            let mut destination = v1::WebhookDestination::default();
+            set(&mut destination);
+            name_of(&destination).to_owned()
+        };
+        assert_eq!(one(|d| d.http = Some(v1::HttpTarget::default())), "http");
+        assert_eq!(one(|d| d.r#ref = "crm".to_owned()), "crm");
+        assert_eq!(one(|_| {}), "subscribe");
+        let named = |d: &mut v1::WebhookDestination| {
+            d.http = Some(v1::HttpTarget::default());
+            d.name = "erp".to_owned();
+        };
+        assert_eq!(one(named), "erp");
+    }
 }

@@ -24,6 +24,8 @@ const MAX_CHILDREN: usize = 25;
 /// Up from a record, and down from the base.
 const MAX_LEVELS: usize = 5;
 const MAX_NAME_BYTES: usize = 128;
+/// Regular expressions of all its rows: each is 256 KiB at most while it is compiled.
+const MAX_PATTERNS: usize = 50;
 const MAX_CONVERTERS: usize = 8;
 const MAX_VALUES: usize = 500;
 /// Of a value map's or a picklist's value, and of a default.
@@ -125,11 +127,12 @@ impl Place<'_> {
 pub(super) struct Compiler {
     errors: Vec<FieldError>,
     rows: usize,
+    patterns: usize,
     pub(super) reads: Reads,
 }
 
-/// The base's table, and what it reads.
-pub(super) fn compile(mapping: &v1::Mapping) -> Result<(Table, Reads), Vec<FieldError>> {
+/// The base's table, what it reads, and how many patterns it has.
+pub(super) fn compile(mapping: &v1::Mapping) -> Result<(Table, Reads, usize), Vec<FieldError>> {
     const AT: &str = "spec.mapping";
     let size = mapping.encoded_len();
     if size > MAX_MAPPING_BYTES {
@@ -169,7 +172,7 @@ pub(super) fn compile(mapping: &v1::Mapping) -> Result<(Table, Reads), Vec<Field
         compiler.error(AT, message);
     }
     match compiler.errors.is_empty() {
-        true => Ok((table, compiler.reads)),
+        true => Ok((table, compiler.reads, compiler.patterns)),
         false => Err(compiler.errors),
     }
 }
@@ -494,8 +497,18 @@ impl Compiler {
                     1 => &IN_A_LIST,
                     _ => &IN_AN_INNER_LIST,
                 };
+                if self.patterns > MAX_PATTERNS {
+                    // Said of the one before, and none is compiled any more.
+                    return None;
+                }
                 let compiled = Expression::compile(cel, variables);
                 let expression = self.take(|| place.field("cel"), compiled)?;
+                self.patterns += expression.patterns();
+                if self.patterns > MAX_PATTERNS {
+                    let message =
+                        format!("has one pattern too many: a mapping has {MAX_PATTERNS} at most");
+                    self.error(place.field("cel"), message);
+                }
                 for variable in expression.variables() {
                     self.reads.note(variable);
                 }

@@ -36,14 +36,19 @@ pub use versions::{MappingVersions, NoRecord, VersionError};
 
 /// Why a delivery is held: `mapping v3: base.fields.Total__c: is missing`, the first few, at most 1,024 bytes.
 pub fn reason(version: u32, problems: &[v1::FieldProblem]) -> String {
+    format!("mapping v{version}: {}", in_a_line(problems))
+}
+
+/// The first few problems, at most 1,000 bytes.
+pub(crate) fn in_a_line(problems: &[v1::FieldProblem]) -> String {
     const SHOWN: usize = 5;
-    const BYTES: usize = 1_000;
+    const BYTES: usize = 970;
     let shown: Vec<String> = problems
         .iter()
         .take(SHOWN)
         .map(|problem| format!("{}: {}", problem.field, problem.reason))
         .collect();
-    let mut text = format!("mapping v{version}: {}", shown.join("; "));
+    let mut text = shown.join("; ");
     text.truncate(text.floor_char_boundary(BYTES));
     if problems.len() > SHOWN {
         text.push_str(&format!("; and {} more", problems.len() - SHOWN));
@@ -56,13 +61,23 @@ pub fn reason(version: u32, problems: &[v1::FieldProblem]) -> String {
 pub struct Mapping {
     base: compile::Table,
     reads: seen::Reads,
+    patterns: usize,
 }
 
 impl Mapping {
     /// What can't be applied is refused here, with the field as the manifest writes it: `spec.mapping.base.fields.Total__c.from`.
     pub fn compile(mapping: &v1::Mapping) -> Result<Self, Vec<FieldError>> {
-        let (base, reads) = compile::compile(mapping)?;
-        Ok(Self { base, reads })
+        let (base, reads, patterns) = compile::compile(mapping)?;
+        Ok(Self {
+            base,
+            reads,
+            patterns,
+        })
+    }
+
+    /// Regular expressions in it.
+    pub(crate) fn patterns(&self) -> usize {
+        self.patterns
     }
 
     /// The record of one event with those above and below it.

@@ -19,9 +19,16 @@ pub(crate) struct Seen {
 impl Seen {
     /// The reason says what can't be read.
     pub(crate) fn of(event: &v1::Event, reads: &Reads) -> Result<Self, (&'static str, String)> {
+        let mut seen = Self::payload_of(event)?;
+        seen.add(event, reads)?;
+        Ok(seen)
+    }
+
+    /// Without what goes with the payload.
+    pub(crate) fn payload_of(event: &v1::Event) -> Result<Self, (&'static str, String)> {
         let payload = payload::json_of(event)
             .map_err(|reason| ("payload", format!("can't be decoded: {reason}")))?;
-        let mut seen = Self {
+        Ok(Self {
             payload,
             headers: String::new(),
             query: String::new(),
@@ -30,25 +37,33 @@ impl Seen {
                 event.format(),
                 v1::PayloadFormat::Form | v1::PayloadFormat::Multipart | v1::PayloadFormat::Xml
             ),
-        };
+        })
+    }
+
+    /// What is read besides, unless it is there already.
+    pub(crate) fn add(
+        &mut self,
+        event: &v1::Event,
+        reads: &Reads,
+    ) -> Result<(), (&'static str, String)> {
         // Maps of strings always serialize.
-        if reads.headers {
-            seen.headers = serde_json::to_string(&event.headers).unwrap_or_default();
+        if reads.headers && self.headers.is_empty() {
+            self.headers = serde_json::to_string(&event.headers).unwrap_or_default();
         }
-        if reads.query {
+        if reads.query && self.query.is_empty() {
             let fields = decode_form(event.query.as_bytes())
                 .ok_or_else(|| ("query", "can't be decoded".to_owned()))?;
-            seen.query = payload::form_json(&fields);
+            self.query = payload::form_json(&fields);
         }
-        if reads.event {
-            seen.event = serde_json::json!({
+        if reads.event && self.event.is_empty() {
+            self.event = serde_json::json!({
                 "type": event.r#type,
                 "deliveryId": event.delivery_id,
                 "externalId": event.external_id,
             })
             .to_string();
         }
-        Ok(seen)
+        Ok(())
     }
 }
 

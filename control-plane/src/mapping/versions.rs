@@ -12,9 +12,11 @@ use super::{Mapping, Record, reason};
 use crate::keys;
 use crate::store::{Store, StoreError};
 
-/// Versions kept compiled, and their bytes as they are stored; those needed longest ago are thrown out first.
+/// Versions kept compiled, and their bytes as they are stored and those of their patterns; those needed longest ago are thrown out first.
 const KEPT: usize = 512;
-const KEPT_BYTES: usize = 16 * 1024 * 1024;
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Of one compiled pattern, at most.
+const PATTERN_BYTES: usize = 256 * 1024;
 
 /// Why there is no mapping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,14 +80,17 @@ impl MappingVersions {
                 "is no longer kept; replay with the mapping of now".to_owned(),
             ));
         };
-        let bytes = entry.value.len();
+        let stored_bytes = entry.value.len();
         let stored = v1::Mapping::decode(entry.value)
             .map_err(|error| lost(format!("can't be read: {error}")))?;
         // Aside: two who need the same at once both compile it, and nobody waits.
-        let mapping = Mapping::compile(&stored).map_err(|errors| {
+        let compiled = tokio::task::spawn_blocking(move || Mapping::compile(&stored)).await;
+        let compiled = compiled.map_err(|error| lost(format!("can't be compiled: {error}")))?;
+        let mapping = compiled.map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).take(3).collect();
             lost(format!("no longer compiles: {}", errors.join("; ")))
         })?;
+        let bytes = stored_bytes + mapping.patterns() * PATTERN_BYTES;
         let mapping = Arc::new(mapping);
         self.keep(Kept {
             webhook_uid: webhook_uid.to_owned(),

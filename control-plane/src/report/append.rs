@@ -10,6 +10,7 @@ use hookplane_proto::v1::{AnswerKind, EventFlag};
 use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
+use super::order::{Keys, Ordering};
 use super::{Orders, identity, not_kept};
 use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
@@ -75,28 +76,22 @@ pub(super) async fn answer(
     // Risk 45: a stale plan answers 2xx and drops what a new webhook wanted.
     let is_stale = record.revision > callback.plan_revision;
     // A listener that couldn't load the group's newest version goes on with an older one. What isn't to be written isn't, all the same.
-    let redacts = record
-        .group
-        .spec
-        .as_ref()
-        .is_some_and(|s| !s.redact.is_empty());
-    if is_stale || redacts {
-        match context.view.compiled(&record) {
-            Ok(group) if is_stale => group.rematch(&mut callback),
-            Ok(group) => group.redact(&mut callback),
-            // Another replica may run a version that it is made for.
-            Err(reason) => {
-                let group = &callback.group_uid;
-                tracing::error!(
-                    group,
-                    reason,
-                    "a stored group doesn't compile; its callbacks wait"
-                );
-                return answered(
-                    AnswerKind::RetryLater,
-                    "this replica can't match with the group as it is stored",
-                );
-            }
+    match context.view.compiled(&record) {
+        Ok(group) if is_stale => group.rematch(&mut callback),
+        Ok(group) if group.redacts() => group.redact(&mut callback),
+        Ok(_) => {}
+        // Another replica may run a version that it is made for.
+        Err(reason) => {
+            let group = &callback.group_uid;
+            tracing::error!(
+                group,
+                reason,
+                "a stored group doesn't compile; its callbacks wait"
+            );
+            return answered(
+                AnswerKind::RetryLater,
+                "this replica can't match with the group as it is stored",
+            );
         }
     }
     if let Outcome::NotKept { clause, reason } = Outcome::of(&callback, &record.group) {
@@ -112,14 +107,31 @@ pub(super) async fn answer(
         return answered(AnswerKind::NotKept, reason);
     }
     let repeat = Repeat::of(&callback);
-    let new = build(
-        &identity::Key::new(&context.mac_key),
-        context.view.orders(),
-        &record.group,
-        &record.webhooks,
-        request_id,
-        callback,
-    );
+    let orders = |webhook: &Arc<v1::Webhook>| {
+        let spec = webhook.spec.as_ref();
+        spec.is_some_and(|spec| !spec.order_by.is_empty())
+    };
+    let new = if record.webhooks.iter().any(orders) {
+        // Expressions of users: bounded, and still more than the threads that serve everybody should do.
+        let (of_task, record) = (context.clone(), record.clone());
+        let built =
+            tokio::task::spawn_blocking(move || built(&of_task, &record, request_id, callback));
+        match tokio::time::timeout_at(deadline, built).await {
+            Ok(Ok(new)) => new,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a callback's events can't be made");
+                return answered(AnswerKind::RetryLater, "the callback's events can't be made");
+            }
+            Err(_) => {
+                return answered(
+                    AnswerKind::RetryLater,
+                    "the callback's events weren't put in order in time",
+                );
+            }
+        }
+    } else {
+        built(context, &record, request_id, callback)
+    };
     let samples = context.drift.samples(&new);
     let first = new
         .events
@@ -387,6 +399,7 @@ fn build(
     let nameless = v1::Metadata::default();
     let metadata = group.metadata.as_ref().unwrap_or(&nameless);
     let names = Names::of(webhooks);
+    let mut ordering = Ordering::new(orders);
     let whole = identity::as_it_came(&callback.body_digest, &callback.body);
     // The listener's word for what it saw; what only the control plane can know is decided here.
     let mut flags = std::mem::take(&mut callback.flags);
@@ -465,7 +478,7 @@ fn build(
                 .map(|key| key.to_vec().into())
                 .unwrap_or_default(),
         };
-        names.order(orders, &mut event, &mut deliveries);
+        names.order(&mut ordering.keys(), &mut event, &mut deliveries);
         let new = NewEvent {
             event,
             dedup,
@@ -491,6 +504,22 @@ fn build(
     }
 }
 
+fn built(
+    context: &Context,
+    record: &GroupRecord,
+    request_id: [u8; 16],
+    callback: v1::ReportedCallback,
+) -> NewCallback {
+    build(
+        &identity::Key::new(&context.mac_key),
+        context.view.orders(),
+        &record.group,
+        &record.webhooks,
+        request_id,
+        callback,
+    )
+}
+
 /// The events of a callback as they would be kept.
 pub(crate) fn as_kept(
     context: &Context,
@@ -498,15 +527,7 @@ pub(crate) fn as_kept(
     request_id: [u8; 16],
     callback: v1::ReportedCallback,
 ) -> Vec<v1::Event> {
-    let key = identity::Key::new(&context.mac_key);
-    let new = build(
-        &key,
-        context.view.orders(),
-        &record.group,
-        &record.webhooks,
-        request_id,
-        callback,
-    );
+    let new = built(context, record, request_id, callback);
     new.events.into_iter().map(|new| new.event).collect()
 }
 
@@ -532,12 +553,17 @@ impl<'a> Names<'a> {
     }
 
     /// Gives the deliveries of an event the keys that their webhooks order them by.
-    fn order(&self, orders: &Orders, event: &mut v1::Event, deliveries: &mut [NewDelivery]) {
+    fn order(
+        &self,
+        keys: &mut Keys<'_, '_>,
+        event: &mut v1::Event,
+        deliveries: &mut [NewDelivery],
+    ) {
         for of_one in deliveries.chunk_by_mut(|a, b| a.webhook_uid == b.webhook_uid) {
             let webhook = of_one.first().and_then(|one| self.get(&one.webhook_uid));
             let spec = webhook.and_then(|(_, webhook)| webhook.spec.as_ref());
             if let Some(source) = spec.map(|spec| &spec.order_by).filter(|by| !by.is_empty()) {
-                orders.of_webhook(source, event, of_one);
+                keys.of_webhook(source, event, of_one);
             }
         }
     }

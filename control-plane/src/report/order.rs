@@ -1,7 +1,7 @@
 //! Which deliveries of a webhook go one after the other: those whose events have the same key.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookplane_proto::v1;
 use hookplane_rules::filter::Expression;
@@ -14,10 +14,15 @@ use crate::mapping::seen::{Reads, Seen};
 const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
 /// As in filters: the work that one evaluation may do besides reading its payload a few times.
 const BASE_UNITS: u64 = 4_000_000;
+/// The same of all events of one callback, for all their webhooks: some 80 ms.
+const CALLBACK_UNITS: u64 = 8_000_000;
+/// Making a payload ready to be read.
+const BYTES_PER_UNIT: u64 = 16;
 /// A longer key is told from others by its digest.
 const MAX_KEY_BYTES: usize = 128;
-/// Sources kept compiled. Past it all are forgotten: a fleet has a few.
+/// Sources kept compiled, and their patterns, of 256 KiB at most. A fleet has a few; past it some are forgotten.
 const KEPT: usize = 1_024;
+const KEPT_PATTERNS: usize = 256;
 
 /// A webhook's `order_by`, compiled: a path is an expression, too.
 #[derive(Debug)]
@@ -39,7 +44,19 @@ impl OrderBy {
 
     /// The event's key. The error says why it has none.
     pub(crate) fn key(&self, event: &v1::Event) -> Result<String, String> {
-        let seen = Seen::of(event, &self.reads).map_err(|(of, why)| format!("{of} {why}"))?;
+        let mut seen = Seen::payload_of(event).map_err(said)?;
+        let mut units = u64::MAX;
+        self.key_of(event, &mut seen, &mut units)
+    }
+
+    /// The same of an event that others have looked at. What is done is taken from `left`.
+    fn key_of(
+        &self,
+        event: &v1::Event,
+        seen: &mut Seen,
+        left: &mut u64,
+    ) -> Result<String, String> {
+        seen.add(event, &self.reads).map_err(said)?;
         let texts: Vec<(&'static str, &str)> = self
             .expression
             .variables()
@@ -54,8 +71,11 @@ impl OrderBy {
                 (*name, text)
             })
             .collect();
-        let mut units = BASE_UNITS + 2 * seen.payload.text().len() as u64;
-        let found = self.expression.evaluate(&texts, &mut units)?;
+        let given = (*left).min(BASE_UNITS + 2 * seen.payload.text().len() as u64);
+        let mut units = given;
+        let found = self.expression.evaluate(&texts, &mut units);
+        *left -= given - units;
+        let found = found?;
         let value = match found.as_deref().map(serde_json::from_str) {
             None => return Err("is missing".to_owned()),
             Some(Err(error)) => return Err(format!("is no value: {error}")),
@@ -84,6 +104,10 @@ impl OrderBy {
     }
 }
 
+fn said((of, why): (&'static str, String)) -> String {
+    format!("{of} {why}")
+}
+
 /// The sources that were needed, compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
@@ -92,30 +116,76 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(super) fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.get(source) {
+        if let Some(found) = self.locked().get(source) {
             return Ok(Arc::clone(found));
         }
+        // Aside: two who need the same at once both compile it, and nobody waits.
         let compiled = Arc::new(OrderBy::compile(source)?);
-        if kept.len() >= KEPT {
-            kept.clear();
+        let mut kept = self.locked();
+        let mut patterns: usize = kept.values().map(|one| one.expression.patterns()).sum();
+        while kept.len() >= KEPT || patterns + compiled.expression.patterns() > KEPT_PATTERNS {
+            // Any of them: which is needed next isn't known.
+            let Some(one) = kept.keys().next().cloned() else {
+                break;
+            };
+            patterns -= kept.remove(&one).map_or(0, |one| one.expression.patterns());
         }
         kept.insert(source.to_owned(), Arc::clone(&compiled));
         Ok(compiled)
     }
 
-    /// Gives an event's deliveries to one webhook their key. Without one they wait for none, and the webhook's verdict says why.
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<OrderBy>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys of one callback's events. What they may cost is one for all.
+pub(super) struct Ordering<'o> {
+    orders: &'o Orders,
+    left: u64,
+}
+
+impl<'o> Ordering<'o> {
+    pub(super) fn new(orders: &'o Orders) -> Self {
+        Self {
+            orders,
+            left: CALLBACK_UNITS,
+        }
+    }
+
+    /// One event's: its payload is read once, and a source evaluated once, whatever the number of webhooks.
+    pub(super) fn keys(&mut self) -> Keys<'_, 'o> {
+        Keys {
+            ordering: self,
+            seen: None,
+            known: HashMap::new(),
+        }
+    }
+}
+
+/// The keys of one event.
+pub(super) struct Keys<'k, 'o> {
+    ordering: &'k mut Ordering<'o>,
+    seen: Option<Result<Seen, String>>,
+    known: HashMap<String, Result<String, String>>,
+}
+
+impl Keys<'_, '_> {
+    /// Gives the event's deliveries to one webhook their key. Without one they wait for none, and the webhook's verdict says why.
     pub(super) fn of_webhook(
-        &self,
+        &mut self,
         source: &str,
         event: &mut v1::Event,
         deliveries: &mut [NewDelivery],
     ) {
-        let key = self.get(source).and_then(|order| order.key(event));
-        match key {
+        if !self.known.contains_key(source) {
+            let key = self.key(source, event);
+            self.known.insert(source.to_owned(), key);
+        }
+        match &self.known[source] {
             Ok(key) => {
                 for delivery in deliveries {
-                    delivery.order_key.clone_from(&key);
+                    delivery.order_key.clone_from(key);
                 }
             }
             Err(why) => {
@@ -131,6 +201,23 @@ impl Orders {
                 }
             }
         }
+    }
+
+    fn key(&mut self, source: &str, event: &v1::Event) -> Result<String, String> {
+        let order = self.ordering.orders.get(source)?;
+        let left = &mut self.ordering.left;
+        if *left == 0 {
+            return Err(
+                "comes after others that did as much work on this callback as is allowed"
+                    .to_owned(),
+            );
+        }
+        let seen = self.seen.get_or_insert_with(|| {
+            let seen = Seen::payload_of(event).map_err(said)?;
+            *left = left.saturating_sub(seen.payload.text().len() as u64 / BYTES_PER_UNIT);
+            Ok(seen)
+        });
+        order.key_of(event, seen.as_mut().map_err(|why| why.clone())?, left)
     }
 }
 
@@ -199,11 +286,55 @@ mod tests {
             webhook_uid: "w".to_owned(),
             ..Default::default()
         }];
-        Orders::default().of_webhook("payload.id", &mut event, &mut deliveries);
+        let orders = Orders::default();
+        let mut ordering = Ordering::new(&orders);
+        let mut keys = ordering.keys();
+        keys.of_webhook("payload.id", &mut event, &mut deliveries);
         assert_eq!(deliveries[0].order_key, "");
         assert_eq!(
             event.verdicts[0].reason,
             "delivered without order: `payload.id` is missing"
         );
+    }
+
+    // Risk 9: what a callback's orders may cost is one for all its events and webhooks.
+    #[test]
+    fn orders_of_one_callback_share_what_they_may_cost() {
+        let list = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>();
+        let body = format!(r#"{{"id": 7, "a": [{}]}}"#, list.join(","));
+        let orders = Orders::default();
+        let mut ordering = Ordering::new(&orders);
+        let mut ordered = 0;
+        let mut last = String::new();
+        for n in 0..200 {
+            let mut event = event("");
+            event.body = body.clone().into();
+            event.verdicts.push(v1::WebhookVerdict {
+                webhook_uid: "w".to_owned(),
+                matched: true,
+                ..Default::default()
+            });
+            let mut deliveries = [NewDelivery {
+                webhook_uid: "w".to_owned(),
+                ..Default::default()
+            }];
+            let source = format!("payload.a.exists(x, x == -{n}) ? 'a' : 'b'");
+            let mut keys = ordering.keys();
+            keys.of_webhook(&source, &mut event, &mut deliveries);
+            ordered += usize::from(!deliveries[0].order_key.is_empty());
+            last.clone_from(&event.verdicts[0].reason);
+        }
+        assert!(ordered > 0 && ordered < 200, "{ordered}");
+        assert!(last.starts_with("delivered without order: "), "{last}");
+    }
+
+    #[test]
+    fn sources_that_are_kept_compiled_are_bounded_and_not_forgotten_at_once() {
+        let orders = Orders::default();
+        for n in 0..KEPT_PATTERNS + 10 {
+            let source = format!("payload.a.matches('^a{n}$') ? 'a' : 'b'");
+            orders.get(&source).unwrap();
+        }
+        assert_eq!(orders.locked().len(), KEPT_PATTERNS);
     }
 }

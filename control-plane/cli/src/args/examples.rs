@@ -37,7 +37,7 @@ Exit codes: 0 genuine, or the group was looked at; 1 refused, or failed; 2 wrong
 pub(super) const DEV_EXAMPLES: &str = "\
 Both servers run in this process and speak gRPC over loopback. On a first run it makes a starter: the org `demo`, the group
 `demo/github` and the webhook `demo/github/everything`. A small subscriber in this process takes what is delivered to that
-webhook and prints a line for each; every other webhook waits for a subscriber of yours.
+webhook and prints a line for each; what is for any other webhook goes to its destinations, or waits for a subscriber of yours.
 
 Examples:
   hookplane dev
@@ -86,13 +86,14 @@ Examples:
 
 pub(super) const DELETE_EXAMPLES: &str = "\
 Deleting a group deletes its webhooks. An org is deleted once it is empty. Deliveries that wait (pending, leased or held) are never
-dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once its subscribers are done;
---discard drops them. What was delivered or is dead stays to be read.
+dropped unasked: --drain makes the webhook inactive, or the group answer 404, and deletes it once what waits is delivered;
+--discard drops it. What was delivered or is dead stays to be read. A destination is deleted once no webhook names it.
 
 Examples:
   hookplane delete webhook acme/shop-prod/order-paid
   hookplane delete webhook acme/shop-prod/order-paid --drain
   hookplane delete group acme/shop-prod
+  hookplane delete destination acme/crm
   hookplane delete org acme";
 
 pub(super) const TOKEN_CREATE_EXAMPLES: &str = "\
@@ -132,7 +133,8 @@ Examples:
 pub(super) const PREVIEW_EXAMPLES: &str = "\
 It shows whether the webhook takes the event and by which clause, the records that its mapping makes, each field that has no value and why,
 and for each destination exactly what would be sent, with credentials as `***`. Without a choice it takes the newest recorded event that is for
-the webhook, else a sample. What doesn't match is shown as it would be if it did.
+the webhook, else a sample. What doesn't match is shown as it would be if it did. With --file the group, and the destinations it names, have to
+be saved already.
 
 Examples:
   hookplane preview acme/shop-prod/order-paid
@@ -152,7 +154,8 @@ Examples:
   hookplane apply -f shop.yaml --compare        the same, and then apply it";
 
 pub(super) const PAUSE_EXAMPLES: &str = "\
-Deliveries that come meanwhile wait; what is on its way is finished. It holds until it is resumed, at every replica.
+Deliveries that come meanwhile wait; what is on its way is finished. It holds at every replica, until it is resumed
+or until a manifest without `paused: true` is applied.
 
 Examples:
   hookplane pause destination acme/crm

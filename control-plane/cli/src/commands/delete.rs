@@ -85,7 +85,7 @@ impl Request {
                 Some(Waiting::Discard) => self.waiting = Some(Waiting::Discard),
                 None => {
                     return Err(Failure::from(status).hint(
-                        "--drain waits until subscribers have taken them, --discard drops them",
+                        "--drain waits until they are delivered, --discard drops them",
                     ));
                 }
             }

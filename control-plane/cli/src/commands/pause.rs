@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use hookplane_control_plane::dispatch::name_of;
 use hookplane_proto::v1;
 
 use crate::connect::Api;
@@ -61,8 +62,8 @@ async fn of_webhook(api: &Api, path: &Name, paused: bool) -> Result<(), Failure>
     let request = v1::GetWebhookRequest { name };
     let mut webhook = api.webhooks().get_webhook(request).await?.into_inner();
     let destinations = &mut webhook.spec.get_or_insert_default().destinations;
-    let names: Vec<String> = destinations.iter().map(name_of).collect();
-    let Some(at) = names.iter().position(|name| name == path.last()) else {
+    let names: Vec<&str> = destinations.iter().map(name_of).collect();
+    let Some(at) = names.iter().position(|name| *name == path.last()) else {
         let known = match names.is_empty() {
             true => "subscribers alone".to_owned(),
             false => names.join(", "),
@@ -82,42 +83,8 @@ async fn of_webhook(api: &Api, path: &Name, paused: bool) -> Result<(), Failure>
     Ok(())
 }
 
-/// Its own name, or what stands for it.
-fn name_of(destination: &v1::WebhookDestination) -> String {
-    let name = match destination {
-        one if !one.name.is_empty() => &one.name,
-        one if !one.r#ref.is_empty() => &one.r#ref,
-        one if one.http.is_some() => "http",
-        one if one.salesforce.is_some() => "salesforce",
-        _ => "subscribe",
-    };
-    name.to_owned()
-}
-
 fn mask(field: &str) -> prost_types::FieldMask {
     prost_types::FieldMask {
         paths: vec![field.to_owned()],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_without_a_name_is_called_by_its_kind() {
-        let one = |set: fn(&mut v1::WebhookDestination)| {
-            let mut destination = v1::WebhookDestination::default();
-            set(&mut destination);
-            name_of(&destination)
-        };
-        assert_eq!(one(|d| d.http = Some(v1::HttpTarget::default())), "http");
-        assert_eq!(one(|d| d.r#ref = "crm".to_owned()), "crm");
-        assert_eq!(one(|_| {}), "subscribe");
-        let named = |d: &mut v1::WebhookDestination| {
-            d.http = Some(v1::HttpTarget::default());
-            d.name = "erp".to_owned();
-        };
-        assert_eq!(one(named), "erp");
     }
 }

@@ -14,6 +14,8 @@ use crate::log::Lease;
 use crate::mapping::Record;
 use crate::report::later;
 
+/// Of a body, as it is shown.
+const MAX_SHOWN_BYTES: usize = 256 * 1024;
 /// For one destination to tell what it knows.
 const CHECK_TIME: Duration = Duration::from_secs(20);
 
@@ -40,6 +42,7 @@ pub(super) fn of(
         };
         for request in &mut requests {
             name.clone_into(&mut request.destination);
+            cut(&mut request.body);
         }
         all.append(&mut requests);
     }
@@ -57,6 +60,39 @@ fn to(
         return Err("no request can be made of this event".to_owned());
     }
     Ok(requests)
+}
+
+/// At a character, with a mark that says how much there is.
+fn cut(body: &mut String) {
+    let whole = body.len();
+    if whole > MAX_SHOWN_BYTES {
+        body.truncate(body.floor_char_boundary(MAX_SHOWN_BYTES));
+        body.push_str(&format!("… (cut here; it has {whole} bytes)"));
+        body.shrink_to_fit();
+    }
+}
+
+/// That which deliveries go through, where it is the same: it has its connections and its token already.
+fn asked_sink(
+    context: &Context,
+    webhook: &v1::Webhook,
+    name: &str,
+) -> Result<Arc<dyn Sink>, String> {
+    let given = resolve(&context.view, webhook, name)?;
+    let metadata = webhook.metadata.clone().unwrap_or_default();
+    let group = context.view.group_named(&metadata.org, &metadata.group);
+    let mut of_group = group.iter().flat_map(|group| group.webhooks.iter());
+    let stored = of_group.find(|one| {
+        let uid = one.metadata.as_ref().map(|one| &one.uid);
+        uid == Some(&metadata.uid)
+    });
+    let stored = stored.and_then(|stored| resolve(&context.view, stored, name).ok());
+    match stored {
+        Some(stored) if stored.lane == given.lane && stored.target() == given.target() => {
+            context.lanes.sink(context, &stored)
+        }
+        _ => sink_of(context, webhook, name),
+    }
 }
 
 fn sink_of(context: &Context, webhook: &v1::Webhook, name: &str) -> Result<Arc<dyn Sink>, String> {
@@ -81,7 +117,7 @@ pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::D
     {
         let name = name_of(destination);
         let asked = async {
-            let sink = sink_of(context, webhook, name)?;
+            let sink = asked_sink(context, webhook, name)?;
             match sink.describes() {
                 true => check_against(&*sink, mapping).await.map(Some),
                 false => Ok(None),
@@ -151,4 +187,20 @@ fn without_order(webhook: &v1::Webhook) -> v1::Webhook {
     let mut webhook = webhook.clone();
     webhook.spec.get_or_insert_default().order_by.clear();
     webhook
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_body_is_cut_at_a_character_and_says_so() {
+        let mut short = "{}".to_owned();
+        cut(&mut short);
+        assert_eq!(short, "{}");
+        let mut long = "ä".repeat(MAX_SHOWN_BYTES);
+        cut(&mut long);
+        assert!(long.len() < MAX_SHOWN_BYTES + 100);
+        assert!(long.ends_with("… (cut here; it has 524288 bytes)"));
+    }
 }

@@ -40,6 +40,7 @@ pub(super) async fn run(
         after = after.max(next);
         let ends = items.iter().any(|item| item.cursor > reach.last) || after >= reach.last;
         let events = new_events(items, reach.last, &mut last);
+        order.looks.take(events.len()).await;
         fed.renew(&order.context)?;
         let trial = fed.trial.clone();
         let text = order.selection.text.clone();

@@ -28,7 +28,7 @@ struct Page {
 
 pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
     let size = (order.pace.rate as usize).clamp(PAGE_MIN, PAGE);
-    let pages = walk_down(&order, size).await?;
+    let pages = walk_down(&mut order, size).await?;
     if order.dry_run {
         return Ok(());
     }
@@ -65,7 +65,7 @@ pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
 }
 
 /// Counts the selection, as it is now. In a dry run that is all there is to do.
-async fn walk_down(order: &Order, size: usize) -> Result<Vec<Page>, Problem> {
+async fn walk_down(order: &mut Order, size: usize) -> Result<Vec<Page>, Problem> {
     let mut pages = Vec::new();
     let mut before = None;
     loop {
@@ -73,6 +73,9 @@ async fn walk_down(order: &Order, size: usize) -> Result<Vec<Page>, Problem> {
         let (Some((newest, _)), Some((oldest, _))) = (read.first(), read.last()) else {
             return Ok(pages);
         };
+        if order.dry_run {
+            order.looks.take(read.len()).await;
+        }
         let gone = read
             .iter()
             .filter(|(_, delivery)| webhook_of(&order.context, delivery).is_none());

@@ -192,11 +192,17 @@ pub(super) fn statuses(
     pushed
         .map(|destination| {
             let name = name_of(destination);
-            let resolved = resolve(&context.view, webhook, name).ok();
+            let status = match resolve(&context.view, webhook, name) {
+                Ok(resolved) => context.lanes.status(&resolved, context.clock.now()),
+                Err(reason) => v1::DestinationStatus {
+                    state: v1::DestinationState::Failing.into(),
+                    reason,
+                    ..Default::default()
+                },
+            };
             v1::WebhookDestinationStatus {
                 name: name.to_owned(),
-                status: resolved
-                    .map(|resolved| context.lanes.status(&resolved, context.clock.now())),
+                status: Some(status),
             }
         })
         .collect()

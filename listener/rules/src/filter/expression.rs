@@ -22,6 +22,8 @@ const UNITS_PER_NODE: u64 = 4;
 const BYTES_PER_UNIT: u64 = 16;
 /// Lists and objects that the engine made, inside each other.
 const MAX_DEPTH: usize = 64;
+/// A text that the engine made doubles with each addition; an answer is no larger than this.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// An expression that compiled and is within bounds.
 #[derive(Debug)]
@@ -65,6 +67,11 @@ impl Expression {
     /// What it names.
     pub fn variables(&self) -> &[&'static str] {
         &self.variables
+    }
+
+    /// How many patterns it has, of 256 KiB at most each.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
     }
 
     /// The paths that it reads: `payload.customer.id`, `payload.lines[*].sku`.
@@ -193,6 +200,7 @@ impl Run<'_> {
         if !self.budget.spend(1) {
             return Err(Why::Wrong(spent()));
         }
+        room(out, 0)?;
         if let Some(text) = value.downcast_ref::<CelString>() {
             if !self
                 .budget
@@ -200,6 +208,7 @@ impl Run<'_> {
             {
                 return Err(Why::Wrong(spent()));
             }
+            room(out, text.inner().len())?;
             // Strings always serialize.
             out.push_str(&serde_json::to_string(text.inner()).unwrap_or_default());
         } else if let Some(int) = value.downcast_ref::<CelInt>() {
@@ -237,6 +246,7 @@ impl Run<'_> {
             {
                 return Err(Why::Wrong(spent()));
             }
+            room(out, text.inner().len())?;
             out.push_str(text.inner());
             return Ok(());
         }
@@ -276,6 +286,7 @@ impl Run<'_> {
             if at > 0 {
                 out.push(',');
             }
+            room(out, name.len())?;
             out.push_str(&serde_json::to_string(name).unwrap_or_default());
             out.push(':');
             self.write(member.as_ref(), depth - 1, out)?;
@@ -283,6 +294,17 @@ impl Run<'_> {
         out.push('}');
         Ok(())
     }
+}
+
+/// For so many bytes more.
+fn room(out: &str, more: usize) -> Result<(), Why> {
+    if out.len() + more > MAX_ANSWER_BYTES {
+        return Err(Why::Wrong(format!(
+            "is too large: more than {} MiB",
+            MAX_ANSWER_BYTES >> 20
+        )));
+    }
+    Ok(())
 }
 
 enum Step<'s> {

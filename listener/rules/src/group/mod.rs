@@ -258,6 +258,11 @@ impl Group {
         crate::matching::match_kept(self, event)
     }
 
+    /// Whether there is anything that it never writes: what it lists, and its secrets where they stand in a body.
+    pub fn redacts(&self) -> bool {
+        self.redaction.is_some()
+    }
+
     /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed.
     pub fn redact(&self, callback: &mut v1::ReportedCallback) {
         crate::matching::redact_again(self, callback);

@@ -1,4 +1,4 @@
-//! Before a deletion: nothing more comes, and what waits is taken by its subscribers.
+//! Before a deletion: nothing more comes, and what waits is delivered, to subscribers and destinations.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(api: &Api, resource: Resource, name: &str) -> Result<(),
         }
     };
     note(&format!(
-        "{} takes nothing more; waiting for its subscribers",
+        "{} takes nothing more; waiting until what waits is delivered",
         typed(name)
     ));
     loop {
@@ -37,7 +37,7 @@ pub(super) async fn run(api: &Api, resource: Resource, name: &str) -> Result<(),
         if !pending && !leased {
             if held {
                 return Err(
-                    Failure::new("some of its deliveries are held, and no subscriber gets those").hint(
+                    Failure::new("some of its deliveries are held, and those go nowhere").hint(
                         "`hookplane get deliveries --status held` shows why: replay them once that is mended, or delete with --discard",
                     ),
                 );
