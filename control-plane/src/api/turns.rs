@@ -50,9 +50,8 @@ impl Turns {
             })
         };
         match tokio::time::timeout(PATIENCE, both).await {
-            Ok(taken) => {
-                taken.map_err(|error: tokio::sync::AcquireError| Problem::Internal(error.to_string()))
-            }
+            Ok(taken) => taken
+                .map_err(|error: tokio::sync::AcquireError| Problem::Internal(error.to_string())),
             Err(_) => Err(Problem::Busy(
                 "as many of these run as may at once: try again in a while".to_owned(),
             )),

@@ -2,6 +2,7 @@
 //!
 //! Read along the tail up to where it was at the start: what comes later was matched when it came.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -15,6 +16,8 @@ use crate::context::Context;
 use crate::log::{Cursor, LogError, NewDelivery, Reach, Selection, TailItem, words};
 use crate::report::later;
 
+/// Events that came alone whose line was read.
+const REMEMBERED: usize = 100_000;
 /// Lines read at once, bodies and all.
 const STEP: usize = 16;
 
@@ -31,7 +34,7 @@ pub(super) async fn run(
     };
     let mut after = Cursor::default();
     // Its deliveries follow it on the line.
-    let mut last = String::new();
+    let mut seen = Seen::default();
     loop {
         newest.borrow_and_update();
         let log = &order.context.log;
@@ -39,7 +42,7 @@ pub(super) async fn run(
         let moved = next > after;
         after = after.max(next);
         let ends = items.iter().any(|item| item.cursor > reach.last) || after >= reach.last;
-        let events = new_events(items, reach.last, &mut last);
+        let events = new_events(items, reach.last, &mut seen);
         order.looks.take(events.len()).await;
         fed.renew(&order.context)?;
         let trial = fed.trial.clone();
@@ -123,23 +126,50 @@ impl Fed {
     }
 }
 
-/// Each event once, up to the end, by its first line: that of its first delivery, or its own where it had none when it came. What was added
-/// later has lines further on.
-fn new_events(items: Vec<TailItem>, end: Cursor, last: &mut String) -> Vec<v1::Event> {
+/// Events that came alone and were looked at, as far as remembered.
+#[derive(Default)]
+struct Seen {
+    /// The last one, whatever it came with: its deliveries follow it on the line.
+    last: String,
+    alone: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Seen {
+    /// False when it was there. One that is forgotten may be looked at again: what it has is not made twice.
+    fn add(&mut self, id: &str) -> bool {
+        if !self.alone.insert(id.to_owned()) {
+            return false;
+        }
+        self.order.push_back(id.to_owned());
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.alone.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// Each event once, up to the end: by the line of its first delivery, or, where it came alone, by its own line or that of the first that was added
+/// later, whichever is first. A log needn't show the former once there is the latter.
+fn new_events(items: Vec<TailItem>, end: Cursor, seen: &mut Seen) -> Vec<v1::Event> {
     let mut events = Vec::new();
     for item in items {
-        let came_alone = item
-            .event
-            .flags()
-            .any(|one| one == v1::EventFlag::Unmatched);
+        let event = &item.event;
+        let came_alone = event.flags().any(|one| one == v1::EventFlag::Unmatched);
         let is_first = match &item.delivery {
             None => true,
-            Some(delivery) => !came_alone && delivery.id == format!("{}-1", item.event.id),
+            Some(delivery) => delivery.id == format!("{}-1", event.id),
         };
-        if is_first && item.cursor <= end && item.event.id != *last {
-            last.clone_from(&item.event.id);
-            events.push(item.event);
+        if !is_first || item.cursor > end || event.id == seen.last {
+            continue;
         }
+        if came_alone && !seen.add(&event.id) {
+            continue;
+        }
+        seen.last.clone_from(&event.id);
+        events.push(item.event);
     }
     events
 }
@@ -252,7 +282,7 @@ mod tests {
             change: false,
         };
         let unmatched = [v1::EventFlag::Unmatched];
-        let mut last = String::new();
+        let mut seen = Seen::default();
         let items = vec![
             item(1, "a", None, &unmatched),
             item(2, "b", Some(1), &[]),
@@ -260,10 +290,12 @@ mod tests {
             // Fed later.
             item(4, "a", Some(1), &unmatched),
             item(5, "b", Some(3), &[]),
+            // Fed before, by a log that doesn't show the event's own line any more.
+            item(6, "d", Some(1), &unmatched),
             item(9, "c", None, &unmatched),
         ];
-        let events = new_events(items, Cursor(6), &mut last);
+        let events = new_events(items, Cursor(6), &mut seen);
         let ids: Vec<_> = events.into_iter().map(|event| event.id).collect();
-        assert_eq!(ids, ["a", "b"]);
+        assert_eq!(ids, ["a", "b", "d"]);
     }
 }
