@@ -161,6 +161,7 @@ pub async fn run(backend: &dyn Backend) {
     added::one_line_of_an_event_for_a_webhook(backend).await;
     search::text_is_found_with_any_other_selection(backend).await;
     search::what_went_is_not_found(backend).await;
+    queues::a_lease_ends_where_it_has_enough_bytes(backend).await;
     retention::each_group_goes_by_its_own_ages(backend).await;
     retention::a_group_is_cut_to_its_size(backend).await;
 }

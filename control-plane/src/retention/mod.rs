@@ -9,9 +9,12 @@
 //! Each group has a slice of time in a round, and what is left waits for the next: one that has much to delete keeps none of the others waiting. What
 //! fails for one group is told at the round's end, when the others had their turn.
 //!
+//! Nothing goes for an hour after a clock that can't be right: see [`clocks`].
+//!
 //! Each replica does it, at its own pace: two that do the same delete the same. A step is short, and after each comes a pause as long as the
 //! step was, so that callbacks are kept meanwhile. What deletes is the log, and it deletes what is settled and nothing else.
 
+mod clocks;
 mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +76,7 @@ pub(crate) struct Keeper {
     forgotten: BTreeSet<String>,
     /// When repeats are forgotten next.
     forget: Instant,
+    clocks: clocks::Clocks,
 }
 
 /// Until `shutdown`.
@@ -84,14 +88,18 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         // Each step is one transaction, so it may end between any two.
         let round = async {
             tokio::time::sleep(wait).await;
-            keeper.round().await
+            if !keeper.clocks.may_delete(&*keeper.log).await? {
+                return Ok(None);
+            }
+            keeper.round().await.map(Some)
         };
         let done = tokio::select! {
             () = shutdown.cancelled() => return,
             done = round => done,
         };
         match done {
-            Ok(kept) => {
+            Ok(None) => {}
+            Ok(Some(kept)) => {
                 if std::mem::take(&mut failed) {
                     tracing::info!("what may go is deleted again");
                 }
@@ -116,6 +124,7 @@ impl Keeper {
             view: Arc::clone(&context.view),
             forgotten: BTreeSet::new(),
             forget: Instant::now() + FORGET_FIRST,
+            clocks: clocks::Clocks::new(Arc::clone(&context.clock)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    DeliveryLog, Lease, NewCallback, PutBack, Queue, Settlement, Waiting,
+    DeliveryLog, LEASE_BYTES, Lease, NewCallback, PutBack, Queue, Settlement, Waiting,
 };
 use hookplane_proto::v1::DeliveryStatus;
 
@@ -271,5 +271,23 @@ pub(super) async fn what_is_put_back_has_the_mapping_that_is_asked_for(backend: 
         lease_all(&*log, "w/crm").await[0].delivery.mapping_version,
         7
     );
+    log.close().await;
+}
+
+// Risk 9: however many are asked for, what one lease reads is bounded.
+pub(super) async fn a_lease_ends_where_it_has_enough_bytes(backend: &dyn Backend) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = backend.open(dir.path()).await;
+    let of_four = LEASE_BYTES / 4 + 1;
+    for id in ["a", "b", "c", "d", "e"] {
+        let mut new = for_queues(id, &["heavy"]);
+        new.events[0].event.body = vec![b'x'; of_four].into();
+        append(&*log, new).await;
+    }
+    let first = lease_all(&*log, "heavy").await;
+    assert_eq!(ids(&first), ["a-1", "b-1", "c-1", "d-1"]);
+    // What is left is there at once, and one goes however large it is.
+    let second = lease_all(&*log, "heavy").await;
+    assert_eq!(ids(&second), ["e-1"]);
     log.close().await;
 }

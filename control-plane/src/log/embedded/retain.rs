@@ -134,7 +134,8 @@ async fn delete(
         .write(64, move |tables| Ok(tables.memory.recent.rush(until)))
         .await?
     {}
-    // Nothing is put into the index meanwhile.
+    // Nothing is put into the index until the log has deleted it, or said that it didn't: the writer holds it, whatever becomes of the caller. What
+    // stays after all is put in again by the next step of the index.
     let mut index = log.shared.index.clone().lock_owned().await;
     let (group_uid, out) = (horizon.group_uid.clone(), going.clone());
     let index = tokio::task::spawn_blocking(move || index.forget(&group_uid, &out).map(|()| index))
@@ -144,6 +145,7 @@ async fn delete(
     let bytes = going.clone();
     let deleted = log
         .write(64 * going.len(), move |tables| {
+            let _held = &index;
             let mut deleted = Vec::new();
             for event in &going {
                 if delete_one(tables, event.seq)? {
@@ -154,7 +156,6 @@ async fn delete(
             Ok(deleted)
         })
         .await?;
-    drop(index);
     let went = bytes.iter().filter(|event| deleted.contains(&event.seq));
     Ok((
         deleted.len() as u64,

@@ -8,14 +8,23 @@ use crate::log::{LogError, Usage};
 /// Events behind the mark that are counted when somebody asks: more are only missing while what was kept before is indexed.
 const LATELY: i64 = 10_000;
 
-/// What is kept of each group that has something.
+/// What is kept of each group that has something: also where what was counted says otherwise.
 pub(super) async fn usage(shared: &Shared) -> Result<Vec<Usage>, LogError> {
     let sql = format!(
-        "SELECT min(org), group_uid, sum(events)::bigint, sum(bytes)::bigint FROM (
-             SELECT org, group_uid, events, bytes FROM totals
+        "WITH RECURSIVE there AS (
+             (SELECT group_uid, org FROM events ORDER BY group_uid, seq LIMIT 1)
              UNION ALL
-             (SELECT org, group_uid, 1, octet_length(record) FROM events WHERE seq > (SELECT seq FROM text_mark) ORDER BY seq LIMIT {LATELY})
-         ) AS parts GROUP BY group_uid HAVING sum(events) > 0 ORDER BY group_uid"
+             SELECT next.group_uid, next.org FROM there, LATERAL (
+                 SELECT group_uid, org FROM events WHERE group_uid > there.group_uid ORDER BY group_uid, seq LIMIT 1
+             ) AS next
+         )
+         SELECT min(org), group_uid, sum(events)::bigint, sum(bytes)::bigint FROM (
+             SELECT org, group_uid, events, bytes, false AS has_some FROM totals
+             UNION ALL
+             SELECT org, group_uid, 0, 0, true FROM there
+             UNION ALL
+             (SELECT org, group_uid, 1, octet_length(record), true FROM events WHERE seq > (SELECT seq FROM text_mark) ORDER BY seq LIMIT {LATELY})
+         ) AS parts GROUP BY group_uid HAVING sum(events) > 0 OR bool_or(has_some) ORDER BY group_uid"
     );
     let mut session = shared.pool.read().await?;
     let rows = session.query(&sql, &[]).await?;
@@ -23,7 +32,7 @@ pub(super) async fn usage(shared: &Shared) -> Result<Vec<Usage>, LogError> {
         Ok(Usage {
             org: row.try_get(0)?,
             group_uid: row.try_get(1)?,
-            events: row.try_get::<_, i64>(2)?.unsigned_abs(),
+            events: u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or_default(),
             bytes: u64::try_from(row.try_get::<_, i64>(3)?).unwrap_or_default(),
         })
     };

@@ -39,26 +39,63 @@ pub(in crate::log::embedded) fn step(index: &mut Index, log: &Connection) -> Res
 }
 
 fn follow(index: &mut Index, log: &Connection) -> Result<bool, Fault> {
+    if mend(index, log)? {
+        return Ok(true);
+    }
     let mark = index.mark()?;
-    let new = read(log, mark)?;
+    let new = read(log, "e.seq > ?1", mark)?;
     let Some(last) = new.last() else {
         return Ok(false);
     };
     let last = last.seq;
-    index.whole(|db| put(db, &new, last))?;
+    index.whole(|db| {
+        put(db, &new)?;
+        db.prepare_cached("UPDATE mark SET seq = ?1")?
+            .execute([last])?;
+        Ok(())
+    })?;
     let mut more = log.prepare_cached("SELECT 1 FROM events WHERE seq > ?1 LIMIT 1")?;
     Ok(more.exists([last])?)
 }
 
-fn read(log: &Connection, mark: i64) -> Result<Vec<New>, Fault> {
+/// Of what was taken out because it goes: what is there all the same is put in again. Says whether there was any.
+fn mend(index: &mut Index, log: &Connection) -> Result<bool, Fault> {
+    let going: Vec<i64> = index.whole(|db| {
+        let mut read = db.prepare_cached("SELECT seq FROM going ORDER BY seq LIMIT ?1")?;
+        let going = read.query_map([STEP_EVENTS], |row| row.get(0))?;
+        Ok(going.collect::<Result<_, _>>()?)
+    })?;
+    let (mut back, mut last, mut taken) = (Vec::new(), None, 0);
+    for seq in going {
+        last = Some(seq);
+        for there in read(log, "e.seq = ?1", seq)? {
+            taken += usize::try_from(there.bytes).unwrap_or(0);
+            back.push(there);
+        }
+        if taken >= STEP_BYTES {
+            break;
+        }
+    }
+    let Some(last) = last else { return Ok(false) };
+    index.whole(|db| {
+        put(db, &back)?;
+        db.prepare_cached("DELETE FROM going WHERE seq <= ?1")?
+            .execute([last])?;
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+/// Those of a place, `of` being what is said of it.
+fn read(log: &Connection, of: &str, place: i64) -> Result<Vec<New>, Fault> {
     let mut read = log.prepare_cached(&format!(
         "SELECT {EVENT_COLUMNS}, e.org, e.group_uid, e.type, e.received, e.deliveries, length(e.record)
-         FROM events e WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"
+         FROM events e WHERE {of} ORDER BY e.seq LIMIT ?2"
     ))?;
     let mut queues = log.prepare_cached(
         "SELECT webhook_uid, destination FROM deliveries WHERE seq > ?1 AND seq <= ?1 + ?2",
     )?;
-    let mut rows = read.query([mark, STEP_EVENTS])?;
+    let mut rows = read.query([place, STEP_EVENTS])?;
     let (mut new, mut taken) = (Vec::new(), 0);
     while taken < STEP_BYTES
         && let Some(row) = rows.next()?
@@ -97,7 +134,7 @@ fn read(log: &Connection, mark: i64) -> Result<Vec<New>, Fault> {
     Ok(new)
 }
 
-fn put(db: &Connection, new: &[New], last: i64) -> Result<(), Fault> {
+fn put(db: &Connection, new: &[New]) -> Result<(), Fault> {
     let mut insert = db.prepare_cached("INSERT INTO words (rowid, document) VALUES (?1, ?2)")?;
     let mut usage: BTreeMap<(&str, &str), (i64, i64)> = BTreeMap::new();
     for event in new {
@@ -113,7 +150,5 @@ fn put(db: &Connection, new: &[New], last: i64) -> Result<(), Fault> {
     for ((group_uid, org), (events, bytes)) in usage {
         add.execute(params![group_uid, org, events, bytes])?;
     }
-    db.prepare_cached("UPDATE mark SET seq = ?1")?
-        .execute([last])?;
     Ok(())
 }

@@ -68,6 +68,12 @@ CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL
 INSERT INTO mark VALUES (1, 0);
 ";
 
+/// Made when it isn't there, so that an index of before is left as it is.
+const GOING: &str = "
+-- Events that were taken out since they go. Those that the log still has are put in again: they were put back, or what deletes them was cut.
+CREATE TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY) STRICT;
+";
+
 /// What readers and the index tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Health {
@@ -157,6 +163,7 @@ impl Index {
             VERSION => {}
             other => return Err(Fault::Refused(format!("it is of version {other}"))),
         }
+        db.execute_batch(GOING)?;
         Ok(Self {
             db,
             path: path.to_owned(),
@@ -195,10 +202,12 @@ impl Index {
         let forgotten = self.whole(|db| {
             let mut there = db.prepare_cached("SELECT 1 FROM words_docsize WHERE id = ?1")?;
             let mut delete = db.prepare_cached("DELETE FROM words WHERE rowid = ?1")?;
+            let mut goes = db.prepare_cached("INSERT OR IGNORE INTO going (seq) VALUES (?1)")?;
             let (mut events, mut bytes) = (0i64, 0i64);
             for event in going {
                 if there.exists([event.seq])? {
                     delete.execute([event.seq])?;
+                    goes.execute([event.seq])?;
                     events += 1;
                     bytes += event.bytes;
                 }
@@ -273,9 +282,17 @@ pub(super) fn mark(db: &Connection) -> Result<i64, Fault> {
         .unwrap_or(0))
 }
 
-/// Of a reader: what is kept of each group.
+/// Of a reader: what is kept of each group; of one that the index has nothing of yet only that there is something.
 pub(super) fn usage(db: &Connection) -> Result<Vec<Usage>, Fault> {
-    let mut read = db.prepare_cached("SELECT org, group_uid, events, bytes FROM found.usage")?;
+    let mut read = db.prepare_cached(
+        "WITH RECURSIVE there (uid) AS (
+             SELECT min(group_uid) FROM main.events
+             UNION ALL SELECT (SELECT min(group_uid) FROM main.events WHERE group_uid > there.uid) FROM there WHERE uid IS NOT NULL
+         )
+         SELECT org, group_uid, events, bytes FROM found.usage WHERE events > 0
+         UNION ALL SELECT (SELECT org FROM main.events WHERE group_uid = uid ORDER BY seq LIMIT 1), uid, 0, 0 FROM there
+         WHERE uid IS NOT NULL AND uid NOT IN (SELECT group_uid FROM found.usage WHERE events > 0)",
+    )?;
     let rows = read.query_map([], |row| {
         Ok(Usage {
             org: row.get(0)?,
