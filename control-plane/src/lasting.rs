@@ -18,6 +18,18 @@ pub(crate) fn lasting<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    lasting_with(PAUSE, what, shutdown, begin)
+}
+
+fn lasting_with<F>(
+    pause: Duration,
+    what: &'static str,
+    shutdown: &CancellationToken,
+    begin: impl Fn() -> F + Send + 'static,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
@@ -34,7 +46,7 @@ where
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     })
@@ -47,12 +59,12 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_breaks_off_is_begun_again_until_the_end() {
         let shutdown = CancellationToken::new();
         let (begun, ending) = (Arc::new(AtomicU32::new(0)), shutdown.clone());
         let times = Arc::clone(&begun);
-        let task = lasting("this", &shutdown, move || {
+        let task = lasting_with(Duration::ZERO, "this", &shutdown, move || {
             let (times, ending) = (Arc::clone(&times), ending.clone());
             async move {
                 match times.fetch_add(1, Ordering::Relaxed) {

@@ -7,17 +7,36 @@ const MIN_HIDDEN_BYTES: usize = 4;
 const HIDDEN: &str = "***";
 
 /// The beginning of an answer. `secrets` are what servers may send back to us: each is hidden, and what follows its first space too, as in
-/// `Bearer 0815`.
-pub fn excerpt<'a>(answer: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+/// `Bearer 0815`. Of an answer that isn't whole the end is left out where a part of a secret may be.
+pub fn excerpt<'a>(
+    answer: &[u8],
+    whole: bool,
+    secrets: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let mut hidden: Vec<&str> = secrets
+        .into_iter()
+        .flat_map(|secret| {
+            [
+                Some(secret),
+                secret.split_once(' ').map(|(_, bare)| bare.trim()),
+            ]
+        })
+        .flatten()
+        .filter(|secret| secret.len() >= MIN_HIDDEN_BYTES)
+        .collect();
+    // One may be part of another, whose rest would be left.
+    hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     // Hidden before it is cut: the half of a secret is one, too.
     let mut text = String::from_utf8_lossy(answer).into_owned();
-    for secret in secrets {
-        let bare = secret.split_once(' ').map(|(_, bare)| bare.trim());
-        for hidden in [Some(secret), bare].into_iter().flatten() {
-            if hidden.len() >= MIN_HIDDEN_BYTES && text.contains(hidden) {
-                text = text.replace(hidden, HIDDEN);
-            }
+    for secret in &hidden {
+        if text.contains(secret) {
+            text = text.replace(secret, HIDDEN);
         }
+    }
+    if !whole {
+        let longest = hidden.first().map_or(0, |secret| secret.len());
+        let end = text.len().saturating_sub(longest);
+        text.truncate(text.floor_char_boundary(end));
     }
     let mut short = String::with_capacity(text.len().min(MAX_EXCERPT_BYTES));
     for c in text.chars() {
@@ -41,19 +60,28 @@ mod tests {
 
     #[test]
     fn secrets_that_come_back_are_hidden_also_where_the_excerpt_is_cut() {
-        let told = excerpt(b"you sent Bearer abcdef, and abcdef", ["Bearer abcdef"]);
+        let told = excerpt(
+            b"you sent Bearer abcdef, and abcdef",
+            true,
+            ["Bearer abcdef"],
+        );
         assert_eq!(told, "you sent ***, and ***");
         let mut long = "x".repeat(MAX_EXCERPT_BYTES - 3);
         long.push_str("secret-value");
-        let told = excerpt(long.as_bytes(), ["secret-value"]);
+        let told = excerpt(long.as_bytes(), true, ["secret-value"]);
         assert!(told.ends_with("x***"), "{}", &told[told.len() - 8..]);
-        assert_eq!(excerpt(b"ok", ["ok"]), "ok");
+        // One within the other, and one that was cut.
+        let told = excerpt(b"abcdefgh", true, ["abcd", "abcdefgh"]);
+        assert_eq!(told, "***");
+        let told = excerpt(b"you sent secret-va", false, ["secret-value"]);
+        assert!(!told.contains("sec"), "{told}");
+        assert_eq!(excerpt(b"ok", true, ["ok"]), "ok");
     }
 
     #[test]
     fn an_excerpt_is_bounded_text_without_control_characters() {
-        assert_eq!(excerpt(b"a\x1b[31m\xff", []), "a [31m\u{fffd}");
+        assert_eq!(excerpt(b"a\x1b[31m\xff", true, []), "a [31m\u{fffd}");
         let long = "ä".repeat(10_000);
-        assert_eq!(excerpt(long.as_bytes(), []).len(), MAX_EXCERPT_BYTES);
+        assert_eq!(excerpt(long.as_bytes(), true, []).len(), MAX_EXCERPT_BYTES);
     }
 }

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 /// Threads that may wait for a name server.
 const MAX_LOOKUPS: usize = 64;
+/// Of those, for names that end alike, and are likely the same servers': `a.shop.example.com` and `b.example.com`.
+const MAX_OF_A_DOMAIN: usize = 8;
 /// For whoever waits. The system may take longer, and keeps its thread until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,7 @@ impl Resolver {
         }
         let mut flight = match &self.names.0 {
             Source::Fixed(lookup) => return found(host, lookup(host)),
-            Source::System => self.begin(host),
+            Source::System => self.begin(host)?,
         };
         let landed = tokio::time::timeout(PATIENCE, flight.wait_for(Option::is_some)).await;
         match landed {
@@ -87,11 +89,18 @@ impl Resolver {
         }
     }
 
-    fn begin(self: &Arc<Self>, host: &str) -> watch::Receiver<Option<Found>> {
+    fn begin(self: &Arc<Self>, host: &str) -> Result<watch::Receiver<Option<Found>>, String> {
         let mut lookups = self.lock();
         while lookups.tasks.try_join_next().is_some() {}
         if let Some(flight) = lookups.flights.get(host) {
-            return flight.clone();
+            return Ok(flight.clone());
+        }
+        let alike = |other: &&String| domain(other) == domain(host);
+        if lookups.flights.keys().filter(alike).count() >= MAX_OF_A_DOMAIN {
+            return Err(format!(
+                "look up {host}: the name servers of `{}` don't answer in time",
+                domain(host)
+            ));
         }
         let (land, flight) = watch::channel(None);
         lookups.flights.insert(host.to_owned(), flight.clone());
@@ -107,8 +116,15 @@ impl Resolver {
             }
             land.send_replace(Some(answer));
         });
-        flight
+        Ok(flight)
     }
+}
+
+/// The last two labels.
+fn domain(host: &str) -> &str {
+    let host = host.trim_end_matches('.');
+    let labels = host.rmatch_indices('.').nth(1);
+    labels.map_or(host, |(dot, _)| &host[dot + 1..])
 }
 
 async fn look_up(host: &str) -> Found {
@@ -128,5 +144,37 @@ fn found(host: &str, addresses: Vec<IpAddr>) -> Found {
     match addresses.is_empty() {
         true => Err(format!("{host} has no address")),
         false => Ok(addresses.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_the_last_two_labels() {
+        for (host, of) in [
+            ("a.b.example.com.", "example.com"),
+            ("example.com", "example.com"),
+            ("localhost", "localhost"),
+            ("", ""),
+        ] {
+            assert_eq!(domain(host), of);
+        }
+    }
+
+    #[tokio::test]
+    async fn names_of_one_domain_leave_look_ups_for_others() {
+        let resolver = Resolver::new(Names::default());
+        // As if they were under way.
+        let (_land, flight) = watch::channel(None);
+        for name in 0..MAX_OF_A_DOMAIN {
+            let host = format!("{name}.slow.test");
+            resolver.lock().flights.insert(host, flight.clone());
+        }
+        assert!(resolver.addresses("more.slow.test").await.is_err());
+        assert!(resolver.begin("more.slow.test").is_err());
+        assert!(resolver.begin("0.slow.test").is_ok());
+        assert!(resolver.begin("localhost").is_ok());
     }
 }

@@ -8,7 +8,7 @@
 //! | `hookplane-event-id`, `hookplane-event-type`, `hookplane-webhook` | what it is of |
 //! | `hookplane-attempt` | from 1; begins anew with a replay |
 //!
-//! Without a mapping the body is the event's, byte for byte, with the content type it came with. With one it is JSON:
+//! Without a mapping the body is the event's, byte for byte, with the content type and content encoding it came with. With one it is JSON:
 //! `{"type": "orders/paid", "timestamp": "2026-11-27T10:00:00Z", "data": {"records": […]}}`, the time being when the event was received.
 //!
 //! | answer | what follows |
@@ -31,7 +31,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookplane_proto::v1;
 use hookplane_rules::{Clock, Timestamp};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -141,6 +141,12 @@ impl HttpSink {
         let seconds = self.clock.now().seconds();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type);
+        // The body is as it came: without this nobody could read one that came compressed.
+        if job.record.is_none()
+            && let Some(encoding) = content_encoding(event)
+        {
+            headers.insert(CONTENT_ENCODING, encoding);
+        }
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let mut say = |name: &'static str, value: &str| {
             headers.insert(HeaderName::from_static(name), sendable(value));
@@ -194,7 +200,11 @@ impl HttpSink {
             verdict,
             status: Some(status.as_u16()),
             reason,
-            excerpt: excerpt(&answer.body, self.secrets.iter().map(|secret| &***secret)),
+            excerpt: excerpt(
+                &answer.body,
+                answer.whole,
+                self.secrets.iter().map(|secret| &***secret),
+            ),
         }
     }
 }
@@ -250,6 +260,11 @@ impl Sink for HttpSink {
     async fn describe(&self, _object: &str) -> Option<Result<Vec<v1::ObjectDescription>, String>> {
         None
     }
+}
+
+/// As the event came.
+fn content_encoding(event: &v1::Event) -> Option<HeaderValue> {
+    HeaderValue::from_str(event.headers.get("content-encoding")?).ok()
 }
 
 fn body(job: &Job) -> Result<(HeaderValue, Bytes), String> {

@@ -13,8 +13,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::bounded;
 use super::names::clip;
-use super::requests::{graph_name, reference};
+use super::requests::{MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_name, reference};
 use crate::dispatch::client::excerpt;
 
 /// Of one error, as an operator gets it.
@@ -67,7 +68,7 @@ impl Told {
 
     fn answered(mut self, status: u16, body: &str) -> Self {
         self.status = Some(status);
-        self.excerpt = excerpt(body.as_bytes(), []);
+        self.excerpt = excerpt(body.as_bytes(), true, []);
         self
     }
 }
@@ -79,21 +80,28 @@ struct Error {
     #[serde(alias = "errorCode", alias = "statusCode")]
     code: String,
     message: String,
+    #[serde(deserialize_with = "bounded::list::<_, _, 100>")]
     fields: Vec<String>,
 }
+
+/// Those of one row, or of a call.
+const MAX_ERRORS: usize = 200;
+
+#[derive(Debug, Default, Deserialize)]
+struct Errors(#[serde(deserialize_with = "bounded::list::<_, _, MAX_ERRORS>")] Vec<Error>);
 
 #[derive(Debug, Deserialize)]
 struct Saved {
     id: Option<String>,
     success: bool,
     #[serde(default)]
-    errors: Vec<Error>,
+    errors: Errors,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Graphs<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "bounded::list::<_, _, MAX_GRAPHS>")]
     graphs: Vec<Graph<'a>>,
 }
 
@@ -109,7 +117,7 @@ struct Graph<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GraphResponse<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "bounded::list::<_, _, MAX_GRAPH_ROWS>")]
     composite_response: Vec<Node<'a>>,
 }
 
@@ -166,7 +174,7 @@ pub(super) fn failure(status: u16, retry_after: Option<Duration>, body: &str) ->
     if (200..300).contains(&status) {
         return None;
     }
-    let errors: Vec<Error> = serde_json::from_str(body).unwrap_or_default();
+    let Errors(errors) = serde_json::from_str(body).unwrap_or_default();
     let said = if errors.is_empty() {
         format!("HTTP {status}")
     } else {
@@ -190,8 +198,13 @@ pub(super) fn failure(status: u16, retry_after: Option<Duration>, body: &str) ->
 
 /// Each row of a collection, in order.
 pub(super) fn collection(status: u16, body: &str, rows: usize) -> Vec<Told> {
-    let raw: Result<Vec<&RawValue>, _> = serde_json::from_str(body);
-    match raw {
+    // One more, to be seen.
+    #[derive(Deserialize)]
+    struct Rows<'a>(
+        #[serde(borrow, deserialize_with = "bounded::list::<_, _, {MAX_ROWS + 1}>")]
+        Vec<&'a RawValue>,
+    );
+    match serde_json::from_str(body).map(|Rows(raw)| raw) {
         Ok(raw) if raw.len() == rows => raw
             .into_iter()
             .map(|raw| saved(status, raw.get()))
@@ -231,7 +244,7 @@ fn saved(status: u16, raw: &str) -> Told {
         Ok(Saved {
             id, success: true, ..
         }) => Told::new(Fate::Written { id }, ""),
-        Ok(Saved { errors, .. }) => Told::new(fate_of(&errors), text_of(&errors)),
+        Ok(Saved { errors, .. }) => Told::new(fate_of(&errors.0), text_of(&errors.0)),
         Err(error) => return unreadable(status, raw, &error.to_string()),
     };
     told.answered(status, raw)

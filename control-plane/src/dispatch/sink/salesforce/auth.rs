@@ -243,7 +243,7 @@ impl Tokens {
                 said,
             )
         };
-        let form = self.form().map_err(pause)?;
+        let (form, sent) = self.form().map_err(pause)?;
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.origin.url("/services/oauth2/token"))
@@ -258,7 +258,12 @@ impl Tokens {
         {
             Ok(answer) => answer,
             Err(error @ SendError::Refused(_)) => {
-                return Err(Told::new(Fate::Refused, format!("token: {error}")));
+                return Err(Told::new(
+                    Fate::Pause {
+                        time: super::call::REFUSED_PAUSE,
+                    },
+                    format!("token: {error}"),
+                ));
             }
             Err(error) => {
                 return Err(Told::new(
@@ -271,7 +276,7 @@ impl Tokens {
         if status != 200 {
             let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
             let why = format!("{} {}", denied.error, denied.error_description);
-            let why = clip(self.hidden(why.trim()).as_str(), 300);
+            let why = clip(&why.trim().replace(&*sent, "***"), 300);
             let mut told = match status {
                 408 | 429 | 500.. => Told::new(
                     Fate::Again { after: None },
@@ -310,13 +315,15 @@ impl Tokens {
         })
     }
 
-    fn form(&self) -> Result<String, String> {
+    /// And the secret in it, in case that it comes back.
+    fn form(&self) -> Result<(String, String), String> {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        match &self.grant {
+        let sent = match &self.grant {
             Grant::ClientCredentials { secret } => {
                 form.append_pair("grant_type", "client_credentials")
                     .append_pair("client_id", &self.client_id)
                     .append_pair("client_secret", secret);
+                secret.clone()
             }
             Grant::JwtBearer {
                 key,
@@ -326,9 +333,10 @@ impl Tokens {
                 let assertion = self.assertion(key, username, audience)?;
                 form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
                     .append_pair("assertion", &assertion);
+                assertion
             }
-        }
-        Ok(form.finish())
+        };
+        Ok((form.finish(), sent))
     }
 
     fn assertion(&self, key: &KeyPair, username: &str, audience: &str) -> Result<String, String> {
@@ -352,13 +360,5 @@ impl Tokens {
         )
         .map_err(|_| "the assertion can't be signed".to_owned())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
-    }
-
-    /// What was said, in case that it repeats the secret.
-    fn hidden(&self, text: &str) -> String {
-        match &self.grant {
-            Grant::ClientCredentials { secret } => text.replace(secret.as_str(), "***"),
-            Grant::JwtBearer { .. } => text.to_owned(),
-        }
     }
 }

@@ -14,8 +14,12 @@ use super::auth::{Token, Tokens};
 use super::requests::Call;
 use crate::dispatch::client::{HttpClient, SendError};
 
-/// Of an answer. Two hundred rows with errors, or an object with eight hundred fields, are a few megabytes.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Of an answer: two hundred rows with errors are less.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Of a description: an object with eight hundred fields has a few megabytes.
+pub(super) const MAX_DESCRIPTION_BYTES: usize = 16 * 1024 * 1024;
+/// What an address waits that must not be connected to. Whoever mends the destination ends it.
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// What a token that was refused as soon as it was made waits.
 const SESSION_PAUSE: Duration = Duration::from_secs(5 * 60);
 const AUTO_ASSIGN: HeaderName = HeaderName::from_static("sforce-auto-assign");
@@ -113,21 +117,22 @@ impl Caller {
 
     /// Sends it. The error is what becomes of all that is in it.
     pub(super) async fn send(&self, call: &Call) -> Result<Answered, Told> {
-        self.send_with(call, None).await
+        self.send_with(call, None, MAX_ANSWER_BYTES).await
     }
 
-    /// The same; `known` is when what is asked for was last changed. An answer of 304 says that it still is so.
+    /// The same, with at most `most` bytes of an answer; `known` is when what is asked for was last changed. An answer of 304 says that it still is so.
     pub(super) async fn send_with(
         &self,
         call: &Call,
         known: Option<&HeaderValue>,
+        most: usize,
     ) -> Result<Answered, Told> {
         let mut token = self.tokens.get(None).await?;
-        let mut answer = self.exchange(call, &token, known).await?;
+        let mut answer = self.exchange(call, &token, known, most).await?;
         if answer.status == 401 {
             // It has expired, or was revoked: once more with a new one.
             token = self.tokens.get(Some(&token)).await?;
-            answer = self.exchange(call, &token, known).await?;
+            answer = self.exchange(call, &token, known, most).await?;
         }
         if answer.status == 304 && known.is_some() {
             return Ok(answer);
@@ -154,6 +159,7 @@ impl Caller {
         call: &Call,
         token: &Arc<Token>,
         known: Option<&HeaderValue>,
+        most: usize,
     ) -> Result<Answered, Told> {
         let url = token.instance.url(&format!("{}{}", self.base(), call.path));
         let body = Bytes::from(call.body.clone().unwrap_or_default());
@@ -173,14 +179,15 @@ impl Caller {
                 .headers_mut()
                 .insert(header::IF_MODIFIED_SINCE, known.clone());
         }
-        let answer = match self
-            .client
-            .send(request, self.timeout, MAX_ANSWER_BYTES)
-            .await
-        {
+        let answer = match self.client.send(request, self.timeout, most).await {
             Ok(answer) => answer,
             Err(error @ SendError::Refused(_)) => {
-                return Err(Told::new(Fate::Refused, error.to_string()));
+                return Err(Told::new(
+                    Fate::Pause {
+                        time: REFUSED_PAUSE,
+                    },
+                    error.to_string(),
+                ));
             }
             Err(error) => return Err(Told::new(Fate::Again { after: None }, error.to_string())),
         };

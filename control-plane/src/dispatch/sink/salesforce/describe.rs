@@ -5,25 +5,43 @@ use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
 use http::{HeaderValue, Method, header};
+use prost::Message as _;
 use serde::Deserialize;
 
-use super::call::Caller;
+use super::bounded;
+use super::call::{Caller, MAX_DESCRIPTION_BYTES};
 use super::names::{clip, is_name};
 use super::requests::Call;
 
 /// Descriptions that are kept. One has up to some hundred kilobytes.
 const MAX_KEPT: usize = 64;
-/// Of one field.
+/// Of all that are kept, near enough.
+const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// Of an org.
+const MAX_OBJECTS: usize = 10_000;
+/// Of an object. Salesforce allows fewer.
+const MAX_FIELDS: usize = 2_000;
+/// Of one field, with those that are no longer active.
+const MAX_PICKED: usize = 5_000;
 const MAX_PICKLIST: usize = 1_000;
+const MAX_REFERENCES: usize = 500;
 
 /// By object; the list of all under the empty name.
 #[derive(Default)]
 pub(super) struct Descriptions {
-    kept: Mutex<BTreeMap<String, (HeaderValue, Vec<v1::ObjectDescription>)>>,
+    kept: Mutex<BTreeMap<String, Kept>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    changed: HeaderValue,
+    objects: Vec<v1::ObjectDescription>,
+    bytes: usize,
 }
 
 #[derive(Deserialize)]
 struct Global {
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_OBJECTS>")]
     sobjects: Vec<Listed>,
 }
 
@@ -39,6 +57,7 @@ struct Described {
     name: String,
     #[serde(default)]
     label: String,
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_FIELDS>")]
     fields: Vec<Field>,
 }
 
@@ -55,7 +74,9 @@ struct Field {
     defaulted_on_create: bool,
     createable: bool,
     updateable: bool,
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_PICKED>")]
     picklist_values: Vec<Picked>,
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_REFERENCES>")]
     reference_to: Vec<String>,
     relationship_name: Option<String>,
     length: u32,
@@ -111,7 +132,11 @@ impl Descriptions {
             body: None,
         };
         let answer = caller
-            .send_with(&call, known.as_ref().map(|(changed, _)| changed))
+            .send_with(
+                &call,
+                known.as_ref().map(|known| &known.changed),
+                MAX_DESCRIPTION_BYTES,
+            )
             .await;
         let answer = answer.map_err(|told| match told.status {
             Some(404) => {
@@ -119,17 +144,30 @@ impl Descriptions {
             }
             _ => told.said,
         })?;
-        if let (304, Some((_, objects))) = (answer.status, known) {
+        if let (304, Some(Kept { objects, .. })) = (answer.status, known) {
             return Ok(objects);
         }
         let objects = read(object, &answer.body)
             .map_err(|error| format!("the description can't be read: {error}"))?;
         if let Some(changed) = answer.headers.get(header::LAST_MODIFIED) {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() >= MAX_KEPT {
+            let bytes: usize = objects.iter().map(v1::ObjectDescription::encoded_len).sum();
+            kept.remove(object);
+            let sum =
+                |kept: &BTreeMap<String, Kept>| kept.values().map(|one| one.bytes).sum::<usize>();
+            while kept.len() >= MAX_KEPT
+                || (sum(&kept) + bytes > MAX_KEPT_BYTES && !kept.is_empty())
+            {
                 kept.pop_first();
             }
-            kept.insert(object.to_owned(), (changed.clone(), objects.clone()));
+            if bytes <= MAX_KEPT_BYTES {
+                let one = Kept {
+                    changed: changed.clone(),
+                    objects: objects.clone(),
+                    bytes,
+                };
+                kept.insert(object.to_owned(), one);
+            }
         }
         Ok(objects)
     }

@@ -25,6 +25,7 @@
 
 mod answers;
 mod auth;
+mod bounded;
 mod busy;
 mod call;
 mod check;

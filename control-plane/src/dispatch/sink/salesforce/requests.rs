@@ -6,7 +6,7 @@
 //! | inserts of one object | `POST composite/sobjects`, at most 200 |
 //! | one platform event | `POST sobjects/{object}` |
 //! | one update or delete | `PATCH sobjects/{object}/{field}/{value}?updateOnly=true`, `DELETE …` |
-//! | several of them, or an event's rows that point to one another | `POST composite/graph`, at most 75 graphs of 500 rows in all |
+//! | several of them without `@{` in a value, or an event's rows that point to one another | `POST composite/graph`, at most 75 graphs of 500 rows in all |
 //!
 //! Numbers keep the digits that they came with, and nothing that came with an event is written anywhere but into JSON text or, encoded, into one
 //! segment of a path.
@@ -15,6 +15,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::names::segment;
 use super::plan::{Action, Key, Lookup, Plan, Row, by_id};
+use crate::mapping::Value;
 
 /// Rows of one collection.
 pub(super) const MAX_ROWS: usize = 200;
@@ -173,6 +174,17 @@ pub(super) fn graph_name(plan: usize) -> String {
     format!("g{plan}")
 }
 
+/// Whether something in it would be taken for a reference to another row in a graph, and what an outsider asked for filled in.
+pub(super) fn is_risky(row: &Row) -> bool {
+    let has = |text: &str| text.contains("@{");
+    let in_value =
+        |value: &Value| matches!(value, Value::Text(text) | Value::Json(text) if has(text));
+    row.fields.iter().any(|(_, value)| in_value(value))
+        || row.lookups.iter().any(|lookup| has(&lookup.key.text))
+        // It is written into the rows that point to this one.
+        || row.own_id().is_some_and(has)
+}
+
 /// Why a plan can't be one graph. None: it can.
 pub(super) fn not_a_graph(plan: &Plan) -> Option<String> {
     if plan.rows.len() > MAX_GRAPH_ROWS {
@@ -197,16 +209,7 @@ pub(super) fn not_a_graph(plan: &Plan) -> Option<String> {
     if plan.rows.iter().any(|row| row.action == Action::Publish) && plan.rows.len() > 1 {
         return Some("platform events are published by themselves".to_owned());
     }
-    // Salesforce would take it for a reference to another row, and fill in what an outsider asked for.
-    let reference = |value: &crate::mapping::Value| matches!(value, crate::mapping::Value::Text(text) if text.contains("@{"));
-    let risky = |row: &Row| {
-        row.fields.iter().any(|(_, value)| reference(value))
-            || row
-                .lookups
-                .iter()
-                .any(|lookup| lookup.key.text.contains("@{"))
-    };
-    if plan.rows.iter().any(risky) {
+    if plan.rows.iter().any(is_risky) {
         return Some("a value has `@{` in it, which means a reference there".to_owned());
     }
     None

@@ -21,7 +21,8 @@ use super::busy::record;
 use super::call::Caller;
 use super::plan::{Action, Plan, Row};
 use super::requests::{
-    self, Call, MAX_BODY_BYTES, MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_of, not_a_graph,
+    self, Call, MAX_BODY_BYTES, MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_of, is_risky,
+    not_a_graph,
 };
 
 /// Splits of refused calls in one go: enough to find two bad rows among two hundred. What is left then is tried again later.
@@ -282,6 +283,10 @@ impl<'a> Writer<'a> {
         }
     }
 
+    fn is_risky_id(&self, place: Place) -> bool {
+        self.id(place).is_some_and(|id| id.contains("@{"))
+    }
+
     async fn group(&mut self, group: &[(Place, &'a Row)]) {
         let Some((_, first)) = group.first() else {
             return;
@@ -359,7 +364,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Updates and deletes have no collection by external id: a graph of one row each.
+    /// Updates and deletes have no collection by external id: a graph of one row each, but for those that can't be in one.
     async fn addressed(&mut self, group: &[(Place, &'a Row)]) {
         let base = self.caller.base();
         let mut items: Vec<Item> = Vec::new();
@@ -372,6 +377,20 @@ impl<'a> Writer<'a> {
                     .await;
                 seen.clear();
                 seen.extend(key);
+            }
+            if is_risky(row)
+                || row
+                    .links
+                    .iter()
+                    .any(|link| self.is_risky_id((place.0, link.to)))
+            {
+                // After those before it: they may be of the same record.
+                self.send_items(Shape::Graphs, std::mem::take(&mut items))
+                    .await;
+                let call = self.single(*place, row);
+                let told = self.one(call).await;
+                self.tell(*place, told);
+                continue;
             }
             let item = {
                 let ids = |to| self.id((place.0, to)).cloned().unwrap_or_default();
