@@ -120,7 +120,10 @@ pub(super) async fn answer(
             Ok(Ok(new)) => new,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a callback's events can't be made");
-                return answered(AnswerKind::RetryLater, "the callback's events can't be made");
+                return answered(
+                    AnswerKind::RetryLater,
+                    "the callback's events can't be made",
+                );
             }
             Err(_) => {
                 return answered(

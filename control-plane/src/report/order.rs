@@ -50,12 +50,7 @@ impl OrderBy {
     }
 
     /// The same of an event that others have looked at. What is done is taken from `left`.
-    fn key_of(
-        &self,
-        event: &v1::Event,
-        seen: &mut Seen,
-        left: &mut u64,
-    ) -> Result<String, String> {
+    fn key_of(&self, event: &v1::Event, seen: &mut Seen, left: &mut u64) -> Result<String, String> {
         seen.add(event, &self.reads).map_err(said)?;
         let texts: Vec<(&'static str, &str)> = self
             .expression

@@ -84,9 +84,8 @@ impl Request {
                 Some(Waiting::Drain) => drain::run(api, self.resource, &self.name).await?,
                 Some(Waiting::Discard) => self.waiting = Some(Waiting::Discard),
                 None => {
-                    return Err(Failure::from(status).hint(
-                        "--drain waits until they are delivered, --discard drops them",
-                    ));
+                    return Err(Failure::from(status)
+                        .hint("--drain waits until they are delivered, --discard drops them"));
                 }
             }
             self.delete(api).await?;
