@@ -32,7 +32,7 @@ use crate::config::View;
 use crate::context::Context;
 use crate::due;
 use crate::log::{DeliveryLog, LogError, MAX_SHAPES, NewCallback};
-use reads::Reads;
+use reads::{Paths, Reads};
 use sampler::Sampler;
 use shape::Shape;
 
@@ -42,6 +42,8 @@ const QUEUE: usize = 256;
 const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Event types in memory, of all groups; past it those that were used longest ago are read anew when they are needed.
 const MAX_IN_MEMORY: usize = 2_000;
+/// Their paths, in bytes, with what is known of each. With what [`reads`] has it is 64 MiB.
+const MAX_SHAPES_BYTES: usize = 48 * 1024 * 1024;
 /// Between two times that what was learned is kept, and once more as much at random.
 const KEEP_EVERY: Duration = Duration::from_secs(20);
 /// How old what other replicas learned may be.
@@ -78,6 +80,22 @@ struct Known {
     whole: Shape,
     /// Of that, what isn't kept yet.
     new: Shape,
+    /// Of both, in memory.
+    bytes: usize,
+}
+
+impl Known {
+    fn weigh(&mut self) {
+        self.bytes = self.whole.weight() + self.new.weight();
+    }
+}
+
+/// Event types in memory, and their bytes.
+fn total(groups: &HashMap<String, Group>) -> (usize, usize) {
+    let types = groups.values().flat_map(|group| group.types.values());
+    types.fold((0, 0), |(count, bytes), known| {
+        (count + 1, bytes + known.bytes)
+    })
 }
 
 impl Drift {
@@ -123,7 +141,7 @@ impl Drift {
         group_uid: &str,
         webhook: &v1::Webhook,
     ) -> Vec<v1::WebhookWarning> {
-        let reads = locked(&self.reads).of(webhook);
+        let reads = self.reads(webhook).await;
         let spec = webhook.spec.as_ref();
         let events = spec
             .filter(|spec| spec.active)
@@ -146,6 +164,29 @@ impl Drift {
             .collect()
     }
 
+    /// The paths that a webhook reads. They are worked out aside, and nobody waits for another's.
+    async fn reads(&self, webhook: &v1::Webhook) -> Paths {
+        let Some((spec, metadata)) = webhook.spec.as_ref().zip(webhook.metadata.as_ref()) else {
+            return Paths::default();
+        };
+        let version = reads::version(spec);
+        if let Some(paths) = locked(&self.reads).known(&metadata.uid, &version) {
+            return paths;
+        }
+        let of_task = spec.clone();
+        match tokio::task::spawn_blocking(move || reads::paths(&of_task)).await {
+            Ok(paths) => {
+                locked(&self.reads).note(&metadata.uid, version, Paths::clone(&paths));
+                paths
+            }
+            Err(error) => {
+                let webhook = &metadata.name;
+                tracing::error!(%error, webhook, "the paths that a webhook reads can't be worked out");
+                Paths::default()
+            }
+        }
+    }
+
     /// Takes one event in. True when something of its type is no longer what it was.
     async fn learn(&self, event: &v1::Event, now: Timestamp) -> Result<bool, LogError> {
         let Ok(payload) = payload::json_of(event) else {
@@ -154,17 +195,22 @@ impl Drift {
         let found = walk::paths(&payload);
         self.read(&event.group_uid).await?;
         let mut groups = locked(&self.groups);
-        let total: usize = groups.values().map(|group| group.types.len()).sum();
+        let (count, bytes) = total(&groups);
         let Some(group) = groups.get_mut(&event.group_uid) else {
             return Ok(false);
         };
         let is_known = group.types.contains_key(&event.r#type);
-        if !is_known && (group.types.len() >= MAX_SHAPES || total >= 2 * MAX_IN_MEMORY) {
+        if !is_known
+            && (group.types.len() >= MAX_SHAPES
+                || count >= 2 * MAX_IN_MEMORY
+                || bytes >= 2 * MAX_SHAPES_BYTES)
+        {
             return Ok(false);
         }
         let known = group.types.entry(event.r#type.clone()).or_default();
         known.whole.learn(&found, now);
         known.new.learn(&found, now);
+        known.weigh();
         Ok(warning::is_any(&known.whole))
     }
 
@@ -194,7 +240,9 @@ impl Drift {
             let known = group.types.entry(name).or_default();
             known.whole = decoded(record);
             known.whole.append(&known.new);
+            known.weigh();
         }
+        make_room(&mut groups, group_uid);
         Ok(())
     }
 
@@ -235,22 +283,30 @@ impl Drift {
                     // Nobody else learns: what is new is what was written.
                     known.whole = shape;
                     known.new = Shape::default();
+                    known.weigh();
                 }
             }
         }
-        self.make_room();
+        make_room(&mut locked(&self.groups), "");
         Ok(())
     }
+}
 
-    fn make_room(&self) {
-        let mut groups = locked(&self.groups);
-        let mut total: usize = groups.values().map(|group| group.types.len()).sum();
-        while total > MAX_IN_MEMORY {
-            let oldest = groups.iter().min_by_key(|(_, group)| group.used);
-            let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else {
-                return;
-            };
-            total -= groups.remove(&uid).map_or(0, |group| group.types.len());
+/// Forgets those that were used longest ago: not `but`, which is used now, and none that has something to be kept.
+fn make_room(groups: &mut HashMap<String, Group>, but: &str) {
+    let (mut count, mut bytes) = total(groups);
+    while count > MAX_IN_MEMORY || bytes > MAX_SHAPES_BYTES {
+        let kept = |group: &Group| group.types.values().all(|known| known.new.samples == 0);
+        let oldest = groups
+            .iter()
+            .filter(|(uid, group)| *uid != but && kept(group))
+            .min_by_key(|(_, group)| group.used);
+        let Some(uid) = oldest.map(|(uid, _)| uid.clone()) else {
+            return;
+        };
+        if let Some(gone) = groups.remove(&uid) {
+            count -= gone.types.len();
+            bytes -= gone.types.values().map(|known| known.bytes).sum::<usize>();
         }
     }
 }
@@ -283,9 +339,8 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
             };
             let learned = drift.learn(&event, context.clock.now()).await;
             if let Ok(true) = learned {
-                told.look(&drift, &context.view, &event, |count| {
-                    context.metrics.drifted(count)
-                });
+                let counted = |count| context.metrics.drifted(count);
+                told.look(&drift, &context.view, &event, counted).await;
             }
             learned.map(drop)
         };
@@ -339,13 +394,17 @@ struct Told(HashSet<(String, String, String)>);
 
 impl Told {
     /// Counts those of one event's type that are new.
-    fn look(&mut self, drift: &Drift, view: &View, event: &v1::Event, count: impl Fn(u64)) {
+    async fn look(&mut self, drift: &Drift, view: &View, event: &v1::Event, count: impl Fn(u64)) {
         let Some(record) = view.group(&event.group_uid) else {
             return;
         };
-        let groups = locked(&drift.groups);
-        let group = groups.get(&event.group_uid);
-        let Some(known) = group.and_then(|group| group.types.get(&event.r#type)) else {
+        let whole = {
+            let groups = locked(&drift.groups);
+            let group = groups.get(&event.group_uid);
+            let known = group.and_then(|group| group.types.get(&event.r#type));
+            known.map(|known| known.whole.clone())
+        };
+        let Some(whole) = whole else {
             return;
         };
         let mut new = 0;
@@ -357,8 +416,8 @@ impl Told {
             if !spec.active || !spec.events.iter().any(|asked| takes(asked, &event.r#type)) {
                 continue;
             }
-            let reads = locked(&drift.reads).of(webhook);
-            for warning in warning::of_webhook(&event.r#type, &known.whole, &reads) {
+            let reads = drift.reads(webhook).await;
+            for warning in warning::of_webhook(&event.r#type, &whole, &reads) {
                 if self.0.len() >= MAX_TOLD {
                     self.0.clear();
                 }
@@ -411,7 +470,10 @@ fn look(event: &v1::Event) -> v1::Event {
 
 /// One that can't be read was written by another version: it is learned anew.
 fn decoded(record: bytes::Bytes) -> Shape {
-    Shape::decode(record).unwrap_or_default()
+    Shape::decode(record).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is kept of an event type's shape can't be read; it is learned anew");
+        Shape::default()
+    })
 }
 
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {

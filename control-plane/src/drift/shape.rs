@@ -108,6 +108,17 @@ impl Shape {
         }
     }
 
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        /// A path's node, and a kind's.
+        const PATH: usize = 120;
+        const KIND: usize = 56;
+        let paths = self.paths.iter();
+        paths
+            .map(|(path, seen)| path.len() + PATH + seen.kinds.len() * KIND)
+            .sum()
+    }
+
     pub(super) fn kept(&self) -> bytes::Bytes {
         let mut bytes = self.encode_to_vec();
         if bytes.len() > MAX_SHAPE_BYTES {

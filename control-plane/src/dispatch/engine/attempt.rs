@@ -108,7 +108,7 @@ impl Attempt {
         let mut jobs = Vec::with_capacity(leases.len());
         let mut bytes = 0;
         let mut leases = leases.into_iter();
-        while let Some(lease) = leases.next() {
+        for lease in leases.by_ref() {
             // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
             if lease.delivery.attempts > most {
                 let reason = format!(

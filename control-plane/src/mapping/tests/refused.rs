@@ -228,6 +228,20 @@ fn levels_widths_and_sizes_are_bounded() {
         errors(wide),
         ["spec.mapping: has 2501 rows in all, at most 2000 are taken"]
     );
+    let patterns = |count: usize| -> Json {
+        (0..count)
+            .map(|n| {
+                let cel = format!("payload.a.matches('^a{n}$')");
+                (format!("F{n:02}"), json!({"cel": cel}))
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    assert!(Mapping::compile(&mapping(json!({"base": rows(patterns(50))}))).is_ok());
+    refused(
+        rows(patterns(60)),
+        &["base.fields.F50.cel: has one pattern too many: a mapping has 50 at most"],
+    );
     let large = rows(json!({"X": {"from": format!("payload.{}", "a".repeat(300_000))}}));
     assert!(errors(large)[0].contains("at most 262144 are taken"));
     let long = rows(json!({"X": {"from": format!("payload.{}", "a".repeat(600))}}));

@@ -144,6 +144,21 @@ fn work_is_taken_from_what_may_be_done_and_ends_with_it() {
 }
 
 #[test]
+fn an_answer_that_grew_too_large_is_an_error() {
+    let payload = format!(r#"{{"a": "{}"}}"#, "x".repeat(1024 * 1024));
+    let said = |source: &str| run_on(source, &payload, &mut u64::MAX.clone());
+    assert!(said("payload.a + payload.a").is_ok());
+    for source in [
+        "payload.a + payload.a + payload.a + payload.a",
+        "[payload.a, payload.a, payload.a, payload.a]",
+        "{'a': [payload, payload, payload, payload]}",
+    ] {
+        let error = said(source).unwrap_err();
+        assert!(error.contains("is too large"), "{source}: {error}");
+    }
+}
+
+#[test]
 fn the_paths_that_are_read_are_told() {
     let paths = |source: &str| Expression::compile(source, &NAMES).unwrap().paths();
     assert_eq!(
