@@ -68,7 +68,8 @@ impl Where {
         std::mem::take(&mut self.sql)
     }
 
-    /// What concerns the event of a selection.
+    /// What concerns the event of a selection. Type and time have no index of events: written so that the planner doesn't expect them to leave next to
+    /// nothing, and walks the line from where the page begins instead of reading it whole and sorting what is left.
     pub(super) fn event(&mut self, selection: &Selection) {
         if let Some(id) = &selection.event_id {
             self.and("e.id = ?", id.clone());
@@ -81,14 +82,14 @@ impl Where {
                 self.value(format!("{name}/")),
             );
             self.and_plain(&format!(
-                "(e.type = {own} OR (e.type COLLATE \"C\" >= {from} AND e.type COLLATE \"C\" < {to}))"
+                "coalesce(e.type = {own} OR (e.type COLLATE \"C\" >= {from} AND e.type COLLATE \"C\" < {to}), false)"
             ));
         }
         if let Some(since) = selection.since {
-            self.and("e.received >= ?", since.0);
+            self.and("coalesce(e.received >= ?, false)", since.0);
         }
         if let Some(until) = selection.until {
-            self.and("e.received < ?", until.0);
+            self.and("coalesce(e.received < ?, false)", until.0);
         }
         if selection.unmatched {
             self.and_plain("e.deliveries = 0");
