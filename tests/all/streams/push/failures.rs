@@ -244,9 +244,9 @@ async fn what_is_paused_waits_and_goes_on_where_it_was() -> Result<(), Failure> 
 async fn a_destination_that_never_answers_delays_nobody() -> Result<(), Failure> {
     let mut shop = Shop::open().await?;
     let (stuck, fine) = (Receiver::start(|_| Reply::Never).await?, willing().await?);
-    shop.rig
-        .pushed("stuck", vec![own("", http(&stuck.url))], |_| {})
-        .await?;
+    let mut slow = own("", http(&stuck.url));
+    slow.limits.get_or_insert_default().timeout_seconds = 120;
+    shop.rig.pushed("stuck", vec![slow], |_| {}).await?;
     shop.rig
         .pushed("fine", vec![own("", http(&fine.url))], |_| {})
         .await?;
@@ -256,6 +256,7 @@ async fn a_destination_that_never_answers_delays_nobody() -> Result<(), Failure>
     shop.rig
         .all_are("shop/fine", 40, DeliveryStatus::Delivered)
         .await?;
+    eventually(async || Ok((stuck.count() >= 8).then_some(()))).await?;
     assert_eq!(
         stuck.count(),
         8,

@@ -58,9 +58,9 @@ async fn a_destination_away_for_an_hour_gets_everything_in_order_afterwards() ->
         .await?;
     }
     let until = start + i64::try_from(HOUR.as_millis())?;
-    eventually(async || Ok((began() >= until).then_some(()))).await?;
+    // For an hour, and at least a few times.
+    eventually(async || Ok((began() >= until && receiver.count() > 5).then_some(()))).await?;
     let asked = receiver.count();
-    assert!(asked > 5, "it was tried: {asked}");
     assert!(asked < 60, "it was left alone: {asked}");
     assert!(
         shop.rig
