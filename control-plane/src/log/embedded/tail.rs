@@ -137,7 +137,8 @@ impl Tail<'_> {
             let order = "e.seq, d.seq";
             self.walk(
                 BEHIND_EVENTS,
-                "d.seq",
+                // The plus keeps the planner to each event's own deliveries.
+                "+d.seq",
                 order,
                 rest(clause),
                 Walk::Deliveries,

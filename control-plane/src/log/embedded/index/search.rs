@@ -11,11 +11,16 @@ use hookplane_proto::v1;
 use rusqlite::{Connection, params};
 
 use super::{Fault, mark, of_index};
+use crate::log::embedded::read::event_at;
 use crate::log::embedded::schema::checksum;
 use crate::log::{LogError, Selection, words};
 
-/// Numbers of the line in a block: 524,288, of some 130,000 events with one delivery each.
-const BLOCK_BITS: u32 = 19;
+/// Numbers of the line in a block: 131,072, of some 33,000 events with one delivery each. FTS5 reads all of a block that begins with the last
+/// word before it says the first; ten million events are some 300 blocks to look into for a word that is nowhere.
+const BLOCK_BITS: u32 = 17;
+
+/// Up to so many events of a block that have all else that is sought are looked at for the last word themselves.
+const FEW: usize = 64;
 
 /// Numbers of the line in a span.
 const SPAN_BITS: u32 = 12;
@@ -140,8 +145,11 @@ impl Words {
 /// What a document has to have.
 #[derive(Debug, Clone)]
 pub(in crate::log::embedded) struct Sought {
+    /// Whole.
     words: Vec<(Kind, String)>,
+    /// And the beginning of one.
     begun: Option<String>,
+    payload: Option<Words>,
 }
 
 impl Sought {
@@ -149,7 +157,8 @@ impl Sought {
     pub(in crate::log::embedded) fn of(selection: &Selection) -> Option<Self> {
         let mut words = Vec::new();
         let mut begun = None;
-        if let Some(Words(mut payload)) = Words::of(selection) {
+        let sought = Words::of(selection);
+        if let Some(Words(mut payload)) = sought.clone() {
             begun = payload.pop();
             words.extend(payload.into_iter().map(|word| (Kind::Payload, word)));
         }
@@ -179,16 +188,60 @@ impl Sought {
         if let Some(group) = &selection.group_uid {
             words.push((Kind::Group, word_of(group)));
         }
-        Some(Self { words, begun })
+        Some(Self {
+            words,
+            begun,
+            payload: sought,
+        })
     }
 
-    /// As FTS5 reads it.
-    fn in_block(&self, block: i64) -> String {
+    /// What is sought whole, as FTS5 reads it.
+    fn whole_in(&self, block: i64) -> String {
         let words = self.words.iter();
         let words = words.map(|(kind, word)| format!("\"{}\"", token(block, *kind, word)));
+        words.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// All that is sought.
+    fn in_block(&self, block: i64) -> String {
+        let whole = (!self.words.is_empty()).then(|| self.whole_in(block));
         let begun = self.begun.iter();
         let begun = begun.map(|word| format!("\"{}\" *", token(block, Kind::Payload, word)));
-        words.chain(begun).collect::<Vec<_>>().join(" AND ")
+        whole
+            .into_iter()
+            .chain(begun)
+            .collect::<Vec<_>>()
+            .join(" AND ")
+    }
+
+    /// The events of a block that have all, where few have what is sought whole.
+    fn of_few(
+        &self,
+        db: &Connection,
+        block: i64,
+        (from, to): (i64, i64),
+    ) -> Result<Option<Vec<i64>>, Fault> {
+        let Some(payload) = self.payload.as_ref().filter(|_| !self.words.is_empty()) else {
+            return Ok(None);
+        };
+        let mut find = of_index(db.prepare_cached(FIND))?;
+        let mut rows = of_index(find.query(params![self.whole_in(block), from, to]))?;
+        let mut few = Vec::new();
+        while let Some(row) = of_index(rows.next())? {
+            if few.len() == FEW {
+                return Ok(None);
+            }
+            few.push(row.get(0)?);
+        }
+        let mut found = Vec::new();
+        for place in few {
+            if let Some(event) = event_at(db, place)?
+                && event.has(payload)?
+            {
+                found.push(place);
+            }
+        }
+        Ok(Some(found))
     }
 
     /// Calls with the place of each event that may be one, newest first, from `range` and what is indexed, until it says to stop.
@@ -208,6 +261,15 @@ impl Sought {
         let patience = Patience::default();
         let mut find = of_index(db.prepare_cached(FIND))?;
         for block in (from >> BLOCK_BITS..=to >> BLOCK_BITS).rev() {
+            if let Some(few) = self.of_few(db, block, (from, to))? {
+                patience.check()?;
+                for place in few {
+                    if is_enough(place)? {
+                        return Ok(());
+                    }
+                }
+                continue;
+            }
             let mut rows = of_index(find.query(params![self.in_block(block), from, to]))?;
             while let Some(row) = of_index(rows.next())? {
                 patience.check()?;

@@ -198,12 +198,12 @@ fn of_status_clause(
     clause
 }
 
-/// All that a selection says, behind what leads.
+/// All that a selection says, behind what leads. The plus keeps the planner to the end of the event's own deliveries.
 fn filtered(page: &Page<'_>, mut clause: Where) -> Where {
     clause.within(page.selection);
     clause.event(page.selection);
     clause.delivery(page.selection);
-    clause.and("d.seq < ?", page.before);
+    clause.and("+d.seq < ?", page.before);
     clause
 }
 
@@ -313,7 +313,7 @@ fn behind_clause(page: &Page<'_>, (from, to): (i64, i64)) -> Where {
     clause.and("e.seq <= ?", to.min(page.before.saturating_sub(1)));
     clause.event(page.selection);
     clause.delivery(page.selection);
-    clause.and("d.seq < ?", page.before);
+    clause.and("+d.seq < ?", page.before);
     clause
 }
 
