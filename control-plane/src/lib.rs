@@ -23,6 +23,7 @@ pub mod context;
 pub mod dispatch;
 pub mod drift;
 mod due;
+pub mod faces;
 mod incoming;
 mod indexing;
 pub mod installation;

@@ -12,7 +12,9 @@ use std::path::Path;
 use bytes::Bytes;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use hookplane_proto::v1;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The only form so far. A later one gets another number.
@@ -54,6 +56,15 @@ pub fn parameter_field(name: &str) -> String {
 }
 
 impl SealKey {
+    /// A key for something else than sealing, from which this one can't be told.
+    pub fn derived(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        // Any length is a key for HMAC.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_ref()).expect("any key length");
+        mac.update(b"hookplane derived key 1 ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// Reads the key file; refuses one that others can read.
     pub fn load(path: &Path) -> io::Result<Self> {
         let file = File::open(path).map_err(|e| at(path, &e))?;
@@ -341,6 +352,15 @@ mod tests {
         let error = SealKey::load(&path).unwrap_err();
         assert!(!error.to_string().contains("not-the-key"), "{error}");
         assert!(SealKey::load(&dir.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn derived_keys_differ_by_what_they_are_for_and_stay() {
+        let (dir, key) = key();
+        let again = SealKey::load(&dir.path().join("seal.key")).unwrap();
+        assert_eq!(key.derived("a"), again.derived("a"));
+        assert_ne!(key.derived("a"), key.derived("b"));
+        assert_ne!(key.derived("a").as_slice(), key.key.as_slice());
     }
 
     #[test]

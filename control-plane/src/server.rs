@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
+use tower::ServiceBuilder;
 use v1::connector_service_server::ConnectorServiceServer;
 use v1::destination_service_server::DestinationServiceServer;
 use v1::event_service_server::EventServiceServer;
@@ -41,6 +42,7 @@ use crate::context::Context;
 use crate::dispatch::client::HttpClient;
 use crate::dispatch::{SubscriptionApi, engine};
 use crate::drift::{self, Drift};
+use crate::faces::{Faces, Local, Web};
 use crate::incoming;
 use crate::indexing;
 use crate::installation;
@@ -117,6 +119,8 @@ pub struct Parts {
     pub client: HttpClient,
     /// What it counts. The caller keeps a clone and serves it to scrapes.
     pub metrics: Arc<Metrics>,
+    /// Answers what isn't gRPC, on the same port. None: nothing does.
+    pub web: Option<Web>,
 }
 
 /// Why the server ended early.
@@ -140,7 +144,7 @@ pub enum RunError {
 /// `shutdown`.
 pub async fn run(
     serving: impl Into<Serving>,
-    parts: Parts,
+    mut parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let Serving {
@@ -150,7 +154,7 @@ pub async fn run(
         ready,
         grace,
     } = serving.into();
-    let bootstrap = parts.admin_token.clone();
+    let (bootstrap, web) = (parts.admin_token.clone(), parts.web.take());
     // Ended with this function, whatever ends it, so that nothing it started goes on.
     let ending = shutdown.child_token();
     let _end = ending.clone().drop_guard();
@@ -177,12 +181,20 @@ pub async fn run(
     let clock = context.clock.clone();
     let door = Door::trusting(authorities, bootstrap.as_deref(), view.tokens(), clock);
     let routes = routes(context).await?;
+    let local = ServiceBuilder::new()
+        .layer(RefusedCalls(metrics.clone()))
+        .layer(door.clone())
+        .service(routes.clone());
+    let web = web.map(|make| make(Local::new(local)));
     ready.send_replace(true);
     let serving = Server::builder()
         .max_frame_size(Some(MAX_FRAME_BYTES))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+        // Browsers speak it where there is no TLS.
+        .accept_http1(true)
+        .layer(Faces(web))
         .layer(RefusedCalls(metrics))
         .layer(door)
         .add_routes(routes)

@@ -128,6 +128,15 @@ impl Caller {
         }
     }
 
+    pub(crate) fn role(&self) -> TokenRole {
+        self.grant.role
+    }
+
+    /// The only one within reach; none for the whole installation.
+    pub(crate) fn org(&self) -> Option<&str> {
+        self.grant.org.as_deref()
+    }
+
     /// The token's id, or `certificate` and its serial number, for the audit.
     pub(crate) fn id(&self) -> &str {
         &self.grant.id

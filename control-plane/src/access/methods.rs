@@ -165,6 +165,7 @@ const METHODS: &[(&str, Needs)] = &[
     ("/hookplane.v1.TokenService/ListTokens", Needs::Administer),
     ("/hookplane.v1.TokenService/GetToken", Needs::Administer),
     ("/hookplane.v1.TokenService/RevokeToken", Needs::Administer),
+    ("/hookplane.v1.TokenService/WhoAmI", Needs::Token),
 ];
 
 /// Those that answer with a stream, which ends when its token does.

@@ -350,4 +350,16 @@ impl v1::token_service_server::TokenService for TokenApi {
         self.revoke(&caller, &request.name).await?;
         Ok(Response::new(()))
     }
+
+    async fn who_am_i(
+        &self,
+        request: Request<v1::WhoAmIRequest>,
+    ) -> Result<Response<v1::WhoAmIResponse>, Status> {
+        let (caller, _) = opened(request)?;
+        Ok(Response::new(v1::WhoAmIResponse {
+            role: caller.role().into(),
+            org: caller.org().unwrap_or_default().to_owned(),
+            token: caller.id().to_owned(),
+        }))
+    }
 }

@@ -74,6 +74,7 @@ impl Rig {
             ..Options::default()
         };
         let parts = Parts {
+            web: None,
             store: front,
             log: EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options).unwrap(),
             seal: SealKey::load_or_create(&folder.path().join("seal.key")).unwrap(),

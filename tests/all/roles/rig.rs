@@ -154,6 +154,7 @@ impl Rig {
             ..Options::default()
         };
         let parts = Parts {
+            web: None,
             store: store.clone(),
             log: EmbeddedLog::open(&folder.path().join("log"), clock.clone(), options)?,
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,

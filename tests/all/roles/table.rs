@@ -111,6 +111,8 @@ const ROWS: &[Row] = &[
     row("TokenService/ListTokens", "Aa", "a"),
     row("TokenService/GetToken", "Aa", "a"),
     row("TokenService/RevokeToken", "Aa", "a"),
+    // It names no org.
+    row("TokenService/WhoAmI", "AEVCLaevcl", "AEVCLaevcl"),
 ];
 
 /// What the requests name.
@@ -420,6 +422,7 @@ fn request(method: &str, there: &There) -> Vec<u8> {
                 name: format!("{parent}/tokens/{}", there.token)
             })
         }
+        "TokenService/WhoAmI" => message!(WhoAmIRequest {}),
         other => panic!("a new method: say what {other} is asked"),
     }
 }

@@ -61,6 +61,7 @@ impl Replica {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let parts = Parts {
+            web: None,
             store,
             log: log.clone(),
             seal: SealKey::load_or_create(&rig.folder.path().join("seal.key"))?,

@@ -146,6 +146,7 @@ impl Rig {
         let store = backends.store(folder.path()).await?;
         let metrics = Arc::default();
         let parts = Parts {
+            web: None,
             store: store.clone(),
             log: wrap(log.clone()),
             seal: SealKey::load_or_create(&folder.path().join("seal.key"))?,

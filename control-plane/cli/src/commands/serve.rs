@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hookplane_console::SignInLinks;
 use hookplane_control_plane::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(crate) async fn run(mut serve: Serve, shutdown: CancellationToken) -> Result
     let allowed = std::mem::take(&mut serve.allow_destinations);
     let client = destinations::client(allowed, serve.destination_ca.take())?;
     let starting = ControlPlane {
+        // Nobody reads its output but operators: they have tokens.
+        links: SignInLinks::default(),
         socket,
         tls: identity.config(),
         authorities: identity.authorities(),

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use hookplane_control_plane::access::{Authorities, installation_admin_exists};
 use hookplane_control_plane::catalogue::Catalogue;
+use hookplane_console::{Console, SessionKey, SignInLinks};
 use hookplane_control_plane::dispatch::client::HttpClient;
+use hookplane_control_plane::faces::{Local, Web};
 use hookplane_control_plane::metrics::Metrics;
+use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts, Serving};
 use hookplane_control_plane::store::Store;
 use hookplane_rules::{Clock as _, Timestamp};
@@ -15,6 +18,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 
 use super::backends::{self, StoreAt};
 use super::clock::SystemClock;
@@ -44,6 +48,8 @@ pub(crate) struct ControlPlane {
     pub(crate) client: HttpClient,
     /// What it counts.
     pub(crate) metrics: Arc<Metrics>,
+    /// Links of its console that sign in once.
+    pub(crate) links: SignInLinks,
     /// Hears whether it is ready.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -73,7 +79,9 @@ impl ControlPlane {
         if self.admin_token.is_none() {
             administered(&*store, clock.now()).await?;
         }
+        let web = console(&seal, self.tls.is_some(), self.links);
         let parts = Parts {
+            web: Some(web),
             store,
             log,
             seal,
@@ -96,6 +104,24 @@ impl ControlPlane {
         let server = server::run(serving, parts, stop.clone());
         Ok(Running::start("control plane", stop, server))
     }
+}
+
+/// The console, over the API that it is given.
+fn console(seal: &SealKey, tls: bool, links: SignInLinks) -> Web {
+    let sessions = SessionKey::new(seal.derived("console sessions"));
+    Box::new(move |api| {
+        let router = hookplane_console::router(Console {
+            api,
+            sessions,
+            links,
+            now: Arc::new(|| SystemClock.now().0 / 1_000),
+            tls,
+        });
+        let router = ServiceBuilder::new()
+            .map_response(|answer: http::Response<_>| answer.map(tonic::body::Body::new))
+            .service(router);
+        Local::new(router)
+    })
 }
 
 /// The server never starts without anybody whom it could let in.

@@ -9,8 +9,10 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_console::SignInLinks;
 use hookplane_control_plane::dispatch::client::Networks;
 use hookplane_proto::v1;
+use hookplane_rules::Clock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,7 @@ use crate::args::{Backends, Dev};
 use crate::connect::{Api, Target, Top, data_dir};
 use crate::failure::Failure;
 use crate::output;
+use crate::servers::clock::SystemClock;
 use crate::servers::files::{self, DataDir};
 use crate::servers::{ControlPlane, Listener, bind, destinations, draining, url};
 
@@ -39,7 +42,9 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     let given = dev.data_dir.as_deref().or(top.data_dir.as_deref());
     let folder = DataDir::open(&data_dir(given))?;
     let token = files::token_made_once(&folder.token_file())?.text;
+    let links = SignInLinks::default();
     let mut server = ControlPlane {
+        links: links.clone(),
         socket: api,
         tls: None,
         authorities: None,
@@ -70,6 +75,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
     }
     .start();
     let started = Started {
+        links,
         listen_url,
         api_url,
         token,
@@ -90,6 +96,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
 }
 
 struct Started {
+    links: SignInLinks,
     listen_url: String,
     api_url: String,
     token: String,
@@ -120,10 +127,13 @@ impl Started {
     }
 
     async fn greet(&self, api: &Api, made: Option<&starter::Made>) -> Result<(), Failure> {
+        let link = self.links.make(&self.token, SystemClock.now().0 / 1_000);
         let mut text = format!(
-            "\nhookplane is ready\n  callbacks  {}\n  API        {}\n  data       {}\n",
+            "\nhookplane is ready\n  callbacks  {}\n  API        {}\n  console    {}{}\n  data       {}\n",
             self.listen_url,
             self.api_url,
+            self.api_url,
+            link.unwrap_or_default(),
             self.folder.path().display()
         );
         if starter::exists(api).await? {

@@ -1,0 +1,49 @@
+// What a page can do only with a script: times in the viewer's zone, copying, and a question before what can't be undone is asked by the page itself
+// where there is none. Everything else works without.
+(() => {
+  "use strict";
+
+  // Short, in the viewer's zone; the exact one stays in the title.
+  const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const times = (root) => {
+    for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      const at = new Date(element.dateTime);
+      if (!Number.isNaN(at.valueOf())) {
+        element.textContent = short.format(at);
+        element.dataset.local = "";
+      }
+    }
+  };
+
+  // `<button data-copy="ID">`: copies the text of that element.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copy);
+    const text = source.value ?? source.textContent;
+    try {
+      await navigator.clipboard.writeText(text.trim());
+      const before = button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = before; }, 1500);
+    } catch {
+      getSelection().selectAllChildren(source);
+    }
+  });
+
+  // `<fieldset data-all>`: a first box that ticks all the others.
+  document.addEventListener("change", (event) => {
+    const all = event.target.closest("input[data-all]");
+    if (!all) return;
+    for (const box of all.closest("fieldset").querySelectorAll("input[type=checkbox]:not([data-all])")) {
+      box.checked = all.checked;
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.documentElement.classList.add("scripted");
+    times(document);
+    document.querySelector(".faults")?.focus();
+  });
+  document.addEventListener("htmx:load", (event) => times(event.target));
+})();

@@ -1,0 +1,117 @@
+//! In front of every page: what a browser may do with it, where a change may come from, and how much it may say.
+//!
+//! Risks here are those of any site with a session: another site that posts a form with our cookie, a page in a frame, a script in a payload that
+//! somebody looks at.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+/// A mapping of 256 KiB, as a form writes it.
+const MAX_FORM_BYTES: usize = 1024 * 1024;
+
+/// Its own files and no others; nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Puts the guard in front.
+pub(crate) fn guarded(router: Router) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .layer(middleware::from_fn(guard))
+}
+
+async fn guard(request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = if safe || same_origin(request.headers()) {
+        next.run(request).await
+    } else {
+        (
+            StatusCode::FORBIDDEN,
+            "This form was sent from another site, or by something that doesn't say from where. Open the console and try again.",
+        )
+            .into_response()
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What a page shows is for who is signed in now.
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Browsers say where a request is from; what says nothing isn't one of our forms.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let (Some(origin), Some(host)) = (text(&ORIGIN), text(&HOST)) else {
+        return false;
+    };
+    let without_scheme = [&b"https://"[..], b"http://"]
+        .into_iter()
+        .find_map(|scheme| origin.strip_prefix(scheme));
+    without_scheme == Some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_change_is_taken_from_the_same_origin_alone() {
+        for (headers, taken) in [
+            (asked(&[("sec-fetch-site", "same-origin")]), true),
+            (asked(&[("sec-fetch-site", "same-site")]), false),
+            (asked(&[("sec-fetch-site", "cross-site")]), false),
+            (asked(&[("sec-fetch-site", "none")]), false),
+            (
+                asked(&[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "http://a:1"),
+                    ("host", "a:1"),
+                ]),
+                false,
+            ),
+            (asked(&[("origin", "http://a:1"), ("host", "a:1")]), true),
+            (asked(&[("origin", "https://a"), ("host", "a")]), true),
+            (asked(&[("origin", "http://a:2"), ("host", "a:1")]), false),
+            (asked(&[("origin", "null"), ("host", "null")]), false),
+            (asked(&[("host", "a:1")]), false),
+            (asked(&[]), false),
+        ] {
+            assert_eq!(same_origin(&headers), taken, "{headers:?}");
+        }
+    }
+}

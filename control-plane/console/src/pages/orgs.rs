@@ -1,0 +1,84 @@
+//! The start page: the orgs that the visitor sees. With one there is nothing to choose.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::response::Response;
+use hookplane_proto::v1;
+use http::StatusCode;
+
+use crate::page::{Page, Visitor, html, to, with_status};
+use crate::problem::{Faults, Problem};
+
+struct Row {
+    name: String,
+    display_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "orgs.html")]
+struct Orgs {
+    page: Page,
+    orgs: Vec<Row>,
+    next: Option<String>,
+    faults: Faults,
+    name: String,
+    display_name: String,
+}
+
+async fn listed(visitor: &Visitor) -> Result<Orgs, Problem> {
+    let request = v1::ListOrgsRequest {
+        page_size: 100,
+        page_token: visitor.query.text("page").to_owned(),
+    };
+    let answer = visitor.api.orgs().list_orgs(request).await?.into_inner();
+    let orgs = answer.orgs.into_iter().map(|org| Row {
+        name: org.metadata.unwrap_or_default().name,
+        display_name: org.spec.unwrap_or_default().display_name,
+    });
+    Ok(Orgs {
+        page: visitor.page("Orgs", ""),
+        orgs: orgs.collect(),
+        next: Some(answer.next_page_token).filter(|next| !next.is_empty()),
+        faults: Faults::default(),
+        name: String::new(),
+        display_name: String::new(),
+    })
+}
+
+pub(super) async fn list(visitor: Visitor) -> Result<Response, Problem> {
+    if !visitor.who.org.is_empty() {
+        return Ok(to(&format!("/orgs/{}/connectors", visitor.who.org)));
+    }
+    html(&listed(&visitor).await?)
+}
+
+pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Problem> {
+    let form = visitor.posted(&body)?;
+    let (name, display_name) = (form.text("name"), form.text("display_name"));
+    let org = v1::Org {
+        metadata: Some(v1::Metadata {
+            name: name.to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(v1::OrgSpec {
+            display_name: display_name.to_owned(),
+            ..Default::default()
+        }),
+    };
+    let request = v1::CreateOrgRequest {
+        org: Some(org),
+        validate_only: false,
+    };
+    match visitor.api.orgs().create_org(request).await {
+        Ok(_) => Ok(to(&format!("/orgs/{name}/connectors?done=org-created"))),
+        Err(status) => {
+            let page = Orgs {
+                faults: Faults::of(status)?,
+                name: name.to_owned(),
+                display_name: display_name.to_owned(),
+                ..listed(&visitor).await?
+            };
+            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

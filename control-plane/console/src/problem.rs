@@ -1,0 +1,200 @@
+//! What went wrong, as a page that says what to do next; and errors of fields, for the form that comes back.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+use http::StatusCode;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::{assets, page};
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// Nobody is signed in, or not any more.
+    SignIn { next: String, tls: bool },
+    /// The form is not from one of this session's pages.
+    Unmarked,
+    /// More fields than any form of ours has.
+    TooMuch,
+    /// There is no such page.
+    NoPage,
+    /// What the API said.
+    Api(Box<Status>),
+    /// Ours.
+    Internal,
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        Self::Api(Box::new(status))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    style: &'a str,
+    script: &'a str,
+    icon: &'a str,
+    title: &'a str,
+    message: &'a str,
+    advice: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, title, message, advice) = match &self {
+            Self::SignIn { next, tls } => return page::to_sign_in(next, *tls),
+            Self::Unmarked => (
+                StatusCode::FORBIDDEN,
+                "This form is too old",
+                "It was made for another session: somebody signed in or out since.",
+                "Go back, reload the page, and send it again.",
+            ),
+            Self::TooMuch => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Too much at once",
+                "The form has more fields than this page takes.",
+                "Use a manifest and `hookplane apply` for what is this large.",
+            ),
+            Self::NoPage => (
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "The address leads nowhere.",
+                "Begin at the start page.",
+            ),
+            Self::Api(status) => of_api(status),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This page can't be shown",
+                "It is our fault, and the log says more.",
+                "Reload it; if it stays so, please report it as a bug.",
+            ),
+        };
+        let page = ProblemPage {
+            style: assets::style(),
+            script: assets::script(),
+            icon: assets::icon(),
+            title,
+            message,
+            advice,
+        };
+        match page.render() {
+            Ok(text) => (status, Html(text)).into_response(),
+            Err(_) => (status, title.to_owned()).into_response(),
+        }
+    }
+}
+
+fn of_api(status: &Status) -> (StatusCode, &str, &str, &str) {
+    let message = status.message();
+    match status.code() {
+        Code::NotFound => (
+            StatusCode::NOT_FOUND,
+            "It isn't there",
+            message,
+            "It may have been deleted, or the address has a slip.",
+        ),
+        Code::PermissionDenied => (
+            StatusCode::FORBIDDEN,
+            "You may not see or do this",
+            message,
+            "Ask an admin for a token that may.",
+        ),
+        Code::InvalidArgument | Code::OutOfRange => (
+            StatusCode::BAD_REQUEST,
+            "This can't be done so",
+            message,
+            "Go back and mend it.",
+        ),
+        Code::FailedPrecondition | Code::AlreadyExists => (
+            StatusCode::CONFLICT,
+            "Not as things are now",
+            message,
+            "Do first what the message says.",
+        ),
+        Code::Aborted => (
+            StatusCode::CONFLICT,
+            "Somebody else was faster",
+            message,
+            "Reload the page, look at what changed, and try again.",
+        ),
+        Code::ResourceExhausted => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too much of it",
+            message,
+            "Wait a moment and try again.",
+        ),
+        Code::Unavailable | Code::DeadlineExceeded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not available now",
+            message,
+            "Events that come meanwhile are not lost. Reload the page in a moment.",
+        ),
+        _ => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong",
+            message,
+            "Reload the page; if it stays so, the server's log says more.",
+        ),
+    }
+}
+
+/// What has to be mended in a form, by the field's path as the API names it: `spec.externalId`. General ones have an empty path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults(BTreeMap<String, String>);
+
+impl Faults {
+    /// What the person can mend in the form; anything else is a page of its own.
+    pub(crate) fn of(status: Status) -> Result<Self, Problem> {
+        let violations = status.get_details_bad_request();
+        let mut faults = Self::default();
+        for violation in violations.into_iter().flat_map(|bad| bad.field_violations) {
+            faults.add(&violation.field, &violation.description);
+        }
+        let mendable = matches!(
+            status.code(),
+            Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted
+        );
+        if faults.0.is_empty() && mendable {
+            let field = if status.code() == Code::AlreadyExists {
+                "metadata.name"
+            } else {
+                ""
+            };
+            faults.add(field, status.message());
+        }
+        if faults.0.is_empty() {
+            Err(status.into())
+        } else {
+            Ok(faults)
+        }
+    }
+
+    pub(crate) fn add(&mut self, field: &str, message: &str) {
+        let entry = self.0.entry(field.to_owned()).or_default();
+        if !entry.is_empty() {
+            entry.push_str("; ");
+        }
+        entry.push_str(message);
+    }
+
+    /// What is wrong with this field; empty: nothing.
+    pub(crate) fn at(&self, field: &str) -> &str {
+        self.0.get(field).map_or("", String::as_str)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All, for the summary above the form.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(field, message)| (field.as_str(), message.as_str()))
+    }
+}
