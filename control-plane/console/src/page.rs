@@ -157,6 +157,11 @@ impl Page {
         assets::icon()
     }
 
+    /// For the menu: whether the page is the org's first.
+    pub(crate) fn is_overview(&self) -> bool {
+        self.path.strip_prefix("/orgs/") == Some(&self.org)
+    }
+
     /// For the menu: whether the page is of this part of the org.
     pub(crate) fn is_in(&self, part: &str) -> bool {
         let inside = self
@@ -198,7 +203,8 @@ pub(crate) fn to_with_cookie(path: &str, cookie: &str) -> Response {
 
 /// Where to go after signing in: a path of ours, whatever a link says.
 pub(crate) fn safe_next(next: &str) -> &str {
-    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    let ours =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
     let leads_on = !next.starts_with("/sign-");
     if ours && leads_on { next } else { "/" }
 }
