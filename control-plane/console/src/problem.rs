@@ -182,6 +182,14 @@ impl Faults {
         entry.push_str(message);
     }
 
+    /// With those of another look at the same form; what was said of a field already stays.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        for (field, message) in others.0 {
+            self.0.entry(field).or_insert(message);
+        }
+        self
+    }
+
     /// What is wrong with this field; empty: nothing.
     pub(crate) fn at(&self, field: &str) -> &str {
         self.0.get(field).map_or("", String::as_str)

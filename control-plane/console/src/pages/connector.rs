@@ -39,6 +39,15 @@ struct Connector {
     functions: Vec<Function>,
 }
 
+impl Connector {
+    /// No group of any of its functions yet.
+    fn is_unused(&self) -> bool {
+        self.functions
+            .iter()
+            .all(|function| function.groups.is_empty())
+    }
+}
+
 pub(super) async fn show(
     visitor: Visitor,
     Path((org, id)): Path<(String, String)>,

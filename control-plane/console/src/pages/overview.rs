@@ -48,6 +48,8 @@ struct Refused {
 #[template(path = "overview.html")]
 struct Overview {
     page: Page,
+    /// What people call the org.
+    title: String,
     looks: Vec<Look>,
     refusals: Vec<Refused>,
     text: String,
@@ -68,6 +70,14 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
     };
     let groups = visitor.api.groups().list_webhook_groups(request).await?;
     let groups = groups.into_inner();
+    let request = v1::GetOrgRequest {
+        name: format!("orgs/{org}"),
+    };
+    let spec = visitor.api.orgs().get_org(request).await?.into_inner().spec;
+    let title = match spec.unwrap_or_default().display_name {
+        name if name.is_empty() => org.clone(),
+        name => name,
+    };
     let mut looks = Vec::new();
     for (status, word, what, advice) in [
         (
@@ -95,7 +105,8 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         }
     }
     html(&Overview {
-        page: visitor.page(org.clone(), &org),
+        page: visitor.page(title.clone(), &org),
+        title,
         looks,
         refusals: refusals(&visitor, &org).await?,
         text: text.to_owned(),

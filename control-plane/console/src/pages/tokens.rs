@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
 use http::StatusCode;
+use tonic::Code;
 use v1::TokenRole;
 
 use crate::form::Form;
@@ -77,7 +78,6 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// One that isn't there is told by its path alone.
     fn webhooks_error(&self) -> String {
         self.faults.below("spec.webhooks")
     }
@@ -204,7 +204,15 @@ pub(super) async fn create(
             html(&page)
         }
         Err(status) => {
-            page.faults = Faults::of(status)?;
+            page.faults = match status.code() {
+                // Of the webhooks that it names; the org is there, for its tokens were listed.
+                Code::NotFound => {
+                    let mut faults = Faults::default();
+                    faults.add("spec.webhooks", status.message());
+                    faults
+                }
+                _ => Faults::of(status)?,
+            };
             form.text("role").clone_into(&mut page.role);
             form.text("webhooks").clone_into(&mut page.webhooks);
             form.text("pools").clone_into(&mut page.pools);

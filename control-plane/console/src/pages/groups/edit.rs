@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use super::asks::Asks;
 use super::typed::{FIELDS, Typed};
-use super::{Place, definition, for_editors, title};
+use super::{Change, Place, definition, for_editors, title};
 use crate::form::Form;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::pages::connectors::Confidence;
@@ -84,6 +84,12 @@ impl FormPage {
             "Empty means the connector's: {}. At most 26214400 (25 MiB).",
             self.asks.max_body_bytes
         )
+    }
+
+    /// Secrets that were typed are not written back.
+    fn forgot_secrets(&self) -> bool {
+        let asked = self.takes_secret() || self.parameters.iter().any(|p| p.secret);
+        asked && !self.faults.is_empty()
     }
 
     fn many_events(&self) -> bool {
@@ -247,57 +253,65 @@ pub(in crate::pages) async fn create(
     let typed = Typed::of_form(&form, &about.asks);
     let mut faults = Faults::default();
     let mut spec = typed.spec(&about.asks, &mut faults);
-    if faults.is_empty() {
-        add_secrets(&mut spec, &form, &about.asks);
-        let name = typed.resource_name(&about.asks);
-        match made(&visitor, &org, &name, !typed.name.is_empty(), spec).await {
-            Ok(name) => {
-                let path = format!("/orgs/{org}/groups/{name}?done=group-created");
-                return Ok(to(&path));
-            }
-            Err(status) => faults = Faults::of(status)?,
+    add_secrets(&mut spec, &form, &about.asks);
+    let name = Naming {
+        org: &org,
+        name: &typed.resource_name(&about.asks),
+        is_typed: !typed.name.is_empty(),
+    };
+    // With a fault already, only the others are looked for.
+    match name.make(&visitor, spec, !faults.is_empty()).await {
+        Ok(name) if faults.is_empty() => {
+            return Ok(to(&format!("/orgs/{org}/groups/{name}?done=group-created")));
         }
+        Ok(_) => {}
+        Err(status) => faults = faults.and(Faults::of(status)?),
     }
     let page = about.page(&visitor, &org, typed, faults);
     with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Makes it, and says what it is called in the end: a name that nobody typed gets a number where it is taken.
-async fn made(
-    visitor: &Visitor,
-    org: &str,
-    name: &str,
+/// What a new group is called: as it was typed, or with a number where that is taken and nobody typed it.
+struct Naming<'a> {
+    org: &'a str,
+    name: &'a str,
     is_typed: bool,
-    spec: v1::WebhookGroupSpec,
-) -> Result<String, Status> {
-    let mut tried = 1;
-    loop {
-        let name = match tried {
-            1 => name.to_owned(),
-            // At most 63 with the number.
-            _ => format!("{}-{tried}", name.get(..60).unwrap_or(name)),
-        };
-        let group = v1::WebhookGroup {
-            metadata: Some(v1::Metadata {
-                name: name.clone(),
-                ..Default::default()
-            }),
-            spec: Some(spec.clone()),
-            status: None,
-        };
-        let request = v1::CreateWebhookGroupRequest {
-            parent: format!("orgs/{org}"),
-            webhook_group: Some(group),
-            validate_only: false,
-        };
-        match visitor.api.groups().create_webhook_group(request).await {
-            Ok(_) => return Ok(name),
-            Err(status)
-                if status.code() == Code::AlreadyExists && !is_typed && tried < NAMES_TRIED =>
-            {
-                tried += 1;
+}
+
+impl Naming<'_> {
+    /// Makes it, or only checks it, and says what it is called in the end.
+    async fn make(
+        &self,
+        visitor: &Visitor,
+        spec: v1::WebhookGroupSpec,
+        validate_only: bool,
+    ) -> Result<String, Status> {
+        let mut tried = 1;
+        loop {
+            let name = match tried {
+                1 => self.name.to_owned(),
+                // At most 63 with the number.
+                _ => format!("{}-{tried}", self.name.get(..60).unwrap_or(self.name)),
+            };
+            let group = v1::WebhookGroup {
+                metadata: Some(v1::Metadata {
+                    name: name.clone(),
+                    ..Default::default()
+                }),
+                spec: Some(spec.clone()),
+                status: None,
+            };
+            let request = v1::CreateWebhookGroupRequest {
+                parent: format!("orgs/{}", self.org),
+                webhook_group: Some(group),
+                validate_only,
+            };
+            let goes_on = !self.is_typed && tried < NAMES_TRIED;
+            match visitor.api.groups().create_webhook_group(request).await {
+                Ok(_) => return Ok(name),
+                Err(status) if status.code() == Code::AlreadyExists && goes_on => tried += 1,
+                Err(status) => return Err(status),
             }
-            Err(status) => return Err(status),
         }
     }
 }
@@ -325,22 +339,26 @@ pub(in crate::pages) async fn save(
     let typed = Typed::of_form(&form, &about.asks);
     let mut faults = Faults::default();
     let mut spec = typed.spec(&about.asks, &mut faults);
+    add_secrets(&mut spec, &form, &about.asks);
+    let mut fields = FIELDS.to_vec();
+    if !spec.signature_secrets.is_empty() {
+        fields.push("signature_secrets");
+    }
+    let change = Change {
+        etag: form.text("etag"),
+        fields: &fields,
+        // With a fault already, only the others are looked for.
+        validate_only: !faults.is_empty(),
+    };
     let mut stale = false;
-    if faults.is_empty() {
-        add_secrets(&mut spec, &form, &about.asks);
-        let mut fields = FIELDS.to_vec();
-        if !spec.signature_secrets.is_empty() {
-            fields.push("signature_secrets");
+    match place.update(&visitor, spec, change).await {
+        Ok(()) if faults.is_empty() => {
+            return Ok(to(&format!("{}?done=group-saved", place.path())));
         }
-        match place
-            .update(&visitor, form.text("etag"), spec, &fields)
-            .await
-        {
-            Ok(()) => return Ok(to(&format!("{}?done=group-saved", place.path()))),
-            Err(status) => {
-                stale = status.code() == Code::Aborted;
-                faults = Faults::of(status)?;
-            }
+        Ok(()) => {}
+        Err(status) => {
+            stale = status.code() == Code::Aborted;
+            faults = faults.and(Faults::of(status)?);
         }
     }
     let mut page = about.page(&visitor, &place.org, typed, faults);

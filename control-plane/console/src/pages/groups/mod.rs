@@ -26,6 +26,25 @@ pub(super) struct Place {
     pub(super) group: String,
 }
 
+/// What is written of a group.
+struct Change<'a> {
+    /// Of the version that was looked at: refused where somebody wrote since.
+    etag: &'a str,
+    fields: &'a [&'a str],
+    /// Only looks whether it could be.
+    validate_only: bool,
+}
+
+impl<'a> Change<'a> {
+    fn of(etag: &'a str, fields: &'a [&'a str]) -> Self {
+        Self {
+            etag,
+            fields,
+            validate_only: false,
+        }
+    }
+}
+
 impl Place {
     pub(super) fn of((org, group): (String, String)) -> Self {
         Self { org, group }
@@ -47,19 +66,18 @@ impl Place {
         Ok(answer.into_inner())
     }
 
-    /// Writes these fields, unless somebody wrote since `etag`.
-    pub(super) async fn update(
+    /// Writes fields of the spec, as the change has it.
+    async fn update(
         &self,
         visitor: &Visitor,
-        etag: &str,
         spec: v1::WebhookGroupSpec,
-        fields: &[&str],
+        change: Change<'_>,
     ) -> Result<(), Status> {
         let group = v1::WebhookGroup {
             metadata: Some(v1::Metadata {
                 org: self.org.clone(),
                 name: self.group.clone(),
-                etag: etag.to_owned(),
+                etag: change.etag.to_owned(),
                 ..Default::default()
             }),
             spec: Some(spec),
@@ -68,9 +86,9 @@ impl Place {
         let request = v1::UpdateWebhookGroupRequest {
             webhook_group: Some(group),
             update_mask: Some(FieldMask {
-                paths: fields.iter().map(|field| (*field).to_owned()).collect(),
+                paths: change.fields.iter().map(|f| (*f).to_owned()).collect(),
             }),
-            validate_only: false,
+            validate_only: change.validate_only,
         };
         visitor.api.groups().update_webhook_group(request).await?;
         Ok(())

@@ -30,6 +30,8 @@ struct Delete {
     /// The first few by name, without the template.
     webhooks: Vec<String>,
     webhook_count: usize,
+    /// There are more than were counted.
+    many: bool,
     /// How many are pending, leased or held, in words. Empty: none.
     waiting: Vec<String>,
     discard: bool,
@@ -61,7 +63,9 @@ async fn asked(visitor: &Visitor, place: &Place) -> Result<Delete, Problem> {
         page_token: String::new(),
     };
     let webhooks = visitor.api.webhooks().list_webhooks(request).await?;
-    let names = webhooks.into_inner().webhooks.into_iter();
+    let webhooks = webhooks.into_inner();
+    let many = !webhooks.next_page_token.is_empty();
+    let names = webhooks.webhooks.into_iter();
     let names = names.map(|webhook| webhook.metadata.unwrap_or_default().name);
     let mut names: Vec<String> = names.filter(|name| name != "template").collect();
     let mut waiting = Vec::new();
@@ -95,6 +99,7 @@ async fn asked(visitor: &Visitor, place: &Place) -> Result<Delete, Problem> {
         disabled: spec.disabled,
         webhooks: names,
         webhook_count,
+        many,
         waiting,
         discard: false,
         faults: Faults::default(),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use http::StatusCode;
 
-use super::{Place, title};
+use super::{Change, Place, title};
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
@@ -136,8 +136,8 @@ pub(in crate::pages) async fn save(
         signature_secrets: secrets,
         ..spec
     };
-    let saved = place.update(&visitor, form.text("etag"), spec, &["signature_secrets"]);
-    match saved.await {
+    let change = Change::of(form.text("etag"), &["signature_secrets"]);
+    match place.update(&visitor, spec, change).await {
         Ok(()) => Ok(to(&format!("{}/secrets?done={done}", place.path()))),
         Err(status) => {
             let faults = Faults::of(status)?;

@@ -32,6 +32,8 @@ struct Show {
     connector_name: String,
     function_name: String,
     steps: Vec<String>,
+    /// A moment ago: what comes next is at hand.
+    made: bool,
     callback: Callback,
     secrets: Vec<Secret>,
     counts: v1::GroupCounts,
@@ -123,6 +125,7 @@ pub(in crate::pages) async fn show(
         connector_name: named(&asks, |asks| &asks.connector_name, &spec.connector),
         function_name: named(&asks, |asks| &asks.function_name, &spec.function),
         steps: asks.map(|asks| asks.steps).unwrap_or_default(),
+        made: visitor.query.text("done") == "group-created",
         callback,
         secrets: secrets.collect(),
         code,

@@ -7,7 +7,7 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use http::StatusCode;
 
-use super::{Place, for_editors, title};
+use super::{Change, Place, for_editors, title};
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
@@ -64,10 +64,8 @@ pub(in crate::pages) async fn turn(
         disabled,
         ..Default::default()
     };
-    match place
-        .update(&visitor, form.text("etag"), spec, &["disabled"])
-        .await
-    {
+    let change = Change::of(form.text("etag"), &["disabled"]);
+    match place.update(&visitor, spec, change).await {
         Ok(()) => Ok(to(&format!("{}?done={done}", place.path()))),
         Err(status) => {
             let page = Switch {
