@@ -2,19 +2,16 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hookplane_proto::v1;
 use http::StatusCode;
 
 use super::asks::Asks;
 use super::{Live, Place, definition, events, title};
 use crate::moment::Moment;
-use crate::page::{Page, Visitor, html, with_status};
+use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
 use crate::problem::Problem;
-
-/// Ends what asks again and again: htmx's own word for it.
-const STOP_POLLING: u16 = 286;
 
 struct Secret {
     name: String,
@@ -146,18 +143,17 @@ pub(in crate::pages) async fn show(
     })
 }
 
-/// Only the part that changes by itself.
+/// Only the part that changes by itself; nothing at all while it says what it said.
 pub(in crate::pages) async fn callback(
     visitor: Visitor,
     Path(place): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
     let callback = Callback::of(&place, &place.get(&visitor).await?);
-    let status = match callback.waits() {
-        true => StatusCode::OK,
-        false => StatusCode::from_u16(STOP_POLLING).unwrap_or(StatusCode::OK),
-    };
-    with_status(status, &callback)
+    if visitor.query.text("was") == callback.live.text {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    html(&callback)
 }
 
 fn receipt(receipt: v1::Receipt) -> &'static str {
