@@ -187,6 +187,16 @@ impl Faults {
         self.0.get(field).map_or("", String::as_str)
     }
 
+    /// What is wrong with this field or with parts of it: `spec.events[1]`.
+    pub(crate) fn under(&self, field: &str) -> String {
+        let under = self.0.iter().filter(|(at, _)| {
+            let rest = at.strip_prefix(field);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        });
+        let messages: Vec<&str> = under.map(|(_, message)| message.as_str()).collect();
+        messages.join("; ")
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
