@@ -30,8 +30,8 @@ mod sign_in;
 
 use std::sync::Arc;
 
-use axum::Router;
 pub use api::Local;
+use axum::Router;
 pub use session::SessionKey;
 pub use sign_in::SignInLinks;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookplane_console::{Console, SessionKey, SignInLinks};
 use hookplane_control_plane::access::{Authorities, installation_admin_exists};
 use hookplane_control_plane::catalogue::Catalogue;
-use hookplane_console::{Console, SessionKey, SignInLinks};
 use hookplane_control_plane::dispatch::client::HttpClient;
 use hookplane_control_plane::faces::{Local, Web};
 use hookplane_control_plane::metrics::Metrics;
