@@ -1,7 +1,10 @@
 //! The console, over real HTTP: what a browser is answered, whatever the page looks like in it.
 
 mod browser;
+mod destinations;
+mod mapping;
 mod sign_in;
+mod webhooks;
 
 use hookplane_tests::http::{Answer, Connection};
 use hookplane_tests::product::Dev;

@@ -7,6 +7,15 @@ const pages = {
   orgs: "/",
   connectors: "/orgs/demo/connectors",
   "connectors-none": "/orgs/demo/connectors?q=there-is-no-such-connector",
+  webhooks: "/orgs/demo/groups/github/webhooks",
+  webhook: "/orgs/demo/groups/github/webhooks/everything",
+  "webhook-edit": "/orgs/demo/groups/github/webhooks/everything/edit",
+  "webhook-clone": "/orgs/demo/groups/github/webhooks/template/clone",
+  "webhook-delete": "/orgs/demo/groups/github/webhooks/everything/delete",
+  mapping: "/orgs/demo/groups/github/webhooks/everything/mapping",
+  destinations: "/orgs/demo/destinations",
+  "destination-http": "/orgs/demo/destinations/new?kind=http",
+  "destination-salesforce": "/orgs/demo/destinations/new?kind=salesforce",
   "no-page": "/nowhere",
 };
 

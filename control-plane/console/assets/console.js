@@ -78,7 +78,7 @@
   });
   // What the preview found is marked at its row, without touching what is typed.
   const problems = (preview) => {
-    const rows = [...document.querySelectorAll("#mapping-form .rows > li")];
+    const rows = [...document.querySelectorAll("#mapping-form .rows > li[data-row]")];
     for (const li of rows) {
       li.querySelector(":scope > .error")?.remove();
       li.classList.remove("bad");

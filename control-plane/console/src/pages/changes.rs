@@ -48,7 +48,11 @@ impl Changes {
 /// Of a form: the number that was chosen.
 pub(super) fn last(form: &Form) -> u32 {
     let typed = form.text("last").parse().unwrap_or(0);
-    if LASTS.contains(&typed) { typed } else { LASTS[1] }
+    if LASTS.contains(&typed) {
+        typed
+    } else {
+        LASTS[1]
+    }
 }
 
 pub(super) async fn compare(
@@ -64,7 +68,11 @@ pub(super) async fn compare(
     };
     let answer = visitor.api.previews().compare(request).await?.into_inner();
     let parts = [
-        (Kind::NewlyDelivered, "Newly delivered", answer.newly_delivered),
+        (
+            Kind::NewlyDelivered,
+            "Newly delivered",
+            answer.newly_delivered,
+        ),
         (
             Kind::NoLongerDelivered,
             "No longer delivered",

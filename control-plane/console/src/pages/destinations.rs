@@ -106,16 +106,17 @@ struct List {
     next: Option<String>,
 }
 
-pub(super) async fn list(
-    visitor: Visitor,
-    Path(org): Path<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
     let request = v1::ListDestinationsRequest {
         parent: format!("orgs/{org}"),
         page_size: PAGE,
         page_token: visitor.query.text("page").to_owned(),
     };
-    let answer = visitor.api.destinations().list_destinations(request).await?;
+    let answer = visitor
+        .api
+        .destinations()
+        .list_destinations(request)
+        .await?;
     let answer = answer.into_inner();
     html(&List {
         page: visitor.page("Destinations", &org),

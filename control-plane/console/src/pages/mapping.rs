@@ -225,7 +225,9 @@ pub(super) async fn post(
             if faults.is_empty() {
                 asked.metadata = Some(place.metadata(&draft.etag));
                 let mapping = asked.spec.get_or_insert_default().mapping.as_mut();
-                mapping.into_iter().for_each(|mapping| mapping.active = draft.active);
+                mapping
+                    .into_iter()
+                    .for_each(|mapping| mapping.active = draft.active);
                 match update(&visitor, asked, &["mapping"]).await {
                     Ok(_) => return Ok(saved(&place, "mapping-saved", &draft.choice)),
                     Err(status) => faults = Faults::of(status)?,
@@ -254,7 +256,10 @@ pub(super) async fn post(
 /// Back to the editor, at the same event.
 fn saved(place: &Place, done: &str, choice: &str) -> Response {
     let choice: String = form_urlencoded::byte_serialize(choice.as_bytes()).collect();
-    to(&format!("{}/mapping?done={done}&event={choice}", place.path()))
+    to(&format!(
+        "{}/mapping?done={done}&event={choice}",
+        place.path()
+    ))
 }
 
 /// Whether new events are mapped, by itself: what the mapping says stays.

@@ -32,7 +32,9 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
         "webhook-cloned" => "The webhook is cloned.",
         "webhook-activated" => "The webhook is active: it takes what comes from now on.",
-        "webhook-deactivated" => "The webhook is not active any more. What waits is still delivered.",
+        "webhook-deactivated" => {
+            "The webhook is not active any more. What waits is still delivered."
+        }
         "webhook-deleted" => "The webhook is deleted.",
         "mapping-saved" => "The mapping is saved.",
         "mapping-removed" => "The mapping is removed: events are handed over as they came.",
@@ -88,7 +90,10 @@ fn of_destinations() -> Router<Arc<Console>> {
     const ALL: &str = "/orgs/{org}/destinations";
     let one = |part: &str| format!("{ALL}/{{destination}}{part}");
     Router::new()
-        .route(ALL, get(destinations::list).post(destinations::edit::create))
+        .route(
+            ALL,
+            get(destinations::list).post(destinations::edit::create),
+        )
         // No name of a destination can be this: see the form.
         .route(&format!("{ALL}/new"), get(destinations::edit::fresh))
         .route(&one(""), get(destinations::show))

@@ -225,7 +225,9 @@ fn given(value: &str) -> Option<v1::Secret> {
 impl Hints {
     /// None: it is a new one.
     fn of(destination: Option<&v1::Destination>) -> Self {
-        let spec = destination.and_then(|one| one.spec.clone()).unwrap_or_default();
+        let spec = destination
+            .and_then(|one| one.spec.clone())
+            .unwrap_or_default();
         let (http, salesforce) = (spec.http, spec.salesforce);
         let hint = |stored: Option<v1::Secret>, text: &str| match stored {
             Some(_) => format!("One is stored: leave this empty to keep it. {text}"),

@@ -53,7 +53,12 @@ pub(super) async fn of(
         ..Default::default()
     };
     let mut events = visitor.api.events();
-    for delivery in events.list_deliveries(request).await?.into_inner().deliveries {
+    for delivery in events
+        .list_deliveries(request)
+        .await?
+        .into_inner()
+        .deliveries
+    {
         choices.add(
             &delivery.event_id,
             &delivery.event_type,

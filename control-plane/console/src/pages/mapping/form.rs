@@ -230,7 +230,10 @@ impl Object {
 }
 
 fn rows(fields: &BTreeMap<String, v1::FieldMapping>) -> Vec<Row> {
-    fields.iter().map(|(name, field)| Row::of(name, field)).collect()
+    fields
+        .iter()
+        .map(|(name, field)| Row::of(name, field))
+        .collect()
 }
 
 /// `upsert` of `RECORD_OPERATION_UPSERT`; empty of what is unspecified.
@@ -446,7 +449,8 @@ fn unquoted(text: &str) -> Result<String, String> {
     if !text.starts_with('"') {
         return Ok(text.to_owned());
     }
-    serde_json::from_str(text).map_err(|_| format!("`{text}` begins with a quote and isn't JSON's way to quote a text"))
+    serde_json::from_str(text)
+        .map_err(|_| format!("`{text}` begins with a quote and isn't JSON's way to quote a text"))
 }
 
 /// `from = to` a line; either may be quoted.
@@ -460,8 +464,9 @@ fn value_map(text: &str) -> Result<BTreeMap<String, String>, String> {
             }),
             false => line.split_once('='),
         };
-        let (from, to) =
-            split.ok_or_else(|| format!("the values have `{line}`, which is not `what it is = what it becomes`"))?;
+        let (from, to) = split.ok_or_else(|| {
+            format!("the values have `{line}`, which is not `what it is = what it becomes`")
+        })?;
         let from = unquoted(from)?;
         if values.insert(from.clone(), unquoted(to)?).is_some() {
             return Err(format!("the values have `{from}` twice"));
@@ -501,7 +506,9 @@ pub(super) fn fold(object: &mut Object, most: usize) {
 pub(super) fn names(object: &Object) -> Vec<&str> {
     let mut seen = HashSet::new();
     let names = object.rows.iter().map(|row| row.name.as_str());
-    names.filter(|name| !name.is_empty() && seen.insert(*name)).collect()
+    names
+        .filter(|name| !name.is_empty() && seen.insert(*name))
+        .collect()
 }
 
 #[cfg(test)]

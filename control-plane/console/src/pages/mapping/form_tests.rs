@@ -76,10 +76,23 @@ fn field(from: &str) -> v1::FieldMapping {
 }
 
 fn everything() -> v1::RecordMapping {
-    let odd = ["", " x ", "a=b", "\"", "\"q\" = 1", "two\nlines", "é", "*", "\\"];
+    let odd = [
+        "",
+        " x ",
+        "a=b",
+        "\"",
+        "\"q\" = 1",
+        "two\nlines",
+        "é",
+        "*",
+        "\\",
+    ];
     let values: BTreeMap<_, _> = odd
         .iter()
-        .flat_map(|&from| odd.iter().map(move |&to| (format!("{from}{to}"), to.to_owned())))
+        .flat_map(|&from| {
+            odd.iter()
+                .map(move |&to| (format!("{from}{to}"), to.to_owned()))
+        })
         .collect();
     let fields = [
         ("Path__c", field("payload['a.b'].c[0]")),
@@ -238,7 +251,12 @@ fn what_makes_no_sense_stays_as_typed_with_an_error_at_its_place() {
     let mut faults = Faults::default();
     let base = read.base(&mut faults);
     assert_eq!(base.fields.len(), 1);
-    for (index, wrong) in [(1, "no field"), (2, "twice"), (3, "`paid`"), (4, "`a` twice")] {
+    for (index, wrong) in [
+        (1, "no field"),
+        (2, "twice"),
+        (3, "`paid`"),
+        (4, "`a` twice"),
+    ] {
         let at = format!("spec.mapping.base.fields[{index}]");
         assert!(faults.at(&at).contains(wrong), "{at}: {}", faults.at(&at));
     }

@@ -43,7 +43,9 @@ impl Json {
         match text.as_bytes().first() {
             Some(b'{') => serde_json::from_str(text).map(|Members(members)| Self::Object(members)),
             Some(b'[') => serde_json::from_str(text).map(Self::List),
-            Some(b'"') => serde_json::from_str::<Cow<'_, str>>(text).map(|text| Self::Leaf(text.into_owned())),
+            Some(b'"') => {
+                serde_json::from_str::<Cow<'_, str>>(text).map(|text| Self::Leaf(text.into_owned()))
+            }
             _ => Ok(Self::Leaf(text.to_owned())),
         }
         // It was valid when it was read from what is around it.

@@ -43,10 +43,16 @@ impl Names {
 
 fn shared(webhook: &v1::Webhook) -> impl Iterator<Item = &str> {
     let all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
-    all.map(|one| one.r#ref.as_str()).filter(|name| !name.is_empty())
+    all.map(|one| one.r#ref.as_str())
+        .filter(|name| !name.is_empty())
 }
 
-pub(super) async fn of(visitor: &Visitor, org: &str, webhook: &v1::Webhook, base: &Object) -> Names {
+pub(super) async fn of(
+    visitor: &Visitor,
+    org: &str,
+    webhook: &v1::Webhook,
+    base: &Object,
+) -> Names {
     let mut names = Names::unasked(webhook);
     let describe = async |destination: &str, object: &str| {
         let request = v1::DescribeDestinationRequest {
@@ -75,7 +81,9 @@ pub(super) async fn of(visitor: &Visitor, org: &str, webhook: &v1::Webhook, base
     let mut wanted = Vec::new();
     objects(base, &mut wanted);
     wanted.truncate(MAX_OBJECTS);
-    let asked = wanted.iter().map(|object| describe(&names.destination, object));
+    let asked = wanted
+        .iter()
+        .map(|object| describe(&names.destination, object));
     // One that isn't there has no fields to offer: the preview says so when it is asked to check.
     let described = join_all(asked).await.into_iter().filter_map(Result::ok);
     names.described = described.flatten().collect();

@@ -60,7 +60,10 @@ pub(super) fn request_of(choice: &str, webhook: v1::Webhook) -> v1::PreviewReque
     v1::PreviewRequest {
         webhook: Some(webhook),
         event_id: choice.strip_prefix("event:").unwrap_or_default().to_owned(),
-        sample: choice.strip_prefix("sample:").unwrap_or_default().to_owned(),
+        sample: choice
+            .strip_prefix("sample:")
+            .unwrap_or_default()
+            .to_owned(),
         ..Default::default()
     }
 }
@@ -94,7 +97,10 @@ pub(super) async fn of(
     let request = request_of(choice, asked);
     let answer = visitor.api.previews().preview(request).await?.into_inner();
     let mut payload = Payload {
-        problem: answer.problems.first().map_or_else(String::new, |problem| problem.reason.clone()),
+        problem: answer
+            .problems
+            .first()
+            .map_or_else(String::new, |problem| problem.reason.clone()),
         event_id: answer.event_id,
         sample: answer.sample,
         event_type: answer.event_type,
@@ -189,7 +195,9 @@ impl Walk {
 /// How a path goes on to a member.
 fn step(name: &str) -> String {
     let plain = !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     match (plain, name.contains('\'')) {
         (true, _) => format!(".{name}"),
         (false, false) => format!("['{name}']"),

@@ -116,7 +116,10 @@ impl Preview {
             faults.add(&format!("{SPEC}.{}", problem.at), &problem.reason);
         }
         for problem in self.checks.iter().flat_map(|check| &check.problems) {
-            faults.add(&format!("{SPEC}.{}", place(&problem.field).0), &problem.reason);
+            faults.add(
+                &format!("{SPEC}.{}", place(&problem.field).0),
+                &problem.reason,
+            );
         }
     }
 }
@@ -129,14 +132,20 @@ fn place(field: &str) -> (String, Option<String>) {
         match (pieces.next(), pieces.next(), pieces.next()) {
             (Some("children"), Some(index), Some(item)) => {
                 let item = item.trim_end_matches(']');
-                items.push(item.parse::<usize>().map_or_else(|_| item.to_owned(), |n| (n + 1).to_string()));
+                items.push(
+                    item.parse::<usize>()
+                        .map_or_else(|_| item.to_owned(), |n| (n + 1).to_string()),
+                );
                 format!("children[{index}")
             }
             _ => part.to_owned(),
         }
     });
     let at: Vec<String> = parts.collect();
-    (at.join("."), Some(items.join(".")).filter(|items| !items.is_empty()))
+    (
+        at.join("."),
+        Some(items.join(".")).filter(|items| !items.is_empty()),
+    )
 }
 
 /// As the API writes it.
@@ -212,7 +221,11 @@ mod tests {
         for (field, at, item) in [
             ("base.fields.A__c", "base.fields.A__c", None),
             ("base.parents[0].fields.A", "base.parents[0].fields.A", None),
-            ("base.children[0][3].fields.A", "base.children[0].fields.A", Some("4")),
+            (
+                "base.children[0][3].fields.A",
+                "base.children[0].fields.A",
+                Some("4"),
+            ),
             (
                 "base.children[1][0].children[2][9]",
                 "base.children[1].children[2]",
@@ -237,7 +250,10 @@ mod tests {
         };
         let shown = Preview::of(answer);
         let titles: Vec<_> = shown.records.iter().map(|r| r.title.as_str()).collect();
-        assert_eq!(titles, ["O upsert by Id", "A__r → A upsert", "O__r ← L insert"]);
+        assert_eq!(
+            titles,
+            ["O upsert by Id", "A__r → A upsert", "O__r ← L insert"]
+        );
         let fields = &shown.records[0].fields;
         assert_eq!(fields[0], ("Z".to_owned(), "1.50".to_owned()));
         assert_eq!(fields[1], ("A".to_owned(), "“x”".to_owned()));

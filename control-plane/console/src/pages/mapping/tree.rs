@@ -109,7 +109,10 @@ mod tests {
         assert_eq!(base.rows.len(), 2);
         assert_eq!(base.children[0].parents[0].rows.len(), 2);
         assert!(base.children[0].parents[0].rows[1].new);
-        assert!(change(&mut base, "remove:base.children[0].parents[0].fields[0]"));
+        assert!(change(
+            &mut base,
+            "remove:base.children[0].parents[0].fields[0]"
+        ));
         assert_eq!(base.children[0].parents[0].rows.len(), 1);
         assert!(change(&mut base, "remove:base.children[0]"));
         assert!(base.children.is_empty());

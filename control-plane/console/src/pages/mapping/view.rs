@@ -177,7 +177,11 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
     let rows = object.rows.iter().enumerate().map(|(index, row)| {
         let at = format!("{at}.fields[{index}]");
         let mut error = faults.at(&format!("{SPEC}.{at}")).to_owned();
-        let named = format!("{}.fields.{}", spec.trim_start_matches("spec.mapping."), row.name);
+        let named = format!(
+            "{}.fields.{}",
+            spec.trim_start_matches("spec.mapping."),
+            row.name
+        );
         let of_api = match row.name.is_empty() {
             true => String::new(),
             false => faults.under(&format!("{SPEC}.{named}")),

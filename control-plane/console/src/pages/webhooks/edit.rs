@@ -176,8 +176,7 @@ pub(in crate::pages) async fn save(
             Err(status) => faults = Faults::of(status)?,
         }
     }
-    let mut destinations =
-        targets::choices(&visitor, &place.org, &stored.destinations).await?;
+    let mut destinations = targets::choices(&visitor, &place.org, &stored.destinations).await?;
     targets::tick(&mut destinations, &form);
     let status = match faults.is_empty() {
         true => StatusCode::OK,
@@ -196,7 +195,11 @@ pub(in crate::pages) async fn save(
     with_status(status, &page)
 }
 
-async fn clone_page(visitor: &Visitor, place: Place, form: Option<&Form>) -> Result<Clone, Problem> {
+async fn clone_page(
+    visitor: &Visitor,
+    place: Place,
+    form: Option<&Form>,
+) -> Result<Clone, Problem> {
     let original = place.get(visitor).await?;
     let spec = original.spec.clone().unwrap_or_default();
     let status = original.status.clone().unwrap_or_default();
@@ -287,7 +290,11 @@ pub(in crate::pages) async fn clone(
             }
             Err(status) => {
                 for (field, message) in Faults::of(status)?.all() {
-                    let field = if field == "new_name" { "metadata.name" } else { field };
+                    let field = if field == "new_name" {
+                        "metadata.name"
+                    } else {
+                        field
+                    };
                     faults.add(field, message);
                 }
             }

@@ -55,10 +55,7 @@ pub(in crate::pages) async fn delete(
         discard_pending: form.text("waiting") == "discard",
     };
     match visitor.api.webhooks().delete_webhook(request).await {
-        Ok(_) => Ok(to(&format!(
-            "{}?done=webhook-deleted",
-            place.group_path()
-        ))),
+        Ok(_) => Ok(to(&format!("{}?done=webhook-deleted", place.group_path()))),
         Err(status) => {
             let page = page(&visitor, place, Faults::of(status)?).await?;
             with_status(StatusCode::CONFLICT, &page)

@@ -118,7 +118,11 @@ pub(super) async fn choices(
         page_size: OFFERED,
         page_token: String::new(),
     };
-    let answer = visitor.api.destinations().list_destinations(request).await?;
+    let answer = visitor
+        .api
+        .destinations()
+        .list_destinations(request)
+        .await?;
     for destination in answer.into_inner().destinations {
         let name = destination.metadata.unwrap_or_default().name;
         if stored.iter().any(|one| one.r#ref == name) {
@@ -141,14 +145,13 @@ pub(super) async fn choices(
 }
 
 /// As ticked.
-pub(super) fn read(
-    form: &Form,
-    stored: &[v1::WebhookDestination],
-) -> Vec<v1::WebhookDestination> {
+pub(super) fn read(form: &Form, stored: &[v1::WebhookDestination]) -> Vec<v1::WebhookDestination> {
     let ticked: Vec<&str> = form.all("destination").collect();
     let kept = stored.iter().filter(|one| {
         let name = name_of(one);
-        ticked.iter().any(|value| value.strip_prefix(KEEP) == Some(name))
+        ticked
+            .iter()
+            .any(|value| value.strip_prefix(KEEP) == Some(name))
     });
     let mut read: Vec<_> = kept.cloned().collect();
     let added = ticked.iter().filter_map(|value| value.strip_prefix(ADD));
