@@ -1,18 +1,16 @@
 //! Destinations in the console: made, paused, deleted; and their secrets, which go in and never come out.
 
-use hookplane_tests::product::Dev;
-
-use super::webhooks::{field, leads_to};
+use super::webhooks::{field, leads_to, set_up};
 use super::{Visitor, text};
 
-const ALL: &str = "/orgs/demo/destinations";
-const NEW: &str = "/orgs/demo/destinations/new?kind=http";
+const ALL: &str = "/orgs/acme/destinations";
+const NEW: &str = "/orgs/acme/destinations/new?kind=http";
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
 #[test]
 fn a_secret_is_kept_by_an_empty_field_and_shown_by_no_page() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let typed = |name: &'static str| {
         vec![
@@ -73,9 +71,9 @@ fn a_secret_is_kept_by_an_empty_field_and_shown_by_no_page() {
 #[test]
 fn a_destination_is_paused_resumed_and_deleted_once_nothing_names_it() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     dev.apply(
-        "apiVersion: hookplane.dev/v1\nkind: Destination\nmetadata: {org: demo, name: erp}\nspec: {http: {url: https://erp.example.com/}}\n",
+        "apiVersion: hookplane.dev/v1\nkind: Destination\nmetadata: {org: acme, name: erp}\nspec: {http: {url: https://erp.example.com/}}\n",
     );
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let one = format!("{ALL}/erp");
@@ -85,7 +83,7 @@ fn a_destination_is_paused_resumed_and_deleted_once_nothing_names_it() {
     leads_to(&visitor.post(&pause, &one, &[]));
     assert!(!visitor.page(ALL).contains(">paused<"));
     // A webhook takes it by a box.
-    let edit = "/orgs/demo/groups/github/webhooks/everything/edit";
+    let edit = "/orgs/acme/groups/code/webhooks/everything/edit";
     let fields = [
         ("label", "All"),
         ("event", "*"),
@@ -110,7 +108,7 @@ fn a_destination_is_paused_resumed_and_deleted_once_nothing_names_it() {
 #[test]
 fn salesforce_needs_one_of_two_ways_in() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let new = format!("{ALL}/new?kind=salesforce");
     let typed = [

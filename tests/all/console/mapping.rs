@@ -2,10 +2,10 @@
 
 use hookplane_tests::product::Dev;
 
-use super::webhooks::{field, leads_to};
+use super::webhooks::{field, leads_to, set_up};
 use super::{Visitor, text};
 
-const EDITOR: &str = "/orgs/demo/groups/github/webhooks/everything/mapping";
+const EDITOR: &str = "/orgs/acme/groups/code/webhooks/everything/mapping";
 
 /// A base object with one row.
 const TYPED: [(&str, &str); 6] = [
@@ -22,7 +22,7 @@ fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn version(dev: &Dev) -> String {
-    let got = dev.ok(&["get", "webhook", "demo/github/everything", "-o", "json"]);
+    let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
     let got: serde_json::Value = serde_json::from_str(&got).unwrap();
     got["items"][0]["status"]["mappingVersion"].to_string()
 }
@@ -30,8 +30,8 @@ fn version(dev: &Dev) -> String {
 #[test]
 fn rows_and_objects_come_and_go_with_what_is_typed_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    dev.ok(&["send", "demo/github", "push"]);
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let page = visitor.page(EDITOR);
     assert!(page.contains("no version yet"), "{page}");
@@ -52,14 +52,14 @@ fn rows_and_objects_come_and_go_with_what_is_typed_kept() {
     let page = text(&answer);
     assert!(!page.contains("base.fields[0].name"), "{page}");
     assert_eq!(field(&page, "base.object"), "Push__c");
-    assert_eq!(version(&dev), "null");
+    assert_eq!(version(&dev), "0");
 }
 
 #[test]
 fn a_preview_shows_the_records_and_each_problem_at_its_row() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    dev.ok(&["send", "demo/github", "push"]);
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let answer = visitor.post(EDITOR, EDITOR, &with(&[("do", "preview")]));
     let page = text(&answer);
@@ -77,14 +77,14 @@ fn a_preview_shows_the_records_and_each_problem_at_its_row() {
         "{page}"
     );
     assert!(page.contains("matched, and would be held"));
-    assert_eq!(version(&dev), "null");
+    assert_eq!(version(&dev), "0");
 }
 
 #[test]
 fn a_mapping_is_saved_as_a_version_and_activated_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    dev.ok(&["send", "demo/github", "push"]);
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let etag = field(&visitor.page(EDITOR), "etag");
     // Refused at its row, and what was typed stays.
@@ -109,7 +109,7 @@ fn a_mapping_is_saved_as_a_version_and_activated_by_itself() {
         "{}",
         text(&compared)
     );
-    assert_eq!(version(&dev), "null");
+    assert_eq!(version(&dev), "0");
     let saved = visitor.post(EDITOR, EDITOR, &with(&[("etag", &etag), ("do", "save")]));
     assert!(leads_to(&saved).contains("done=mapping-saved"));
     assert_eq!(version(&dev), "1");
@@ -118,7 +118,7 @@ fn a_mapping_is_saved_as_a_version_and_activated_by_itself() {
     assert_eq!(late.status, 422, "{}", text(&late));
     let off = visitor.post(&format!("{EDITOR}/activate"), EDITOR, &[]);
     assert!(leads_to(&off).contains("done=mapping-deactivated"));
-    assert_eq!(version(&dev), "null");
+    assert_eq!(version(&dev), "0");
     let page = visitor.page(EDITOR);
     assert!(page.contains("Newest version <b>1</b>"), "{page}");
     assert_eq!(field(&page, "base.fields[0].from"), "payload.ref");

@@ -1,11 +1,41 @@
 //! Webhooks in the console: cloned, written, switched on and off, deleted.
 
+use std::path::Path;
+
 use hookplane_tests::http::Answer;
 use hookplane_tests::product::Dev;
 
 use super::{Visitor, same_origin, text};
 
-const ALL: &str = "/orgs/demo/groups/github/webhooks";
+/// An org with a group that takes what GitHub sends, and a webhook whose deliveries wait for a subscriber.
+const SET_UP: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: acme, name: code}
+spec:
+  connector: github
+  signatureSecrets: [{value: s3cret-of-the-test}]
+  registeredEvents: ["*"]
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: acme, group: code, name: everything}
+spec:
+  label: Everything
+  active: true
+  events: ["*"]
+  destinations:
+    - subscribe: {}
+"#;
+
+/// With that, live.
+pub(super) fn set_up(folder: &Path) -> Dev {
+    let dev = Dev::start(folder);
+    dev.apply(SET_UP);
+    dev
+}
+
+const ALL: &str = "/orgs/acme/groups/code/webhooks";
 
 fn at(webhook: &str, part: &str) -> String {
     format!("{ALL}/{webhook}{part}")
@@ -27,7 +57,7 @@ pub(super) fn leads_to<'a>(answer: &'a Answer) -> &'a str {
 #[test]
 fn the_template_is_cloned_with_label_events_and_filter() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     let visitor = Visitor::signed_in(&dev, &dev.token());
     assert!(visitor.page(ALL).contains("/webhooks/template/clone"));
     let clone = at("template", "/clone");
@@ -56,7 +86,7 @@ fn the_template_is_cloned_with_label_events_and_filter() {
     let got = dev.ok(&[
         "get",
         "webhook",
-        "demo/github/pushes-b-to-main-b",
+        "acme/code/pushes-b-to-main-b",
         "-o",
         "json",
     ]);
@@ -75,7 +105,7 @@ fn the_template_is_cloned_with_label_events_and_filter() {
 #[test]
 fn two_editors_do_not_overwrite_each_other() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let edit = at("everything", "/edit");
     let etag = field(&visitor.page(&edit), "etag");
@@ -101,8 +131,8 @@ fn two_editors_do_not_overwrite_each_other() {
 #[test]
 fn a_changed_filter_is_compared_over_recorded_events_before_it_is_saved() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    dev.ok(&["send", "demo/github", "push"]);
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let edit = at("everything", "/edit");
     let fields = [
@@ -119,14 +149,14 @@ fn a_changed_filter_is_compared_over_recorded_events_before_it_is_saved() {
     let page = text(&answer);
     assert_eq!(answer.status, 200, "{page}");
     assert!(page.contains("No longer delivered: 1"), "{page}");
-    let got = dev.ok(&["get", "webhook", "demo/github/everything", "-o", "json"]);
+    let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
     assert!(!got.contains("nothing_such"), "nothing is saved: {got}");
 }
 
 #[test]
 fn a_button_switches_a_webhook_off_and_on() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = set_up(folder.path());
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let (path, page) = (at("everything", "/activate"), at("everything", ""));
     let to = visitor.post(&path, &page, &[]);
@@ -140,8 +170,8 @@ fn a_button_switches_a_webhook_off_and_on() {
 #[test]
 fn deleting_asks_what_becomes_of_deliveries_that_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    dev.ok(&["send", "demo/github", "push"]);
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
     let visitor = Visitor::signed_in(&dev, &dev.token());
     let delete = at("everything", "/delete");
     let drain = visitor.post(&delete, &delete, &[("waiting", "drain")]);
@@ -155,8 +185,8 @@ fn deleting_asks_what_becomes_of_deliveries_that_wait() {
 #[test]
 fn a_viewer_reads_webhooks_and_is_offered_no_change() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
-    let viewer = dev.ok(&["token", "create", "--org", "demo", "--role", "viewer"]);
+    let dev = set_up(folder.path());
+    let viewer = dev.ok(&["token", "create", "--org", "acme", "--role", "viewer"]);
     let visitor = Visitor::signed_in(&dev, viewer.trim());
     for page in [ALL.to_owned(), at("everything", "")] {
         let page = visitor.page(&page);
@@ -183,6 +213,6 @@ fn a_viewer_reads_webhooks_and_is_offered_no_change() {
             text(&answer)
         );
     }
-    let got = dev.ok(&["get", "webhook", "demo/github/everything", "-o", "json"]);
+    let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
     assert!(got.contains(r#""active": true"#), "{got}");
 }

@@ -12,9 +12,11 @@
 mod choices;
 mod form;
 mod json;
+mod lines;
 mod names;
 pub(super) mod outline;
 mod payload;
+mod row;
 mod shown;
 mod tree;
 mod view;

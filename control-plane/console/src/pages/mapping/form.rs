@@ -4,7 +4,7 @@
 //!   v1::Mapping ── Object::of ──▶ Object, Row (texts, as typed) ── names below ──▶ form ── Object::read ──▶ Object ── mapping ──▶ v1::Mapping
 //! ```
 //!
-//! A field's name is where it stands, with an object's rows in a list, since two may be called the same while somebody types:
+//! A row is in `row`, its texts of several lines in `lines`. A field's name is where it stands, with an object's rows in a list, since two may be called the same while somebody types:
 //!
 //! ```text
 //!   base.object  base.operation  base.key                               of each object
@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hookplane_proto::v1;
 
+use super::row::{Row, UNKNOWN, word};
 use crate::form::Form;
 use crate::problem::Faults;
 
@@ -54,29 +55,6 @@ pub(super) struct Object {
     pub(super) rows: Vec<Row>,
     pub(super) parents: Vec<Object>,
     pub(super) children: Vec<Object>,
-}
-
-/// Where a field's value comes from, in the words of the form.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Row {
-    pub(super) name: String,
-    /// `path`, `cel`, `fixed`.
-    pub(super) how: String,
-    /// The path or the expression.
-    pub(super) from: String,
-    pub(super) kind: String,
-    /// `omit`, `null`, `default`, `fail`; `empty` takes an empty text; nothing is as usual.
-    pub(super) missing: String,
-    pub(super) default: String,
-    pub(super) convert: String,
-    /// A line each: `paid = Closed Won`.
-    pub(super) values: String,
-    /// A line each.
-    pub(super) picklist: String,
-    /// Shown in one line.
-    pub(super) folded: bool,
-    /// Of a form: the cursor goes there.
-    pub(super) new: bool,
 }
 
 impl Object {
@@ -134,7 +112,7 @@ impl Object {
         }
     }
 
-    /// Of a posted form. None: it is nested deeper than any of ours.
+    /// Of a posted form. None: it is nested deeper than any of ours, or has a folded row that is none.
     pub(super) fn read(form: &Form) -> Option<Self> {
         let fields = form.fields().collect();
         read(&fields, BASE.to_owned(), Kind::Base, 0)
@@ -236,116 +214,11 @@ fn rows(fields: &BTreeMap<String, v1::FieldMapping>) -> Vec<Row> {
         .collect()
 }
 
-/// `upsert` of `RECORD_OPERATION_UPSERT`; empty of what is unspecified.
-fn word(name: &str, prefix: &str) -> String {
-    match name.strip_prefix(prefix).unwrap_or(name) {
-        "UNSPECIFIED" => String::new(),
-        name => name.to_ascii_lowercase(),
-    }
-}
-
-/// No number of theirs: the API says what there is.
-const UNKNOWN: i32 = 99;
-
 fn operation(text: &str) -> i32 {
     let name = format!("RECORD_OPERATION_{}", text.to_ascii_uppercase());
     match text {
         "" => 0,
         _ => v1::RecordOperation::from_str_name(&name).map_or(UNKNOWN, i32::from),
-    }
-}
-
-impl Row {
-    pub(super) fn blank() -> Self {
-        Self {
-            how: "path".to_owned(),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn is_blank(&self) -> bool {
-        self.name.is_empty() && self.from.is_empty() && self.default.is_empty()
-    }
-
-    pub(super) fn of(name: &str, field: &v1::FieldMapping) -> Self {
-        let (how, from) = match (field.cel.as_str(), field.from.as_str()) {
-            ("", "") => ("fixed", ""),
-            ("", from) => ("path", from),
-            (cel, _) => ("cel", cel),
-        };
-        let missing = word(field.on_missing().as_str_name(), "ON_MISSING_");
-        // An empty default is told apart from none.
-        let empty = how != "fixed" && missing.is_empty() && field.default.as_deref() == Some("");
-        let values = field.values.iter();
-        let values = values.map(|(from, to)| format!("{} = {}", quoted(from), quoted(to)));
-        Self {
-            name: name.to_owned(),
-            how: how.to_owned(),
-            from: from.to_owned(),
-            kind: word(field.r#type().as_str_name(), "FIELD_TYPE_"),
-            missing: if empty { "empty".to_owned() } else { missing },
-            default: field.default.clone().unwrap_or_default(),
-            convert: field.convert.join(", "),
-            values: values.collect::<Vec<_>>().join("\n"),
-            picklist: lines(field.picklist.iter()),
-            folded: false,
-            new: false,
-        }
-    }
-
-    /// As the API takes it.
-    pub(super) fn field(&self) -> Result<v1::FieldMapping, String> {
-        let fixed = self.how == "fixed";
-        let has_default = fixed
-            || !self.default.is_empty()
-            || matches!(self.missing.as_str(), "empty" | "default");
-        let (from, cel) = match self.how.as_str() {
-            "cel" => (String::new(), self.from.clone()),
-            "fixed" => Default::default(),
-            _ => (self.from.clone(), String::new()),
-        };
-        let kind = format!("FIELD_TYPE_{}", self.kind.to_ascii_uppercase());
-        let missing = format!("ON_MISSING_{}", self.missing.to_ascii_uppercase());
-        Ok(v1::FieldMapping {
-            from,
-            cel,
-            r#type: match self.kind.as_str() {
-                "" => 0,
-                _ => v1::FieldType::from_str_name(&kind).map_or(UNKNOWN, i32::from),
-            },
-            default: has_default.then(|| self.default.clone()),
-            on_missing: match self.missing.as_str() {
-                "" | "empty" => 0,
-                _ => v1::OnMissing::from_str_name(&missing).map_or(UNKNOWN, i32::from),
-            },
-            convert: self
-                .convert
-                .split([',', ' ', '\n', '\r', '\t'])
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
-            values: value_map(&self.values)?,
-            picklist: picklist(&self.picklist)?,
-        })
-    }
-
-    /// In one hidden field. What can't be read as it is typed isn't folded.
-    pub(super) fn folded(&self) -> Option<String> {
-        let field = self.field().ok()?;
-        serde_json::to_string(&(&self.name, field)).ok()
-    }
-
-    fn unfolded(json: &str) -> Option<Self> {
-        let (name, field): (String, v1::FieldMapping) = serde_json::from_str(json).ok()?;
-        Some(Self {
-            folded: true,
-            ..Self::of(&name, &field)
-        })
-    }
-
-    /// Something that a row shows only when it is asked to.
-    pub(super) fn has_more(&self) -> bool {
-        !(self.convert.is_empty() && self.values.is_empty() && self.picklist.is_empty())
     }
 }
 
@@ -368,8 +241,15 @@ fn read(fields: &Fields<'_>, at: String, kind: Kind, level: usize) -> Option<Obj
         rows: Vec::new(),
         ..Object::blank(kind)
     };
-    while let Some(row) = read_row(fields, &format!("{at}.fields[{}]", object.rows.len())) {
-        object.rows.push(row);
+    loop {
+        let at = format!("{at}.fields[{}]", object.rows.len());
+        if let Some(json) = fields.get(at.as_str()) {
+            object.rows.push(Row::unfolded(json)?);
+        } else if let Some(row) = read_row(fields, &at) {
+            object.rows.push(row);
+        } else {
+            break;
+        }
     }
     for (part, kind, into) in [
         ("parents", Kind::Parent, &mut object.parents),
@@ -395,10 +275,6 @@ pub(super) fn link_name(kind: Kind) -> &'static str {
 }
 
 fn read_row(fields: &Fields<'_>, at: &str) -> Option<Row> {
-    if let Some(json) = fields.get(at) {
-        // It is one of ours, or somebody tampered with their own form: then there is nothing to keep.
-        return Row::unfolded(json);
-    }
     let raw = |name: &str| {
         let found = fields.get(format!("{at}.{name}").as_str());
         // Browsers end lines with both.
@@ -424,74 +300,6 @@ fn read_row(fields: &Fields<'_>, at: &str) -> Option<Row> {
         folded: false,
         new: false,
     })
-}
-
-/// A text in a line of its own: as it is where that says the same, else in quotes, as JSON has them.
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty()
-        && text.trim() == text
-        && !text.starts_with('"')
-        && !text.contains(['=', '\n', '\r']);
-    if plain {
-        text.to_owned()
-    } else {
-        serde_json::to_string(text).unwrap_or_default()
-    }
-}
-
-fn lines<'t>(texts: impl Iterator<Item = &'t String>) -> String {
-    let lines: Vec<_> = texts.map(|text| quoted(text)).collect();
-    lines.join("\n")
-}
-
-fn unquoted(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if !text.starts_with('"') {
-        return Ok(text.to_owned());
-    }
-    serde_json::from_str(text)
-        .map_err(|_| format!("`{text}` begins with a quote and isn't JSON's way to quote a text"))
-}
-
-/// `from = to` a line; either may be quoted.
-fn value_map(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut values = BTreeMap::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let split = match line.starts_with('"') {
-            true => end_of_quote(line).and_then(|end| {
-                let rest = line[end..].trim_start().strip_prefix('=')?;
-                Some((&line[..end], rest))
-            }),
-            false => line.split_once('='),
-        };
-        let (from, to) = split.ok_or_else(|| {
-            format!("the values have `{line}`, which is not `what it is = what it becomes`")
-        })?;
-        let from = unquoted(from)?;
-        if values.insert(from.clone(), unquoted(to)?).is_some() {
-            return Err(format!("the values have `{from}` twice"));
-        }
-    }
-    Ok(values)
-}
-
-/// Behind the closing one.
-fn end_of_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn picklist(text: &str) -> Result<Vec<String>, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(unquoted).collect()
 }
 
 /// Folds all but those that have to be looked at.

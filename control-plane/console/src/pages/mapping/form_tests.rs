@@ -277,6 +277,17 @@ fn words_that_are_none_reach_the_api_as_such() {
 }
 
 #[test]
+fn a_form_with_a_folded_row_that_is_none_is_not_read() {
+    let form = |row: &str| Form::read(format!("base.object=O&base.fields[0]={row}").as_bytes());
+    let read = |row: &str| Object::read(&form(row).unwrap());
+    assert_eq!(read(r#"["A",{"from":"payload.a"}]"#).unwrap().count(), 1);
+    // Else whatever comes behind it would be lost in silence.
+    for row in ["", "[]", r#"["A"]"#, r#"["A",{"strange":1}]"#] {
+        assert!(read(row).is_none(), "{row}");
+    }
+}
+
+#[test]
 fn a_form_nested_deeper_than_ours_is_not_read() {
     let nested = |levels: usize| {
         let mut fields = Vec::new();

@@ -2,7 +2,8 @@
 
 use hookplane_proto::v1;
 
-use super::form::{Kind, Object as Draft, Row as Typed};
+use super::form::{Kind, Object as Draft};
+use super::row::Row as Typed;
 
 /// More isn't read on a page of facts.
 const MAX_ROWS: usize = 300;

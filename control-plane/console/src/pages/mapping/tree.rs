@@ -1,6 +1,7 @@
 //! What a button of the editor does to the tree: a row, a parent or a child more or less. It names its place as the form's fields do.
 
-use super::form::{Kind, Object, Row};
+use super::form::{Kind, Object};
+use super::row::Row;
 
 /// Does `add-row:base.children[0]`, `remove:base.fields[3]` and the like. False: there is no such place any more, or no such thing to do.
 pub(super) fn change(base: &mut Object, what: &str) -> bool {

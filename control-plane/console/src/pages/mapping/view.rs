@@ -1,7 +1,8 @@
 //! The tree of a draft as the template writes it: one object after the other, each saying how many end behind it.
 
-use super::form::{BASE, Kind, Object, Row, SPEC, link_name};
+use super::form::{BASE, Kind, Object, SPEC, link_name};
 use super::outline;
+use super::row::Row;
 use crate::problem::Faults;
 
 /// Levels each way.
