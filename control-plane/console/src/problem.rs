@@ -188,7 +188,7 @@ impl Faults {
     }
 
     /// What is wrong with this field or with parts of it: `spec.events[1]`.
-    pub(crate) fn under(&self, field: &str) -> String {
+    pub(crate) fn below(&self, field: &str) -> String {
         let under = self.0.iter().filter(|(at, _)| {
             let rest = at.strip_prefix(field);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

@@ -185,7 +185,7 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
         );
         let of_api = match row.name.is_empty() {
             true => String::new(),
-            false => faults.under(&format!("{SPEC}.{named}")),
+            false => faults.below(&format!("{SPEC}.{named}")),
         };
         if !error.is_empty() && !of_api.is_empty() {
             error.push_str("; ");

@@ -161,8 +161,9 @@ pub(super) fn read(form: &Form, stored: &[v1::WebhookDestination]) -> Vec<v1::We
             ..Default::default()
         })
         .collect();
+    let there = read.iter().any(|one| one.subscribe.is_some());
     // Subscribers alone are what nothing at all means.
-    if ticked.contains(&SUBSCRIBE) && !(read.is_empty() && added.is_empty()) {
+    if ticked.contains(&SUBSCRIBE) && !there && !(read.is_empty() && added.is_empty()) {
         read.push(v1::WebhookDestination {
             subscribe: Some(v1::SubscribeDestination {}),
             ..Default::default()
