@@ -1,6 +1,8 @@
 //! The mapping editor without scripts: what is typed comes back, a button changes the tree, nothing is saved before Save.
 
 use hookplane_tests::product::Dev;
+use hookplane_tests::salesforce::{App, Org, Stub};
+use tokio::runtime::Runtime;
 
 use super::webhooks::{field, leads_to, set_up};
 use super::{Visitor, text};
@@ -122,4 +124,71 @@ fn a_mapping_is_saved_as_a_version_and_activated_by_itself() {
     let page = visitor.page(EDITOR);
     assert!(page.contains("Newest version <b>1</b>"), "{page}");
     assert_eq!(field(&page, "base.fields[0].from"), "payload.ref");
+}
+
+#[test]
+fn objects_and_fields_are_offered_as_the_destination_tells_them() {
+    let runtime = Runtime::new().unwrap();
+    let stub = runtime
+        .block_on(Stub::start(Org::shop(App::new(0))))
+        .unwrap();
+    let (url, id, secret) = {
+        let app = &stub.org().app;
+        (stub.url(), app.client_id.clone(), app.client_secret.clone())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.apply(&format!(
+        r#"
+apiVersion: hookplane.dev/v1
+kind: Destination
+metadata: {{org: acme, name: crm}}
+spec:
+  salesforce: {{url: "{url}", clientId: "{id}", clientSecret: {{value: "{secret}"}}}}
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {{org: acme, group: code, name: everything}}
+spec:
+  events: ["*"]
+  destinations: [{{ref: crm}}]
+"#
+    ));
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    // A page never waits for another company's server.
+    let page = visitor.page(EDITOR);
+    assert!(page.contains("Offer the destination's objects and fields"));
+    assert!(!page.contains(r#"<datalist id="objects">"#));
+    assert!(stub.seen("/describe").is_empty());
+    let typed = [
+        ("base.object", "Order__c"),
+        ("base.key", "Shop_Id__c"),
+        ("base.fields[0].name", "Shop_Id__c"),
+        ("base.fields[0].how", "path"),
+        ("base.fields[0].from", "payload.ref"),
+        ("base.fields[1].name", "Strange__c"),
+        ("base.fields[1].how", "path"),
+        ("base.fields[1].from", "payload.ref"),
+    ];
+    let asked = |what: &'static str| {
+        let fields = [&typed[..], &[("do", what)]].concat();
+        text(&visitor.post(EDITOR, EDITOR, &fields))
+    };
+    let page = asked("names");
+    assert!(page.contains("offered as crm tells them"), "{page}");
+    assert!(page.contains(r#"<option value="OrderLine__c">"#), "{page}");
+    let (_, fields) = page
+        .split_once(r#"<datalist id="fields-Order__c">"#)
+        .unwrap();
+    assert!(fields.contains(r#"<option value="Shop_Id__c">"#));
+    assert!(fields.contains("can be a key"));
+    assert_eq!(field(&page, "base.fields[1].name"), "Strange__c");
+    // Whether it would take them, at the row.
+    let page = asked("check");
+    let (_, error) = page.split_once(r#"id="base.fields[1]">"#).unwrap();
+    let (error, _) = error.split_once("</p>").unwrap();
+    assert!(
+        error.contains("Order__c has no such field"),
+        "{error}"
+    );
 }
