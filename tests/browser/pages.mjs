@@ -17,6 +17,18 @@ const pages = {
   "destination-http": "/orgs/demo/destinations/new?kind=http",
   "destination-salesforce": "/orgs/demo/destinations/new?kind=salesforce",
   "no-page": "/nowhere",
+  overview: "/orgs/demo",
+  connector: "/orgs/demo/connectors/github",
+  "group-new": "/orgs/demo/groups/new?connector=github&function=repository",
+  "group-new-unsigned": "/orgs/demo/groups/new?connector=docker-hub",
+  group: "/orgs/demo/groups/github",
+  "group-edit": "/orgs/demo/groups/github/edit",
+  "group-secrets": "/orgs/demo/groups/github/secrets",
+  "group-url": "/orgs/demo/groups/github/url",
+  "group-disable": "/orgs/demo/groups/github/disable",
+  "group-delete": "/orgs/demo/groups/github/delete",
+  tokens: "/orgs/demo/tokens",
+  fleet: "/fleet",
 };
 
 const problems = [];

@@ -31,12 +31,25 @@
     }
   });
 
-  // `<fieldset data-all>`: a first box that ticks all the others.
+  // `<input data-all>`: a first box of a fieldset that stands for all the others.
+  const boxesOf = (all) => all.closest("fieldset").querySelectorAll("input[type=checkbox]:not([data-all])");
+  const tickAll = (all) => { for (const box of boxesOf(all)) box.checked = all.checked; };
   document.addEventListener("change", (event) => {
-    const all = event.target.closest("input[data-all]");
+    const box = event.target.closest("input[type=checkbox]");
+    const all = box?.closest("fieldset")?.querySelector("input[data-all]");
     if (!all) return;
-    for (const box of all.closest("fieldset").querySelectorAll("input[type=checkbox]:not([data-all])")) {
-      box.checked = all.checked;
+    if (box === all) tickAll(all);
+    else if (!box.checked) all.checked = false;
+  });
+
+  // `<input data-filter="ID">`: shows of that list what has all the words typed.
+  document.addEventListener("input", (event) => {
+    const filter = event.target.closest("input[data-filter]");
+    if (!filter) return;
+    const words = filter.value.toLowerCase().split(/\s+/);
+    for (const item of document.getElementById(filter.dataset.filter).children) {
+      const text = item.textContent.toLowerCase();
+      item.hidden = !words.every((word) => text.includes(word));
     }
   });
 
@@ -95,10 +108,38 @@
       at.append(text);
     }
   };
+  // `<input data-name-of="ID">`: shows the name that is made of that field's text, as the server makes it.
+  const named = (input) => {
+    const text = document.getElementById(input.dataset.nameOf).value;
+    const name = text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-/, "").slice(0, 63).replace(/-+$/, "");
+    input.placeholder = name || input.dataset.nameElse;
+  };
+  document.addEventListener("input", (event) => {
+    for (const input of document.querySelectorAll("input[data-name-of]")) {
+      if (input.dataset.nameOf === event.target.id) named(input);
+    }
+  });
+
+  // `<button data-add-row>`: another empty row below the last one of its fieldset.
+  document.addEventListener("click", (event) => {
+    const fieldset = event.target.closest("button[data-add-row]")?.closest("fieldset");
+    if (!fieldset) return;
+    const rows = fieldset.querySelectorAll(".row");
+    const row = rows[rows.length - 1].cloneNode(true);
+    for (const field of row.querySelectorAll("input, select")) {
+      field.setAttribute("aria-label", field.getAttribute("aria-label").replace(/\d+$/, rows.length + 1));
+      if (field.matches("input")) field.value = "";
+      else field.selectedIndex = 0;
+    }
+    rows[rows.length - 1].after(row);
+    row.querySelector("input").focus();
+  });
 
   document.addEventListener("DOMContentLoaded", () => {
     document.documentElement.classList.add("scripted");
     times(document);
+    for (const all of document.querySelectorAll("input[data-all]:checked")) tickAll(all);
+    for (const input of document.querySelectorAll("input[data-name-of]")) named(input);
     document.querySelector(".faults")?.focus();
   });
   document.addEventListener("htmx:load", (event) => {

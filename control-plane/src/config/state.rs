@@ -171,6 +171,22 @@ impl State {
         groups.map(|(key, _)| key.clone()).collect()
     }
 
+    /// The groups below a key that are wanted, as stored, in order of their keys.
+    pub(crate) fn groups_below(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&v1::WebhookGroup) -> bool,
+    ) -> Vec<(String, Arc<v1::WebhookGroup>)> {
+        let below = self.uids.iter().filter(|(key, _)| key.starts_with(prefix));
+        let groups = below.filter_map(|(key, uid)| Some((key, &self.groups.get(uid)?.stored)));
+        let groups = groups.filter(|(_, group)| wanted(group));
+        let mut found: Vec<_> = groups
+            .map(|(key, group)| (key.clone(), group.clone()))
+            .collect();
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        found
+    }
+
     /// The longest window in which any group knows repeats, in days.
     pub(crate) fn longest_dedup_days(&self) -> u32 {
         let specs = self

@@ -225,6 +225,15 @@ impl View {
         self.read(|state| state.groups_where(status))
     }
 
+    /// The groups below a key that are wanted, as stored, with `metadata.revision`, in order of their keys.
+    pub(crate) fn groups_below(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&v1::WebhookGroup) -> bool,
+    ) -> Vec<(String, Arc<v1::WebhookGroup>)> {
+        self.read(|state| state.groups_below(prefix, wanted))
+    }
+
     /// The stored tokens.
     pub fn tokens(&self) -> Arc<Tokens> {
         self.read(|state| state.tokens.clone())

@@ -14,10 +14,13 @@ fn token(dev: &Dev, org: &str, role: &str) -> (String, String) {
 
 /// The path of the link that is printed.
 fn link(dev: &Dev) -> String {
-    let printed = dev.printed();
     let before = format!("console    {}", dev.api_url());
-    let (_, rest) = printed.split_once(&before).expect("a link");
-    rest.split_whitespace().next().expect("a path").to_owned()
+    hookplane_tests::product::eventually("a link is printed", || {
+        let printed = dev.printed();
+        let (_, rest) = printed.split_once(&before)?;
+        let (path, _) = rest.split_once(char::is_whitespace)?;
+        Some(path.to_owned())
+    })
 }
 
 #[test]

@@ -40,6 +40,22 @@ impl Confidence {
         }
     }
 
+    /// In a sentence.
+    pub(super) fn means(&self) -> &'static str {
+        match self.0 {
+            v1::Confidence::Verified => {
+                "Tested against what the provider's own library signs or accepts, or it is a standard."
+            }
+            v1::Confidence::Documented => {
+                "Read in the provider's documentation; no library of theirs stood behind the tests."
+            }
+            v1::Confidence::Unverified => {
+                "To be checked: see a callback of the provider's own come through before you rely on it."
+            }
+            v1::Confidence::Unspecified => "This connector is your org's own.",
+        }
+    }
+
     pub(super) fn class(&self) -> &'static str {
         match self.0 {
             v1::Confidence::Verified => "good",
@@ -126,7 +142,7 @@ async fn used(visitor: &Visitor, org: &str) -> Result<HashMap<String, usize>, Pr
     let request = v1::ListWebhookGroupsRequest {
         parent: format!("orgs/{org}"),
         page_size: ALL,
-        page_token: String::new(),
+        ..Default::default()
     };
     let answer = visitor.api.groups().list_webhook_groups(request).await?;
     let mut used = HashMap::new();

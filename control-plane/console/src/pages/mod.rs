@@ -1,11 +1,16 @@
 //! A file per page; here is which address leads where.
 
 mod changes;
+mod connector;
 mod connectors;
 mod destinations;
+mod fleet;
+mod groups;
 mod mapping;
 mod orgs;
+mod overview;
 mod sign_in;
+mod tokens;
 mod webhooks;
 
 use std::sync::Arc;
@@ -46,6 +51,19 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         "destination-paused" => "Paused: deliveries wait, and nothing is lost.",
         "destination-resumed" => "Resumed: what waited is delivered now.",
         "destination-deleted" => "The destination is deleted.",
+        "group-created" => {
+            "The group is made. Give its Callback URL to the provider once it is live, then clone the template."
+        }
+        "group-saved" => "The group is saved.",
+        "group-deleted" => "The group is deleted.",
+        "group-disabled" => "The group is disabled: its Callback URL answers 404.",
+        "group-enabled" => "The group is enabled.",
+        "secret-added" => "The secret is added: both are taken. Change it at the provider now.",
+        "secret-removed" => "The secret is removed.",
+        "url-rotated" => {
+            "The group has a new Callback URL. Change it at the provider before the old one ends."
+        }
+        "token-revoked" => "The token is revoked.",
         _ => return None,
     })
 }
@@ -57,6 +75,15 @@ pub(crate) fn router() -> Router<Arc<Console>> {
         .route("/sign-in", get(sign_in::show).post(sign_in::begin))
         .route("/sign-out", post(sign_in::end))
         .route("/orgs/{org}/connectors", get(connectors::list))
+        .route("/orgs/{org}", get(overview::show))
+        .route("/orgs/{org}/connectors/{connector}", get(connector::show))
+        .merge(of_groups())
+        .route("/orgs/{org}/tokens", get(tokens::list).post(tokens::create))
+        .route(
+            "/orgs/{org}/tokens/{token}/revoke",
+            get(tokens::ask).post(tokens::revoke),
+        )
+        .route("/fleet", get(fleet::show))
         .merge(of_webhooks())
         .merge(of_destinations())
         .fallback(|| async { Problem::NoPage })
@@ -106,4 +133,18 @@ fn of_destinations() -> Router<Arc<Console>> {
             &one("/delete"),
             get(destinations::ask).post(destinations::delete),
         )
+}
+
+fn of_groups() -> Router<Arc<Console>> {
+    use groups::{edit, remove, secrets, show, switch, url};
+    let group = |rest: &str| format!("/orgs/{{org}}/groups/{{group}}{rest}");
+    Router::new()
+        .route("/orgs/{org}/groups/new", get(edit::new).post(edit::create))
+        .route(&group(""), get(show::show))
+        .route(&group("/live"), get(show::callback))
+        .route(&group("/edit"), get(edit::show).post(edit::save))
+        .route(&group("/secrets"), get(secrets::show).post(secrets::save))
+        .route(&group("/url"), get(url::show).post(url::rotate))
+        .route(&group("/disable"), get(switch::show).post(switch::turn))
+        .route(&group("/delete"), get(remove::show).post(remove::remove))
 }
