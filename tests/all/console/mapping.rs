@@ -187,8 +187,5 @@ spec:
     let page = asked("check");
     let (_, error) = page.split_once(r#"id="base.fields[1]">"#).unwrap();
     let (error, _) = error.split_once("</p>").unwrap();
-    assert!(
-        error.contains("Order__c has no such field"),
-        "{error}"
-    );
+    assert!(error.contains("Order__c has no such field"), "{error}");
 }

@@ -216,3 +216,21 @@ fn a_viewer_reads_webhooks_and_is_offered_no_change() {
     let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
     assert!(got.contains(r#""active": true"#), "{got}");
 }
+
+#[test]
+fn a_webhook_is_found_in_its_groups_rows_and_under_its_connector() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let group = visitor.page("/orgs/acme/groups/code");
+    assert!(group.contains(&at("template", "/clone")), "{group}");
+    for part in ["", "/edit", "/clone", "/mapping", "/activate", "/delete"] {
+        let offered = format!("\"{}\"", at("everything", part));
+        assert!(group.contains(&offered), "{offered} in {group}");
+    }
+    let connector = visitor.page("/orgs/acme/connectors/github");
+    let (_, inbound) = connector.split_once("Your webhooks as functions").unwrap();
+    assert!(inbound.contains("<td>Inbound</td>"), "{inbound}");
+    assert!(inbound.contains(&at("everything", "/mapping")), "{inbound}");
+    assert!(!inbound.contains("/webhooks/template"), "{inbound}");
+}

@@ -6,6 +6,7 @@ mod connectors;
 mod destinations;
 mod fleet;
 mod groups;
+mod inbound;
 mod mapping;
 mod orgs;
 mod overview;

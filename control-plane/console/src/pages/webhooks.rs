@@ -94,26 +94,6 @@ impl Place {
     }
 }
 
-/// The connector's definition: the org's own, or the built-in one.
-pub(super) async fn connector(
-    visitor: &Visitor,
-    org: &str,
-    connector: &str,
-) -> Result<v1::Connector, Problem> {
-    let get = async |name: String| {
-        let request = v1::GetConnectorRequest { name };
-        visitor.api.connectors().get_connector(request).await
-    };
-    let own = get(format!("orgs/{org}/connectors/{connector}")).await;
-    let answer = match own {
-        Err(status) if status.code() == tonic::Code::NotFound => {
-            get(format!("connectors/{connector}")).await?
-        }
-        own => own?,
-    };
-    Ok(answer.into_inner())
-}
-
 /// What a webhook's destination is called in deliveries, and in its status.
 pub(super) fn name_of(destination: &v1::WebhookDestination) -> &str {
     if !destination.name.is_empty() {
@@ -254,7 +234,8 @@ fn names(destinations: &[v1::WebhookDestination]) -> Vec<String> {
     names.collect()
 }
 
-fn shortened(events: &[String]) -> String {
+/// The first few names.
+pub(super) fn shortened(events: &[String]) -> String {
     let shown = events.iter().take(SHOWN_EVENTS).map(|event| {
         if event == "*" {
             "all events"

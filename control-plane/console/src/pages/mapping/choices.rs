@@ -4,7 +4,8 @@ use hookplane_proto::v1;
 
 use crate::moment::Moment;
 use crate::page::Visitor;
-use crate::pages::webhooks::{Place, connector};
+use crate::pages::groups::definition;
+use crate::pages::webhooks::Place;
 
 /// Of deliveries, and of events: those come with their bodies.
 const DELIVERIES: u32 = 30;
@@ -86,7 +87,7 @@ pub(super) async fn of(
         }
     }
     // A connector that was deleted since has no samples.
-    let connector = connector(visitor, &place.org, &group.connector).await;
+    let connector = definition(visitor, &place.org, &group.connector).await;
     let functions = connector.ok().and_then(|connector| connector.spec);
     let functions = functions.map_or_else(Vec::new, |spec| spec.functions);
     let function = functions.iter().find(|one| one.name == group.function);

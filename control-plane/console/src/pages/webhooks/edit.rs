@@ -8,10 +8,11 @@ use hookplane_proto::v1;
 use http::StatusCode;
 
 use super::events::Choices;
-use super::{Place, connector, mapping_in_words, targets, update};
+use super::{Place, mapping_in_words, targets, update};
 use crate::form::Form;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::pages::changes::{self, Changes};
+use crate::pages::groups::definition;
 use crate::problem::{Faults, Problem};
 
 /// What the form writes; the mapping stays.
@@ -65,7 +66,7 @@ struct Clone {
 /// The group's function and what it lets in.
 async fn events(visitor: &Visitor, place: &Place, chosen: &[String]) -> Result<Choices, Problem> {
     let group = place.get_group(visitor).await?.spec.unwrap_or_default();
-    let connector = connector(visitor, &place.org, &group.connector).await;
+    let connector = definition(visitor, &place.org, &group.connector).await;
     // One that was deleted since: its groups go on with what they pinned.
     let spec = connector.ok().and_then(|connector| connector.spec);
     let functions = spec.map_or_else(Vec::new, |spec| spec.functions);
