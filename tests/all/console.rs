@@ -1,9 +1,12 @@
 //! The console, over real HTTP: what a browser is answered, whatever the page looks like in it.
 
 mod browser;
+mod destinations;
 mod groups;
+mod mapping;
 mod sign_in;
 mod tokens;
+mod webhooks;
 
 use hookplane_tests::http::{Answer, Connection};
 use hookplane_tests::product::{Dev, eventually};

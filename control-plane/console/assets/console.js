@@ -53,6 +53,61 @@
     }
   });
 
+  // The mapping editor: a leaf of the payload is put into the row that had the cursor. In the records of a list its items are `item`.
+  let row = null;
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches("#mapping-form .from, #mapping-form .each")) row = event.target;
+  });
+  // The list of a child's fieldset, with `[*]` for items, or nothing where there is none.
+  const list = (fieldset) => {
+    if (!fieldset) return "";
+    const each = fieldset.querySelector(":scope > .map-head .each")?.value.trim() ?? "";
+    const around = list(fieldset.parentElement.closest("fieldset.object"));
+    if (!each) return around;
+    return each.startsWith("item") && around ? `${around}[*]${each.slice(4)}` : each;
+  };
+  const every = (path) => path.replace(/\[\d+\]/g, "[*]");
+  document.addEventListener("click", (event) => {
+    const pick = event.target.closest("button[data-pick]");
+    if (!pick) return;
+    if (!row?.isConnected) {
+      const froms = [...document.querySelectorAll("#mapping-form .from")];
+      row = froms.find((input) => !input.value) ?? froms.at(-1);
+    }
+    if (!row) return;
+    let path = pick.dataset.pick;
+    const own = row.closest("fieldset.object");
+    const around = list(row.matches(".each") ? own.parentElement.closest("fieldset.object") : own);
+    const prefix = every(around) + (around.endsWith("[*]") ? "" : "[*]");
+    if (around && every(path).startsWith(prefix)) {
+      // As many characters of the path as the list has steps, its index included.
+      let end = 0;
+      while (end < path.length && every(path.slice(0, end)) !== prefix) end += 1;
+      path = `item${path.slice(end)}`;
+    }
+    row.value = path;
+    row.focus();
+    row.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  // What the preview found is marked at its row, without touching what is typed.
+  const problems = (preview) => {
+    const rows = [...document.querySelectorAll("#mapping-form .rows > li[data-row]")];
+    for (const li of rows) {
+      li.querySelector(":scope > .error")?.remove();
+      li.classList.remove("bad");
+      li.querySelector(".from")?.removeAttribute("aria-invalid");
+    }
+    for (const { dataset: { problem }, lastElementChild } of preview.querySelectorAll("[data-problem]")) {
+      const at = rows.find((li) => problem === li.dataset.row || problem.startsWith(`${li.dataset.row}.`)
+        || li.querySelector(".from")?.name === `${problem}.from`);
+      if (!at || at.querySelector(":scope > .error")) continue;
+      const text = document.createElement("p");
+      text.className = "error";
+      text.textContent = lastElementChild.textContent;
+      at.classList.add("bad");
+      at.append(text);
+    }
+  };
   // `<input data-name-of="ID">`: shows the name that is made of that field's text, as the server makes it.
   const named = (input) => {
     const text = document.getElementById(input.dataset.nameOf).value;
@@ -87,5 +142,8 @@
     for (const input of document.querySelectorAll("input[data-name-of]")) named(input);
     document.querySelector(".faults")?.focus();
   });
-  document.addEventListener("htmx:load", (event) => times(event.target));
+  document.addEventListener("htmx:load", (event) => {
+    times(event.target);
+    if (event.target.id === "preview") problems(event.target);
+  });
 })();

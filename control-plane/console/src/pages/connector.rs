@@ -8,6 +8,7 @@ use hookplane_proto::v1;
 
 use super::connectors::Confidence;
 use super::groups::{Row, definition};
+use super::inbound::{self, Inbound};
 use crate::page::{Page, Visitor, html, to};
 use crate::problem::Problem;
 
@@ -37,6 +38,7 @@ struct Connector {
     sources: Vec<String>,
     limitations: Vec<String>,
     functions: Vec<Function>,
+    inbound: Inbound,
 }
 
 impl Connector {
@@ -94,7 +96,11 @@ pub(super) async fn show(
         );
         return Ok(to(&form));
     }
+    let groups = functions.iter().flat_map(|function| &function.groups);
+    let groups = groups.map(|group| group.name.as_str());
+    let inbound = inbound::of(&visitor, &org, groups).await?;
     html(&Connector {
+        inbound,
         page: visitor.page(spec.display_name.clone(), &org),
         id,
         name: spec.display_name,

@@ -1,13 +1,18 @@
 //! A file per page; here is which address leads where.
 
+mod changes;
 mod connector;
 mod connectors;
+mod destinations;
 mod fleet;
 mod groups;
+mod inbound;
+mod mapping;
 mod orgs;
 mod overview;
 mod sign_in;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -20,13 +25,33 @@ use crate::problem::Problem;
 
 impl Page {
     /// The menu of an org: what follows the org in the address, and what it is called.
-    pub(crate) const PARTS: [(&'static str, &'static str); 1] = [("connectors", "Connectors")];
+    pub(crate) const PARTS: [(&'static str, &'static str); 2] = [
+        ("connectors", "Connectors"),
+        ("destinations", "Destinations"),
+    ];
 }
 
 /// What a form that was taken says on the page it leads to, by the address's `done`: these texts and no others.
 pub(crate) fn note(done: &str) -> Option<&'static str> {
     Some(match done {
         "org-created" => "The org is created.",
+        "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
+        "webhook-cloned" => "The webhook is cloned.",
+        "webhook-activated" => "The webhook is active: it takes what comes from now on.",
+        "webhook-deactivated" => {
+            "The webhook is not active any more. What waits is still delivered."
+        }
+        "webhook-deleted" => "The webhook is deleted.",
+        "mapping-saved" => "The mapping is saved.",
+        "mapping-removed" => "The mapping is removed: events are handed over as they came.",
+        "mapping-activated" => "The mapping is active: it maps new events.",
+        "mapping-deactivated" => {
+            "The mapping is not active any more: events are handed over as they came."
+        }
+        "destination-saved" => "The destination is saved.",
+        "destination-paused" => "Paused: deliveries wait, and nothing is lost.",
+        "destination-resumed" => "Resumed: what waited is delivered now.",
+        "destination-deleted" => "The destination is deleted.",
         "group-created" => {
             "The group is made. Give its Callback URL to the provider once it is live, then clone the template."
         }
@@ -60,7 +85,55 @@ pub(crate) fn router() -> Router<Arc<Console>> {
             get(tokens::ask).post(tokens::revoke),
         )
         .route("/fleet", get(fleet::show))
+        .merge(of_webhooks())
+        .merge(of_destinations())
         .fallback(|| async { Problem::NoPage })
+}
+
+fn of_webhooks() -> Router<Arc<Console>> {
+    const ALL: &str = "/orgs/{org}/groups/{group}/webhooks";
+    let one = |part: &str| format!("{ALL}/{{webhook}}{part}");
+    Router::new()
+        .route(ALL, get(webhooks::list))
+        .route(&one(""), get(webhooks::view::show))
+        .route(
+            &one("/edit"),
+            get(webhooks::edit::show).post(webhooks::edit::save),
+        )
+        .route(
+            &one("/clone"),
+            get(webhooks::edit::show_clone).post(webhooks::edit::clone),
+        )
+        .route(&one("/activate"), post(webhooks::activate))
+        .route(&one("/pause"), post(webhooks::view::pause))
+        .route(
+            &one("/delete"),
+            get(webhooks::remove::ask).post(webhooks::remove::delete),
+        )
+        .route(&one("/mapping"), get(mapping::show).post(mapping::post))
+        .route(&one("/mapping/activate"), post(mapping::activate))
+}
+
+fn of_destinations() -> Router<Arc<Console>> {
+    const ALL: &str = "/orgs/{org}/destinations";
+    let one = |part: &str| format!("{ALL}/{{destination}}{part}");
+    Router::new()
+        .route(
+            ALL,
+            get(destinations::list).post(destinations::edit::create),
+        )
+        // No name of a destination can be this: see the form.
+        .route(&format!("{ALL}/new"), get(destinations::edit::fresh))
+        .route(&one(""), get(destinations::show))
+        .route(
+            &one("/edit"),
+            get(destinations::edit::show).post(destinations::edit::save),
+        )
+        .route(&one("/pause"), post(destinations::pause))
+        .route(
+            &one("/delete"),
+            get(destinations::ask).post(destinations::delete),
+        )
 }
 
 fn of_groups() -> Router<Arc<Console>> {

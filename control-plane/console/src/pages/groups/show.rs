@@ -11,6 +11,7 @@ use super::{Live, Place, definition, events, title};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
+use crate::pages::webhooks;
 use crate::problem::Problem;
 
 struct Secret {
@@ -46,6 +47,7 @@ struct Show {
     retention: Option<v1::Retention>,
     created: Option<Moment>,
     updated: Option<Moment>,
+    webhooks: webhooks::Rows,
 }
 
 /// The part of the page that asks again until the URL is live.
@@ -137,6 +139,7 @@ pub(in crate::pages) async fn show(
         retention: spec.retention.take(),
         created: Moment::of(metadata.create_time.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),
+        webhooks: webhooks::rows(&visitor, &place.org, &place.group).await?,
         name: metadata.name,
         counts,
         spec,
