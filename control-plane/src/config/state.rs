@@ -171,20 +171,17 @@ impl State {
         groups.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The groups below a key that are wanted, as stored, in order of their keys.
-    pub(crate) fn groups_below(
-        &self,
+    /// Shows each group below a key, as stored, in no order.
+    pub(crate) fn each_group_below<'a>(
+        &'a self,
         prefix: &str,
-        wanted: impl Fn(&v1::WebhookGroup) -> bool,
-    ) -> Vec<(String, Arc<v1::WebhookGroup>)> {
-        let below = self.uids.iter().filter(|(key, _)| key.starts_with(prefix));
-        let groups = below.filter_map(|(key, uid)| Some((key, &self.groups.get(uid)?.stored)));
-        let groups = groups.filter(|(_, group)| wanted(group));
-        let mut found: Vec<_> = groups
-            .map(|(key, group)| (key.clone(), group.clone()))
-            .collect();
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        found
+        mut show: impl FnMut(&'a str, &'a Arc<v1::WebhookGroup>),
+    ) {
+        for (key, uid) in &self.uids {
+            if let Some(group) = self.groups.get(uid).filter(|_| key.starts_with(prefix)) {
+                show(key, &group.stored);
+            }
+        }
     }
 
     /// The longest window in which any group knows repeats, in days.

@@ -112,6 +112,21 @@ async fn groups_are_found_by_connector_function_and_words_of_the_callers_org_alo
     .await;
     assert_eq!(wrong_fields(&other.unwrap_err()), ["page_token"]);
 
+    let all = v1::ListConnectorsRequest {
+        parent: "orgs/acme".to_owned(),
+        page_size: 1,
+        ..Default::default()
+    };
+    let first = rig.connectors().list_connectors(all.clone()).await.unwrap();
+    let first = first.into_inner();
+    assert_eq!(first.webhook_groups, [("github".to_owned(), 3)].into());
+    let second = v1::ListConnectorsRequest {
+        page_token: first.next_page_token,
+        ..all
+    };
+    let second = rig.connectors().list_connectors(second).await.unwrap();
+    assert!(second.into_inner().webhook_groups.is_empty());
+
     let (names, _) = asked(&|request| request.connector = "stripe".to_owned())
         .await
         .unwrap();

@@ -341,6 +341,9 @@ fn a_connector_of_one_function_leads_to_the_form_until_it_has_a_group() {
             .contains("How sure we are")
     );
     assert_eq!(visitor.get("/orgs/demo/connectors/no-such").status, 404);
+    assert_eq!(visitor.get("/orgs/none/connectors").status, 404);
+    // The demo's own group is counted where connectors are chosen.
+    assert!(visitor.page("/orgs/demo/connectors?q=github").contains("1 group here"));
     assert_eq!(
         visitor
             .get("/orgs/demo/groups/new?connector=asana&function=none")

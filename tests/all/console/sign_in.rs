@@ -183,8 +183,8 @@ fn every_answer_forbids_what_no_page_needs() {
 fn the_api_is_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());
-    assert!(dev.ok(&["get", "orgs"]).contains("demo"));
     let visitor = Visitor::signed_in(&dev, &dev.token());
+    assert!(dev.ok(&["get", "orgs"]).contains("demo"));
     let answer = visitor.send("/hookplane.v1.OrgService/ListOrgs", &[], &same_origin());
     assert_eq!(answer.status, 404);
 }
