@@ -49,7 +49,7 @@ pub(super) fn field(page: &str, name: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-pub(super) fn leads_to<'a>(answer: &'a Answer) -> &'a str {
+pub(super) fn leads_to(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", text(answer));
     answer.header("location").unwrap()
 }
