@@ -129,15 +129,18 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<v1::Event>, Status> {
-        let (caller, v1::GetEventRequest { name }) = opened(request)?;
-        let id = id_of("name", "events/", &name)?;
-        let event = self.context.log.event(id).await.map_err(Problem::from)?;
+        let (caller, request) = opened(request)?;
+        let id = id_of("name", "events/", &request.name)?;
+        let mut event = self.context.log.event(id).await.map_err(Problem::from)?;
         let received = event
             .receive_time
             .as_ref()
             .map(hookplane_rules::time::from_wire);
         if !caller.sees(&event.org, received.unwrap_or_default()) {
             return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
+        }
+        if request.payload_json {
+            event.payload_json = hookplane_rules::payload::to_json(&event).unwrap_or_default();
         }
         Ok(Response::new(event))
     }

@@ -474,6 +474,8 @@ fn build(
             method: for_event(&mut callback.method, last),
             verdicts,
             payload: reported.payload,
+            // Made where it is asked for.
+            payload_json: String::new(),
             undecodable_reason: callback.undecodable_reason.clone(),
             redacted: callback.redacted.clone(),
             identity: dedup

@@ -323,7 +323,8 @@ fn request(method: &str, there: &There) -> Vec<u8> {
         "EventService/ListEvents" => message!(ListEventsRequest { parent }),
         "EventService/GetEvent" => {
             message!(GetEventRequest {
-                name: format!("events/{}", there.event)
+                name: format!("events/{}", there.event),
+                payload_json: true
             })
         }
         "EventService/ListDeliveries" => message!(ListDeliveriesRequest { parent }),
