@@ -10,6 +10,7 @@ mod attacks;
 mod bench;
 mod clients;
 mod connectors;
+mod console;
 mod doctor;
 mod engines;
 mod fake_control_plane;

@@ -198,7 +198,8 @@ pub(crate) fn to_with_cookie(path: &str, cookie: &str) -> Response {
 
 /// Where to go after signing in: a path of ours, whatever a link says.
 pub(crate) fn safe_next(next: &str) -> &str {
-    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    let ours =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
     let leads_on = !next.starts_with("/sign-");
     if ours && leads_on { next } else { "/" }
 }

@@ -152,7 +152,9 @@ mod tests {
         let asked = asked(&begun);
         let session = key.of(&asked, 1_000, true).unwrap();
         assert_eq!(session.token.as_str(), "hp_secret");
-        assert!(session.marked(&session.mark.clone()) && !session.marked("") && !session.marked("00"));
+        assert!(
+            session.marked(&session.mark.clone()) && !session.marked("") && !session.marked("00")
+        );
         assert!(key.of(&asked, 1_000 + LIFETIME_SECONDS, true).is_none());
         assert!(key.of(&asked, 1_000, false).is_none());
         assert!(SessionKey::new([8; 32]).of(&asked, 1_000, true).is_none());
@@ -167,10 +169,16 @@ mod tests {
             let mut changed = value.as_bytes().to_vec();
             changed[index] = if changed[index] == b'0' { b'1' } else { b'0' };
             let changed = String::from_utf8(changed).unwrap();
-            assert!(key.of(&asked(&format!("hookplane={changed}")), 0, false).is_none());
+            assert!(
+                key.of(&asked(&format!("hookplane={changed}")), 0, false)
+                    .is_none()
+            );
         }
         for strange in ["", "zz", "00", &"0".repeat(10_000)] {
-            assert!(key.of(&asked(&format!("hookplane={strange}")), 0, false).is_none());
+            assert!(
+                key.of(&asked(&format!("hookplane={strange}")), 0, false)
+                    .is_none()
+            );
         }
     }
 }

@@ -210,7 +210,7 @@ async fn control_plane(
 ) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock);
     let parts = Parts {
-            web: None,
+        web: None,
         store,
         log: EmbeddedLog::open(folder, clock.clone(), Options::default())?,
         seal: SealKey::load_or_create(&folder.join("seal.key"))?,

@@ -60,10 +60,7 @@ struct Connectors {
     next: Option<usize>,
 }
 
-pub(super) async fn list(
-    visitor: Visitor,
-    Path(org): Path<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
     let connectors = all(&visitor, &org).await?;
     let used = used(&visitor, &org).await?;
     let q = visitor.query.text("q").to_owned();

@@ -1,0 +1,38 @@
+// Every page: accessible, as wide as the screen at 360 and at 2,560 pixels, light and dark, and all the same without scripts.
+
+import { accessible, finish, look, shot, start, visitor } from "./console.mjs";
+
+const pages = {
+  "sign-in": "/sign-in",
+  orgs: "/",
+  connectors: "/orgs/demo/connectors",
+  "connectors-none": "/orgs/demo/connectors?q=there-is-no-such-connector",
+  "no-page": "/nowhere",
+};
+
+const problems = [];
+const browser = await start();
+for (const view of [
+  { name: "wide", width: 1280 },
+  { name: "dark", width: 1280, dark: true },
+  { name: "narrow", width: 360 },
+  { name: "huge", width: 2560 },
+  { name: "plain", width: 1280, scripts: false },
+]) {
+  const { page, wrong } = await visitor(browser, view);
+  for (const [name, path] of Object.entries(pages)) {
+    await page.goto(path);
+    if (view.scripts === false) {
+      // It can't be asked: what counts is that it is the whole page.
+      if ((await page.locator("h1").count()) !== 1) problems.push(`${name}-${view.name}: no page`);
+    } else {
+      problems.push(...(await look(page, `${name}-${view.name}`)));
+      problems.push(...(await accessible(page, `${name}-${view.name}`)));
+    }
+    await shot(page, `${name}-${view.name}`);
+  }
+  problems.push(...wrong.map((text) => `${view.name}: ${text}`));
+  await page.context().close();
+}
+await browser.close();
+finish(problems);
