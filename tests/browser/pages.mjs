@@ -8,6 +8,15 @@ const pages = {
   connectors: "/orgs/demo/connectors",
   "connectors-none": "/orgs/demo/connectors?q=there-is-no-such-connector",
   "no-page": "/nowhere",
+  events: "/orgs/demo/events",
+  "events-none": "/orgs/demo/events?text=nobody+has+this",
+  "events-wrong": "/orgs/demo/events?since=yesterday",
+  deliveries: "/orgs/demo/deliveries",
+  "replay-all": "/orgs/demo/deliveries/replay-all?status=dead",
+  refusals: "/orgs/demo/refusals",
+  "not-kept": "/orgs/demo/refusals?not-kept=on",
+  live: "/orgs/demo/live",
+  test: "/orgs/demo/groups/github/test",
 };
 
 const problems = [];

@@ -53,6 +53,9 @@
     if (paused) source.close();
     return source;
   };
+  // A page that is left has lost nothing; one that is come back to has.
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => { if (event.persisted && source) location.reload(); });
   document.addEventListener("htmx:sseOpen", () => say("Live"));
   document.addEventListener("htmx:sseError", () => { if (!paused) say("Disconnected; trying again …"); });
   document.addEventListener("htmx:sseClose", () => say("You are signed out, or the token has ended: reload the page"));

@@ -20,6 +20,7 @@
 
 mod api;
 mod assets;
+mod chart;
 mod form;
 mod guard;
 mod moment;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::activity;
 use super::narrow::{Narrow, shown};
 use super::replay;
 use super::samples;
@@ -286,6 +287,15 @@ impl v1::event_service_server::EventService for EventApi {
         let noted = self.context.log.notes().notes(kind, of, limit).await;
         let refusals = noted.map_err(Problem::from)?;
         Ok(Response::new(v1::ListRefusalsResponse { refusals }))
+    }
+
+    async fn get_activity(
+        &self,
+        request: Request<v1::GetActivityRequest>,
+    ) -> Result<Response<v1::GetActivityResponse>, Status> {
+        let (caller, request) = opened(request)?;
+        let answer = activity::get(&self.context, &caller, request).await?;
+        Ok(Response::new(answer))
     }
 
     async fn sign_sample(

@@ -98,6 +98,7 @@ const ROWS: &[Row] = &[
     row("PreviewService/Preview", "AEae", "ae"),
     row("PreviewService/Compare", "AEae", "ae"),
     row("EventService/ListRefusals", "AEVaev", "aev"),
+    row("EventService/GetActivity", "AEVaev", "aev"),
     row("EventService/SignSample", "AEae", "ae"),
     row("SubscriptionService/Subscribe", "Cac", "a"),
     row("ConfigService/StreamConfig", "Lal", "a"),
@@ -327,6 +328,7 @@ fn request(method: &str, there: &There) -> Vec<u8> {
                 payload_json: true
             })
         }
+        "EventService/GetActivity" => message!(GetActivityRequest { parent }),
         "EventService/ListDeliveries" => message!(ListDeliveriesRequest { parent }),
         "EventService/GetDelivery" => {
             message!(GetDeliveryRequest {

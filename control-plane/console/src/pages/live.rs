@@ -28,7 +28,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::activity;
 use super::selection::{Selection, faults_of, groups};
+use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, with_status};
 use crate::problem::{Faults, Problem};
@@ -97,6 +99,8 @@ struct Live {
     selection: Selection,
     faults: Faults,
     groups: Vec<String>,
+    /// None: of nothing that is there.
+    chart: Option<Chart>,
 }
 
 /// What of the address narrows a live view.
@@ -117,7 +121,18 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
     {
         faults = faults_of(status)?;
     }
+    let chart = match faults.is_empty() {
+        true => {
+            let (parent, title) = match selection.group.as_str() {
+                "" => (format!("orgs/{org}"), format!("The last day of {org}")),
+                group => (selection.groups(&org), format!("The last day of {group}")),
+            };
+            Some(activity::chart(&visitor, parent, &title).await?)
+        }
+        false => None,
+    };
     let page = Live {
+        chart,
         groups: groups(&visitor, &org).await?,
         page: visitor.page("Live", &org),
         selection,

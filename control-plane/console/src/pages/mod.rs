@@ -1,5 +1,6 @@
 //! A file per page; here is which address leads where.
 
+mod activity;
 mod connectors;
 mod deliveries;
 mod events;

@@ -151,7 +151,11 @@ pub(super) async fn run(
         .chain(lines(answers))
         .chain(stream::once(async { tail }))
         .map(Ok::<_, Infallible>);
-    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        // nginx would hold it back otherwise.
+        (http::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
     Ok((headers, Body::from_stream(whole)).into_response())
 }
 
