@@ -202,7 +202,7 @@ impl fmt::Display for Chart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(r#"<figure class="chart">"#)?;
         self.svg(f)?;
-        f.write_str(r#"<figcaption><ul class="legend">"#)?;
+        f.write_str(r#"<figcaption><p class="small">The last 24 hours, a bar for each half hour: above the line what came, below it what went out.</p><ul class="legend">"#)?;
         let total = self.total();
         for (name, sum) in total.up().into_iter().chain(total.down()) {
             write!(
