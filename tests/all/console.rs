@@ -2,10 +2,15 @@
 
 mod browser;
 mod came;
+mod destinations;
+mod groups;
+mod mapping;
 mod sign_in;
+mod tokens;
+mod webhooks;
 
 use hookplane_tests::http::{Answer, Connection};
-use hookplane_tests::product::Dev;
+use hookplane_tests::product::{Dev, eventually};
 
 /// Somebody at a browser without scripts: a cookie, and forms that are sent as a browser sends them.
 pub(crate) struct Visitor {
@@ -14,8 +19,11 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// Nobody yet.
+    /// Nobody yet. What `dev` sets up at first is there: the API answers before that.
     pub(crate) fn at(dev: &Dev) -> Self {
+        eventually("dev has said all it says", || {
+            dev.printed().contains("Ctrl-C ends it").then_some(())
+        });
         Self {
             base: dev.api_url(),
             cookie: None,

@@ -31,12 +31,25 @@
     }
   });
 
-  // `<fieldset data-all>`: a first box that ticks all the others.
+  // `<input data-all>`: a first box of a fieldset that stands for all the others.
+  const boxesOf = (all) => all.closest("fieldset").querySelectorAll("input[type=checkbox]:not([data-all])");
+  const tickAll = (all) => { for (const box of boxesOf(all)) box.checked = all.checked; };
   document.addEventListener("change", (event) => {
-    const all = event.target.closest("input[data-all]");
+    const box = event.target.closest("input[type=checkbox]");
+    const all = box?.closest("fieldset")?.querySelector("input[data-all]");
     if (!all) return;
-    for (const box of all.closest("fieldset").querySelectorAll("input[type=checkbox]:not([data-all])")) {
-      box.checked = all.checked;
+    if (box === all) tickAll(all);
+    else if (!box.checked) all.checked = false;
+  });
+
+  // `<input data-filter="ID">`: shows of that list what has all the words typed.
+  document.addEventListener("input", (event) => {
+    const filter = event.target.closest("input[data-filter]");
+    if (!filter) return;
+    const words = filter.value.toLowerCase().split(/\s+/);
+    for (const item of document.getElementById(filter.dataset.filter).children) {
+      const text = item.textContent.toLowerCase();
+      item.hidden = !words.every((word) => text.includes(word));
     }
   });
 
@@ -80,10 +93,97 @@
     }
   });
 
+  // The mapping editor: a leaf of the payload is put into the row that had the cursor. In the records of a list its items are `item`.
+  let row = null;
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches("#mapping-form .from, #mapping-form .each")) row = event.target;
+  });
+  // The list of a child's fieldset, with `[*]` for items, or nothing where there is none.
+  const list = (fieldset) => {
+    if (!fieldset) return "";
+    const each = fieldset.querySelector(":scope > .map-head .each")?.value.trim() ?? "";
+    const around = list(fieldset.parentElement.closest("fieldset.object"));
+    if (!each) return around;
+    return each.startsWith("item") && around ? `${around}[*]${each.slice(4)}` : each;
+  };
+  const every = (path) => path.replace(/\[\d+\]/g, "[*]");
+  document.addEventListener("click", (event) => {
+    const pick = event.target.closest("button[data-pick]");
+    if (!pick) return;
+    if (!row?.isConnected) {
+      const froms = [...document.querySelectorAll("#mapping-form .from")];
+      row = froms.find((input) => !input.value) ?? froms.at(-1);
+    }
+    if (!row) return;
+    let path = pick.dataset.pick;
+    const own = row.closest("fieldset.object");
+    const around = list(row.matches(".each") ? own.parentElement.closest("fieldset.object") : own);
+    const prefix = every(around) + (around.endsWith("[*]") ? "" : "[*]");
+    if (around && every(path).startsWith(prefix)) {
+      // As many characters of the path as the list has steps, its index included.
+      let end = 0;
+      while (end < path.length && every(path.slice(0, end)) !== prefix) end += 1;
+      path = `item${path.slice(end)}`;
+    }
+    row.value = path;
+    row.focus();
+    row.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  // What the preview found is marked at its row, without touching what is typed.
+  const problems = (preview) => {
+    const rows = [...document.querySelectorAll("#mapping-form .rows > li[data-row]")];
+    for (const li of rows) {
+      li.querySelector(":scope > .error")?.remove();
+      li.classList.remove("bad");
+      li.querySelector(".from")?.removeAttribute("aria-invalid");
+    }
+    for (const { dataset: { problem }, lastElementChild } of preview.querySelectorAll("[data-problem]")) {
+      const at = rows.find((li) => problem === li.dataset.row || problem.startsWith(`${li.dataset.row}.`)
+        || li.querySelector(".from")?.name === `${problem}.from`);
+      if (!at || at.querySelector(":scope > .error")) continue;
+      const text = document.createElement("p");
+      text.className = "error";
+      text.textContent = lastElementChild.textContent;
+      at.classList.add("bad");
+      at.append(text);
+    }
+  };
+  // `<input data-name-of="ID">`: shows the name that is made of that field's text, as the server makes it.
+  const named = (input) => {
+    const text = document.getElementById(input.dataset.nameOf).value;
+    const name = text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-/, "").slice(0, 63).replace(/-+$/, "");
+    input.placeholder = name || input.dataset.nameElse;
+  };
+  document.addEventListener("input", (event) => {
+    for (const input of document.querySelectorAll("input[data-name-of]")) {
+      if (input.dataset.nameOf === event.target.id) named(input);
+    }
+  });
+
+  // `<button data-add-row>`: another empty row below the last one of its fieldset.
+  document.addEventListener("click", (event) => {
+    const fieldset = event.target.closest("button[data-add-row]")?.closest("fieldset");
+    if (!fieldset) return;
+    const rows = fieldset.querySelectorAll(".row");
+    const row = rows[rows.length - 1].cloneNode(true);
+    for (const field of row.querySelectorAll("input, select")) {
+      field.setAttribute("aria-label", field.getAttribute("aria-label").replace(/\d+$/, rows.length + 1));
+      if (field.matches("input")) field.value = "";
+      else field.selectedIndex = 0;
+    }
+    rows[rows.length - 1].after(row);
+    row.querySelector("input").focus();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.documentElement.classList.add("scripted");
     times(document);
+    for (const all of document.querySelectorAll("input[data-all]:checked")) tickAll(all);
+    for (const input of document.querySelectorAll("input[data-name-of]")) named(input);
     document.querySelector(".faults")?.focus();
   });
-  document.addEventListener("htmx:load", (event) => times(event.target));
+  document.addEventListener("htmx:load", (event) => {
+    times(event.target);
+    if (event.target.id === "preview") problems(event.target);
+  });
 })();

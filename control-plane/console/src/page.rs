@@ -157,6 +157,11 @@ impl Page {
         assets::icon()
     }
 
+    /// For the menu: whether the page is the org's first.
+    pub(crate) fn is_overview(&self) -> bool {
+        self.path.strip_prefix("/orgs/") == Some(&self.org)
+    }
+
     /// For the menu: whether the page is of this part of the org.
     pub(crate) fn is_in(&self, part: &str) -> bool {
         let inside = self

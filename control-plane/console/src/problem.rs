@@ -182,9 +182,28 @@ impl Faults {
         entry.push_str(message);
     }
 
+    /// With those of another look at the same form; what was said of a field already stays.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        for (field, message) in others.0 {
+            self.0.entry(field).or_insert(message);
+        }
+        self
+    }
+
     /// What is wrong with this field; empty: nothing.
     pub(crate) fn at(&self, field: &str) -> &str {
         self.0.get(field).map_or("", String::as_str)
+    }
+
+    /// What is wrong with this field or anything in it: `spec.registeredEvents[3]`, `spec.parameters.user`.
+    pub(crate) fn below(&self, field: &str) -> String {
+        let within = |path: &str| match path.strip_prefix(field) {
+            Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
+            None => false,
+        };
+        let found = self.0.iter().filter(|(path, _)| within(path));
+        let messages: Vec<&str> = found.map(|(_, message)| message.as_str()).collect();
+        messages.join("; ")
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Connectors: the built-in ones, read only, and an org's own.
 
+use std::collections::BTreeMap;
+
 use hookplane_proto::v1;
 use hookplane_rules::trial;
 use tonic::{Request, Response, Status};
@@ -146,10 +148,17 @@ impl ConnectorApi {
         } else {
             let [org] = names::parse("parent", &request.parent, "orgs/*", true)?;
             Some(match caller.narrow(names::named(org))? {
-                None => keys::CONNECTORS.to_owned(),
-                Some(org) => keys::connector(&org, ""),
+                None => (keys::CONNECTORS.to_owned(), keys::GROUPS.to_owned()),
+                Some(org) => (keys::connector(&org, ""), keys::group(&org, "")),
             })
         };
+        let mut webhook_groups = BTreeMap::new();
+        if let (Some((_, groups)), true) = (&prefix, request.page_token.is_empty()) {
+            self.context.view.each_group_below(groups, |group| {
+                let connector = group.spec.as_ref().map_or("", |spec| &spec.connector);
+                *webhook_groups.entry(connector.to_owned()).or_insert(0) += 1;
+            });
+        }
         if request.page_token.is_empty() || is_of(BUILT_IN, &request.page_token) {
             let (found, next_page_token) = page_in_memory(
                 BUILT_IN,
@@ -162,12 +171,13 @@ impl ConnectorApi {
                 return Ok(v1::ListConnectorsResponse {
                     connectors: found.into_iter().cloned().collect(),
                     next_page_token,
+                    webhook_groups,
                 });
             }
         }
         let mut connectors: Vec<v1::Connector> = Vec::new();
         let mut next_page_token = String::new();
-        if let Some(prefix) = prefix {
+        if let Some((prefix, _)) = prefix {
             let token = match is_of(BUILT_IN, &request.page_token) {
                 true => "",
                 false => &request.page_token,
@@ -189,6 +199,7 @@ impl ConnectorApi {
         Ok(v1::ListConnectorsResponse {
             connectors,
             next_page_token,
+            webhook_groups,
         })
     }
 

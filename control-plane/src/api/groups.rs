@@ -1,6 +1,7 @@
 //! Webhook groups: made with a callback URL, a pinned definition and a blank template; updated, rotated, deleted.
 
 mod learn;
+mod list;
 mod prepare;
 mod remove;
 mod rotate;
@@ -10,9 +11,8 @@ use hookplane_proto::v1;
 use hookplane_rules::Connector;
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Mode, decode, stamp};
+use super::desk::{Desk, Mode, stamp};
 use super::names;
-use super::page::page;
 use super::status::Problem;
 use crate::access::{Caller, Needs, Target, opened};
 use crate::admission::Refused;
@@ -156,41 +156,6 @@ pub(super) async fn find(
 }
 
 impl GroupApi {
-    async fn list(
-        &self,
-        caller: &Caller,
-        request: v1::ListWebhookGroupsRequest,
-    ) -> Result<v1::ListWebhookGroupsResponse, Problem> {
-        let [org] = names::parse("parent", &request.parent, "orgs/*", true)?;
-        let desk = Desk::new(&self.context, caller);
-        let prefix = match caller.narrow(names::named(org))? {
-            None => keys::GROUPS.to_owned(),
-            Some(org) => {
-                // A name mistyped is not an org without groups.
-                desk.needs_org(&org).await?;
-                keys::group(&org, "")
-            }
-        };
-        let (entries, next_page_token) = page(
-            &*self.context.store,
-            &prefix,
-            &prefix,
-            request.page_size,
-            &request.page_token,
-            |_| true,
-        )
-        .await?;
-        let mut webhook_groups = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            webhook_groups.push(present(&desk, decode(entry)?, entry.revision).await?);
-        }
-        counted(&self.context, &mut webhook_groups).await;
-        Ok(v1::ListWebhookGroupsResponse {
-            webhook_groups,
-            next_page_token,
-        })
-    }
-
     async fn save(
         &self,
         caller: &Caller,
@@ -220,7 +185,9 @@ impl v1::webhook_group_service_server::WebhookGroupService for GroupApi {
         request: Request<v1::ListWebhookGroupsRequest>,
     ) -> Result<Response<v1::ListWebhookGroupsResponse>, Status> {
         let (caller, request) = opened(request)?;
-        Ok(Response::new(self.list(&caller, request).await?))
+        Ok(Response::new(
+            list::list(&self.context, &caller, request).await?,
+        ))
     }
 
     async fn get_webhook_group(

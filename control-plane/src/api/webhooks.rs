@@ -290,6 +290,9 @@ impl WebhookApi {
         if !request.events.is_empty() {
             spec.events = request.events;
         }
+        if let Some(filter) = request.filter {
+            spec.filter = filter;
+        }
         let of = original.metadata.unwrap_or_default();
         let metadata = v1::Metadata {
             org: of.org,

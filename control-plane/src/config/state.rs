@@ -171,6 +171,19 @@ impl State {
         groups.map(|(key, _)| key.clone()).collect()
     }
 
+    /// Shows each group below a key, as stored, in no order.
+    pub(crate) fn each_group_below<'a>(
+        &'a self,
+        prefix: &str,
+        mut show: impl FnMut(&'a str, &'a Arc<v1::WebhookGroup>),
+    ) {
+        for (key, uid) in &self.uids {
+            if let Some(group) = self.groups.get(uid).filter(|_| key.starts_with(prefix)) {
+                show(key, &group.stored);
+            }
+        }
+    }
+
     /// The longest window in which any group knows repeats, in days.
     pub(crate) fn longest_dedup_days(&self) -> u32 {
         let specs = self

@@ -225,6 +225,29 @@ impl View {
         self.read(|state| state.groups_where(status))
     }
 
+    /// The groups below a key that are wanted, as stored, with `metadata.revision`, in order of their keys.
+    pub(crate) fn groups_below(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&v1::WebhookGroup) -> bool,
+    ) -> Vec<(String, Arc<v1::WebhookGroup>)> {
+        let mut found = Vec::new();
+        self.read(|state| {
+            state.each_group_below(prefix, |key, group| {
+                if wanted(group) {
+                    found.push((key.to_owned(), group.clone()));
+                }
+            });
+        });
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        found
+    }
+
+    /// Shows each group below a key, in no order.
+    pub(crate) fn each_group_below(&self, prefix: &str, mut show: impl FnMut(&v1::WebhookGroup)) {
+        self.read(|state| state.each_group_below(prefix, |_, group| show(group)));
+    }
+
     /// The stored tokens.
     pub fn tokens(&self) -> Arc<Tokens> {
         self.read(|state| state.tokens.clone())

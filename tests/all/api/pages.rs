@@ -19,6 +19,7 @@ async fn pages_hold_each_resource_once_and_a_token_is_for_one_list() {
         parent: parent.to_owned(),
         page_size: size,
         page_token: token.to_owned(),
+        ..Default::default()
     };
     let (mut names, mut sizes, mut token) = (Vec::new(), Vec::new(), String::new());
     loop {
@@ -64,6 +65,86 @@ async fn pages_hold_each_resource_once_and_a_token_is_for_one_list() {
     }
     let status = rig.groups().list_webhook_groups(list("acme", 2, "")).await;
     assert_eq!(wrong_fields(&status.unwrap_err()), ["parent"]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn groups_are_found_by_connector_function_and_words_of_the_callers_org_alone() {
+    let rig = Rig::start().await;
+    for n in 0..5 {
+        let group = GROUP.replace("name: code", &format!("name: code-{n}"));
+        let org = ["acme", "bolt"][n % 2];
+        rig.apply(&group.replace("org: acme", &format!("org: {org}")))
+            .await
+            .unwrap();
+    }
+    let asked = async |change: &dyn Fn(&mut v1::ListWebhookGroupsRequest)| {
+        let mut request = v1::ListWebhookGroupsRequest {
+            parent: "orgs/acme".to_owned(),
+            connector: "github".to_owned(),
+            ..Default::default()
+        };
+        change(&mut request);
+        let page = rig
+            .groups()
+            .list_webhook_groups(request)
+            .await?
+            .into_inner();
+        let names = page.webhook_groups.into_iter().map(|group| {
+            assert!(group.status.unwrap_or_default().live.is_some());
+            let metadata = group.metadata.unwrap_or_default();
+            assert!(!metadata.etag.is_empty());
+            metadata.name
+        });
+        Ok::<_, tonic::Status>((names.collect::<Vec<_>>(), page.next_page_token))
+    };
+    let (names, next) = asked(&|request| request.page_size = 2).await.unwrap();
+    assert_eq!(names, ["code-0", "code-2"]);
+    let (rest, end) = asked(&|request| request.page_token.clone_from(&next))
+        .await
+        .unwrap();
+    assert_eq!((rest, &*end), (vec!["code-4".to_owned()], ""));
+    // A token is for the search that answered it.
+    let other = asked(&|request| {
+        request.page_token.clone_from(&next);
+        request.text = "code".to_owned();
+    })
+    .await;
+    assert_eq!(wrong_fields(&other.unwrap_err()), ["page_token"]);
+
+    let all = v1::ListConnectorsRequest {
+        parent: "orgs/acme".to_owned(),
+        page_size: 1,
+        ..Default::default()
+    };
+    let first = rig.connectors().list_connectors(all.clone()).await.unwrap();
+    let first = first.into_inner();
+    assert_eq!(first.webhook_groups, [("github".to_owned(), 3)].into());
+    let second = v1::ListConnectorsRequest {
+        page_token: first.next_page_token,
+        ..all
+    };
+    let second = rig.connectors().list_connectors(second).await.unwrap();
+    assert!(second.into_inner().webhook_groups.is_empty());
+
+    let (names, _) = asked(&|request| request.connector = "stripe".to_owned())
+        .await
+        .unwrap();
+    assert_eq!(names, [""; 0]);
+    let (names, _) = asked(&|request| request.function = "repository".to_owned())
+        .await
+        .unwrap();
+    assert_eq!(names.len(), 3);
+    let (names, _) = asked(&|request| request.text = "CODE-4".to_owned())
+        .await
+        .unwrap();
+    assert_eq!(names, ["code-4"]);
+    let alone = asked(&|request| {
+        request.connector.clear();
+        request.function = "repository".to_owned();
+    })
+    .await;
+    assert_eq!(wrong_fields(&alone.unwrap_err()), ["function"]);
     rig.stop().await;
 }
 

@@ -93,10 +93,12 @@ async fn a_clone_is_inactive_unless_asked_and_another_webhook() {
         label: "Pull requests".to_owned(),
         events: vec!["pull_request".to_owned()],
         active: true,
+        filter: Some("payload.number > 1".to_owned()),
     };
     let made = rig.webhooks().clone_webhook(of_template.clone()).await;
     let spec = made.unwrap().into_inner().spec.unwrap();
     assert!(spec.active && spec.label == "Pull requests");
+    assert_eq!(spec.filter, "payload.number > 1");
     let nameless = v1::CloneWebhookRequest {
         new_name: "Not A Name".to_owned(),
         ..of_template.clone()

@@ -14,10 +14,13 @@ fn token(dev: &Dev, org: &str, role: &str) -> (String, String) {
 
 /// The path of the link that is printed.
 fn link(dev: &Dev) -> String {
-    let printed = dev.printed();
     let before = format!("console    {}", dev.api_url());
-    let (_, rest) = printed.split_once(&before).expect("a link");
-    rest.split_whitespace().next().expect("a path").to_owned()
+    hookplane_tests::product::eventually("a link is printed", || {
+        let printed = dev.printed();
+        let (_, rest) = printed.split_once(&before)?;
+        let (path, _) = rest.split_once(char::is_whitespace)?;
+        Some(path.to_owned())
+    })
 }
 
 #[test]
@@ -180,8 +183,8 @@ fn every_answer_forbids_what_no_page_needs() {
 fn the_api_is_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());
-    assert!(dev.ok(&["get", "orgs"]).contains("demo"));
     let visitor = Visitor::signed_in(&dev, &dev.token());
+    assert!(dev.ok(&["get", "orgs"]).contains("demo"));
     let answer = visitor.send("/hookplane.v1.OrgService/ListOrgs", &[], &same_origin());
     assert_eq!(answer.status, 404);
 }

@@ -36,6 +36,7 @@ where
             label: clone.label.clone().unwrap_or_default(),
             events: clone.events.clone(),
             active: clone.active,
+            filter: None,
         })
         .await?
         .into_inner();

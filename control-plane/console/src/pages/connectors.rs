@@ -1,6 +1,6 @@
 //! The list of connectors, searched.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::Path;
@@ -19,7 +19,7 @@ struct Row {
     name: String,
     description: String,
     functions: String,
-    groups: usize,
+    groups: u32,
     confidence: Confidence,
 }
 
@@ -37,6 +37,22 @@ impl Confidence {
             v1::Confidence::Documented => "documented",
             v1::Confidence::Unverified => "to be checked",
             v1::Confidence::Unspecified => "your own",
+        }
+    }
+
+    /// In a sentence.
+    pub(super) fn means(&self) -> &'static str {
+        match self.0 {
+            v1::Confidence::Verified => {
+                "Tested against what the provider's own library signs or accepts, or it is a standard."
+            }
+            v1::Confidence::Documented => {
+                "Read in the provider's documentation; no library of theirs stood behind the tests."
+            }
+            v1::Confidence::Unverified => {
+                "To be checked: see a callback of the provider's own come through before you rely on it."
+            }
+            v1::Confidence::Unspecified => "This connector is your org's own.",
         }
     }
 
@@ -61,8 +77,14 @@ struct Connectors {
 }
 
 pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
-    let connectors = all(&visitor, &org).await?;
-    let used = used(&visitor, &org).await?;
+    // The built-in ones are everybody's: an org that isn't there would have them, too.
+    let name = format!("orgs/{org}");
+    visitor
+        .api
+        .orgs()
+        .get_org(v1::GetOrgRequest { name })
+        .await?;
+    let (connectors, used) = all(&visitor, &org).await?;
     let q = visitor.query.text("q").to_owned();
     let words: Vec<String> = q.split_whitespace().map(str::to_lowercase).collect();
     let mut matching: Vec<_> = connectors
@@ -101,9 +123,13 @@ pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Re
     })
 }
 
-/// The built-in ones and the org's own.
-async fn all(visitor: &Visitor, org: &str) -> Result<Vec<v1::Connector>, Problem> {
+/// The built-in ones and the org's own, and how many groups the org has of each.
+async fn all(
+    visitor: &Visitor,
+    org: &str,
+) -> Result<(Vec<v1::Connector>, BTreeMap<String, u32>), Problem> {
     let mut all = Vec::new();
+    let mut used = BTreeMap::new();
     let mut page_token = String::new();
     loop {
         let request = v1::ListConnectorsRequest {
@@ -114,28 +140,12 @@ async fn all(visitor: &Visitor, org: &str) -> Result<Vec<v1::Connector>, Problem
         let answer = visitor.api.connectors().list_connectors(request).await?;
         let answer = answer.into_inner();
         all.extend(answer.connectors);
+        used.extend(answer.webhook_groups);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
-            return Ok(all);
+            return Ok((all, used));
         }
     }
-}
-
-/// How many groups the org has of each connector: of its first thousand.
-async fn used(visitor: &Visitor, org: &str) -> Result<HashMap<String, usize>, Problem> {
-    let request = v1::ListWebhookGroupsRequest {
-        parent: format!("orgs/{org}"),
-        page_size: ALL,
-        page_token: String::new(),
-    };
-    let answer = visitor.api.groups().list_webhook_groups(request).await?;
-    let mut used = HashMap::new();
-    for group in answer.into_inner().webhook_groups {
-        *used
-            .entry(group.spec.unwrap_or_default().connector)
-            .or_insert(0) += 1;
-    }
-    Ok(used)
 }
 
 /// Each word somewhere in what people read of it.

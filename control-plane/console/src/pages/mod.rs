@@ -1,16 +1,26 @@
 //! A file per page; here is which address leads where.
 
 mod activity;
+mod changes;
+mod connector;
 mod connectors;
 mod deliveries;
+mod destinations;
 mod events;
+mod fleet;
+mod groups;
+mod inbound;
 mod live;
+mod mapping;
 mod orgs;
+mod overview;
 mod refusals;
 mod replay;
 mod selection;
 mod send_test;
 mod sign_in;
+mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -23,8 +33,9 @@ use crate::problem::Problem;
 
 impl Page {
     /// The menu of an org: what follows the org in the address, and what it is called.
-    pub(crate) const PARTS: [(&'static str, &'static str); 5] = [
+    pub(crate) const PARTS: [(&'static str, &'static str); 6] = [
         ("connectors", "Connectors"),
+        ("destinations", "Destinations"),
         ("events", "Events"),
         ("deliveries", "Deliveries"),
         ("refusals", "Refusals"),
@@ -40,6 +51,36 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
             "Put back to pending. What was on its way or changed meanwhile is left as it is."
         }
         "none-chosen" => "Nothing was chosen: tick what is to be replayed.",
+        "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
+        "webhook-cloned" => "The webhook is cloned.",
+        "webhook-activated" => "The webhook is active: it takes what comes from now on.",
+        "webhook-deactivated" => {
+            "The webhook is not active any more. What waits is still delivered."
+        }
+        "webhook-deleted" => "The webhook is deleted.",
+        "mapping-saved" => "The mapping is saved.",
+        "mapping-removed" => "The mapping is removed: events are handed over as they came.",
+        "mapping-activated" => "The mapping is active: it maps new events.",
+        "mapping-deactivated" => {
+            "The mapping is not active any more: events are handed over as they came."
+        }
+        "destination-saved" => "The destination is saved.",
+        "destination-paused" => "Paused: deliveries wait, and nothing is lost.",
+        "destination-resumed" => "Resumed: what waited is delivered now.",
+        "destination-deleted" => "The destination is deleted.",
+        "group-created" => {
+            "The group is made. Give its Callback URL to the provider once it is live, then clone the template."
+        }
+        "group-saved" => "The group is saved.",
+        "group-deleted" => "The group is deleted.",
+        "group-disabled" => "The group is disabled: its Callback URL answers 404.",
+        "group-enabled" => "The group is enabled.",
+        "secret-added" => "The secret is added: both are taken. Change it at the provider now.",
+        "secret-removed" => "The secret is removed.",
+        "url-rotated" => {
+            "The group has a new Callback URL. Change it at the provider before the old one ends."
+        }
+        "token-revoked" => "The token is revoked.",
         _ => return None,
     })
 }
@@ -51,6 +92,83 @@ pub(crate) fn router() -> Router<Arc<Console>> {
         .route("/sign-in", get(sign_in::show).post(sign_in::begin))
         .route("/sign-out", post(sign_in::end))
         .route("/orgs/{org}/connectors", get(connectors::list))
+        .route("/orgs/{org}", get(overview::show))
+        .route("/orgs/{org}/connectors/{connector}", get(connector::show))
+        .merge(of_groups())
+        .route("/orgs/{org}/tokens", get(tokens::list).post(tokens::create))
+        .route(
+            "/orgs/{org}/tokens/{token}/revoke",
+            get(tokens::ask).post(tokens::revoke),
+        )
+        .route("/fleet", get(fleet::show))
+        .merge(of_webhooks())
+        .merge(of_destinations())
+        .merge(of_what_came())
+        .fallback(|| async { Problem::NoPage })
+}
+
+fn of_webhooks() -> Router<Arc<Console>> {
+    const ALL: &str = "/orgs/{org}/groups/{group}/webhooks";
+    let one = |part: &str| format!("{ALL}/{{webhook}}{part}");
+    Router::new()
+        .route(ALL, get(webhooks::list))
+        .route(&one(""), get(webhooks::view::show))
+        .route(
+            &one("/edit"),
+            get(webhooks::edit::show).post(webhooks::edit::save),
+        )
+        .route(
+            &one("/clone"),
+            get(webhooks::edit::show_clone).post(webhooks::edit::clone),
+        )
+        .route(&one("/activate"), post(webhooks::activate))
+        .route(&one("/pause"), post(webhooks::view::pause))
+        .route(
+            &one("/delete"),
+            get(webhooks::remove::ask).post(webhooks::remove::delete),
+        )
+        .route(&one("/mapping"), get(mapping::show).post(mapping::post))
+        .route(&one("/mapping/activate"), post(mapping::activate))
+}
+
+fn of_destinations() -> Router<Arc<Console>> {
+    const ALL: &str = "/orgs/{org}/destinations";
+    let one = |part: &str| format!("{ALL}/{{destination}}{part}");
+    Router::new()
+        .route(
+            ALL,
+            get(destinations::list).post(destinations::edit::create),
+        )
+        // No name of a destination can be this: see the form.
+        .route(&format!("{ALL}/new"), get(destinations::edit::fresh))
+        .route(&one(""), get(destinations::show))
+        .route(
+            &one("/edit"),
+            get(destinations::edit::show).post(destinations::edit::save),
+        )
+        .route(&one("/pause"), post(destinations::pause))
+        .route(
+            &one("/delete"),
+            get(destinations::ask).post(destinations::delete),
+        )
+}
+
+fn of_groups() -> Router<Arc<Console>> {
+    use groups::{edit, remove, secrets, show, switch, url};
+    let group = |rest: &str| format!("/orgs/{{org}}/groups/{{group}}{rest}");
+    Router::new()
+        .route("/orgs/{org}/groups/new", get(edit::new).post(edit::create))
+        .route(&group(""), get(show::show))
+        .route(&group("/live"), get(show::callback))
+        .route(&group("/edit"), get(edit::show).post(edit::save))
+        .route(&group("/secrets"), get(secrets::show).post(secrets::save))
+        .route(&group("/url"), get(url::show).post(url::rotate))
+        .route(&group("/disable"), get(switch::show).post(switch::turn))
+        .route(&group("/delete"), get(remove::show).post(remove::remove))
+}
+
+fn of_what_came() -> Router<Arc<Console>> {
+    Router::new()
         .route("/orgs/{org}/deliveries", get(deliveries::list))
         .route("/orgs/{org}/deliveries/replay", post(deliveries::replay))
         .route(
@@ -69,5 +187,4 @@ pub(crate) fn router() -> Router<Arc<Console>> {
         .route("/orgs/{org}/live", get(live::show))
         .route("/orgs/{org}/live/stream", get(live::stream))
         .layer(Extension(live::Streams::default()))
-        .fallback(|| async { Problem::NoPage })
 }

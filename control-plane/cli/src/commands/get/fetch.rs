@@ -103,6 +103,7 @@ pub(super) async fn groups(api: &Api, name: &Name) -> Result<Vec<v1::WebhookGrou
             parent: name.org(),
             page_size: PAGE,
             page_token,
+            ..Default::default()
         };
         let page = api
             .groups()

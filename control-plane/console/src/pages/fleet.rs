@@ -1,0 +1,75 @@
+//! The listeners that the visitor may see: where each has come, and what it refused.
+
+use askama::Template;
+use axum::response::Response;
+use hookplane_proto::v1;
+
+use crate::moment::Moment;
+use crate::page::{Page, Visitor, html};
+use crate::problem::Problem;
+
+/// Listeners shown: a page of more would be over its size.
+const SHOWN: usize = 300;
+/// Problems shown of one.
+const PROBLEMS: usize = 5;
+
+struct Row {
+    name: String,
+    pool: String,
+    version: String,
+    ready: bool,
+    revision: u64,
+    lag: u64,
+    since: Option<Moment>,
+    problems: Vec<String>,
+    more_problems: usize,
+}
+
+impl Row {
+    fn of(listener: v1::Listener) -> Self {
+        let more_problems = listener.problems.len().saturating_sub(PROBLEMS);
+        let problems = listener.problems.into_iter().take(PROBLEMS);
+        Self {
+            name: listener.name,
+            pool: listener.pool,
+            version: listener.software_version,
+            ready: listener.ready,
+            revision: listener.revision,
+            lag: listener.store_revision.saturating_sub(listener.revision),
+            since: Moment::of(listener.connect_time.as_ref()),
+            problems: problems.map(|error| error.reason).collect(),
+            more_problems,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "fleet.html")]
+struct Fleet {
+    page: Page,
+    /// The store's.
+    revision: u64,
+    count: usize,
+    ready: usize,
+    pools: usize,
+    listeners: Vec<Row>,
+}
+
+pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
+    let request = v1::ListListenersRequest {};
+    let answer = visitor.api.config().list_listeners(request).await?;
+    let mut listeners = answer.into_inner().listeners;
+    listeners.sort_by(|one, other| (&one.pool, &one.name).cmp(&(&other.pool, &other.name)));
+    let mut pools: Vec<&str> = listeners.iter().map(|l| l.pool.as_str()).collect();
+    pools.dedup();
+    let pools = pools.len();
+    let revision = listeners.iter().map(|listener| listener.store_revision);
+    html(&Fleet {
+        page: visitor.page("Fleet", &visitor.who.org),
+        revision: revision.max().unwrap_or(0),
+        count: listeners.len(),
+        ready: listeners.iter().filter(|listener| listener.ready).count(),
+        pools,
+        listeners: listeners.into_iter().take(SHOWN).map(Row::of).collect(),
+    })
+}

@@ -1,0 +1,169 @@
+//! A group: its Callback URL and whether it is live, its secrets, what was counted, how it is set up, and its webhooks.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use hookplane_proto::v1;
+use http::StatusCode;
+
+use super::asks::Asks;
+use super::{Live, Place, definition, events, title};
+use crate::moment::Moment;
+use crate::page::{Page, Visitor, html};
+use crate::pages::connectors::Confidence;
+use crate::pages::webhooks;
+use crate::problem::Problem;
+
+struct Secret {
+    name: String,
+    uses: u64,
+}
+
+#[derive(Template)]
+#[template(path = "groups/show.html")]
+struct Show {
+    page: Page,
+    name: String,
+    title: String,
+    spec: v1::WebhookGroupSpec,
+    events: String,
+    connector_name: String,
+    function_name: String,
+    steps: Vec<String>,
+    /// A moment ago: what comes next is at hand.
+    made: bool,
+    callback: Callback,
+    secrets: Vec<Secret>,
+    counts: v1::GroupCounts,
+    /// When it was typed in at the provider, and the code itself.
+    code: Option<(String, Moment)>,
+    receipt: &'static str,
+    weaker: Vec<String>,
+    update: bool,
+    confidence: Confidence,
+    sources: Vec<String>,
+    limitations: Vec<String>,
+    redact: Vec<v1::Redaction>,
+    retention: Option<v1::Retention>,
+    created: Option<Moment>,
+    updated: Option<Moment>,
+    webhooks: webhooks::Rows,
+}
+
+/// The part of the page that asks again until the URL is live.
+#[derive(Template)]
+#[template(path = "groups/callback.html")]
+struct Callback {
+    path: String,
+    url: String,
+    live: Live,
+    disabled: bool,
+    pool: String,
+    retiring: Vec<(String, Option<Moment>)>,
+}
+
+impl Callback {
+    fn of(place: &Place, group: &v1::WebhookGroup) -> Self {
+        let spec = group.spec.clone().unwrap_or_default();
+        let status = group.status.clone().unwrap_or_default();
+        let retiring = status.retiring_urls.into_iter();
+        Self {
+            path: place.path(),
+            live: Live::of(group),
+            url: status.callback_url,
+            disabled: spec.disabled,
+            pool: spec.pool,
+            retiring: retiring
+                .map(|old| (old.url, Moment::of(old.expire_time.as_ref())))
+                .collect(),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        !self.live.applied
+    }
+}
+
+pub(in crate::pages) async fn show(
+    visitor: Visitor,
+    Path(place): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let group = place.get(&visitor).await?;
+    let callback = Callback::of(&place, &group);
+    let metadata = group.metadata.unwrap_or_default();
+    let mut spec = group.spec.unwrap_or_default();
+    let status = group.status.unwrap_or_default();
+    // A connector of the org's own may be gone; its groups go on.
+    let asks = match definition(&visitor, &place.org, &spec.connector).await {
+        Ok(connector) => Asks::of(&connector, &spec.function),
+        Err(Problem::Api(status)) if status.code() == tonic::Code::NotFound => None,
+        Err(problem) => return Err(problem),
+    };
+    let counts = status.counts.unwrap_or_default();
+    let uses = |name: &String| counts.secret_uses.get(name).copied().unwrap_or(0);
+    let secrets = spec.signature_secrets.iter().map(|secret| Secret {
+        uses: uses(&secret.name),
+        name: secret.name.clone(),
+    });
+    let code = status.handshake_code.and_then(|code| {
+        let time = Moment::of(code.time.as_ref())?;
+        Some((code.code, time))
+    });
+    let durability = status.durability.unwrap_or_default();
+    let confidence = v1::ConnectorSpec {
+        confidence: status.connector_confidence,
+        ..Default::default()
+    };
+    let named = |asks: &Option<Asks>, name: fn(&Asks) -> &str, else_: &str| {
+        asks.as_ref().map_or(else_, name).to_owned()
+    };
+    html(&Show {
+        page: visitor.page(title(&metadata, &spec), &place.org),
+        title: title(&metadata, &spec),
+        connector_name: named(&asks, |asks| &asks.connector_name, &spec.connector),
+        function_name: named(&asks, |asks| &asks.function_name, &spec.function),
+        steps: asks.map(|asks| asks.steps).unwrap_or_default(),
+        made: visitor.query.text("done") == "group-created",
+        callback,
+        secrets: secrets.collect(),
+        code,
+        receipt: receipt(durability.receipt()),
+        weaker: durability.reasons,
+        update: status.connector_update_available,
+        confidence: Confidence::of(&confidence),
+        sources: status.connector_sources,
+        limitations: status.connector_limitations,
+        events: events(&spec.registered_events),
+        redact: std::mem::take(&mut spec.redact),
+        retention: spec.retention.take(),
+        created: Moment::of(metadata.create_time.as_ref()),
+        updated: Moment::of(metadata.update_time.as_ref()),
+        webhooks: webhooks::rows(&visitor, &place.org, &place.group).await?,
+        name: metadata.name,
+        counts,
+        spec,
+    })
+}
+
+/// Only the part that changes by itself; nothing at all while it says what it said.
+pub(in crate::pages) async fn callback(
+    visitor: Visitor,
+    Path(place): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let callback = Callback::of(&place, &place.get(&visitor).await?);
+    if visitor.query.text("was") == callback.live.text {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    html(&callback)
+}
+
+fn receipt(receipt: v1::Receipt) -> &'static str {
+    match receipt {
+        v1::Receipt::Synced => "synced to disk before the provider is answered",
+        v1::Receipt::Replicated => "replicated to a standby before the provider is answered",
+        v1::Receipt::Degraded => "degraded: weaker than promised, as the operator allowed",
+        v1::Receipt::Unspecified => "not known now",
+    }
+}

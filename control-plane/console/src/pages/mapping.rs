@@ -1,0 +1,399 @@
+//! The mapping editor.
+//!
+//! ```text
+//!   stored mapping ─▶ draft (form.rs) ─▶ page ── typed ─▶ draft ── add, remove (tree.rs) ─▶ page, nothing saved
+//!                                                           ├───── preview, compare ──────▶ page, nothing saved
+//!                                                           └───── save ─▶ a new version
+//! ```
+//!
+//! The draft is in the form alone: nothing of it is kept here. With a script a button swaps the editor, and the preview follows what is typed;
+//! without one the same buttons bring the same page.
+
+mod choices;
+mod form;
+mod json;
+mod lines;
+mod names;
+pub(super) mod outline;
+mod payload;
+mod row;
+mod shown;
+mod tree;
+mod view;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::response::Response;
+use hookplane_proto::v1;
+use http::{HeaderMap, StatusCode};
+
+use self::choices::Choices;
+use self::form::{Kind, Object};
+use self::names::Names;
+use self::payload::Payload;
+use self::shown::Preview;
+use super::changes::{self, Changes};
+use super::webhooks::{Place, update};
+use crate::form::Form;
+use crate::page::{Page, Visitor, html, to, with_status};
+use crate::problem::{Faults, Problem};
+
+/// Rows that are open at once: of some 1,600 bytes each. In a larger mapping a row is one line until somebody opens it.
+const MAX_OPEN: usize = 60;
+
+#[derive(Template)]
+#[template(path = "mapping.html")]
+struct Editor<'d> {
+    page: Page,
+    place: &'d Place,
+    webhook: &'d v1::Webhook,
+    connector: String,
+    label: String,
+    etag: String,
+    /// As the form has it: new events are mapped with what is saved.
+    active: bool,
+    objects: Vec<view::Shown<'d>>,
+    rows: usize,
+    /// Buttons swap the editor.
+    swaps: bool,
+    events: Choices,
+    choice: String,
+    payload: Payload,
+    preview: Preview,
+    changes: Option<Changes>,
+    last: u32,
+    names: Names,
+    faults: Faults,
+}
+
+impl Editor<'_> {
+    fn status(&self) -> v1::WebhookStatus {
+        self.webhook.status.clone().unwrap_or_default()
+    }
+
+    fn is_active(&self) -> bool {
+        self.status().mapping_version > 0
+    }
+
+    fn has_mapping(&self) -> bool {
+        let spec = self.webhook.spec.as_ref();
+        spec.is_some_and(|spec| spec.mapping.is_some())
+    }
+
+    fn webhook_is_active(&self) -> bool {
+        self.webhook.spec.as_ref().is_some_and(|spec| spec.active)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mapping_preview.html")]
+struct PreviewPart<'p> {
+    place: &'p Place,
+    preview: Preview,
+}
+
+#[derive(Template)]
+#[template(path = "mapping_names.html")]
+struct NamesPart<'p> {
+    place: &'p Place,
+    names: Names,
+}
+
+/// What a page is made of, besides what it asks for itself.
+struct Draft {
+    base: Object,
+    active: bool,
+    etag: String,
+    choice: String,
+    changes: Option<Changes>,
+    last: u32,
+    with_names: bool,
+    check: bool,
+    /// Nobody asked for a judgement: what is missing is still being typed.
+    quiet: bool,
+    faults: Faults,
+}
+
+impl Draft {
+    fn stored(webhook: &v1::Webhook) -> Self {
+        let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
+        let base = mapping.and_then(|mapping| mapping.base.as_ref());
+        let mut base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
+        form::fold(&mut base, MAX_OPEN);
+        Self {
+            base,
+            active: mapping.is_none_or(|mapping| mapping.active),
+            etag: webhook.metadata.clone().unwrap_or_default().etag,
+            choice: String::new(),
+            changes: None,
+            last: changes::LASTS[1],
+            with_names: false,
+            check: false,
+            quiet: false,
+            faults: Faults::default(),
+        }
+    }
+
+    fn typed(form: &Form) -> Option<Self> {
+        Some(Self {
+            base: Object::read(form)?,
+            active: form.ticked("active"),
+            etag: form.text("etag").to_owned(),
+            choice: form.text("event").to_owned(),
+            changes: None,
+            last: changes::last(form),
+            with_names: form.ticked("names"),
+            check: form.ticked("check"),
+            quiet: false,
+            faults: Faults::default(),
+        })
+    }
+
+    /// The webhook as it would be with this, as if it mapped: whoever looks at a mapping wants to see it at work.
+    fn at_work(&self, place: &Place, webhook: &v1::Webhook, faults: &mut Faults) -> v1::Webhook {
+        v1::Webhook {
+            metadata: Some(place.metadata("")),
+            spec: Some(v1::WebhookSpec {
+                mapping: Some(v1::Mapping {
+                    active: true,
+                    base: Some(self.base.base(faults)),
+                }),
+                ..webhook.spec.clone().unwrap_or_default()
+            }),
+            status: None,
+        }
+    }
+}
+
+pub(super) async fn show(
+    visitor: Visitor,
+    Path(place): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    // Who may not write reads it on the webhook's page.
+    if !visitor.who.edits() {
+        return Ok(to(&format!("{}#mapping", place.path())));
+    }
+    let webhook = place.get(&visitor).await?;
+    let draft = Draft {
+        choice: visitor.query.text("event").to_owned(),
+        ..Draft::stored(&webhook)
+    };
+    render(&visitor, &place, &webhook, draft).await
+}
+
+pub(super) async fn post(
+    visitor: Visitor,
+    Path(place): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let form = visitor.posted(&body)?;
+    let mut draft = Draft::typed(&form).ok_or(Problem::TooMuch)?;
+    let webhook = place.get(&visitor).await?;
+    let swaps = headers.contains_key("hx-request");
+    let mut faults = Faults::default();
+    match form.text("do") {
+        "preview" if swaps => {
+            let preview = preview(&visitor, &place, &webhook, &draft, &mut faults).await?;
+            return html(&PreviewPart {
+                place: &place,
+                preview,
+            });
+        }
+        "names" if swaps => {
+            let names = names::of(&visitor, &place.org, &webhook, &draft.base).await;
+            return html(&NamesPart {
+                place: &place,
+                names,
+            });
+        }
+        "names" => (draft.with_names, draft.quiet) = (true, true),
+        "check" => draft.check = true,
+        "preview" => {}
+        "compare" => {
+            let asked = draft.at_work(&place, &webhook, &mut faults);
+            if faults.is_empty() {
+                match changes::compare(&visitor, asked, draft.last).await {
+                    Ok(changes) => draft.changes = Some(changes),
+                    Err(status) => faults = Faults::of(status)?,
+                }
+            }
+        }
+        "save" => {
+            let mut asked = draft.at_work(&place, &webhook, &mut faults);
+            if faults.is_empty() {
+                asked.metadata = Some(place.metadata(&draft.etag));
+                let mapping = asked.spec.get_or_insert_default().mapping.as_mut();
+                mapping
+                    .into_iter()
+                    .for_each(|mapping| mapping.active = draft.active);
+                match update(&visitor, asked, &["mapping"]).await {
+                    Ok(_) => return Ok(saved(&place, "mapping-saved", &draft.choice)),
+                    Err(status) => faults = Faults::of(status)?,
+                }
+            }
+        }
+        "drop" => {
+            let without = v1::Webhook {
+                metadata: Some(place.metadata(&draft.etag)),
+                ..Default::default()
+            };
+            match update(&visitor, without, &["mapping"]).await {
+                Ok(_) => return Ok(saved(&place, "mapping-removed", &draft.choice)),
+                Err(status) => faults = Faults::of(status)?,
+            }
+        }
+        what => {
+            tree::change(&mut draft.base, what);
+            draft.quiet = true;
+        }
+    }
+    draft.faults = faults;
+    render(&visitor, &place, &webhook, draft).await
+}
+
+/// Back to the editor, at the same event.
+fn saved(place: &Place, done: &str, choice: &str) -> Response {
+    let choice: String = form_urlencoded::byte_serialize(choice.as_bytes()).collect();
+    to(&format!(
+        "{}/mapping?done={done}&event={choice}",
+        place.path()
+    ))
+}
+
+/// Whether new events are mapped, by itself: what the mapping says stays.
+pub(super) async fn activate(
+    visitor: Visitor,
+    Path(place): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let form = visitor.posted(&body)?;
+    let active = form.ticked("active");
+    let webhook = place.get(&visitor).await?;
+    let mut changed = webhook.clone();
+    changed.metadata = Some(place.metadata(form.text("etag")));
+    let mapping = changed.spec.get_or_insert_default().mapping.as_mut();
+    mapping.ok_or(Problem::NoPage)?.active = active;
+    match update(&visitor, changed, &["mapping"]).await {
+        Ok(_) => {
+            let done = if active { "activated" } else { "deactivated" };
+            Ok(saved(&place, &format!("mapping-{done}"), ""))
+        }
+        Err(status) => {
+            let draft = Draft {
+                faults: Faults::of(status)?,
+                ..Draft::stored(&webhook)
+            };
+            render(&visitor, &place, &webhook, draft).await
+        }
+    }
+}
+
+/// What the draft makes of the event; what can't be is in the faults, at its row.
+async fn preview(
+    visitor: &Visitor,
+    place: &Place,
+    webhook: &v1::Webhook,
+    draft: &Draft,
+    faults: &mut Faults,
+) -> Result<Preview, Problem> {
+    if draft.base.is_blank() {
+        return Ok(Preview::default());
+    }
+    let asked = draft.at_work(place, webhook, faults);
+    if !faults.is_empty() {
+        return Ok(Preview::refused(faults));
+    }
+    let mut request = payload::request_of(&draft.choice, asked);
+    request.check_destinations = draft.check;
+    match visitor.api.previews().preview(request).await {
+        Ok(answer) => {
+            let preview = Preview::of(answer.into_inner());
+            preview.mark(faults);
+            Ok(preview)
+        }
+        Err(status) => {
+            *faults = Faults::of(status)?;
+            Ok(Preview::refused(faults))
+        }
+    }
+}
+
+async fn render(
+    visitor: &Visitor,
+    place: &Place,
+    webhook: &v1::Webhook,
+    mut draft: Draft,
+) -> Result<Response, Problem> {
+    let group = place.get_group(visitor).await?.spec.unwrap_or_default();
+    let spec = webhook.spec.clone().unwrap_or_default();
+    let events = choices::of(visitor, place, &group, &spec).await?;
+    let payload = match payload::of(visitor, &draft.choice, webhook).await {
+        Ok(payload) => payload,
+        // There is none yet, or it was deleted meanwhile: the rows can be written all the same.
+        Err(status) => match Faults::of(status.clone()) {
+            Ok(_) => Payload {
+                problem: status.message().to_owned(),
+                ..Payload::default()
+            },
+            Err(_) if status.code() == tonic::Code::NotFound => Payload {
+                problem: status.message().to_owned(),
+                ..Payload::default()
+            },
+            Err(problem) => return Err(problem),
+        },
+    };
+    // Both look at the same one, whatever comes in between.
+    if draft.choice.is_empty() {
+        draft.choice = payload.choice();
+    }
+    let refused = !draft.faults.is_empty();
+    let mut marks = draft.faults.clone();
+    let preview = match refused || payload.nodes.is_empty() && draft.quiet {
+        true => Preview::default(),
+        false => preview(visitor, place, webhook, &draft, &mut marks).await?,
+    };
+    if draft.quiet {
+        marks = Faults::default();
+    }
+    let names = match draft.with_names {
+        true => names::of(visitor, &place.org, webhook, &draft.base).await,
+        false => Names::unasked(webhook),
+    };
+    let objects = view::of(&draft.base, &marks);
+    let rows = draft.base.count();
+    let status = match refused {
+        true => StatusCode::UNPROCESSABLE_ENTITY,
+        false => StatusCode::OK,
+    };
+    let label = match spec.label.as_str() {
+        "" => place.webhook.clone(),
+        label => label.to_owned(),
+    };
+    let editor = Editor {
+        page: visitor.page(format!("Mapping of {label}"), &place.org),
+        place,
+        webhook,
+        connector: group.connector,
+        label,
+        etag: draft.etag,
+        active: draft.active,
+        objects,
+        rows,
+        swaps: rows <= MAX_OPEN,
+        events,
+        choice: draft.choice,
+        payload,
+        preview,
+        changes: draft.changes,
+        last: draft.last,
+        names,
+        // What the API said of a save is above the form; what a preview found is at the rows alone.
+        faults: draft.faults,
+    };
+    with_status(status, &editor)
+}

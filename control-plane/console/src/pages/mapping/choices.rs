@@ -1,0 +1,112 @@
+//! Which events can be looked at while mapping: the last ones of the webhook, the last ones of its group, and the connector's samples.
+
+use hookplane_proto::v1;
+
+use crate::moment::Moment;
+use crate::page::Visitor;
+use crate::pages::groups::definition;
+use crate::pages::webhooks::Place;
+
+/// Of deliveries, and of events: those come with their bodies.
+const DELIVERIES: u32 = 30;
+const EVENTS: u32 = 10;
+const MAX_SHOWN: usize = 20;
+const MAX_SAMPLES: usize = 200;
+
+pub(super) struct Choice {
+    /// As `payload::request_of` reads it.
+    pub(super) value: String,
+    pub(super) text: String,
+}
+
+/// For the chooser, newest first.
+#[derive(Default)]
+pub(super) struct Choices {
+    pub(super) recorded: Vec<Choice>,
+    pub(super) samples: Vec<Choice>,
+}
+
+impl Choices {
+    fn add(&mut self, id: &str, event_type: &str, at: Option<&prost_types::Timestamp>) {
+        let value = format!("event:{id}");
+        let known = self.recorded.iter().any(|choice| choice.value == value);
+        if known || self.recorded.len() == MAX_SHOWN {
+            return;
+        }
+        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.exact()));
+        self.recorded.push(Choice {
+            value,
+            text: format!("{event_type}{at}"),
+        });
+    }
+}
+
+pub(super) async fn of(
+    visitor: &Visitor,
+    place: &Place,
+    group: &v1::WebhookGroupSpec,
+    webhook: &v1::WebhookSpec,
+) -> Result<Choices, tonic::Status> {
+    let mut choices = Choices::default();
+    let request = v1::ListDeliveriesRequest {
+        parent: place.name(),
+        page_size: DELIVERIES,
+        ..Default::default()
+    };
+    let mut events = visitor.api.events();
+    for delivery in events
+        .list_deliveries(request)
+        .await?
+        .into_inner()
+        .deliveries
+    {
+        choices.add(
+            &delivery.event_id,
+            &delivery.event_type,
+            delivery.create_time.as_ref(),
+        );
+    }
+    let wants = |event: &str| {
+        webhook.events.is_empty() || webhook.events.iter().any(|name| takes(name, event))
+    };
+    if choices.recorded.len() < EVENTS as usize {
+        let request = v1::ListEventsRequest {
+            parent: place.parent(),
+            page_size: EVENTS,
+            // With one name the newest of it are found, however many others came since.
+            r#type: match webhook.events.as_slice() {
+                [one] if one != "*" => one.clone(),
+                _ => String::new(),
+            },
+            ..Default::default()
+        };
+        for event in events.list_events(request).await?.into_inner().events {
+            if wants(&event.r#type) {
+                choices.add(&event.id, &event.r#type, event.receive_time.as_ref());
+            }
+        }
+    }
+    // A connector that was deleted since has no samples.
+    let connector = definition(visitor, &place.org, &group.connector).await;
+    let functions = connector.ok().and_then(|connector| connector.spec);
+    let functions = functions.map_or_else(Vec::new, |spec| spec.functions);
+    let function = functions.iter().find(|one| one.name == group.function);
+    let samples = function.map_or(&[][..], |function| &function.events);
+    let samples = samples
+        .iter()
+        .filter(|event| event.sample.is_some() && wants(&event.name))
+        .take(MAX_SAMPLES);
+    choices.samples = samples
+        .map(|event| Choice {
+            value: format!("sample:{}", event.name),
+            text: event.name.clone(),
+        })
+        .collect();
+    Ok(choices)
+}
+
+/// A name takes all below it at a dot.
+fn takes(name: &str, event: &str) -> bool {
+    let below = event.strip_prefix(name);
+    name == "*" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}

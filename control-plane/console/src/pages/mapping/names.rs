@@ -1,0 +1,103 @@
+//! Objects and fields as the destination tells them, to be offered while somebody types. It is another company's server that is asked: a page
+//! never waits for it, but for those who want the names.
+
+use futures_util::future::join_all;
+use hookplane_proto::v1;
+
+use super::form::Object;
+use crate::page::Visitor;
+
+/// Destinations of a webhook that are tried.
+const MAX_ASKED: usize = 3;
+/// Objects of a mapping whose fields are asked for.
+const MAX_OBJECTS: usize = 12;
+/// Offered of each list.
+const MAX_OFFERED: usize = 1_000;
+
+/// For `mapping_names.html`, under the name `names`.
+#[derive(Default)]
+pub(super) struct Names {
+    /// The webhook has a destination that may have a description.
+    pub(super) there: bool,
+    /// Who was asked.
+    pub(super) destination: String,
+    pub(super) objects: Vec<v1::ObjectDescription>,
+    pub(super) described: Vec<v1::ObjectDescription>,
+    /// Why nothing is offered.
+    pub(super) problem: String,
+}
+
+impl Names {
+    /// Before anybody is asked.
+    pub(super) fn unasked(webhook: &v1::Webhook) -> Self {
+        Self {
+            there: shared(webhook).next().is_some(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn asked(&self) -> bool {
+        !self.destination.is_empty() || !self.problem.is_empty()
+    }
+}
+
+fn shared(webhook: &v1::Webhook) -> impl Iterator<Item = &str> {
+    let all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
+    all.map(|one| one.r#ref.as_str())
+        .filter(|name| !name.is_empty())
+}
+
+pub(super) async fn of(
+    visitor: &Visitor,
+    org: &str,
+    webhook: &v1::Webhook,
+    base: &Object,
+) -> Names {
+    let mut names = Names::unasked(webhook);
+    let describe = async |destination: &str, object: &str| {
+        let request = v1::DescribeDestinationRequest {
+            name: format!("orgs/{org}/destinations/{destination}"),
+            object: object.to_owned(),
+        };
+        let mut api = visitor.api.destinations();
+        let answer = api.describe_destination(request).await?;
+        Ok::<_, tonic::Status>(answer.into_inner().objects)
+    };
+    for destination in shared(webhook).take(MAX_ASKED) {
+        match describe(destination, "").await {
+            Ok(objects) => {
+                names.destination = destination.to_owned();
+                names.objects = objects;
+                break;
+            }
+            Err(status) => names.problem = status.message().to_owned(),
+        }
+    }
+    if names.destination.is_empty() {
+        return names;
+    }
+    names.problem.clear();
+    names.objects.truncate(MAX_OFFERED);
+    let mut wanted = Vec::new();
+    objects(base, &mut wanted);
+    wanted.truncate(MAX_OBJECTS);
+    let asked = wanted
+        .iter()
+        .map(|object| describe(&names.destination, object));
+    // One that isn't there has no fields to offer: the preview says so when it is asked to check.
+    let described = join_all(asked).await.into_iter().filter_map(Result::ok);
+    names.described = described.flatten().collect();
+    for object in &mut names.described {
+        object.fields.truncate(MAX_OFFERED);
+    }
+    names
+}
+
+fn objects(object: &Object, into: &mut Vec<String>) {
+    if !object.object.is_empty() && !into.contains(&object.object) {
+        into.push(object.object.clone());
+    }
+    for object in object.parents.iter().chain(&object.children) {
+        objects(object, into);
+    }
+}

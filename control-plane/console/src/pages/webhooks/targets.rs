@@ -1,0 +1,222 @@
+//! Where a webhook's events go: as rows to look at, and as boxes to tick. A target of the webhook's own stays as it is; it is written in a
+//! manifest, the org's destinations are written on their own pages.
+
+use hookplane_proto::v1;
+
+use super::{State, name_of};
+use crate::form::Form;
+use crate::moment::Moment;
+use crate::page::Visitor;
+use crate::problem::Problem;
+
+/// Boxes offered for the org's destinations.
+const OFFERED: u32 = 200;
+const KEEP: &str = "keep:";
+const ADD: &str = "add:";
+const SUBSCRIBE: &str = "subscribe";
+
+/// One, to look at.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    /// Its URL, or empty.
+    pub(super) url: String,
+    /// One of the org's, by its name; else empty.
+    pub(super) shared: String,
+    pub(super) paused: bool,
+    pub(super) can_pause: bool,
+    pub(super) state: State,
+    pub(super) reason: String,
+    pub(super) since: Option<Moment>,
+    pub(super) retry: Option<Moment>,
+    pub(super) delivered: u64,
+    pub(super) failed: u64,
+}
+
+fn kind(destination: &v1::WebhookDestination) -> (&'static str, &str) {
+    if let Some(http) = &destination.http {
+        ("HTTP, this webhook's own", &http.url)
+    } else if let Some(salesforce) = &destination.salesforce {
+        ("Salesforce, this webhook's own", &salesforce.url)
+    } else if !destination.r#ref.is_empty() {
+        ("one of the org's", "")
+    } else {
+        ("teams that subscribe", "")
+    }
+}
+
+pub(super) fn rows(webhook: &v1::Webhook) -> Vec<Row> {
+    let statuses = webhook.status.as_ref().map_or(&[][..], |s| &s.destinations);
+    let all = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
+    let subscribers = [v1::WebhookDestination {
+        subscribe: Some(v1::SubscribeDestination {}),
+        ..Default::default()
+    }];
+    let all = if all.is_empty() { &subscribers } else { all };
+    let rows = all.iter().map(|destination| {
+        let name = name_of(destination);
+        let found = statuses.iter().find(|status| status.name == name);
+        let status = found.and_then(|found| found.status.clone());
+        let status = status.unwrap_or_default();
+        let (kind, url) = kind(destination);
+        Row {
+            name: name.to_owned(),
+            kind,
+            url: url.to_owned(),
+            shared: destination.r#ref.clone(),
+            paused: destination.paused,
+            can_pause: destination.subscribe.is_none(),
+            state: State(status.state()),
+            reason: status.reason.clone(),
+            since: Moment::of(status.since.as_ref()),
+            retry: Moment::of(status.retry_time.as_ref()),
+            delivered: status.delivered,
+            failed: status.failed,
+        }
+    });
+    rows.collect()
+}
+
+/// A box.
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) about: String,
+    pub(super) ticked: bool,
+}
+
+/// The boxes of a webhook's form: its own first, then what else the org has.
+pub(super) async fn choices(
+    visitor: &Visitor,
+    org: &str,
+    stored: &[v1::WebhookDestination],
+) -> Result<Vec<Choice>, Problem> {
+    let mut choices = Vec::new();
+    let explicit = stored.iter().any(|one| one.subscribe.is_some());
+    if !explicit {
+        choices.push(Choice {
+            value: SUBSCRIBE.to_owned(),
+            label: "Teams that subscribe".to_owned(),
+            about: "They pull with the gRPC call Subscribe; nothing is sent to anybody.".to_owned(),
+            ticked: stored.is_empty(),
+        });
+    }
+    choices.extend(stored.iter().map(|one| {
+        let (kind, url) = kind(one);
+        Choice {
+            value: format!("{KEEP}{}", name_of(one)),
+            label: match one.subscribe {
+                Some(_) => "Teams that subscribe".to_owned(),
+                None => name_of(one).to_owned(),
+            },
+            about: format!("{kind} {url}").trim_end().to_owned(),
+            ticked: true,
+        }
+    }));
+    let request = v1::ListDestinationsRequest {
+        parent: format!("orgs/{org}"),
+        page_size: OFFERED,
+        page_token: String::new(),
+    };
+    let answer = visitor
+        .api
+        .destinations()
+        .list_destinations(request)
+        .await?;
+    for destination in answer.into_inner().destinations {
+        let name = destination.metadata.unwrap_or_default().name;
+        if stored.iter().any(|one| one.r#ref == name) {
+            continue;
+        }
+        let spec = destination.spec.unwrap_or_default();
+        let kind = match (&spec.http, &spec.salesforce) {
+            (Some(http), _) => format!("HTTP {}", http.url),
+            (_, Some(salesforce)) => format!("Salesforce {}", salesforce.url),
+            _ => String::new(),
+        };
+        choices.push(Choice {
+            value: format!("{ADD}{name}"),
+            about: format!("{} {kind}", spec.display_name).trim().to_owned(),
+            label: name,
+            ticked: false,
+        });
+    }
+    Ok(choices)
+}
+
+/// As ticked.
+pub(super) fn read(form: &Form, stored: &[v1::WebhookDestination]) -> Vec<v1::WebhookDestination> {
+    let ticked: Vec<&str> = form.all("destination").collect();
+    let kept = stored.iter().filter(|one| {
+        let name = name_of(one);
+        ticked
+            .iter()
+            .any(|value| value.strip_prefix(KEEP) == Some(name))
+    });
+    let mut read: Vec<_> = kept.cloned().collect();
+    let added = ticked.iter().filter_map(|value| value.strip_prefix(ADD));
+    let added: Vec<_> = added
+        .map(|name| v1::WebhookDestination {
+            r#ref: name.to_owned(),
+            ..Default::default()
+        })
+        .collect();
+    let there = read.iter().any(|one| one.subscribe.is_some());
+    // Subscribers alone are what nothing at all means.
+    if ticked.contains(&SUBSCRIBE) && !there && !(read.is_empty() && added.is_empty()) {
+        read.push(v1::WebhookDestination {
+            subscribe: Some(v1::SubscribeDestination {}),
+            ..Default::default()
+        });
+    }
+    read.extend(added);
+    read
+}
+
+/// Nothing is ticked: that is no way to say "nobody".
+pub(super) fn nothing(form: &Form) -> bool {
+    form.all("destination").next().is_none()
+}
+
+/// After a refusal: as they were ticked.
+pub(super) fn tick(choices: &mut [Choice], form: &Form) {
+    for choice in choices {
+        choice.ticked = form.all("destination").any(|value| value == choice.value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(name: &str) -> v1::WebhookDestination {
+        v1::WebhookDestination {
+            http: Some(v1::HttpTarget::default()),
+            name: name.to_owned(),
+            paused: true,
+            ..Default::default()
+        }
+    }
+
+    fn read_of(text: &str, stored: &[v1::WebhookDestination]) -> Vec<v1::WebhookDestination> {
+        read(&Form::read(text.as_bytes()).unwrap(), stored)
+    }
+
+    #[test]
+    fn subscribers_alone_stay_what_nothing_means() {
+        assert!(read_of("destination=subscribe", &[]).is_empty());
+        let with = read_of("destination=subscribe&destination=add:crm", &[]);
+        assert!(with[0].subscribe.is_some() && with[1].r#ref == "crm");
+    }
+
+    #[test]
+    fn what_stays_ticked_stays_as_it_is() {
+        let stored = [http("erp"), http("")];
+        assert_eq!(
+            read_of("destination=keep:http&destination=keep:erp", &stored),
+            stored
+        );
+        assert_eq!(read_of("destination=keep:erp", &stored), stored[..1]);
+        assert!(read_of("destination=keep:other", &stored).is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+//! One webhook, to look at: what it takes, where that goes, how its destinations are doing, and what it maps.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::response::Response;
+use hookplane_proto::v1;
+
+use super::{Liveness, Place, mapping_in_words, name_of, targets, update};
+use crate::moment::Moment;
+use crate::page::{Page, Visitor, html, to};
+use crate::pages::mapping::outline;
+use crate::problem::Problem;
+
+struct Warning {
+    event: String,
+    path: String,
+    message: String,
+    since: Option<Moment>,
+}
+
+#[derive(Template)]
+#[template(path = "webhook.html")]
+struct View {
+    page: Page,
+    place: Place,
+    connector: String,
+    etag: String,
+    spec: v1::WebhookSpec,
+    live: Liveness,
+    destinations: Vec<targets::Row>,
+    warnings: Vec<Warning>,
+    mapping: String,
+    objects: Vec<outline::Object>,
+    updated: Option<Moment>,
+}
+
+pub(in crate::pages) async fn show(
+    visitor: Visitor,
+    Path(place): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let webhook = place.get(&visitor).await?;
+    let group = place.get_group(&visitor).await?;
+    let destinations = targets::rows(&webhook);
+    let metadata = webhook.metadata.unwrap_or_default();
+    let spec = webhook.spec.unwrap_or_default();
+    let status = webhook.status.unwrap_or_default();
+    let warnings = status.warnings.into_iter().map(|warning| Warning {
+        since: Moment::of(warning.since.as_ref()),
+        event: warning.event_type,
+        path: warning.path,
+        message: warning.message,
+    });
+    let title = match spec.label.as_str() {
+        "" => place.webhook.clone(),
+        label => label.to_owned(),
+    };
+    html(&View {
+        page: visitor.page(title, &place.org),
+        connector: group.spec.unwrap_or_default().connector,
+        etag: metadata.etag,
+        live: Liveness::of(status.live.as_ref()),
+        destinations,
+        warnings: warnings.collect(),
+        mapping: mapping_in_words(
+            spec.mapping.as_ref(),
+            status.mapping_version,
+            status.newest_mapping_version,
+        ),
+        objects: outline::of(spec.mapping.as_ref()),
+        updated: Moment::of(metadata.update_time.as_ref()),
+        spec,
+        place,
+    })
+}
+
+/// Deliveries to one of its destinations wait, or go on. It is written back as it was read, or not at all.
+pub(in crate::pages) async fn pause(
+    visitor: Visitor,
+    Path(place): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let place = Place::of(place);
+    let form = visitor.posted(&body)?;
+    let paused = form.ticked("paused");
+    let mut webhook = place.get(&visitor).await?;
+    let destinations = &mut webhook.spec.get_or_insert_default().destinations;
+    let named = form.text("destination");
+    let found = destinations.iter_mut().find(|one| name_of(one) == named);
+    found.ok_or(Problem::NoPage)?.paused = paused;
+    update(&visitor, webhook, &["destinations"]).await?;
+    let done = if paused { "paused" } else { "resumed" };
+    Ok(to(&format!("{}?done=destination-{done}", place.path())))
+}

@@ -1,0 +1,191 @@
+//! The mapping editor without scripts: what is typed comes back, a button changes the tree, nothing is saved before Save.
+
+use hookplane_tests::product::Dev;
+use hookplane_tests::salesforce::{App, Org, Stub};
+use tokio::runtime::Runtime;
+
+use super::webhooks::{field, leads_to, set_up};
+use super::{Visitor, text};
+
+const EDITOR: &str = "/orgs/acme/groups/code/webhooks/everything/mapping";
+
+/// A base object with one row.
+const TYPED: [(&str, &str); 6] = [
+    ("base.object", "Push__c"),
+    ("base.key", "Ref__c"),
+    ("base.fields[0].name", "Ref__c"),
+    ("base.fields[0].how", "path"),
+    ("base.fields[0].from", "payload.ref"),
+    ("active", "on"),
+];
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&TYPED[..], more].concat()
+}
+
+fn version(dev: &Dev) -> String {
+    let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
+    let got: serde_json::Value = serde_json::from_str(&got).unwrap();
+    got["items"][0]["status"]["mappingVersion"].to_string()
+}
+
+#[test]
+fn rows_and_objects_come_and_go_with_what_is_typed_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let page = visitor.page(EDITOR);
+    assert!(page.contains("no version yet"), "{page}");
+    assert!(page.contains(r#"data-pick="payload.ref""#), "{page}");
+    assert!(page.contains("<code class=\"unscripted\">payload.ref</code>"));
+    for (button, appears) in [
+        ("add-row:base", "base.fields[1].name"),
+        ("add-parent:base", "base.parents[0].field"),
+        ("add-child:base", "base.children[0].forEach"),
+    ] {
+        let answer = visitor.post(EDITOR, EDITOR, &with(&[("do", button)]));
+        let page = text(&answer);
+        assert_eq!(answer.status, 200, "{page}");
+        field(&page, appears);
+        assert_eq!(field(&page, "base.fields[0].from"), "payload.ref");
+    }
+    let answer = visitor.post(EDITOR, EDITOR, &with(&[("do", "remove:base.fields[0]")]));
+    let page = text(&answer);
+    assert!(!page.contains("base.fields[0].name"), "{page}");
+    assert_eq!(field(&page, "base.object"), "Push__c");
+    assert_eq!(version(&dev), "0");
+}
+
+#[test]
+fn a_preview_shows_the_records_and_each_problem_at_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let answer = visitor.post(EDITOR, EDITOR, &with(&[("do", "preview")]));
+    let page = text(&answer);
+    assert!(page.contains("<b>Push__c upsert by Ref__c</b>"), "{page}");
+    let wrong = [
+        ("base.fields[1].name", "Gone__c"),
+        ("base.fields[1].how", "path"),
+        ("base.fields[1].from", "payload.not_there"),
+        ("base.fields[1].missing", "fail"),
+        ("do", "preview"),
+    ];
+    let page = text(&visitor.post(EDITOR, EDITOR, &with(&wrong)));
+    assert!(
+        page.contains(r#"<p class="error" id="base.fields[1]">is missing</p>"#),
+        "{page}"
+    );
+    assert!(page.contains("matched, and would be held"));
+    assert_eq!(version(&dev), "0");
+}
+
+#[test]
+fn a_mapping_is_saved_as_a_version_and_activated_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let etag = field(&visitor.page(EDITOR), "etag");
+    // Refused at its row, and what was typed stays.
+    let wrong = [
+        ("etag", etag.as_str()),
+        ("base.fields[1].name", "Bad__c"),
+        ("base.fields[1].how", "path"),
+        ("base.fields[1].from", "payload..x"),
+        ("do", "save"),
+    ];
+    let refused = visitor.post(EDITOR, EDITOR, &with(&wrong));
+    assert_eq!(refused.status, 422);
+    let page = text(&refused);
+    assert!(
+        page.contains(r#"id="base.fields[1]">`payload..x` is no path"#),
+        "{page}"
+    );
+    assert_eq!(field(&page, "base.fields[1].from"), "payload..x");
+    let compared = visitor.post(EDITOR, EDITOR, &with(&[("do", "compare")]));
+    assert!(
+        text(&compared).contains("Delivered with other fields: 1"),
+        "{}",
+        text(&compared)
+    );
+    assert_eq!(version(&dev), "0");
+    let saved = visitor.post(EDITOR, EDITOR, &with(&[("etag", &etag), ("do", "save")]));
+    assert!(leads_to(&saved).contains("done=mapping-saved"));
+    assert_eq!(version(&dev), "1");
+    // Somebody who still has the page of before.
+    let late = visitor.post(EDITOR, EDITOR, &with(&[("etag", &etag), ("do", "save")]));
+    assert_eq!(late.status, 422, "{}", text(&late));
+    let off = visitor.post(&format!("{EDITOR}/activate"), EDITOR, &[]);
+    assert!(leads_to(&off).contains("done=mapping-deactivated"));
+    assert_eq!(version(&dev), "0");
+    let page = visitor.page(EDITOR);
+    assert!(page.contains("Newest version <b>1</b>"), "{page}");
+    assert_eq!(field(&page, "base.fields[0].from"), "payload.ref");
+}
+
+#[test]
+fn objects_and_fields_are_offered_as_the_destination_tells_them() {
+    let runtime = Runtime::new().unwrap();
+    let stub = runtime
+        .block_on(Stub::start(Org::shop(App::new(0))))
+        .unwrap();
+    let (url, id, secret) = {
+        let app = &stub.org().app;
+        (stub.url(), app.client_id.clone(), app.client_secret.clone())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.apply(&format!(
+        r#"
+apiVersion: hookplane.dev/v1
+kind: Destination
+metadata: {{org: acme, name: crm}}
+spec:
+  salesforce: {{url: "{url}", clientId: "{id}", clientSecret: {{value: "{secret}"}}}}
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {{org: acme, group: code, name: everything}}
+spec:
+  events: ["*"]
+  destinations: [{{ref: crm}}]
+"#
+    ));
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    // A page never waits for another company's server.
+    let page = visitor.page(EDITOR);
+    assert!(page.contains("Offer the destination's objects and fields"));
+    assert!(!page.contains(r#"<datalist id="objects">"#));
+    assert!(stub.seen("/describe").is_empty());
+    let typed = [
+        ("base.object", "Order__c"),
+        ("base.key", "Shop_Id__c"),
+        ("base.fields[0].name", "Shop_Id__c"),
+        ("base.fields[0].how", "path"),
+        ("base.fields[0].from", "payload.ref"),
+        ("base.fields[1].name", "Strange__c"),
+        ("base.fields[1].how", "path"),
+        ("base.fields[1].from", "payload.ref"),
+    ];
+    let asked = |what: &'static str| {
+        let fields = [&typed[..], &[("do", what)]].concat();
+        text(&visitor.post(EDITOR, EDITOR, &fields))
+    };
+    let page = asked("names");
+    assert!(page.contains("offered as crm tells them"), "{page}");
+    assert!(page.contains(r#"<option value="OrderLine__c">"#), "{page}");
+    let (_, fields) = page
+        .split_once(r#"<datalist id="fields-Order__c">"#)
+        .unwrap();
+    assert!(fields.contains(r#"<option value="Shop_Id__c">"#));
+    assert!(fields.contains("can be a key"));
+    assert_eq!(field(&page, "base.fields[1].name"), "Strange__c");
+    // Whether it would take them, at the row.
+    let page = asked("check");
+    let (_, error) = page.split_once(r#"id="base.fields[1]">"#).unwrap();
+    let (error, _) = error.split_once("</p>").unwrap();
+    assert!(error.contains("Order__c has no such field"), "{error}");
+}
