@@ -1,6 +1,7 @@
 //! The console, over real HTTP: what a browser is answered, whatever the page looks like in it.
 
 mod browser;
+mod came;
 mod destinations;
 mod groups;
 mod mapping;

@@ -87,7 +87,7 @@ async fn a_log_of_version_1_is_brought_up_by_one_of_two_replicas() {
         )
         .await
         .expect("reads");
-    assert_eq!(version.get::<_, &str>(0), "2");
+    assert_eq!(version.get::<_, &str>(0), "3");
     let kept = keep_as_version_1("d", DeliveryStatus::Pending);
     client.batch_execute(&kept).await.expect("is kept");
     keep(&*two, "e").await;

@@ -122,6 +122,10 @@ impl Connection {
             headers,
             body: Vec::new(),
         };
+        if answer.header("transfer-encoding") == Some("chunked") {
+            answer.body = self.chunks()?;
+            return Ok(answer);
+        }
         let length = answer
             .header("content-length")
             .and_then(|length| length.parse().ok())
@@ -129,6 +133,23 @@ impl Connection {
         answer.body = vec![0; length];
         self.stream.read_exact(&mut answer.body)?;
         Ok(answer)
+    }
+
+    /// A body without a length told beforehand, to its end.
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            let length = usize::from_str_radix(line.trim_end(), 16)
+                .map_err(|_| io::Error::other(format!("not a chunk's length: {line:?}")))?;
+            let mut chunk = vec![0; length + "\r\n".len()];
+            self.stream.read_exact(&mut chunk)?;
+            if length == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(&chunk[..length]);
+        }
     }
 }
 

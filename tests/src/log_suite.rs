@@ -146,6 +146,7 @@ pub async fn run(backend: &dyn Backend) {
     notes::notes_are_read_by_group_and_by_org(backend).await;
     notes::of_one_group_only_the_last_notes_are_kept(backend).await;
     notes::counts_add_up_in_a_bounded_room(backend).await;
+    notes::activity_adds_up_by_group_and_org_and_two_days_are_kept(backend).await;
     notes::shapes_are_kept_by_group_in_a_bounded_room(backend).await;
     queues::each_destination_is_leased_by_itself(backend).await;
     queues::deliveries_of_one_key_go_one_after_the_other(backend).await;

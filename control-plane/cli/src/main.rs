@@ -9,6 +9,7 @@ mod connect;
 mod failure;
 mod names;
 mod output;
+mod post;
 mod servers;
 mod signals;
 mod times;

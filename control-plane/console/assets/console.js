@@ -53,6 +53,46 @@
     }
   });
 
+  // Live views: `[data-live]` holds the stream. A pause closes it, so that nothing is sent that nobody looks at.
+  const MAX_LIVE_ROWS = 200;
+  let source = null;
+  let paused = false;
+  const say = (text) => {
+    const state = document.getElementById("live-state");
+    if (state && state.textContent !== text) state.textContent = text;
+  };
+  htmx.createEventSource = (url) => {
+    source = new EventSource(url);
+    if (paused) source.close();
+    return source;
+  };
+  // A page that is left has lost nothing; one that is come back to has.
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => { if (event.persisted && source) location.reload(); });
+  document.addEventListener("htmx:sseOpen", () => say("Live"));
+  document.addEventListener("htmx:sseError", () => { if (!paused) say("Disconnected; trying again …"); });
+  document.addEventListener("htmx:sseClose", () => say("You are signed out, or the token has ended: reload the page"));
+  document.addEventListener("htmx:sseMessage", () => {
+    const rows = document.querySelector("[data-live-rows]");
+    while (rows && rows.rows.length > MAX_LIVE_ROWS) rows.lastElementChild.remove();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-live-pause]");
+    if (!button) return;
+    paused = !paused;
+    button.textContent = paused ? "Go on" : "Pause";
+    if (paused) {
+      source?.close();
+      say("Paused");
+    } else {
+      say("Connecting …");
+      const before = document.querySelector("[data-live]");
+      const after = before.cloneNode(true);
+      before.replaceWith(after);
+      htmx.process(after);
+    }
+  });
+
   // The mapping editor: a leaf of the payload is put into the row that had the cursor. In the records of a list its items are `item`.
   let row = null;
   document.addEventListener("focusin", (event) => {

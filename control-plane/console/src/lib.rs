@@ -10,7 +10,8 @@
 //!
 //! Guarantees:
 //! - A page does nothing but call the public API as the person's own token: what it shows and what it changes is decided there, whatever the page
-//!   thinks. The crate sees the wire alone, so there is no other way.
+//!   thinks. The crate sees the wire alone, so there is no other way. One thing is done for a person that no call does: a test that the API has
+//!   signed is posted to the group's own callback URL, see [`trial::Poster`].
 //! - No script and no style but its own files; nothing inline, nothing from elsewhere. Everything but live views works without scripts.
 //! - A form that is refused comes back as it was typed, with each error at its field; secrets are never written into a page.
 //! - A change takes a POST from the same origin with the session's own mark.
@@ -19,14 +20,18 @@
 
 mod api;
 mod assets;
+mod chart;
 mod form;
 mod guard;
 mod moment;
 mod page;
 mod pages;
+mod payload;
 mod problem;
 mod session;
 mod sign_in;
+pub mod trial;
+mod words;
 
 use std::sync::Arc;
 
@@ -43,6 +48,8 @@ pub struct Console {
     pub sessions: SessionKey,
     /// Links that sign in once.
     pub links: SignInLinks,
+    /// Posts tests.
+    pub poster: Arc<dyn trial::Poster>,
     /// Seconds since 1970.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Cookies go over TLS alone.

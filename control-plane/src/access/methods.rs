@@ -152,6 +152,7 @@ const METHODS: &[(&str, Needs)] = &[
     ("/hookplane.v1.EventService/ReplayDeliveries", Needs::Edit),
     ("/hookplane.v1.EventService/Replay", Needs::Edit),
     ("/hookplane.v1.EventService/ListRefusals", Needs::View),
+    ("/hookplane.v1.EventService/GetActivity", Needs::View),
     ("/hookplane.v1.EventService/SignSample", Needs::Edit),
     (
         "/hookplane.v1.SubscriptionService/Subscribe",

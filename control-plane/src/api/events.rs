@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::activity;
 use super::narrow::{Narrow, shown};
 use super::replay;
 use super::samples;
@@ -129,15 +130,18 @@ impl v1::event_service_server::EventService for EventApi {
         &self,
         request: Request<v1::GetEventRequest>,
     ) -> Result<Response<v1::Event>, Status> {
-        let (caller, v1::GetEventRequest { name }) = opened(request)?;
-        let id = id_of("name", "events/", &name)?;
-        let event = self.context.log.event(id).await.map_err(Problem::from)?;
+        let (caller, request) = opened(request)?;
+        let id = id_of("name", "events/", &request.name)?;
+        let mut event = self.context.log.event(id).await.map_err(Problem::from)?;
         let received = event
             .receive_time
             .as_ref()
             .map(hookplane_rules::time::from_wire);
         if !caller.sees(&event.org, received.unwrap_or_default()) {
             return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
+        }
+        if request.payload_json {
+            event.payload_json = hookplane_rules::payload::to_json(&event).unwrap_or_default();
         }
         Ok(Response::new(event))
     }
@@ -283,6 +287,15 @@ impl v1::event_service_server::EventService for EventApi {
         let noted = self.context.log.notes().notes(kind, of, limit).await;
         let refusals = noted.map_err(Problem::from)?;
         Ok(Response::new(v1::ListRefusalsResponse { refusals }))
+    }
+
+    async fn get_activity(
+        &self,
+        request: Request<v1::GetActivityRequest>,
+    ) -> Result<Response<v1::GetActivityResponse>, Status> {
+        let (caller, request) = opened(request)?;
+        let answer = activity::get(&self.context, &caller, request).await?;
+        Ok(Response::new(answer))
     }
 
     async fn sign_sample(

@@ -10,6 +10,7 @@
 //! Each kind has one place that decides what a write would do; create, update, plan and apply all use it, so a dry run can't differ from
 //! the real one. Names are parsed in `names`, errors become gRPC codes in `status`, callers are checked in [`crate::access`]: one place each.
 
+mod activity;
 mod compare;
 mod connectors;
 mod desk;

@@ -49,7 +49,10 @@ pub(super) async fn run(
                 continue;
             }
             if shown(&item, &selection, &request) {
-                let line = line(&context, item).await;
+                let line = match request.brief {
+                    true => brief(item),
+                    false => line(&context, item).await,
+                };
                 if !send(&context, &out, Ok(line)).await {
                     return;
                 }
@@ -100,6 +103,22 @@ async fn line(context: &Context, item: TailItem) -> v1::TailResponse {
         payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
         event: Some(item.event),
         delivery: item.delivery.map(super::narrow::shown),
+    }
+}
+
+/// Nothing is decoded or mapped for it.
+fn brief(item: TailItem) -> v1::TailResponse {
+    let event = v1::Event {
+        body: bytes::Bytes::new(),
+        headers: Default::default(),
+        query: String::new(),
+        verdicts: Vec::new(),
+        ..item.event
+    };
+    v1::TailResponse {
+        event: Some(event),
+        delivery: item.delivery.map(super::narrow::shown),
+        ..Default::default()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
 use crate::context::Context;
-use crate::log::{Lease, Queue, Settle, Settlement};
+use crate::log::{Activity, Lease, Queue, Settle, Settlement};
 use crate::mapping::{NoRecord, Record};
 
 /// For the first request.
@@ -78,6 +78,7 @@ struct Session<'a> {
     context: &'a Context,
     name: String,
     scope: Scope,
+    group_uid: String,
     webhook_uid: String,
     max: usize,
     lease: Duration,
@@ -117,6 +118,8 @@ async fn run(
     let path = &*start.webhook;
     caller.check(Target::Webhook { org, path })?;
     let record = scope.record(context, path).await?;
+    let group = record.as_ref().and_then(|one| one.group.metadata.as_ref());
+    let group_uid = group.map(|group| group.uid.clone()).unwrap_or_default();
     let uid = record
         .and_then(|record| webhook_uid(&record, &webhook))
         .ok_or_else(|| Problem::NotFound(start.webhook.clone()))?;
@@ -130,6 +133,7 @@ async fn run(
         context,
         name: start.webhook,
         scope,
+        group_uid,
         webhook_uid: uid,
         max: match start.max_in_flight {
             0 => IN_FLIGHT,
@@ -296,6 +300,11 @@ impl Session<'_> {
             Settlement::Extend(duration) => Some(*duration),
             _ => None,
         };
+        let (delivered, failed) = match &settlement {
+            Settlement::Ack => (1, 0),
+            Settlement::Nack { .. } => (0, 1),
+            _ => (0, 0),
+        };
         // A stale one changes nothing, and that is no error.
         let done = self
             .context
@@ -303,6 +312,16 @@ impl Session<'_> {
             .settle(vec![(token.clone(), settlement).into()])
             .await
             .map_err(Problem::from)?;
+        if done.first() == Some(&true) {
+            let activity = Activity {
+                delivered,
+                failed,
+                ..Activity::default()
+            };
+            let (notes, now) = (self.context.log.notes(), self.context.clock.now());
+            let org = self.scope.org.as_deref().unwrap_or_default();
+            notes.happened(org, &self.group_uid, now, activity);
+        }
         match extended {
             Some(duration) if done.first() == Some(&true) => {
                 self.leases.extend(&token, Instant::now() + duration);

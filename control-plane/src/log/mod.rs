@@ -3,6 +3,7 @@
 //! The promise everything rests on: when [`DeliveryLog::append`] answers [`Appended::Kept`], the event, its dedup row and one delivery per
 //! matched webhook are durable, all of them or none. Whether something is a duplicate is decided in that same transaction.
 
+mod activity;
 mod counts;
 pub mod embedded;
 pub(crate) mod notes;
@@ -18,6 +19,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::watch;
 
+pub use activity::{Activity, ActivityOf, Bucket};
 pub use notes::{MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, Notes, NotesOf};
 pub use stats::Stats;
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 
-use super::LogError;
+use super::{Activity, ActivityOf, Bucket, LogError};
 
 /// Of one text, in characters.
 const TEXT_CHARS: usize = 512;
@@ -141,6 +141,13 @@ pub trait Notes: Send + Sync + 'static {
         &self,
         group_uids: &[&str],
     ) -> Result<HashMap<String, v1::GroupCounts>, LogError>;
+
+    /// Adds what just became of callbacks or deliveries of a group. `at` is the time of whoever adds.
+    fn happened(&self, org: &str, group_uid: &str, at: Timestamp, activity: Activity);
+
+    /// What happened lately, oldest first, in buckets that began at or after `since`; those without anything are left out.
+    async fn activity(&self, of: ActivityOf<'_>, since: Timestamp)
+    -> Result<Vec<Bucket>, LogError>;
 
     /// The shapes of a group's event types, as [`remember_shape`](Self::remember_shape) was given them: type and record.
     async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError>;

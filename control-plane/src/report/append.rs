@@ -11,11 +11,11 @@ use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
 use super::order::{Keys, Ordering};
-use super::{Orders, identity, not_kept};
+use super::{Orders, identity, news, not_kept};
 use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
 use crate::dispatch::target::name_of;
-use crate::log::{Appended, NewCallback, NewDelivery, NewEvent};
+use crate::log::{Activity, Appended, NewCallback, NewDelivery, NewEvent};
 
 /// Events of one callback.
 const MAX_EVENTS: usize = 10_000;
@@ -101,7 +101,7 @@ pub(super) async fn answer(
             not_matched: u64::from(clause != "not-registered"),
             ..Default::default()
         };
-        context.log.notes().count(counted);
+        news::counted(context, &record, counted);
         let example = not_kept::example(&callback, clause, reason.clone());
         not_kept::remember(context, &record, example);
         return answered(AnswerKind::NotKept, reason);
@@ -157,6 +157,11 @@ pub(super) async fn answer(
         Ok(Appended::Kept { event_ids }) => {
             drop_what_is_gone(context, &record);
             context.drift.learn_from(samples);
+            let accepted = Activity {
+                accepted: event_ids.len() as u64,
+                ..Activity::default()
+            };
+            news::happened(context, &record, accepted);
             let first = event_ids.into_iter().next().unwrap_or(first);
             (AnswerKind::Kept, first)
         }
@@ -474,6 +479,8 @@ fn build(
             method: for_event(&mut callback.method, last),
             verdicts,
             payload: reported.payload,
+            // Made where it is asked for.
+            payload_json: String::new(),
             undecodable_reason: callback.undecodable_reason.clone(),
             redacted: callback.redacted.clone(),
             identity: dedup

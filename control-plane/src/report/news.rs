@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use hookplane_proto::v1;
 
 use super::not_kept;
-use crate::config::ListenerScope;
+use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
-use crate::log::{Note, NoteKind};
+use crate::log::{Activity, Note, NoteKind};
 use crate::seal::SealKey;
 
 /// What sealed codes are sealed for.
@@ -62,8 +62,28 @@ pub(super) fn count(context: &Context, scope: &ListenerScope, counters: v1::Repo
         };
         // Promise 8: a listener speaks for the groups of its scope.
         if scope.covers(&record.group) {
-            context.log.notes().count(group);
+            counted(context, &record, group);
         }
+    }
+}
+
+/// Counts it of the group, and of the time.
+pub(super) fn counted(context: &Context, record: &GroupRecord, counted: v1::GroupCounters) {
+    let activity = Activity {
+        refused: counted.refused,
+        filtered: counted.not_registered.saturating_add(counted.not_matched),
+        duplicates: counted.duplicates,
+        ..Activity::default()
+    };
+    happened(context, record, activity);
+    context.log.notes().count(counted);
+}
+
+/// For the charts of the group and its org.
+pub(super) fn happened(context: &Context, record: &GroupRecord, activity: Activity) {
+    if let Some(group) = &record.group.metadata {
+        let notes = context.log.notes();
+        notes.happened(&group.org, &group.uid, context.clock.now(), activity);
     }
 }
 

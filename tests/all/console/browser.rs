@@ -39,3 +39,10 @@ fn every_page_is_accessible_narrow_and_dark_and_works_without_scripts() {
     let dev = Dev::start(folder.path());
     run("pages.mjs", &dev, &[]);
 }
+
+#[test]
+fn live_views_show_what_comes_and_can_be_paused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    run("live.mjs", &dev, &[]);
+}

@@ -93,6 +93,7 @@ async fn seen(rig: &Rig, token: &str) -> Result<Vec<(&'static str, Vec<String>)>
             no_follow: true,
             events: true,
             changes: true,
+            brief: false,
         };
         let mut tail = rig.events(token).tail(request).await?.into_inner();
         let mut lines = Vec::new();
@@ -215,7 +216,10 @@ async fn an_org_does_not_see_what_one_of_its_name_left() -> Result<(), Failure> 
     let name = format!("events/{event}");
     let found = rig
         .events(&token)
-        .get_event(v1::GetEventRequest { name })
+        .get_event(v1::GetEventRequest {
+            name,
+            payload_json: false,
+        })
         .await;
     assert_eq!(found.err().ok_or("seen")?.code(), Code::NotFound);
     let name = format!("deliveries/{delivery}");

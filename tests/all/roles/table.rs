@@ -98,6 +98,7 @@ const ROWS: &[Row] = &[
     row("PreviewService/Preview", "AEae", "ae"),
     row("PreviewService/Compare", "AEae", "ae"),
     row("EventService/ListRefusals", "AEVaev", "aev"),
+    row("EventService/GetActivity", "AEVaev", "aev"),
     row("EventService/SignSample", "AEae", "ae"),
     row("SubscriptionService/Subscribe", "Cac", "a"),
     row("ConfigService/StreamConfig", "Lal", "a"),
@@ -323,9 +324,11 @@ fn request(method: &str, there: &There) -> Vec<u8> {
         "EventService/ListEvents" => message!(ListEventsRequest { parent }),
         "EventService/GetEvent" => {
             message!(GetEventRequest {
-                name: format!("events/{}", there.event)
+                name: format!("events/{}", there.event),
+                payload_json: true
             })
         }
+        "EventService/GetActivity" => message!(GetActivityRequest { parent }),
         "EventService/ListDeliveries" => message!(ListDeliveriesRequest { parent }),
         "EventService/GetDelivery" => {
             message!(GetDeliveryRequest {

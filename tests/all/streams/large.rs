@@ -31,7 +31,11 @@ async fn the_largest_body_gets_through_every_stream() -> Result<(), Failure> {
     let same = |event: Option<v1::Event>| event.is_some_and(|event| event.body == body);
 
     let name = format!("events/{id}");
-    let got = soon(rig.events().get_event(v1::GetEventRequest { name })).await??;
+    let got = soon(rig.events().get_event(v1::GetEventRequest {
+        name,
+        payload_json: false,
+    }))
+    .await??;
     assert!(same(Some(got.into_inner())), "get event");
     assert!(same(rig.events_of("code").await?.pop()), "list events");
     let request = v1::TailRequest {

@@ -115,6 +115,49 @@ async fn events_that_nobody_matched_are_shown_when_asked_for() -> Result<(), Fai
 }
 
 #[tokio::test]
+async fn a_brief_tail_says_what_came_without_what_was_in_it() -> Result<(), Failure> {
+    let rig = kept().await?;
+    let start = |brief| {
+        Tail::start(&rig, "code/even", move |request| {
+            request.from_start = true;
+            request.no_follow = true;
+            request.brief = brief;
+        })
+    };
+    for brief in [true, false] {
+        let line = start(brief).await?.next().await?;
+        assert_eq!(told(&line), of("d-0", "even"));
+        let event = line.event.ok_or("an event")?;
+        assert_eq!(event.body.is_empty(), brief);
+        assert_eq!(line.payload_json.is_empty(), brief);
+        assert!(!event.id.is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_payload_is_told_decoded_where_it_is_asked_for() -> Result<(), Failure> {
+    let rig = kept().await?;
+    let first = Tail::start(&rig, "code/even", |request| request.from_start = true);
+    let event = first.await?.next().await?.event.ok_or("an event")?;
+    for payload_json in [true, false] {
+        let request = v1::GetEventRequest {
+            name: format!("events/{}", event.id),
+            payload_json,
+        };
+        let told = rig.events().get_event(request).await?.into_inner();
+        let expected = if payload_json {
+            r#"{"n":0,"of":0}"#
+        } else {
+            ""
+        };
+        assert_eq!(told.payload_json, expected);
+        assert_eq!(told.body, event.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tail_that_follows_begins_with_its_answer() -> Result<(), Failure> {
     let rig = kept().await?;
     let code = rig.get_group("code").await?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
-    DeliveryLog, MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, NotesOf,
+    Activity, ActivityOf, DeliveryLog, MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, NotesOf,
 };
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
@@ -168,6 +168,54 @@ pub(super) async fn counts_add_up_in_a_bounded_room(backend: &dyn Backend) {
     assert_eq!(counts["g"].secret_uses.get("old"), Some(&6));
     notes.forget("g").await.expect("forgets");
     counted(&*log, &all, |counts| counts.len() == 1).await;
+    log.close().await;
+}
+
+pub(super) async fn activity_adds_up_by_group_and_org_and_two_days_are_kept(backend: &dyn Backend) {
+    const MINUTES_5: i64 = 300_000;
+    const DAYS_2: i64 = 48 * 3_600_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = backend.open(dir.path()).await;
+    let notes = log.notes();
+    let now = Timestamp(1_700_000_000_000 / MINUTES_5 * MINUTES_5);
+    let counted = |accepted, failed| Activity {
+        accepted,
+        failed,
+        ..Activity::default()
+    };
+    let told = async |of| {
+        let since = Timestamp(now.0 - DAYS_2 * 2);
+        notes.activity(of, since).await.expect("reads")
+    };
+    notes.happened("acme", "g", now, counted(1, 0));
+    assert_eq!(told(ActivityOf::Group("g")).await, [(now, counted(1, 0))]);
+    // Also to what was written or told before.
+    notes.happened("acme", "g", Timestamp(now.0 + 1), counted(2, 3));
+    notes.happened("acme", "h", now, counted(10, 0));
+    notes.happened("other", "i", now, counted(100, 0));
+    let next = Timestamp(now.0 + MINUTES_5);
+    notes.happened("acme", "g", next, counted(0, 7));
+    notes.happened("acme", "g", next, Activity::default());
+    let of_group = [(now, counted(3, 3)), (next, counted(0, 7))];
+    assert_eq!(told(ActivityOf::Group("g")).await, of_group);
+    let of_org = [(now, counted(13, 3)), (next, counted(0, 7))];
+    assert_eq!(told(ActivityOf::Org("acme")).await, of_org);
+    // A name is no uid.
+    assert_eq!(told(ActivityOf::Group("acme")).await, []);
+    let since = Timestamp(now.0 + 1);
+    let later = notes.activity(ActivityOf::Org("acme"), since).await;
+    assert_eq!(later.expect("reads"), [(next, counted(0, 7))]);
+
+    let long_after = Timestamp(next.0 + DAYS_2);
+    notes.happened("other", "i", long_after, counted(1, 0));
+    told(ActivityOf::Group("i")).await;
+    assert_eq!(told(ActivityOf::Group("g")).await, []);
+    assert_eq!(
+        told(ActivityOf::Org("other")).await,
+        [(long_after, counted(1, 0))]
+    );
+    notes.forget("i").await.expect("forgets");
+    assert_eq!(told(ActivityOf::Group("i")).await, []);
     log.close().await;
 }
 

@@ -1,7 +1,6 @@
 //! `send`: a signed sample, posted as the provider would, and what became of it; or every variant of it, see `all`.
 
 mod all;
-mod post;
 mod sign;
 
 use std::future::Future;
@@ -15,10 +14,11 @@ use tokio::time::Instant;
 
 use super::items;
 use crate::args::Send;
-use crate::connect::Api;
+use crate::connect::{Api, tls};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, note, visible};
+use crate::post::post;
 use crate::servers::clock::SystemClock;
 
 /// How long a delivery is waited for.
@@ -44,7 +44,7 @@ where
         None => sign::sign_there(&api, &group, event).await?,
     };
     let sent = SystemClock.now();
-    let answer = post::post(sample, api.ca_file.as_deref()).await?;
+    let answer = post(sample, || tls::client(api.ca_file.as_deref(), None)).await?;
     let header = |name: &str| {
         let value = answer.headers().get(name)?;
         value.to_str().ok().map(visible)

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Serve;
+use crate::connect;
 use crate::failure::Failure;
 use crate::output::note;
 use crate::servers::{
@@ -35,7 +36,9 @@ pub(crate) async fn run(mut serve: Serve, shutdown: CancellationToken) -> Result
     let admin_token = admin_token(&serve)?;
     let grace = serve.common.grace();
     let allowed = std::mem::take(&mut serve.allow_destinations);
-    let client = destinations::client(allowed, serve.destination_ca.take())?;
+    let ca_file = serve.destination_ca.take();
+    let tests_tls = connect::tls::destinations(ca_file.clone())?;
+    let client = destinations::client(allowed, ca_file)?;
     let starting = ControlPlane {
         // Nobody reads its output but operators: they have tokens.
         links: SignInLinks::default(),
@@ -48,6 +51,7 @@ pub(crate) async fn run(mut serve: Serve, shutdown: CancellationToken) -> Result
         public_url: serve.public_url,
         grace,
         client,
+        tests_tls,
         metrics,
         ready,
     }

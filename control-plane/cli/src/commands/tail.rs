@@ -109,6 +109,7 @@ async fn read(
         no_follow: tail.no_follow,
         events: tail.events,
         changes: tail.changes,
+        brief: false,
     };
     let mut lines = api.events().tail(request).await.map_err(lost)?.into_inner();
     *connected = true;

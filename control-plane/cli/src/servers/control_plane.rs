@@ -10,6 +10,7 @@ use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::dispatch::client::HttpClient;
 use hookplane_control_plane::faces::{Local, Web};
 use hookplane_control_plane::metrics::Metrics;
+use hookplane_control_plane::outgoing::OutgoingTls;
 use hookplane_control_plane::seal::SealKey;
 use hookplane_control_plane::server::{self, Parts, Serving};
 use hookplane_control_plane::store::Store;
@@ -22,6 +23,7 @@ use tower::ServiceBuilder;
 
 use super::backends::{self, StoreAt};
 use super::clock::SystemClock;
+use super::poster::OwnUrls;
 use super::{Running, files, seal_key};
 use crate::args::Backends;
 use crate::failure::Failure;
@@ -46,6 +48,8 @@ pub(crate) struct ControlPlane {
     pub(crate) grace: Duration,
     /// Sends to destinations.
     pub(crate) client: HttpClient,
+    /// Whom its console believes when it posts tests to the public URL.
+    pub(crate) tests_tls: OutgoingTls,
     /// What it counts.
     pub(crate) metrics: Arc<Metrics>,
     /// Links of its console that sign in once.
@@ -79,7 +83,8 @@ impl ControlPlane {
         if self.admin_token.is_none() {
             administered(&*store, clock.now()).await?;
         }
-        let web = console(&seal, self.tls.is_some(), self.links);
+        let poster = OwnUrls::new(self.public_url.clone(), self.tests_tls);
+        let web = console(&seal, self.tls.is_some(), self.links, poster);
         let parts = Parts {
             web: Some(web),
             store,
@@ -107,13 +112,14 @@ impl ControlPlane {
 }
 
 /// The console, over the API that it is given.
-fn console(seal: &SealKey, tls: bool, links: SignInLinks) -> Web {
+fn console(seal: &SealKey, tls: bool, links: SignInLinks, poster: OwnUrls) -> Web {
     let sessions = SessionKey::new(seal.derived("console sessions"));
     Box::new(move |api| {
         let router = hookplane_console::router(Console {
             api,
             sessions,
             links,
+            poster: Arc::new(poster),
             now: Arc::new(|| SystemClock.now().0 / 1_000),
             tls,
         });

@@ -8,6 +8,7 @@ mod control_plane;
 pub(crate) mod destinations;
 pub(crate) mod files;
 mod listener;
+mod poster;
 mod seal_key;
 pub(crate) mod status;
 pub(crate) mod tls;

@@ -1,23 +1,31 @@
 //! A file per page; here is which address leads where.
 
+mod activity;
 mod changes;
 mod connector;
 mod connectors;
+mod deliveries;
 mod destinations;
+mod events;
 mod fleet;
 mod groups;
 mod inbound;
+mod live;
 mod mapping;
 mod orgs;
 mod overview;
+mod refusals;
+mod replay;
+mod selection;
+mod send_test;
 mod sign_in;
 mod tokens;
 mod webhooks;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use crate::Console;
 use crate::page::Page;
@@ -25,9 +33,13 @@ use crate::problem::Problem;
 
 impl Page {
     /// The menu of an org: what follows the org in the address, and what it is called.
-    pub(crate) const PARTS: [(&'static str, &'static str); 2] = [
+    pub(crate) const PARTS: [(&'static str, &'static str); 6] = [
         ("connectors", "Connectors"),
         ("destinations", "Destinations"),
+        ("events", "Events"),
+        ("deliveries", "Deliveries"),
+        ("refusals", "Refusals"),
+        ("live", "Live"),
     ];
 }
 
@@ -35,6 +47,10 @@ impl Page {
 pub(crate) fn note(done: &str) -> Option<&'static str> {
     Some(match done {
         "org-created" => "The org is created.",
+        "replayed" => {
+            "Put back to pending. What was on its way or changed meanwhile is left as it is."
+        }
+        "none-chosen" => "Nothing was chosen: tick what is to be replayed.",
         "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
         "webhook-cloned" => "The webhook is cloned.",
         "webhook-activated" => "The webhook is active: it takes what comes from now on.",
@@ -87,6 +103,7 @@ pub(crate) fn router() -> Router<Arc<Console>> {
         .route("/fleet", get(fleet::show))
         .merge(of_webhooks())
         .merge(of_destinations())
+        .merge(of_what_came())
         .fallback(|| async { Problem::NoPage })
 }
 
@@ -148,4 +165,26 @@ fn of_groups() -> Router<Arc<Console>> {
         .route(&group("/url"), get(url::show).post(url::rotate))
         .route(&group("/disable"), get(switch::show).post(switch::turn))
         .route(&group("/delete"), get(remove::show).post(remove::remove))
+}
+
+fn of_what_came() -> Router<Arc<Console>> {
+    Router::new()
+        .route("/orgs/{org}/deliveries", get(deliveries::list))
+        .route("/orgs/{org}/deliveries/replay", post(deliveries::replay))
+        .route(
+            "/orgs/{org}/deliveries/replay-all",
+            get(replay::ask).post(replay::run),
+        )
+        .route("/orgs/{org}/deliveries/{id}", get(deliveries::show))
+        .route("/orgs/{org}/events", get(events::list))
+        .route("/orgs/{org}/events/{id}", get(events::show))
+        .route("/orgs/{org}/events/{id}/body", get(events::body))
+        .route("/orgs/{org}/refusals", get(refusals::list))
+        .route(
+            "/orgs/{org}/groups/{group}/test",
+            get(send_test::show).post(send_test::send),
+        )
+        .route("/orgs/{org}/live", get(live::show))
+        .route("/orgs/{org}/live/stream", get(live::stream))
+        .layer(Extension(live::Streams::default()))
 }

@@ -14,7 +14,7 @@ use crate::dispatch::lanes::Lane;
 use crate::dispatch::mapped;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
-use crate::log::{Lease, Settle, Settlement};
+use crate::log::{Activity, Lease, Settle, Settlement};
 use crate::mapping::NoRecord;
 
 /// For what a sink does besides its one request.
@@ -83,6 +83,7 @@ impl Attempt {
         });
         let latency = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
         note(&self.context, &self.lane, &self.resolved, &outcomes);
+        happened(&self.context, &jobs, &outcomes);
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             let delivery = &job.lease.delivery;
             let last = delivery.attempts >= most;
@@ -220,6 +221,24 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
         }
         Verdict::Pause { .. } => (Settlement::Return, None),
     }
+}
+
+/// For the charts of the group and its org: all jobs are of one webhook.
+fn happened(context: &Context, jobs: &[Job], outcomes: &[Outcome]) {
+    let Some(event) = jobs.first().map(|job| &job.lease.event) else {
+        return;
+    };
+    let mut activity = Activity::default();
+    for outcome in outcomes {
+        match outcome.verdict {
+            Verdict::Done => activity.delivered += 1,
+            Verdict::GiveUp | Verdict::Retry { .. } => activity.failed += 1,
+            // Nothing was tried.
+            Verdict::Pause { .. } => {}
+        }
+    }
+    let notes = context.log.notes();
+    notes.happened(&event.org, &event.group_uid, context.clock.now(), activity);
 }
 
 /// What the outcomes say of the destination. What it refuses for good says that it is there.

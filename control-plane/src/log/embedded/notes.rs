@@ -5,10 +5,14 @@ mod ring;
 use std::collections::HashMap;
 
 use hookplane_proto::v1;
+use hookplane_rules::Timestamp;
 
 use super::{EmbeddedLog, shapes};
+use crate::log::activity::Buckets;
 use crate::log::counts::Counts;
-use crate::log::{LogError, MAX_SHAPE_BYTES, Note, NoteKind, Notes, NotesOf};
+use crate::log::{
+    Activity, ActivityOf, Bucket, LogError, MAX_SHAPE_BYTES, Note, NoteKind, Notes, NotesOf,
+};
 use ring::Ring;
 
 /// All of it.
@@ -18,6 +22,7 @@ pub(super) struct InMemory {
     not_kept: Ring,
     codes: Ring,
     counts: Counts,
+    activity: Buckets,
 }
 
 impl InMemory {
@@ -63,6 +68,18 @@ impl Notes for EmbeddedLog {
         Ok(self.shared.notes.counts.of(group_uids))
     }
 
+    fn happened(&self, org: &str, group_uid: &str, at: Timestamp, activity: Activity) {
+        self.shared.notes.activity.add(org, group_uid, at, activity);
+    }
+
+    async fn activity(
+        &self,
+        of: ActivityOf<'_>,
+        since: Timestamp,
+    ) -> Result<Vec<Bucket>, LogError> {
+        Ok(self.shared.notes.activity.of(of, since))
+    }
+
     async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {
         let group_uid = group_uid.to_owned();
         self.read(move |db| shapes::of(db, &group_uid)).await
@@ -86,6 +103,7 @@ impl Notes for EmbeddedLog {
 
     async fn forget(&self, group_uid: &str) -> Result<(), LogError> {
         self.shared.notes.counts.forget(group_uid);
+        self.shared.notes.activity.forget(group_uid);
         let group_uid = group_uid.to_owned();
         self.write(64, move |tables| shapes::forget(tables, &group_uid))
             .await

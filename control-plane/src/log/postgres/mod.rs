@@ -11,6 +11,7 @@
 //! - What is found by text or time, and what each group has, is written behind the appends, by one replica at a time: see [`texts`].
 //! - Everything is bounded in time here: an append by its own deadline, each other call by ten seconds.
 
+mod activity;
 mod append;
 mod attempts;
 mod connection;
@@ -47,11 +48,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::Clock;
+use hookplane_rules::{Clock, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::activity::{Activity, ActivityOf, Bucket, Buckets};
 use super::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Note,
     NoteKind, Notes, NotesOf, PutBack, Queue, Reach, Retention, Selection, Settle, Stats, TailItem,
@@ -125,6 +127,7 @@ struct Shared {
     wake: wake::Wake,
     counted: Mutex<Stats>,
     noted: notes::Waiting,
+    activity: Buckets,
     trouble: Arc<trouble::Trouble>,
     forgetting: repeats::Place,
     retaining: retain::Places,
@@ -170,6 +173,7 @@ impl PostgresLog {
             wake: wake::Wake::default(),
             counted: Mutex::default(),
             noted: notes::Waiting::default(),
+            activity: Buckets::default(),
             trouble,
             forgetting: repeats::Place::default(),
             retaining: retain::Places::default(),
@@ -182,6 +186,7 @@ impl PostgresLog {
         }
         tasks.spawn(durability::watch(shared.clone()));
         tasks.spawn(notes::run(shared.clone()));
+        tasks.spawn(activity::run(shared.clone()));
         wake::start(&shared, &mut tasks).await?;
         Ok(Arc::new(Self {
             shared,
@@ -314,7 +319,10 @@ impl DeliveryLog for PostgresLog {
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
-        let noted = notes::write(&self.shared);
+        let noted = async {
+            notes::write(&self.shared).await?;
+            activity::write(&self.shared).await
+        };
         if let Ok(Err(error)) = tokio::time::timeout(LAST_NOTES, noted).await {
             tracing::debug!(error = %LogError::from(error), "the last notes are lost");
         }
@@ -346,6 +354,18 @@ impl Notes for PostgresLog {
         group_uids: &[&str],
     ) -> Result<HashMap<String, v1::GroupCounts>, LogError> {
         notes::counts(&self.shared, group_uids).await
+    }
+
+    fn happened(&self, org: &str, group_uid: &str, at: Timestamp, activity: Activity) {
+        self.shared.activity.add(org, group_uid, at, activity);
+    }
+
+    async fn activity(
+        &self,
+        of: ActivityOf<'_>,
+        since: Timestamp,
+    ) -> Result<Vec<Bucket>, LogError> {
+        activity::activity(&self.shared, of, since).await
     }
 
     async fn shapes(&self, group_uid: &str) -> Result<Vec<(String, bytes::Bytes)>, LogError> {

@@ -335,7 +335,9 @@ pub(super) async fn counts(
 }
 
 pub(super) async fn forget(shared: &Shared, group_uid: &str) -> Result<(), LogError> {
-    let sql = "WITH c AS (DELETE FROM counts WHERE group_uid = $1) DELETE FROM shapes WHERE group_uid = $1";
+    shared.activity.forget(group_uid);
+    let sql = "WITH c AS (DELETE FROM counts WHERE group_uid = $1), a AS (DELETE FROM activity WHERE kind = 1 AND whose = $1)
+        DELETE FROM shapes WHERE group_uid = $1";
     let mut session = shared.pool.call().await?;
     session.query(sql, &[&group_uid]).await?;
     Ok(())

@@ -20,14 +20,19 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 const STEP_TIME: Duration = Duration::from_secs(600);
 
 /// Of the tables that the steps make.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Version 1.
 const TABLES: &str = include_str!("schema.sql");
-/// From each version to the next, from version 1 on.
-const STEPS: [&str; VERSION as usize - 1] = [include_str!("schema_2.sql")];
-/// How callbacks are kept, with the tables of this version.
-const APPEND: &str = include_str!("append.sql");
+/// From each version to the next, from version 1 on; with version 2 how callbacks are kept.
+const STEPS: [&str; VERSION as usize - 1] = [
+    concat!(
+        include_str!("schema_2.sql"),
+        ";\n",
+        include_str!("append.sql")
+    ),
+    include_str!("schema_3.sql"),
+];
 
 /// Held by whoever makes or changes tables: the bytes `hkpl`.
 const LOCK: i64 = 0x686b_706c;
@@ -138,7 +143,7 @@ async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogErro
         let steps = STEPS[done..].join(";");
         client
             .batch_execute(&format!(
-                "SET LOCAL search_path = hookplane, pg_catalog; {steps}; {APPEND}
+                "SET LOCAL search_path = hookplane, pg_catalog; {steps};
                  UPDATE meta SET value = '{VERSION}' WHERE name = 'version'"
             ))
             .await

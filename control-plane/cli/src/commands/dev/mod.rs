@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Backends, Dev};
-use crate::connect::{Api, Target, Top, data_dir};
+use crate::connect::{Api, Target, Top, data_dir, tls};
 use crate::failure::Failure;
 use crate::output;
 use crate::servers::clock::SystemClock;
@@ -55,6 +55,7 @@ pub(crate) async fn run(dev: Dev, top: &Top, shutdown: CancellationToken) -> Res
         grace: SERVER_GRACE,
         // What somebody tries out here runs on the same machine.
         client: destinations::client(Networks::loopback(), None)?,
+        tests_tls: tls::destinations(None)?,
         metrics: Arc::default(),
         ready: tokio::sync::watch::Sender::new(false),
     }

@@ -306,7 +306,11 @@ pub(super) async fn events(
 ) -> Result<Vec<v1::Event>, Failure> {
     if is_one_event(name) {
         let name = format!("events/{}", name.last());
-        one(api.events().get_event(v1::GetEventRequest { name })).await
+        one(api.events().get_event(v1::GetEventRequest {
+            name,
+            payload_json: false,
+        }))
+        .await
     } else {
         first(which.max, |page_token| async {
             let narrowed = which.narrowed.clone();

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use hookplane_console::trial::Sample;
 use hookplane_proto::v1;
 use hookplane_rules::{Clock as _, Connector, FieldError, Group, Webhook};
 use tonic::Code;
 
 use super::super::{apply, get};
-use super::post::Sample;
 use crate::connect::Api;
 use crate::failure::Failure;
 use crate::names::Name;

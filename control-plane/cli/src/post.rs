@@ -1,23 +1,24 @@
 //! One request over HTTP/1.1, and its answer.
 
 use std::future::Future as _;
-use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookplane_console::trial::Sample;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
-use crate::connect::tls;
 use crate::failure::Failure;
 
 /// For the listener's whole answer.
@@ -28,16 +29,6 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// more comes may have his answer lost.
 const HELD_BACK: Duration = Duration::from_millis(500);
 const CHUNK: &[u8] = &[b' '; 64 * 1024];
-
-/// A request to be posted.
-pub(super) struct Sample {
-    pub(super) method: String,
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Bytes,
-    /// Filled up with spaces to so many bytes.
-    pub(super) padded_to: u64,
-}
 
 /// A body, filled up.
 struct Padded {
@@ -89,13 +80,13 @@ impl Body for Padded {
     }
 }
 
-/// Posts it. What is not an answer is an error that names the URL.
-pub(super) async fn post(
+/// Posts it, over TLS that is asked for only where the URL says so. What is not an answer is an error that names the URL.
+pub(crate) async fn post(
     sample: Sample,
-    ca_file: Option<&Path>,
+    tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
 ) -> Result<Response<Bytes>, Failure> {
     let url = sample.url.clone();
-    tokio::time::timeout(POST_TIMEOUT, exchange(sample, ca_file))
+    tokio::time::timeout(POST_TIMEOUT, exchange(sample, tls))
         .await
         .map_err(|_| {
             Failure::new(format!(
@@ -105,7 +96,10 @@ pub(super) async fn post(
         })?
 }
 
-async fn exchange(sample: Sample, ca_file: Option<&Path>) -> Result<Response<Bytes>, Failure> {
+async fn exchange(
+    sample: Sample,
+    tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
+) -> Result<Response<Bytes>, Failure> {
     let url = sample.url;
     let failed = |what: String| Failure::new(format!("post to {url}: {what}"));
     let uri: Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
@@ -116,9 +110,7 @@ async fn exchange(sample: Sample, ca_file: Option<&Path>) -> Result<Response<Byt
         .to_owned();
     let tls = match uri.scheme_str() {
         Some("http") => None,
-        Some("https") => Some(TlsConnector::from(
-            tls::client(ca_file, None).map_err(Failure::new)?,
-        )),
+        Some("https") => Some(TlsConnector::from(tls().map_err(Failure::new)?)),
         _ => {
             return Err(failed(
                 "it begins with neither https:// nor http://".to_owned(),
@@ -185,7 +177,8 @@ mod tests {
                 body: Bytes::new(),
                 padded_to: 0,
             };
-            assert!(post(sample, None).await.is_err(), "{url}");
+            let no_tls = || Err("not asked for".to_owned());
+            assert!(post(sample, no_tls).await.is_err(), "{url}");
         }
     }
 

@@ -1,0 +1,112 @@
+//! What posts the console's tests: to this installation's own public URL, and nowhere else.
+//!
+//! A server that posts for whoever asks is a way into its network. Here the URL has to begin as every callback URL of this installation does, as
+//! the operator set it; redirects aren't followed; time and size are bounded, and so is how many are under way.
+
+use std::sync::Arc;
+
+use hookplane_console::trial::{Got, Poster, Posting, Sample};
+use hookplane_control_plane::outgoing::OutgoingTls;
+use hyper::Uri;
+use tokio::sync::Semaphore;
+
+use crate::post::post;
+
+/// At a time, of all who send tests.
+const AT_ONCE: usize = 8;
+
+/// Posts to callback URLs.
+pub(super) struct OwnUrls {
+    public_url: String,
+    tls: OutgoingTls,
+    turns: Arc<Semaphore>,
+}
+
+impl OwnUrls {
+    pub(super) fn new(public_url: String, tls: OutgoingTls) -> Self {
+        Self {
+            public_url,
+            tls,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
+
+impl Poster for OwnUrls {
+    fn post(&self, sample: Sample) -> Posting {
+        if !is_below(&self.public_url, &sample.url) {
+            let reason = format!(
+                "{} is not below this installation's public URL, {}: nothing is posted elsewhere",
+                sample.url, self.public_url
+            );
+            return Box::pin(async { Got::nothing(reason) });
+        }
+        let (tls, turns) = (self.tls.clone(), self.turns.clone());
+        Box::pin(async move {
+            let _turn = turns.acquire_owned().await;
+            match post(sample, || tls()).await {
+                Ok(answer) => Got::of(answer),
+                Err(failure) => Got::nothing(failure.message()),
+            }
+        })
+    }
+}
+
+/// The same scheme, host and port, and a path below.
+fn is_below(public_url: &str, url: &str) -> bool {
+    let (Ok(ours), Ok(url)) = (public_url.parse::<Uri>(), url.parse::<Uri>()) else {
+        return false;
+    };
+    let path = ours.path().trim_end_matches('/');
+    let below = url.path().strip_prefix(path);
+    ours.authority().is_some()
+        && ours.scheme() == url.scheme()
+        && ours.authority() == url.authority()
+        && below.is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The console's test is no way to have the server call another address.
+    #[test]
+    fn only_what_is_below_the_public_url_is_posted_to() {
+        let ours = "https://hooks.example.com/in";
+        for (url, posted) in [
+            ("https://hooks.example.com/in/acme/shop/t0ken?x=1", true),
+            ("https://hooks.example.com/other", false),
+            ("https://hooks.example.com/inner/t0ken", false),
+            ("http://hooks.example.com/in/t0ken", false),
+            ("https://hooks.example.com:8443/in/t0ken", false),
+            ("https://hooks.example.com@evil.example/in/t0ken", false),
+            ("https://hooks.example.com.evil.example/in/t0ken", false),
+            ("https://169.254.169.254/in/t0ken", false),
+            ("/in/t0ken", false),
+            ("", false),
+        ] {
+            assert_eq!(is_below(ours, url), posted, "{url}");
+        }
+        assert!(is_below(
+            "http://127.0.0.1:8080/",
+            "http://127.0.0.1:8080/h/t"
+        ));
+        assert!(!is_below("", "/h/t"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_is_refused_before_anything_is_opened() {
+        let tls: OutgoingTls = Arc::new(|| Err("not asked for".to_owned()));
+        let poster = OwnUrls::new("https://hooks.example.com".to_owned(), tls);
+        let sample = Sample {
+            url: "https://127.0.0.1/x".to_owned(),
+            ..Default::default()
+        };
+        let got = poster.post(sample).await;
+        assert_eq!(got.status, 0);
+        assert!(
+            got.reason.contains("nothing is posted elsewhere"),
+            "{got:?}"
+        );
+    }
+}

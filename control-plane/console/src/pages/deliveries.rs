@@ -1,0 +1,248 @@
+//! Deliveries: searched, chosen, and put back; and one of them from arrival to its last attempt.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::response::Response;
+use hookplane_proto::v1;
+use http::StatusCode;
+
+use super::selection::{Selection, faults_of, groups};
+use crate::moment::Moment;
+use crate::page::{Page, Visitor, html, to, with_status};
+use crate::problem::{Faults, Problem};
+use crate::words::{self, Standing};
+
+const PAGE: u32 = 50;
+/// What a list shows of a reason, in characters.
+const REASON: usize = 200;
+
+/// A delivery, as a list shows it.
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) time: Option<Moment>,
+    pub(super) event_type: String,
+    pub(super) group: String,
+    pub(super) webhook: String,
+    pub(super) destination: String,
+    pub(super) standing: Standing,
+    pub(super) attempts: u32,
+    pub(super) reason: String,
+}
+
+impl Row {
+    pub(super) fn of(delivery: v1::Delivery) -> Self {
+        Self {
+            time: Moment::of(delivery.create_time.as_ref()),
+            standing: Standing(delivery.status()),
+            attempts: delivery.attempts,
+            reason: shortened(&delivery.reason),
+            id: delivery.id,
+            event_type: delivery.event_type,
+            group: delivery.group,
+            webhook: delivery.webhook,
+            destination: delivery.destination,
+        }
+    }
+}
+
+/// A reason's beginning.
+fn shortened(reason: &str) -> String {
+    match reason.char_indices().nth(REASON) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deliveries.html")]
+struct Deliveries {
+    page: Page,
+    selection: Selection,
+    faults: Faults,
+    groups: Vec<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    /// Not the first page.
+    later: bool,
+}
+
+pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
+    let selection = Selection::of(&visitor.query);
+    let mut faults = Faults::default();
+    selection.check(&mut faults);
+    let span = selection.span((visitor.console.now)(), &mut faults);
+    let mut answer = v1::ListDeliveriesResponse::default();
+    if faults.is_empty() {
+        let request = v1::ListDeliveriesRequest {
+            parent: selection.webhooks(&org),
+            page_size: PAGE,
+            page_token: visitor.query.text("page").to_owned(),
+            status: selection.status().into(),
+            event_id: String::new(),
+            r#type: selection.event_type.clone(),
+            since: span.since,
+            until: span.until,
+            text: selection.text.clone(),
+            destination: selection.destination.clone(),
+        };
+        match visitor.api.events().list_deliveries(request).await {
+            Ok(found) => answer = found.into_inner(),
+            Err(status) => faults = faults_of(status)?,
+        }
+    }
+    let next = Some(answer.next_page_token).filter(|token| !token.is_empty());
+    let page = Deliveries {
+        groups: groups(&visitor, &org).await?,
+        page: visitor.page("Deliveries", &org),
+        next: next.map(|token| selection.query_with("page", &token)),
+        later: !visitor.query.text("page").is_empty(),
+        rows: answer.deliveries.into_iter().map(Row::of).collect(),
+        selection,
+        faults,
+    };
+    let status = match page.faults.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    with_status(status, &page)
+}
+
+/// Which version of a mapping a form means.
+pub(super) fn mapping(word: &str) -> v1::ReplayMapping {
+    match word {
+        "then" => v1::ReplayMapping::Then,
+        _ => v1::ReplayMapping::Now,
+    }
+}
+
+/// Those that were chosen, back to pending.
+pub(super) async fn replay(
+    visitor: Visitor,
+    Path(org): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let form = visitor.posted(&body)?;
+    let delivery_ids: Vec<String> = form.all("id").map(str::to_owned).collect();
+    let only = delivery_ids.first().filter(|_| form.ticked("one")).cloned();
+    let selection = Selection::of(&form);
+    let done = if delivery_ids.is_empty() {
+        "none-chosen"
+    } else {
+        let request = v1::ReplayDeliveriesRequest {
+            delivery_ids,
+            mapping: mapping(form.text("mapping")).into(),
+        };
+        visitor.api.events().replay_deliveries(request).await?;
+        "replayed"
+    };
+    Ok(match only {
+        Some(id) => {
+            let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            to(&format!("/orgs/{org}/deliveries/{id}?done={done}"))
+        }
+        None => {
+            let query = selection.query_with("done", done);
+            to(&format!("/orgs/{org}/deliveries?{query}"))
+        }
+    })
+}
+
+/// One try, as it is told.
+pub(super) struct Tried {
+    pub(super) number: u32,
+    pub(super) time: Option<Moment>,
+    pub(super) latency: String,
+    pub(super) outcome: &'static str,
+    pub(super) class: &'static str,
+    /// Of HTTP; 0: there was no answer.
+    pub(super) status: u32,
+    pub(super) reason: String,
+    pub(super) excerpt: String,
+    pub(super) mapping_version: u32,
+}
+
+impl Tried {
+    pub(super) fn of(attempt: v1::Attempt) -> Self {
+        let (outcome, class) = words::outcome(attempt.outcome());
+        Self {
+            number: attempt.number,
+            time: Moment::of(attempt.start_time.as_ref()),
+            latency: match attempt.latency_milliseconds {
+                0 => String::new(),
+                latency => format!("{} ms", words::number(latency.into())),
+            },
+            outcome,
+            class,
+            status: attempt.status,
+            reason: attempt.reason,
+            excerpt: attempt.excerpt,
+            mapping_version: attempt.mapping_version,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct DeliveryPage {
+    page: Page,
+    row: Row,
+    reason: String,
+    event: String,
+    arrived: Option<Moment>,
+    updated: Option<Moment>,
+    next_attempt: Option<Moment>,
+    idempotency_key: String,
+    order_key: String,
+    mapping_version: u32,
+    tries: Vec<Tried>,
+}
+
+pub(super) async fn show(
+    visitor: Visitor,
+    Path((org, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let request = v1::GetDeliveryRequest {
+        name: format!("deliveries/{id}"),
+    };
+    let delivery = visitor.api.events().get_delivery(request).await?;
+    let mut delivery = delivery.into_inner();
+    if delivery.org != org {
+        return Err(Problem::NoPage);
+    }
+    let request = v1::GetEventRequest {
+        name: format!("events/{}", delivery.event_id),
+        payload_json: false,
+    };
+    // Retention may have taken it.
+    let arrived = match visitor.api.events().get_event(request).await {
+        Ok(event) => Moment::of(event.into_inner().receive_time.as_ref()),
+        Err(status) if status.code() == tonic::Code::NotFound => None,
+        Err(status) => return Err(status.into()),
+    };
+    let history = std::mem::take(&mut delivery.history);
+    html(&DeliveryPage {
+        page: visitor.page(format!("Delivery of {}", delivery.event_type), &org),
+        reason: delivery.reason.clone(),
+        event: delivery.event_id.clone(),
+        arrived,
+        updated: Moment::of(delivery.update_time.as_ref()),
+        next_attempt: Moment::of(delivery.next_attempt_time.as_ref()),
+        idempotency_key: delivery.idempotency_key.clone(),
+        order_key: delivery.order_key.clone(),
+        mapping_version: delivery.mapping_version,
+        tries: history.into_iter().map(Tried::of).collect(),
+        row: Row::of(delivery),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        assert_eq!(shortened("ä"), "ä");
+        assert_eq!(shortened(&"ä".repeat(500)).chars().count(), REASON + 1);
+    }
+}

@@ -1,0 +1,374 @@
+//! Events as they were kept: searched; and one of them: what came, what each webhook made of it, and its payload.
+//!
+//! A payload is an outsider's. Here it is text, bounded, and as a download it is bytes that no browser opens: nothing in it runs or loads.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use hookplane_proto::v1;
+use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+
+use super::deliveries::{Row as DeliveryRow, Tried};
+use super::selection::{Selection, faults_of, groups};
+use crate::moment::Moment;
+use crate::page::{Page, Visitor, html, with_status};
+use crate::payload::{self, Shown};
+use crate::problem::{Faults, Problem};
+use crate::words;
+
+const PAGE: u32 = 50;
+/// Deliveries that one event's page shows.
+const DELIVERIES: u32 = 200;
+/// Those of them whose attempts are asked for, one by one.
+const HISTORIES: usize = 10;
+/// Of a header's value or the query, in characters.
+const VALUE: usize = 1_000;
+
+struct Row {
+    id: String,
+    time: Option<Moment>,
+    event_type: String,
+    group: String,
+    delivery_id: String,
+    matched: usize,
+    asked: usize,
+    flags: Vec<&'static str>,
+    duplicates: u32,
+}
+
+impl Row {
+    fn of(event: v1::Event) -> Self {
+        Self {
+            time: Moment::of(event.receive_time.as_ref()),
+            matched: event.verdicts.iter().filter(|one| one.matched).count(),
+            asked: event.verdicts.len(),
+            flags: event
+                .flags()
+                .filter_map(|flag| words::flag(flag).map(|(name, _)| name))
+                .collect(),
+            duplicates: event.duplicates,
+            id: event.id,
+            event_type: event.r#type,
+            group: event.group,
+            delivery_id: event.delivery_id,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "events.html")]
+struct Events {
+    page: Page,
+    selection: Selection,
+    faults: Faults,
+    groups: Vec<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    later: bool,
+}
+
+pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
+    let selection = Selection::of(&visitor.query);
+    let mut faults = Faults::default();
+    selection.check(&mut faults);
+    let span = selection.span((visitor.console.now)(), &mut faults);
+    let mut answer = v1::ListEventsResponse::default();
+    if faults.is_empty() {
+        let request = v1::ListEventsRequest {
+            parent: selection.groups(&org),
+            page_size: PAGE,
+            page_token: visitor.query.text("page").to_owned(),
+            r#type: selection.event_type.clone(),
+            since: span.since,
+            until: span.until,
+            text: selection.text.clone(),
+            unmatched: selection.unmatched,
+        };
+        match visitor.api.events().list_events(request).await {
+            Ok(found) => answer = found.into_inner(),
+            Err(status) => faults = faults_of(status)?,
+        }
+    }
+    let next = Some(answer.next_page_token).filter(|token| !token.is_empty());
+    let page = Events {
+        groups: groups(&visitor, &org).await?,
+        page: visitor.page("Events", &org),
+        next: next.map(|token| selection.query_with("page", &token)),
+        later: !visitor.query.text("page").is_empty(),
+        rows: answer.events.into_iter().map(Row::of).collect(),
+        selection,
+        faults,
+    };
+    let status = match page.faults.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    with_status(status, &page)
+}
+
+/// A delivery with its attempts, as far as they were asked for.
+struct Delivered {
+    row: DeliveryRow,
+    tries: Vec<Tried>,
+}
+
+/// What one webhook made of it.
+struct Decided {
+    webhook: String,
+    matched: bool,
+    reason: String,
+    deliveries: Vec<Delivered>,
+}
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventPage {
+    page: Page,
+    id: String,
+    event_type: String,
+    group: String,
+    time: Option<Moment>,
+    connector: String,
+    function: String,
+    delivery_id: String,
+    external_id: String,
+    method: String,
+    content_type: String,
+    format: &'static str,
+    bytes: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    flags: Vec<(&'static str, &'static str)>,
+    duplicate_of: String,
+    duplicates: u32,
+    unsigned: Vec<String>,
+    undecodable: String,
+    redacted: Vec<String>,
+    payload_from: String,
+    decided: Vec<Decided>,
+    more_deliveries: bool,
+    pretty: Shown,
+    raw: Shown,
+}
+
+/// An event of the org: another's isn't there.
+async fn event(
+    visitor: &Visitor,
+    org: &str,
+    id: &str,
+    payload_json: bool,
+) -> Result<v1::Event, Problem> {
+    let request = v1::GetEventRequest {
+        name: format!("events/{id}"),
+        payload_json,
+    };
+    let event = visitor.api.events().get_event(request).await?.into_inner();
+    if event.org == org {
+        Ok(event)
+    } else {
+        Err(Problem::NoPage)
+    }
+}
+
+pub(super) async fn show(
+    visitor: Visitor,
+    Path((org, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let mut event = event(&visitor, &org, &id, true).await?;
+    let request = v1::ListDeliveriesRequest {
+        // Its group may be gone, and another may have its name.
+        parent: format!("orgs/{org}/groups/-/webhooks/-"),
+        page_size: DELIVERIES,
+        event_id: event.id.clone(),
+        ..Default::default()
+    };
+    let answer = visitor.api.events().list_deliveries(request).await?;
+    let answer = answer.into_inner();
+    let mut deliveries = answer.deliveries;
+    for delivery in deliveries.iter_mut().take(HISTORIES) {
+        let name = format!("deliveries/{}", delivery.id);
+        let request = v1::GetDeliveryRequest { name };
+        let whole = visitor.api.events().get_delivery(request).await?;
+        *delivery = whole.into_inner();
+    }
+    let decided = decided(std::mem::take(&mut event.verdicts), deliveries);
+    html(&EventPage {
+        page: visitor.page(format!("Event {}", event.r#type), &org),
+        time: Moment::of(event.receive_time.as_ref()),
+        format: format(event.format()),
+        bytes: words::number(event.body.len() as u64),
+        flags: event.flags().filter_map(words::flag).collect(),
+        pretty: payload::pretty(&event.payload_json, payload::MAX_PRETTY),
+        raw: payload::raw(&event.body, payload::MAX_RAW),
+        more_deliveries: !answer.next_page_token.is_empty(),
+        headers: event
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name, shortened(value)))
+            .collect(),
+        query: shortened(event.query),
+        unsigned: event
+            .unsigned_values
+            .iter()
+            .map(|name| name.replace('_', " "))
+            .collect(),
+        decided,
+        id: event.id,
+        event_type: event.r#type,
+        group: event.group,
+        connector: event.connector,
+        function: event.function,
+        delivery_id: event.delivery_id,
+        external_id: event.external_id,
+        method: event.method,
+        content_type: event.content_type,
+        duplicate_of: event.duplicate_of,
+        duplicates: event.duplicates,
+        undecodable: event.undecodable_reason,
+        redacted: event.redacted,
+        payload_from: event.payload,
+    })
+}
+
+/// The bytes as they are kept, for a file: of a type that nothing opens by itself.
+pub(super) async fn body(
+    visitor: Visitor,
+    Path((org, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let event = event(&visitor, &org, &id, false).await?;
+    let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let name: String = event.id.chars().filter(safe).collect();
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}.bin\""),
+        ),
+    ];
+    Ok((headers, event.body).into_response())
+}
+
+/// The verdicts of when it came, each with its deliveries; then webhooks that were fed with it later.
+fn decided(verdicts: Vec<v1::WebhookVerdict>, deliveries: Vec<v1::Delivery>) -> Vec<Decided> {
+    let mut by_webhook: BTreeMap<String, Vec<v1::Delivery>> = BTreeMap::new();
+    for delivery in deliveries {
+        let of = by_webhook.entry(delivery.webhook_uid.clone()).or_default();
+        of.push(delivery);
+    }
+    let shown = |mut of: Vec<v1::Delivery>| -> Vec<Delivered> {
+        // In the order they were made.
+        of.reverse();
+        of.into_iter()
+            .map(|mut delivery| Delivered {
+                tries: std::mem::take(&mut delivery.history)
+                    .into_iter()
+                    .map(Tried::of)
+                    .collect(),
+                row: DeliveryRow::of(delivery),
+            })
+            .collect()
+    };
+    let mut all = Vec::new();
+    for verdict in verdicts {
+        let of = by_webhook.remove(&verdict.webhook_uid).unwrap_or_default();
+        all.push(Decided {
+            webhook: match verdict.webhook.is_empty() {
+                true => verdict.webhook_uid,
+                false => verdict.webhook,
+            },
+            matched: verdict.matched,
+            reason: match (verdict.matched, of.is_empty()) {
+                (false, false) => format!("{}; matched later, by a replay", verdict.reason),
+                _ => verdict.reason,
+            },
+            deliveries: shown(of),
+        });
+    }
+    for of in by_webhook.into_values() {
+        all.push(Decided {
+            webhook: of
+                .first()
+                .map(|one| one.webhook.clone())
+                .unwrap_or_default(),
+            matched: true,
+            reason: "matched later, by a replay".to_owned(),
+            deliveries: shown(of),
+        });
+    }
+    all
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(VALUE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// What a payload was read as.
+fn format(format: v1::PayloadFormat) -> &'static str {
+    match format {
+        v1::PayloadFormat::Json => "JSON",
+        v1::PayloadFormat::Form => "form, read as JSON",
+        v1::PayloadFormat::Xml => "XML, read as JSON",
+        v1::PayloadFormat::Ndjson => "lines of JSON, read as a list",
+        v1::PayloadFormat::Multipart => "form of parts, read as JSON without its files",
+        v1::PayloadFormat::Opaque | v1::PayloadFormat::Unspecified => "not decoded",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(uid: &str, id: &str) -> v1::Delivery {
+        v1::Delivery {
+            id: id.into(),
+            webhook: uid.into(),
+            webhook_uid: uid.into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn each_webhook_has_its_verdict_and_its_deliveries_and_those_fed_later_are_shown() {
+        let verdict = |uid: &str, matched| v1::WebhookVerdict {
+            webhook: uid.into(),
+            webhook_uid: uid.into(),
+            matched,
+            reason: "why".into(),
+        };
+        let found = decided(
+            vec![verdict("a", true), verdict("b", false), verdict("c", false)],
+            vec![
+                delivery("d", "4"),
+                delivery("b", "3"),
+                delivery("a", "2"),
+                delivery("a", "1"),
+            ],
+        );
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| {
+                let ids: Vec<_> = one
+                    .deliveries
+                    .iter()
+                    .map(|one| one.row.id.as_str())
+                    .collect();
+                (one.webhook.as_str(), one.matched, one.reason.as_str(), ids)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", true, "why", vec!["1", "2"]),
+                ("b", false, "why; matched later, by a replay", vec!["3"]),
+                ("c", false, "why", vec![]),
+                ("d", true, "matched later, by a replay", vec!["4"]),
+            ]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+// A live view: rows appear by themselves, a pause closes the connection, going on begins with the newest, and a lost connection is told.
+
+import { accessible, finish, look, shot, start, visitor } from "./console.mjs";
+
+const problems = [];
+const must = (holds, what) => {
+  if (!holds) problems.push(what);
+};
+const browser = await start();
+const { page, wrong } = await visitor(browser);
+const rows = () => page.locator("[data-live-rows] tr").count();
+const says = (text) => page.waitForFunction((text) => document.getElementById("live-state").textContent.startsWith(text), text);
+const more = (than) => page.waitForFunction((than) => document.querySelectorAll("[data-live-rows] tr").length > than, than);
+
+const other = await page.context().newPage();
+const send = async () => {
+  await other.goto("/orgs/demo/groups/github/test");
+  await other.selectOption("#event", "push");
+  await other.click("button[value=one]");
+  await other.waitForSelector("p.note");
+};
+
+await page.goto("/orgs/demo/live?group=github");
+await says("Live");
+await send();
+await more(0);
+// Pending, leased, delivered: the last change of what was sent.
+await page.waitForSelector("[data-live-rows] .badge.good");
+problems.push(...(await look(page, "live")), ...(await accessible(page, "live")));
+await shot(page, "live");
+
+await page.click("[data-live-pause]");
+await says("Paused");
+const before = await rows();
+await send();
+must((await rows()) === before, "rows came while it was paused");
+await page.click("[data-live-pause]");
+await says("Live");
+await send();
+await more(before);
+
+// At most so many rows stay.
+await page.evaluate(() => {
+  const body = document.querySelector("[data-live-rows]");
+  while (body.rows.length < 300) body.append(body.rows[0].cloneNode(true));
+});
+await send();
+await page.waitForFunction(() => document.querySelectorAll("[data-live-rows] tr").length === 200);
+
+// A replay says how far it is while it goes on, and at the end that it is done.
+await page.goto("/orgs/demo/deliveries/replay-all?status=delivered");
+await page.fill("#rate", "1");
+await page.fill("#max", "3");
+await page.click("button.main", { noWaitAfter: true });
+const shown = page.locator(".progress p").filter({ visible: true });
+await shown.filter({ hasText: "of 3" }).first().waitFor();
+must((await shown.count()) === 1, "more than one line of progress is shown");
+await page.waitForSelector(".progress .note");
+must((await shown.count()) === 1, "more than the last line is shown");
+await shot(page, "replayed");
+problems.push(...wrong);
+await browser.close();
+finish(problems);
