@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
 use hookplane_rules::TEMPLATE;
@@ -29,6 +30,8 @@ const START: Duration = Duration::from_secs(10);
 const LAST_WORD: Duration = Duration::from_secs(5);
 /// Deliveries leased at once, and so in memory for one subscriber.
 const AHEAD: usize = 16;
+/// Of a subscriber's words that came together.
+const SETTLED_AT_ONCE: usize = 256;
 const IN_FLIGHT: u32 = 16;
 const IN_FLIGHT_MAX: u32 = 1_000;
 const LEASE_SECONDS: u32 = 30;
@@ -189,7 +192,7 @@ impl Session<'_> {
                 () = out.closed() => return Ok(()),
                 request = said.message() => match request?.map(|r| r.kind) {
                     None => return Ok(()),
-                    Some(kind) => self.take(kind).await?,
+                    Some(kind) => self.take(kind, said).await?,
                 },
                 permit = out.reserve(), if !self.waiting.is_empty() => {
                     let Ok(permit) = permit else { return Ok(()) };
@@ -265,7 +268,60 @@ impl Session<'_> {
         }
     }
 
-    async fn take(&mut self, kind: Option<Said>) -> Result<(), Status> {
+    /// Settles what the subscriber said, and what it has said since: of many acknowledgements that came together one write is made, and their
+    /// places are filled by one lease.
+    async fn take(
+        &mut self,
+        first: Option<Said>,
+        said: &mut Streaming<v1::SubscribeRequest>,
+    ) -> Result<(), Status> {
+        let (mut settles, mut extended) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        let mut ended = Ok(());
+        while let Some(kind) = next.take() {
+            match self.settlement(kind) {
+                Ok(settle) => {
+                    extended.push(match &settle.settlement {
+                        Settlement::Extend(duration) => Some(*duration),
+                        _ => None,
+                    });
+                    settles.push(settle);
+                }
+                // What was said before it counts all the same.
+                Err(status) => {
+                    ended = Err(status);
+                    break;
+                }
+            }
+            // The stream's end, or an error, is met by the next that asks.
+            if settles.len() < SETTLED_AT_ONCE
+                && let Some(Ok(Some(request))) = said.message().now_or_never()
+            {
+                next = Some(request.kind);
+            }
+        }
+        if settles.is_empty() {
+            return ended;
+        }
+        let tokens: Vec<_> = settles.iter().map(|settle| settle.token.clone()).collect();
+        // A stale one changes nothing, and that is no error.
+        let done = self
+            .context
+            .log
+            .settle(settles)
+            .await
+            .map_err(Problem::from)?;
+        for ((token, extended), done) in tokens.iter().zip(extended).zip(done) {
+            match extended {
+                Some(duration) if done => self.leases.extend(token, Instant::now() + duration),
+                Some(_) => {}
+                None => self.leases.end(token),
+            }
+        }
+        ended
+    }
+
+    fn settlement(&self, kind: Option<Said>) -> Result<Settle, Status> {
         let (token, settlement) = match kind {
             Some(Said::Ack(ack)) => (ack.lease_token, Settlement::Ack),
             Some(Said::Nack(nack)) => (
@@ -292,25 +348,7 @@ impl Session<'_> {
         if self.leases.token(&token) == Token::Foreign {
             return Err(Problem::field("lease_token", "not a lease of this stream").into());
         }
-        let extended = match &settlement {
-            Settlement::Extend(duration) => Some(*duration),
-            _ => None,
-        };
-        // A stale one changes nothing, and that is no error.
-        let done = self
-            .context
-            .log
-            .settle(vec![(token.clone(), settlement).into()])
-            .await
-            .map_err(Problem::from)?;
-        match extended {
-            Some(duration) if done.first() == Some(&true) => {
-                self.leases.extend(&token, Instant::now() + duration);
-            }
-            Some(_) => {}
-            None => self.leases.end(&token),
-        }
-        Ok(())
+        Ok((token, settlement).into())
     }
 }
 
