@@ -14,6 +14,7 @@
 mod append;
 mod attempts;
 mod connection;
+mod connector;
 mod durability;
 mod fault;
 mod leases;
@@ -58,7 +59,7 @@ use super::{
     Usage, Waiting,
 };
 use crate::outgoing::OutgoingTls;
-use connection::Connector;
+use connector::Connector;
 use pool::Pool;
 
 /// What an operator may set.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use hookplane_rules::Timestamp;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::durability::WEAKER;
 use super::fault::Fault;
 use crate::log::LogError;
