@@ -39,6 +39,7 @@ mod texts;
 mod token;
 mod totals;
 mod trouble;
+mod upgrade;
 mod waiting;
 mod wake;
 mod writer;
