@@ -32,6 +32,11 @@ async fn open(url: &str) -> Result<Arc<PostgresLog>, LogError> {
     open_postgres(options(url), Arc::default()).await
 }
 
+/// The same, once: what is broken off would be tried again.
+async fn open_once(url: &str) -> Result<Arc<PostgresLog>, LogError> {
+    PostgresLog::open(options(url), Arc::new(TestClock::default())).await
+}
+
 /// A client that runs SQL, as an older replica does.
 async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connects");
@@ -133,7 +138,7 @@ fn keep_as_version_1(id: &str, status: DeliveryStatus) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_of_version_1_is_brought_up_by_one_of_two_replicas() {
     let (client, url) = of_version_1().await;
-    let (first, second) = tokio::join!(open(&url), open(&url));
+    let (first, second) = tokio::join!(open_once(&url), open_once(&url));
     let (first, second) = (first.expect("opens"), second.expect("opens"));
     assert_eq!(meta(&client).await, "version 2");
     let kept = keep_as_version_1("d", DeliveryStatus::Pending);
@@ -195,8 +200,11 @@ async fn what_was_broken_off_is_gone_on_with_while_older_replicas_work() {
         .expect("keeps");
 
     // The first replica's session is ended.
-    let first = PostgresLog::open(options(&url), Arc::new(TestClock::default()));
-    let first = tokio::spawn(first);
+    let opening = || {
+        let url = url.clone();
+        tokio::spawn(async move { open_once(&url).await })
+    };
+    let first = opening();
     let pid = waits_at(&older, INDEX).await;
     assert_eq!(meta(&older).await, "version 1, step 2.7");
     older
@@ -220,8 +228,7 @@ async fn what_was_broken_off_is_gone_on_with_while_older_replicas_work() {
     assert_eq!(older.execute(settled, &[]).await.expect("settles"), 1);
 
     // The second is killed, which the server notices in the middle of what it does.
-    let second = PostgresLog::open(options(&url), Arc::new(TestClock::default()));
-    let second = tokio::spawn(second);
+    let second = opening();
     waits_at(&older, INDEX).await;
     second.abort();
     drop(second.await);
@@ -231,10 +238,7 @@ async fn what_was_broken_off_is_gone_on_with_while_older_replicas_work() {
         .expect("its session ends");
 
     // Two at once, of which one waits for the other.
-    let both = [(); 2].map(|()| {
-        let url = url.clone();
-        tokio::spawn(async move { open(&url).await })
-    });
+    let both = [opening(), opening()];
     waits_at(&older, INDEX).await;
     assert_eq!(meta(&older).await, "version 1, step 2.7");
     slow.batch_execute("COMMIT").await.expect("commits");
