@@ -182,6 +182,44 @@ async fn what_comes_while_the_one_before_it_is_settled_has_the_turn_then() {
     log.close().await;
 }
 
+// Whoever delivers need not ask again and again for what waits behind a lease: it is due when that ends, and a settlement before is told. Let `waiting` say
+// that it is due now and the engine asks for it without an end.
+#[tokio::test]
+async fn what_waits_for_one_that_is_leased_is_due_when_its_lease_ends() {
+    let url = database();
+    let (log, other) = (open(&url).await, open(&url).await);
+    for id in ["a", "b"] {
+        append(&log, id, "k").await;
+    }
+    let due = async |log: &PostgresLog| {
+        let waiting = log.waiting(None, 9).await.expect("reads");
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(waiting[0].queue, queue());
+        waiting[0].due_in
+    };
+    assert_eq!(due(&log).await, Duration::ZERO, "nobody has looked");
+    let leases = lease(&log, 9).await;
+    assert_eq!(leases.len(), 1);
+    for log in [&log, &other] {
+        let due = due(log).await;
+        assert!(Duration::ZERO < due && due <= MINUTE, "{due:?}");
+    }
+    // What comes meanwhile has to be looked at, and waits then as well.
+    append(&log, "c", "k").await;
+    assert_eq!(due(&log).await, Duration::ZERO);
+    assert!(lease(&other, 9).await.is_empty());
+    assert!(due(&other).await > Duration::ZERO);
+    let mut newest = other.newest();
+    newest.borrow_and_update();
+    settle(&log, &leases[0], Settlement::Ack).await;
+    let told = timeout(PATIENCE, newest.changed()).await;
+    told.expect("is told").expect("open");
+    assert_eq!(due(&other).await, Duration::ZERO);
+    for log in [log, other] {
+        log.close().await;
+    }
+}
+
 // One replica leases the first of a key, and its commit is on its way: another one sees the first as pending, and the second.
 #[tokio::test]
 async fn the_second_of_a_key_waits_for_a_lease_that_is_not_committed_yet() {

@@ -3,6 +3,7 @@
 mod added;
 mod attempts;
 pub mod backends;
+mod late;
 pub mod notes;
 mod queues;
 mod reads;
@@ -160,6 +161,7 @@ pub async fn run(backend: &dyn Backend) {
     added::added_deliveries_keep_their_event(backend).await;
     added::one_line_of_an_event_for_a_webhook(backend).await;
     search::text_is_found_with_any_other_selection(backend).await;
+    late::what_was_received_late_is_found_by_its_time(backend).await;
     search::what_went_is_not_found(backend).await;
     queues::a_lease_ends_where_it_has_enough_bytes(backend).await;
     retention::each_group_goes_by_its_own_ages(backend).await;

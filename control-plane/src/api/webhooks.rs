@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, mappings, names, targets, waiting};
+use super::{difference, groups, guard, mappings, names, skew, targets, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
@@ -132,6 +132,7 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        skew::webhook(desk.context, &spec)?;
         webhook.spec = Some(spec);
         let connector = compile(&desk.pinned(&group).await?)?;
         let opened = desk.context.seal.open_group(&group)?;

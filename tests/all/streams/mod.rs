@@ -29,6 +29,7 @@ mod resume;
 mod retention;
 mod rig;
 mod rollback;
+mod skew;
 mod subscribe;
 mod tail;
 mod unread;

@@ -7,7 +7,7 @@ use super::rotate::{callback_url, prune};
 use crate::admission;
 use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, put, snake};
 use crate::api::status::Problem;
-use crate::api::{difference, guard, names, webhooks};
+use crate::api::{difference, guard, names, skew, webhooks};
 use crate::config::tombstone;
 use crate::keys;
 use crate::store::{Precondition, Transaction};
@@ -171,6 +171,7 @@ pub(in crate::api) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        skew::group(desk.context, &admitted.spec)?;
         let old = group.clone();
         group.spec = Some(admitted.spec);
         group.metadata.get_or_insert_default().update_time = Some(desk.now());

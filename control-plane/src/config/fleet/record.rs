@@ -29,6 +29,12 @@ const RECORD_BYTES: usize = 8 * 1024;
 /// The same of all listeners of a replica together, and again of all its summaries: made-up refusals shall not fill the store.
 const REPLICA_BYTES: usize = 4 * 1024 * 1024;
 
+/// What this program knows of what is configured. An older one says less, or nothing: what it would get wrong isn't saved while it lives
+/// (`api/skew.rs`).
+///
+/// 1: destinations that are pushed to, mappings, order keys; redaction, retention.
+pub(super) const KNOWS: u32 = 1;
+
 /// Proves that its replica lives.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Beat {
@@ -41,6 +47,9 @@ pub(super) struct Beat {
     /// What callback URLs begin with, as that replica was told.
     #[prost(string, tag = "3")]
     pub(super) public_url: String,
+    /// See [`KNOWS`].
+    #[prost(uint32, tag = "4")]
+    pub(super) knows: u32,
 }
 
 /// The listeners of one scope at one replica.

@@ -14,6 +14,7 @@
 mod append;
 mod attempts;
 mod connection;
+mod connector;
 mod durability;
 mod fault;
 mod leases;
@@ -38,6 +39,7 @@ mod texts;
 mod token;
 mod totals;
 mod trouble;
+mod upgrade;
 mod waiting;
 mod wake;
 mod writer;
@@ -58,7 +60,7 @@ use super::{
     Usage, Waiting,
 };
 use crate::outgoing::OutgoingTls;
-use connection::Connector;
+use connector::Connector;
 use pool::Pool;
 
 /// What an operator may set.
