@@ -2,13 +2,13 @@
 
 pub mod client;
 pub(crate) mod engine;
-mod lanes;
+mod endpoints;
 mod leases;
 pub(crate) mod mapped;
 pub mod sink;
 mod subscriptions;
 pub(crate) mod target;
 
-pub use lanes::Lanes;
+pub use endpoints::Endpoints;
 pub use subscriptions::SubscriptionApi;
 pub use target::name_of;

@@ -10,7 +10,7 @@ use v1::AttemptOutcome;
 
 use super::{backoff, share};
 use crate::context::Context;
-use crate::dispatch::lanes::Lane;
+use crate::dispatch::endpoints::Endpoint;
 use crate::dispatch::mapped;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
@@ -35,7 +35,7 @@ const UNREADABLE: Duration = Duration::from_secs(5);
 /// What is sent by one call of the sink.
 pub(super) struct Attempt {
     pub(super) context: Context,
-    pub(super) lane: Arc<Lane>,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) resolved: Arc<Resolved>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) leases: Vec<Lease>,
@@ -66,7 +66,7 @@ impl Attempt {
         let leases = std::mem::take(&mut self.leases);
         let jobs = self.jobs(leases, &mut settles).await;
         if jobs.is_empty() {
-            self.lane.breaker(|breaker| breaker.no_probe());
+            self.endpoint.breaker(|breaker| breaker.no_probe());
             return settles;
         }
         let start = self.context.clock.now();
@@ -82,7 +82,7 @@ impl Attempt {
             excerpt: String::new(),
         });
         let latency = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-        note(&self.context, &self.lane, &self.resolved, &outcomes);
+        note(&self.context, &self.endpoint, &self.resolved, &outcomes);
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             let delivery = &job.lease.delivery;
             let last = delivery.attempts >= most;
@@ -157,7 +157,7 @@ impl Attempt {
         let now = self.context.clock.now();
         let reason = "a mapping can't be read";
         if self
-            .lane
+            .endpoint
             .breaker(|breaker| breaker.pause(now, UNREADABLE, reason))
         {
             let destination = &*self.resolved.shown;
@@ -223,7 +223,7 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
 }
 
 /// What the outcomes say of the destination. What it refuses for good says that it is there.
-fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome]) {
+fn note(context: &Context, endpoint: &Endpoint, resolved: &Resolved, outcomes: &[Outcome]) {
     let now = context.clock.now();
     let destination = &*resolved.shown;
     let done = outcomes
@@ -239,10 +239,10 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         .iter()
         .filter(|o| matches!(o.verdict, Verdict::Pause { .. }))
         .count() as u64;
-    lane.count(done, outcomes.len() as u64 - done - returned);
+    endpoint.count(done, outcomes.len() as u64 - done - returned);
     context.metrics.attempted(outcomes);
     if let Some((time, reason)) = paused {
-        if lane.breaker(|breaker| breaker.pause(now, time, reason)) {
+        if endpoint.breaker(|breaker| breaker.pause(now, time, reason)) {
             tracing::warn!(
                 destination,
                 reason,
@@ -256,7 +256,7 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         .iter()
         .any(|outcome| matches!(outcome.verdict, Verdict::Done | Verdict::GiveUp));
     if answered {
-        if lane.breaker(|breaker| breaker.answered()) {
+        if endpoint.breaker(|breaker| breaker.answered()) {
             tracing::info!(destination, "a destination answers again");
         }
         return;
@@ -269,7 +269,7 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         _ => None,
     });
     let (wish, reason) = (wish.max(), &*failed.reason);
-    if lane.breaker(|breaker| breaker.failed(now, reason, wish, share())) {
+    if endpoint.breaker(|breaker| breaker.failed(now, reason, wish, share())) {
         tracing::warn!(
             destination,
             reason,

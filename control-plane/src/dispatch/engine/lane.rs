@@ -1,4 +1,4 @@
-//! One destination at work: what it may be sent now is leased and sent, until there is nothing more.
+//! A lane: one endpoint at work. What it may be sent now is leased and sent, until there is nothing more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::inbox::Inbox;
 use super::rate::Rate;
 use super::turns::{Turn, Weight};
 use super::{Engine, ended, lock};
-use crate::dispatch::lanes::Lane;
+use crate::dispatch::endpoints::Endpoint;
 use crate::dispatch::sink::Sink;
-use crate::dispatch::target::{LaneKey, Resolved, resolve};
+use crate::dispatch::target::{EndpointKey, Resolved, resolve};
 use crate::log::{LEASE_BYTES, Lease, LogError, Queue, Settle, Settlement};
 
 /// Requests begun at once: others have their turn in between.
@@ -57,8 +57,8 @@ struct Settled {
 
 struct Run {
     engine: Arc<Engine>,
-    key: LaneKey,
-    lane: Arc<Lane>,
+    key: EndpointKey,
+    endpoint: Arc<Endpoint>,
     inbox: Arc<Inbox>,
     flights: JoinSet<Vec<Settle>>,
     held: HashMap<Id, Held>,
@@ -71,8 +71,8 @@ struct Run {
 /// However a lane's task ends, another can be begun for it.
 struct Running {
     engine: Arc<Engine>,
-    key: LaneKey,
-    lane: Arc<Lane>,
+    key: EndpointKey,
+    endpoint: Arc<Endpoint>,
     inbox: Arc<Inbox>,
 }
 
@@ -90,7 +90,7 @@ impl Drop for Running {
         drop(running);
         if std::thread::panicking() {
             let now = self.engine.context.clock.now();
-            self.lane.breaker(|breaker| {
+            self.endpoint.breaker(|breaker| {
                 breaker.no_probe();
                 breaker.pause(now, BROKEN_OFF, "delivering to it broke off")
             });
@@ -110,11 +110,11 @@ enum Begun {
 }
 
 /// Until there is nothing to send, or the server ends.
-pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbox: Arc<Inbox>) {
+pub(super) async fn run(engine: Arc<Engine>, key: EndpointKey, endpoint: Arc<Endpoint>, inbox: Arc<Inbox>) {
     let mut run = Run {
         engine,
         key,
-        lane,
+        endpoint,
         inbox,
         flights: JoinSet::new(),
         held: HashMap::new(),
@@ -125,7 +125,7 @@ pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbo
     let _running = Running {
         engine: Arc::clone(&run.engine),
         key: run.key.clone(),
-        lane: Arc::clone(&run.lane),
+        endpoint: Arc::clone(&run.endpoint),
         inbox: Arc::clone(&run.inbox),
     };
     let shutdown = run.engine.shutdown.clone();
@@ -167,14 +167,14 @@ impl Run {
         let Some(resolved) = self.resolved(&queue) else {
             return Begun::More;
         };
-        let sink = match context.lanes.sink(&context, &resolved) {
+        let sink = match context.endpoints.sink(&context, &resolved) {
             Ok(sink) => sink,
             Err(reason) => {
                 self.unusable(&resolved, &reason);
                 return Begun::More;
             }
         };
-        let room = match self.lane.gate(context.clock.now()) {
+        let room = match self.endpoint.gate(context.clock.now()) {
             Gate::Open => resolved
                 .limits
                 .concurrency
@@ -240,11 +240,11 @@ impl Run {
         let view = &self.engine.context.view;
         let webhook = view.webhook(&queue.webhook_uid)?;
         let resolved = resolve(view, &webhook, &queue.destination).ok()?;
-        if resolved.lane != self.key {
+        if resolved.endpoint != self.key {
             self.engine.look.notify_one();
             return None;
         }
-        let paused = resolved.lane_paused || resolved.queue_paused;
+        let paused = resolved.endpoint_paused || resolved.queue_paused;
         (!paused).then(|| Arc::new(resolved))
     }
 
@@ -253,7 +253,7 @@ impl Run {
         let now = self.engine.context.clock.now();
         let pause = Duration::from_secs(60);
         if self
-            .lane
+            .endpoint
             .breaker(|breaker| breaker.pause(now, pause, reason))
         {
             let destination = &*resolved.shown;
@@ -291,10 +291,10 @@ impl Run {
     ) {
         let context = self.engine.context.clone();
         // While the log was asked, it may have become one to be left alone.
-        let may = match self.lane.gate(context.clock.now()) {
+        let may = match self.endpoint.gate(context.clock.now()) {
             Gate::Open => usize::MAX,
             Gate::Probe if self.flights.is_empty() => {
-                self.lane.breaker(|breaker| breaker.probe());
+                self.endpoint.breaker(|breaker| breaker.probe());
                 1
             }
             _ => 0,
@@ -316,7 +316,7 @@ impl Run {
             let bytes = batch.iter().map(|lease| lease.event.body.len()).sum();
             let attempt = Attempt {
                 context: context.clone(),
-                lane: Arc::clone(&self.lane),
+                endpoint: Arc::clone(&self.endpoint),
                 resolved: Arc::clone(&resolved),
                 sink: Arc::clone(&sink),
                 leases: batch,
@@ -351,7 +351,7 @@ impl Run {
                 Err(error) => (error.id(), None),
             };
             if let Some(held) = self.held.remove(&id) {
-                let settles = settles.unwrap_or_else(|| broken_off(&self.lane, held.tokens));
+                let settles = settles.unwrap_or_else(|| broken_off(&self.endpoint, held.tokens));
                 let of_queue = by_queue.entry(held.queue).or_default();
                 of_queue.1 |= held.ordered || settles.iter().any(is_given_back);
                 of_queue.0.extend(settles);
@@ -416,9 +416,9 @@ fn is_given_back(settle: &Settle) -> bool {
 }
 
 /// A flight that ended in no way it should: a fault of ours, and an attempt all the same, or it would be repeated for ever.
-fn broken_off(lane: &Lane, tokens: Vec<String>) -> Vec<Settle> {
+fn broken_off(endpoint: &Endpoint, tokens: Vec<String>) -> Vec<Settle> {
     tracing::error!("an attempt to deliver broke off: please report this as a bug");
-    lane.breaker(|breaker| breaker.no_probe());
+    endpoint.breaker(|breaker| breaker.no_probe());
     let again = || Settlement::Nack {
         delay: Some(BROKEN_OFF),
         reason: "the attempt broke off".to_owned(),

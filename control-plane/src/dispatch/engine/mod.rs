@@ -1,7 +1,7 @@
 //! Delivers what is kept to where it is pushed.
 //!
 //! ```text
-//!   log.waiting ─ look ─▶ queue, due ─ resolve ─▶ its lane (one task a destination): gate, rate, turn ─ lease ─▶ flight: map, Sink::deliver
+//!   log.waiting ─ look ─▶ queue, due ─ resolve ─▶ its lane (the task of its endpoint): gate, rate, turn ─ lease ─▶ flight: map, Sink::deliver
 //!        ▲                                             ▲                                                              │
 //!        └── newest, revisions, what is due ───────────┴──────────── settle, breaker ◀────────────────────────────────┘
 //! ```
@@ -40,8 +40,8 @@ use self::breaker::Gate;
 use self::inbox::Inbox;
 use self::strays::Strays;
 use self::turns::Turns;
-use super::lanes::Lane;
-use super::target::{LaneKey, resolve};
+use super::endpoints::Endpoint;
+use super::target::{EndpointKey, resolve};
 use crate::context::Context;
 use crate::log::Queue;
 
@@ -69,7 +69,7 @@ struct Engine {
     context: Context,
     turns: Arc<Turns>,
     /// The tasks that run, by what they deliver to.
-    running: Mutex<HashMap<LaneKey, Arc<Inbox>>>,
+    running: Mutex<HashMap<EndpointKey, Arc<Inbox>>>,
     /// Queues that gave nothing: until when they are left, and how often they did.
     resting: Mutex<HashMap<Queue, (Instant, u32)>>,
     /// Somebody wants it to be looked again.
@@ -128,7 +128,7 @@ struct Looker {
     engine: Arc<Engine>,
     lanes: JoinSet<()>,
     /// Those that are left alone and have something to deliver.
-    shut: Vec<Arc<Lane>>,
+    shut: Vec<Arc<Endpoint>>,
     strays: Strays,
 }
 
@@ -172,7 +172,7 @@ impl Looker {
     fn a_gate_opened(&self) -> bool {
         self.engine.show();
         let now = self.engine.context.clock.now();
-        let is_open = |lane: &Arc<Lane>| !matches!(lane.gate(now), Gate::Shut(_));
+        let is_open = |endpoint: &Arc<Endpoint>| !matches!(endpoint.gate(now), Gate::Shut(_));
         self.shut.iter().any(is_open)
     }
 
@@ -234,27 +234,27 @@ impl Looker {
                 return self.strays.note(queue, reason, engine, &mut self.lanes);
             }
         };
-        if resolved.lane_paused || resolved.queue_paused {
+        if resolved.endpoint_paused || resolved.queue_paused {
             return None;
         }
-        let lane = context.lanes.lane(&resolved.lane);
+        let endpoint = context.endpoints.get(&resolved.endpoint);
         // What was mended doesn't wait out what was wrong before.
-        lane.configured(&resolved);
-        if let Gate::Shut(_) = lane.gate(context.clock.now()) {
-            self.shut.push(lane);
+        endpoint.configured(&resolved);
+        if let Gate::Shut(_) = endpoint.gate(context.clock.now()) {
+            self.shut.push(endpoint);
             return None;
         }
         let mut running = lock(&engine.running);
-        match running.get(&resolved.lane) {
+        match running.get(&resolved.endpoint) {
             Some(inbox) => inbox.put(queue),
             None => {
                 let inbox = Arc::new(Inbox::default());
                 inbox.put(queue);
-                running.insert(resolved.lane.clone(), Arc::clone(&inbox));
+                running.insert(resolved.endpoint.clone(), Arc::clone(&inbox));
                 drop(running);
                 let engine = Arc::clone(engine);
                 self.lanes
-                    .spawn(lane::run(engine, resolved.lane, lane, inbox));
+                    .spawn(lane::run(engine, resolved.endpoint, endpoint, inbox));
             }
         }
         None
@@ -280,7 +280,7 @@ impl Engine {
 
     /// For scrapes.
     fn show(&self) {
-        let states = self.context.lanes.states(self.context.clock.now());
+        let states = self.context.endpoints.states(self.context.clock.now());
         self.context
             .metrics
             .left_alone(states.failing, states.waiting);
@@ -304,7 +304,7 @@ impl Engine {
     fn tidy(&self) {
         let now = Instant::now();
         lock(&self.resting).retain(|_, (until, _)| *until + LONGEST_REST > now);
-        self.context.lanes.retain(&self.context.view.deliverable());
+        self.context.endpoints.retain(&self.context.view.deliverable());
     }
 }
 

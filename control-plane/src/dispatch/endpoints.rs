@@ -9,18 +9,18 @@ use v1::DestinationState;
 
 use super::engine::breaker::{Breaker, Gate, Shut};
 use super::sink::{Sink, make};
-use super::target::{LaneKey, Limits, Resolved, Target};
+use super::target::{EndpointKey, Limits, Resolved, Target};
 use crate::context::Context;
 
 /// All of them.
 #[derive(Default)]
-pub struct Lanes {
-    known: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+pub struct Endpoints {
+    known: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
 }
 
 /// One destination, whoever delivers to it.
 #[derive(Default)]
-pub(crate) struct Lane {
+pub(crate) struct Endpoint {
     state: Mutex<State>,
 }
 
@@ -55,19 +55,19 @@ pub(crate) struct States {
     pub(crate) waiting: u64,
 }
 
-impl Lanes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LaneKey, Arc<Lane>>> {
+impl Endpoints {
+    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointKey, Arc<Endpoint>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn lane(&self, key: &LaneKey) -> Arc<Lane> {
+    pub(crate) fn get(&self, key: &EndpointKey) -> Arc<Endpoint> {
         Arc::clone(self.lock().entry(key.clone()).or_default())
     }
 
     /// How a destination is doing here.
     pub(crate) fn status(&self, resolved: &Resolved, now: Timestamp) -> v1::DestinationStatus {
-        let lane = self.lock().get(&resolved.lane).cloned().unwrap_or_default();
-        let mut state = lane.lock();
+        let endpoint = self.lock().get(&resolved.endpoint).cloned().unwrap_or_default();
+        let mut state = endpoint.lock();
         state.configured(resolved);
         let shown = |state_of: DestinationState, shut: Option<&Shut>| v1::DestinationStatus {
             state: state_of.into(),
@@ -77,7 +77,7 @@ impl Lanes {
             delivered: state.delivered,
             failed: state.failed,
         };
-        if resolved.lane_paused || resolved.queue_paused {
+        if resolved.endpoint_paused || resolved.queue_paused {
             return shown(DestinationState::Paused, None);
         }
         if let Some(shut) = state.breaker.failing() {
@@ -95,8 +95,8 @@ impl Lanes {
         context: &Context,
         resolved: &Resolved,
     ) -> Result<Arc<dyn Sink>, String> {
-        let lane = self.lane(&resolved.lane);
-        let mut state = lane.lock();
+        let endpoint = self.get(&resolved.endpoint);
+        let mut state = endpoint.lock();
         state.configured(resolved);
         if let Some(sink) = &state.sink {
             return Ok(Arc::clone(sink));
@@ -112,16 +112,16 @@ impl Lanes {
     /// Forgets those that are gone.
     pub(crate) fn retain(&self, there: &HashSet<String>) {
         self.lock().retain(|key, _| {
-            let (LaneKey::Named(uid) | LaneKey::Own(uid, _)) = key;
+            let (EndpointKey::Named(uid) | EndpointKey::Own(uid, _)) = key;
             there.contains(uid)
         });
     }
 
     pub(crate) fn states(&self, now: Timestamp) -> States {
-        let lanes: Vec<Arc<Lane>> = self.lock().values().cloned().collect();
+        let all: Vec<Arc<Endpoint>> = self.lock().values().cloned().collect();
         let mut states = States::default();
-        for lane in lanes {
-            let state = lane.lock();
+        for endpoint in all {
+            let state = endpoint.lock();
             if state.breaker.failing().is_some() {
                 states.failing += 1;
             } else if state.breaker.pausing(now).is_some() {
@@ -132,7 +132,7 @@ impl Lanes {
     }
 }
 
-impl Lane {
+impl Endpoint {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
