@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
 use super::mapped;
+use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
@@ -126,6 +127,7 @@ async fn run(
         uid: &uid,
     };
     caller.check(found)?;
+    takes_subscribers(context, path, &uid)?;
     let mut session = Session {
         context,
         name: start.webhook,
@@ -258,11 +260,10 @@ impl Session<'_> {
             .view
             .group_named(org, group)
             .and_then(|record| webhook_uid(&record, webhook));
-        if uid.as_ref() == Some(&self.webhook_uid) {
-            Ok(())
-        } else {
-            Err(Problem::NotFound(self.name.clone()).into())
+        if uid.as_ref() != Some(&self.webhook_uid) {
+            return Err(Problem::NotFound(self.name.clone()).into());
         }
+        takes_subscribers(self.context, &self.name, &self.webhook_uid)
     }
 
     async fn take(&mut self, kind: Option<Said>) -> Result<(), Status> {
@@ -312,6 +313,17 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// What is kept for a webhook without subscribers waits for none.
+fn takes_subscribers(context: &Context, name: &str, uid: &str) -> Result<(), Status> {
+    let webhook = context.view.webhook(uid);
+    let spec = webhook.as_ref().and_then(|webhook| webhook.spec.as_ref());
+    if spec.is_none_or(has_subscribers) {
+        return Ok(());
+    }
+    let why = format!("`{name}` has no subscribers: add `subscribe: {{}}` to its destinations");
+    Err(Problem::Refused(why).into())
 }
 
 fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {
