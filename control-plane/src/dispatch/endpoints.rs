@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::{Timestamp, time::to_wire};
 use v1::DestinationState;
 
 use super::engine::breaker::{Breaker, Gate, Shut};
+use super::engine::rate::Rate;
 use super::sink::{Sink, make};
-use super::target::{EndpointKey, Limits, Resolved, Target};
+use super::target::{EndpointKey, Resolved, Target};
 use crate::context::Context;
 
 /// All of them.
@@ -27,23 +29,31 @@ pub(crate) struct Endpoint {
 #[derive(Default)]
 struct State {
     breaker: Breaker,
+    /// Kept while nothing is sent: what comes now and then doesn't begin with a burst each time.
+    rate: Rate,
     delivered: u64,
     failed: u64,
-    /// Sealed; and how much at a time.
-    of: Option<(Target, Limits)>,
+    /// Sealed; and the timeout that the sink was made with.
+    of: Option<(Target, Duration)>,
     sink: Option<Arc<dyn Sink>>,
 }
 
 impl State {
-    /// As it is configured now. Whatever was wrong with the one before says nothing of this one.
+    /// As it is configured now. Whatever was wrong with another target says nothing of this one; limits are no other target.
     fn configured(&mut self, resolved: &Resolved) {
-        let is_same = |(target, limits): &(Target, Limits)| {
-            target == resolved.target() && *limits == resolved.limits
-        };
-        if !self.of.as_ref().is_some_and(is_same) {
-            self.of = Some((resolved.target().clone(), resolved.limits));
-            self.sink = None;
-            self.breaker = Breaker::default();
+        let now = resolved.limits.timeout;
+        match &mut self.of {
+            Some((target, timeout)) if target == resolved.target() => {
+                if *timeout != now {
+                    *timeout = now;
+                    self.sink = self.sink.take().map(|sink| sink.with_timeout(now));
+                }
+            }
+            _ => {
+                self.of = Some((resolved.target().clone(), now));
+                self.sink = None;
+                self.breaker = Breaker::default();
+            }
         }
     }
 }
@@ -66,7 +76,11 @@ impl Endpoints {
 
     /// How a destination is doing here.
     pub(crate) fn status(&self, resolved: &Resolved, now: Timestamp) -> v1::DestinationStatus {
-        let endpoint = self.lock().get(&resolved.endpoint).cloned().unwrap_or_default();
+        let endpoint = self
+            .lock()
+            .get(&resolved.endpoint)
+            .cloned()
+            .unwrap_or_default();
         let mut state = endpoint.lock();
         state.configured(resolved);
         let shown = |state_of: DestinationState, shut: Option<&Shut>| v1::DestinationStatus {
@@ -151,9 +165,144 @@ impl Endpoint {
         with(&mut self.lock().breaker)
     }
 
+    /// The same for what became of a request that was sent to this target. None where it is another by now, of which that says nothing.
+    pub(crate) fn breaker_of<T>(
+        &self,
+        resolved: &Resolved,
+        with: impl FnOnce(&mut Breaker) -> T,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        let is_same = state
+            .of
+            .as_ref()
+            .is_none_or(|(of, _)| of == resolved.target());
+        is_same.then(|| with(&mut state.breaker))
+    }
+
+    /// How many may be sent to it.
+    pub(crate) fn rate<T>(&self, with: impl FnOnce(&mut Rate) -> T) -> T {
+        with(&mut self.lock().rate)
+    }
+
+    /// What it is sent with.
+    #[cfg(test)]
+    pub(crate) fn set_sink(&self, resolved: &Resolved, sink: Arc<dyn Sink>) {
+        let mut state = self.lock();
+        state.configured(resolved);
+        state.sink = Some(sink);
+    }
+
     pub(crate) fn count(&self, delivered: u64, failed: u64) {
         let mut state = self.lock();
         state.delivered += delivered;
         state.failed += failed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::client::HttpClient;
+    use crate::dispatch::sink::http::HttpSink;
+    use crate::dispatch::target::of_named;
+
+    const T: Timestamp = Timestamp(1_700_000_000_000);
+
+    struct Still;
+
+    impl hookplane_rules::Clock for Still {
+        fn now(&self) -> Timestamp {
+            T
+        }
+    }
+
+    fn target(url: &str, sealed: &str) -> v1::HttpTarget {
+        let secret = v1::Secret {
+            sealed: sealed.as_bytes().to_vec().into(),
+            ..Default::default()
+        };
+        v1::HttpTarget {
+            url: url.to_owned(),
+            headers: [("X-Key".to_owned(), secret)].into(),
+            ..Default::default()
+        }
+    }
+
+    fn resolved(target: &v1::HttpTarget, limits: v1::DeliveryLimits) -> Resolved {
+        let spec = v1::DestinationSpec {
+            http: Some(target.clone()),
+            limits: Some(limits),
+            ..Default::default()
+        };
+        let destination = v1::Destination {
+            spec: Some(spec),
+            ..Default::default()
+        };
+        of_named(&destination).unwrap()
+    }
+
+    /// Of this target, and left alone.
+    fn failing(of: &Resolved) -> Endpoint {
+        let endpoint = Endpoint::default();
+        let client = HttpClient::default();
+        let sink = HttpSink::new(
+            &target("https://a.example", ""),
+            Duration::MAX,
+            client,
+            Arc::new(Still),
+        );
+        endpoint.set_sink(of, Arc::new(sink.unwrap()));
+        fail(&endpoint, of);
+        assert!(matches!(endpoint.gate(T), Gate::Shut(_)));
+        endpoint
+    }
+
+    fn fail(endpoint: &Endpoint, of: &Resolved) {
+        for _ in 0..5 {
+            endpoint.breaker_of(of, |breaker| breaker.failed(T, "no", None, 1.0));
+        }
+    }
+
+    #[test]
+    fn another_target_begins_anew_and_late_answers_of_the_old_one_say_nothing_of_it() {
+        let limits = v1::DeliveryLimits::default();
+        let old = resolved(&target("https://a.example", "sealed"), limits);
+        for (url, sealed) in [
+            ("https://b.example", "sealed"),
+            ("https://a.example", "another"),
+        ] {
+            let endpoint = failing(&old);
+            let new = resolved(&target(url, sealed), limits);
+            endpoint.configured(&new);
+            assert_eq!(endpoint.gate(T), Gate::Open, "{url} {sealed}");
+            assert!(endpoint.lock().sink.is_none());
+            fail(&endpoint, &old);
+            assert_eq!(endpoint.gate(T), Gate::Open);
+            fail(&endpoint, &new);
+            assert!(matches!(endpoint.gate(T), Gate::Shut(_)));
+        }
+    }
+
+    #[test]
+    fn other_limits_are_no_other_target() {
+        let target = target("https://a.example", "sealed");
+        let of = |limits| resolved(&target, limits);
+        let endpoint = failing(&of(v1::DeliveryLimits::default()));
+        for limits in [
+            v1::DeliveryLimits {
+                concurrency: 2,
+                rate_per_second: 9,
+                max_attempts: 3,
+                ..Default::default()
+            },
+            v1::DeliveryLimits {
+                timeout_seconds: 9,
+                ..Default::default()
+            },
+        ] {
+            endpoint.configured(&of(limits));
+            assert!(matches!(endpoint.gate(T), Gate::Shut(_)));
+            assert!(endpoint.lock().sink.is_some());
+        }
     }
 }

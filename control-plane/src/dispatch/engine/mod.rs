@@ -22,8 +22,10 @@ mod backoff;
 pub(crate) mod breaker;
 mod inbox;
 mod lane;
-mod rate;
+pub(crate) mod rate;
 mod strays;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::collections::HashMap;
@@ -59,14 +61,32 @@ const NOTHING_PUSHED: Duration = Duration::from_secs(60);
 const LOG_FAILED: Duration = Duration::from_secs(1);
 /// Between two looks at whether those that are left alone may be tried again.
 const GATES: Duration = Duration::from_millis(100);
-/// A queue that gave nothing though something was due: its first waits for another of its key, or another replica has it.
-const FIRST_REST: Duration = Duration::from_millis(20);
-const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Between two times that what is gone is forgotten.
 const TIDY: Duration = Duration::from_secs(600);
 
+/// Times that a test may have otherwise.
+struct Timing {
+    /// A queue that gave nothing though something was due rests so long, then twice as long, …: its first waits for another of its key, or
+    /// another replica has it.
+    first_rest: Duration,
+    longest_rest: Duration,
+    /// With a view that lags, before strays are held.
+    patience: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            first_rest: Duration::from_millis(20),
+            longest_rest: Duration::from_secs(1),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
 struct Engine {
     context: Context,
+    timing: Timing,
     turns: Arc<Turns>,
     /// The tasks that run, by what they deliver to.
     running: Mutex<HashMap<EndpointKey, Arc<Inbox>>>,
@@ -91,8 +111,13 @@ fn share() -> f64 {
 
 /// Until `shutdown`; then what is under way has a moment to end, and the rest is given back.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    run_with(context, Timing::default(), shutdown).await;
+}
+
+async fn run_with(context: Context, timing: Timing, shutdown: CancellationToken) {
     let engine = Arc::new(Engine {
         context,
+        timing,
         turns: Arc::default(),
         running: Mutex::default(),
         resting: Mutex::default(),
@@ -229,9 +254,9 @@ impl Looker {
         let webhook = context.view.webhook(&queue.webhook_uid)?;
         let resolved = match resolve(&context.view, &webhook, &queue.destination) {
             Ok(resolved) => resolved,
-            Err(reason) => {
+            Err(_) => {
                 let engine = Arc::clone(engine);
-                return self.strays.note(queue, reason, engine, &mut self.lanes);
+                return self.strays.note(queue, engine, &mut self.lanes);
             }
         };
         if resolved.endpoint_paused || resolved.queue_paused {
@@ -266,7 +291,8 @@ impl Engine {
     fn rest(&self, queue: &Queue) {
         let mut resting = lock(&self.resting);
         let times = resting.get(queue).map_or(0, |(_, times)| *times);
-        let rest = (FIRST_REST * 2u32.pow(times.min(10))).min(LONGEST_REST);
+        let timing = &self.timing;
+        let rest = (timing.first_rest * 2u32.pow(times.min(10))).min(timing.longest_rest);
         resting.insert(queue.clone(), (Instant::now() + rest, times + 1));
         drop(resting);
         // It has to be offered again, and nothing else may say so.
@@ -303,8 +329,10 @@ impl Engine {
 
     fn tidy(&self) {
         let now = Instant::now();
-        lock(&self.resting).retain(|_, (until, _)| *until + LONGEST_REST > now);
-        self.context.endpoints.retain(&self.context.view.deliverable());
+        lock(&self.resting).retain(|_, (until, _)| *until + self.timing.longest_rest > now);
+        self.context
+            .endpoints
+            .retain(&self.context.view.deliverable());
     }
 }
 
