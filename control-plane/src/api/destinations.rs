@@ -175,7 +175,7 @@ pub(super) fn present(
     stamp(&mut destination.metadata, revision);
     destination.status = of_named(&destination)
         .ok()
-        .map(|resolved| context.lanes.status(&resolved, context.clock.now()));
+        .map(|resolved| context.endpoints.status(&resolved, context.clock.now()));
     if let Some(spec) = &mut destination.spec {
         let own = (spec.http.take(), spec.salesforce.take());
         if let Some(mut target) = Target::of(own.0, own.1) {
@@ -330,7 +330,7 @@ impl DestinationApi {
         let (_, mut destination, revision) = self.find(&desk, &request.name).await?;
         stamp(&mut destination.metadata, revision);
         let resolved = of_named(&destination).map_err(Problem::Internal)?;
-        let sink = self.context.lanes.sink(&self.context, &resolved);
+        let sink = self.context.endpoints.sink(&self.context, &resolved);
         let sink = sink.map_err(Problem::Internal)?;
         let asked = tokio::time::timeout(resolved.limits.timeout, sink.describe(&request.object));
         match asked.await {

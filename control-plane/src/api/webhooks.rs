@@ -11,6 +11,7 @@ use super::{difference, groups, guard, mappings, names, skew, targets, waiting};
 use crate::access::{Caller, Target, opened};
 use crate::config::tombstone;
 use crate::context::Context;
+use crate::dispatch::unsubscribed::{self, has_subscribers};
 use crate::keys;
 use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
@@ -102,6 +103,7 @@ pub(super) async fn prepare(
         None => (&fresh, None),
     };
     let targets = targets::admit_of_webhook(desk, of, &mut spec, old).await?;
+    let loses_subscribers = old.is_some_and(has_subscribers) && !has_subscribers(&spec);
     let (mut webhook, revision, changed, check, action) = match stored {
         None => (
             v1::Webhook {
@@ -149,6 +151,10 @@ pub(super) async fn prepare(
             (group_key, Precondition::At(group_revision)),
             (key.clone(), check),
         ];
+        if loses_subscribers {
+            let uid = webhook.metadata.as_ref().map_or("", |of| &of.uid);
+            transaction.writes.push(unsubscribed::note(uid, &key));
+        }
         transaction.writes.push(put(key, &webhook));
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));

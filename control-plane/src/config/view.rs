@@ -269,7 +269,7 @@ impl View {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_current(&self, at: Instant) {
+    pub(crate) fn set_current(&self, at: Instant) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
 use super::mapped;
+use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
@@ -129,6 +130,7 @@ async fn run(
         uid: &uid,
     };
     caller.check(found)?;
+    takes_subscribers(context, path, &uid)?;
     let mut session = Session {
         context,
         name: start.webhook,
@@ -261,11 +263,10 @@ impl Session<'_> {
             .view
             .group_named(org, group)
             .and_then(|record| webhook_uid(&record, webhook));
-        if uid.as_ref() == Some(&self.webhook_uid) {
-            Ok(())
-        } else {
-            Err(Problem::NotFound(self.name.clone()).into())
+        if uid.as_ref() != Some(&self.webhook_uid) {
+            return Err(Problem::NotFound(self.name.clone()).into());
         }
+        takes_subscribers(self.context, &self.name, &self.webhook_uid)
     }
 
     /// Settles what the subscriber said, and what it has said since: of many acknowledgements that came together one write is made, and their
@@ -350,6 +351,17 @@ impl Session<'_> {
         }
         Ok((token, settlement).into())
     }
+}
+
+/// What is kept for a webhook without subscribers waits for none.
+fn takes_subscribers(context: &Context, name: &str, uid: &str) -> Result<(), Status> {
+    let webhook = context.view.webhook(uid);
+    let spec = webhook.as_ref().and_then(|webhook| webhook.spec.as_ref());
+    if spec.is_none_or(has_subscribers) {
+        return Ok(());
+    }
+    let why = format!("`{name}` has no subscribers: add `subscribe: {{}}` to its destinations");
+    Err(Problem::Refused(why).into())
 }
 
 fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {

@@ -134,7 +134,7 @@ pub(crate) fn prefix_of(name: &str) -> String {
 
 /// What is throttled, paused and given up together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum LaneKey {
+pub(crate) enum EndpointKey {
     /// A destination of the org's, by its uid: all webhooks that name it.
     Named(String),
     /// A webhook's own: the webhook's uid, and its name there.
@@ -167,7 +167,7 @@ impl From<Option<&v1::DeliveryLimits>> for Limits {
 /// Where the deliveries of one webhook to one of its destinations go, as it is configured now.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
-    pub(crate) lane: LaneKey,
+    pub(crate) endpoint: EndpointKey,
     pub(crate) org: String,
     /// As the API has it.
     pub(crate) webhook: String,
@@ -178,8 +178,8 @@ pub(crate) struct Resolved {
     prefix: String,
     target: Target,
     pub(crate) limits: Limits,
-    /// All of the lane.
-    pub(crate) lane_paused: bool,
+    /// All of the endpoint.
+    pub(crate) endpoint_paused: bool,
     /// This webhook's deliveries alone.
     pub(crate) queue_paused: bool,
 }
@@ -216,7 +216,7 @@ pub(crate) fn resolve(
         let target = Target::of(found.http.clone(), found.salesforce.clone())
             .ok_or_else(|| format!("the webhook's destination `{destination}` says nothing"))?;
         return Ok(Resolved {
-            lane: LaneKey::Own(of.uid.clone(), destination.to_owned()),
+            endpoint: EndpointKey::Own(of.uid.clone(), destination.to_owned()),
             org: of.org.clone(),
             shown: format!("{webhook_name}, {destination}"),
             webhook: webhook_name,
@@ -224,7 +224,7 @@ pub(crate) fn resolve(
             prefix: prefix_of(destination),
             target,
             limits: Limits::from(found.limits.as_ref()),
-            lane_paused: found.paused,
+            endpoint_paused: found.paused,
             queue_paused: false,
         });
     }
@@ -249,7 +249,7 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
     let target = Target::of(spec.http, spec.salesforce)
         .ok_or_else(|| format!("the destination `{}` says nothing", metadata.name))?;
     Ok(Resolved {
-        lane: LaneKey::Named(metadata.uid.clone()),
+        endpoint: EndpointKey::Named(metadata.uid.clone()),
         org: metadata.org.clone(),
         webhook: String::new(),
         shown: format!("orgs/{}/destinations/{}", metadata.org, metadata.name),
@@ -257,7 +257,7 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
         prefix: String::new(),
         target,
         limits,
-        lane_paused: spec.paused,
+        endpoint_paused: spec.paused,
         queue_paused: false,
     })
 }

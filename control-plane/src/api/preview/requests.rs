@@ -88,8 +88,8 @@ fn asked_sink(
     });
     let stored = stored.and_then(|stored| resolve(&context.view, stored, name).ok());
     match stored {
-        Some(stored) if stored.lane == given.lane && stored.target() == given.target() => {
-            context.lanes.sink(context, &stored)
+        Some(stored) if stored.endpoint == given.endpoint && stored.target() == given.target() => {
+            context.endpoints.sink(context, &stored)
         }
         _ => sink_of(context, webhook, name),
     }

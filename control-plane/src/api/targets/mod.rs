@@ -193,7 +193,7 @@ pub(super) fn statuses(
         .map(|destination| {
             let name = name_of(destination);
             let status = match resolve(&context.view, webhook, name) {
-                Ok(resolved) => context.lanes.status(&resolved, context.clock.now()),
+                Ok(resolved) => context.endpoints.status(&resolved, context.clock.now()),
                 Err(reason) => v1::DestinationStatus {
                     state: v1::DestinationState::Failing.into(),
                     reason,

@@ -1,10 +1,11 @@
 //! Who may send next, of all destinations of all orgs.
 //!
-//! So many requests are under way at a time, so many of one org's, and half of all may be any destination's second or later one: a destination that
-//! is slow holds what it holds, and each other still gets its first. What is given back goes to the orgs in turn, and within an org to whoever
-//! waited longest.
+//! So many requests are under way at a time, so many of one org's, and half of all, and of an org's, may be any destination's second or later
+//! one: destinations that are slow hold what they hold, and each other still gets its first. What is given back goes to the orgs in turn, and
+//! within an org to whoever waited longest.
 //!
-//! The bytes of the events under way are shared out the same way, before they are leased: nobody waits in line for them, but looks again.
+//! The bytes of the events under way are shared out the same way, before they are leased: nobody waits in line for them, but looks again. What
+//! is mapped of them is added as it is made.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,10 @@ const ALL: usize = 1_024;
 const MORE: usize = ALL / 2;
 /// Of one org.
 const PER_ORG: usize = ALL / 4;
+/// Of those, what isn't somebody's first.
+const MORE_PER_ORG: usize = PER_ORG / 2;
 
-/// Of events that are being delivered.
+/// Of events that are being delivered, and of their records.
 const ALL_BYTES: usize = 256 * 1024 * 1024;
 /// Of one org.
 const ORG_BYTES: usize = ALL_BYTES / 4;
@@ -42,6 +45,7 @@ struct State {
 #[derive(Default)]
 struct Org {
     under_way: usize,
+    more_under_way: usize,
     bytes: usize,
     first: VecDeque<oneshot::Sender<Turn>>,
     more: VecDeque<oneshot::Sender<Turn>>,
@@ -62,6 +66,7 @@ impl Drop for Turn {
             state.more -= usize::from(self.more);
             if let Some(org) = state.orgs.get_mut(&self.org) {
                 org.under_way -= 1;
+                org.more_under_way -= usize::from(self.more);
             }
             state.tidy(&self.org);
             self.turns.give(&mut state)
@@ -73,7 +78,7 @@ impl Drop for Turn {
     }
 }
 
-/// Bytes of events in memory. Given back when it is dropped.
+/// Bytes of events and records in memory. Given back when it is dropped.
 pub(super) struct Weight {
     turns: Arc<Turns>,
     org: String,
@@ -98,6 +103,15 @@ impl Weight {
             bytes,
         }
     }
+
+    /// At least so much of it from now on. Says whether there was room; where there wasn't it is added all the same, for it is there.
+    pub(super) fn cover(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.bytes);
+        self.bytes += missing;
+        let mut state = self.turns.lock();
+        state.weigh(&self.org, missing);
+        missing == 0 || state.room(&self.org, 1).is_some()
+    }
 }
 
 impl Drop for Weight {
@@ -117,15 +131,26 @@ impl State {
         self.orgs.entry(org.to_owned()).or_default().bytes += bytes;
     }
 
+    /// Bytes that are left to the org, of all and of its own, each divided by `share`. None: more than that is there.
+    fn room(&self, org: &str, share: usize) -> Option<usize> {
+        let of_org = self.orgs.get(org).map_or(0, |org| org.bytes);
+        let left = (ALL_BYTES / share).checked_sub(self.bytes)?;
+        Some(left.min((ORG_BYTES / share).checked_sub(of_org)?))
+    }
+
     fn may(&self, org: &str, more: bool) -> bool {
-        let of_org = self.orgs.get(org).map_or(0, |org| org.under_way);
-        self.all < ALL && of_org < PER_ORG && (!more || self.more < MORE)
+        let of = self.orgs.get(org);
+        let (of_org, more_of_org) = of.map_or((0, 0), |org| (org.under_way, org.more_under_way));
+        let may = self.all < ALL && of_org < PER_ORG;
+        may && (!more || (self.more < MORE && more_of_org < MORE_PER_ORG))
     }
 
     fn take(&mut self, org: &str, more: bool) {
         self.all += 1;
         self.more += usize::from(more);
-        self.orgs.entry(org.to_owned()).or_default().under_way += 1;
+        let org = self.orgs.entry(org.to_owned()).or_default();
+        org.under_way += 1;
+        org.more_under_way += usize::from(more);
     }
 
     /// Orgs that have nothing under way and nobody waiting are not remembered.
@@ -189,11 +214,7 @@ impl Turns {
         more: bool,
     ) -> Option<Weight> {
         let mut state = self.lock();
-        let share = 1 + usize::from(more);
-        let of_org = state.orgs.get(org).map_or(0, |org| org.bytes);
-        let left = (ALL_BYTES / share)
-            .saturating_sub(state.bytes)
-            .min((ORG_BYTES / share).saturating_sub(of_org));
+        let left = state.room(org, 1 + usize::from(more)).unwrap_or(0);
         let bytes = wanted.min(left);
         if bytes < least {
             return None;
@@ -270,17 +291,75 @@ mod tests {
         std::iter::from_fn(|| turns.try_take(org, more)).collect()
     }
 
-    #[tokio::test]
-    async fn one_org_cannot_take_everything_and_firsts_are_left() {
+    // One org's slow destinations delay nobody else, of that org or of another.
+    #[test]
+    fn one_org_cannot_take_everything_and_firsts_are_left() {
         let turns = Arc::new(Turns::default());
-        let slow = all_of(&turns, "slow", true);
+        let mut slow = all_of(&turns, "slow", true);
+        assert_eq!(slow.len(), MORE_PER_ORG);
+        // Its others have a first all the same.
+        slow.extend(all_of(&turns, "slow", false));
         assert_eq!(slow.len(), PER_ORG);
-        let slower = all_of(&turns, "slower", true);
-        assert_eq!(slow.len() + slower.len(), MORE);
+        assert!(turns.try_take("slow", false).is_none());
+        let many: Vec<Turn> = (0..8)
+            .flat_map(|org| all_of(&turns, &org.to_string(), true))
+            .collect();
+        assert_eq!(many.len() + MORE_PER_ORG, MORE);
         // Nobody gets a second one any more, and everybody a first.
         assert!(turns.try_take("acme", true).is_none());
         assert!(turns.try_take("acme", false).is_some());
-        assert!(turns.try_take("slow", false).is_none());
+        drop((slow, many));
+        let state = turns.lock();
+        assert_eq!((state.all, state.more, state.orgs.len()), (0, 0, 0));
+    }
+
+    /// Waits in line, and tells when it was served.
+    fn wait_for_a_first<T: Clone + Send + 'static>(
+        turns: &Arc<Turns>,
+        org: &'static str,
+        name: T,
+        told: &tokio::sync::mpsc::UnboundedSender<(T, Turn)>,
+    ) {
+        let (waits, told) = (Arc::clone(turns), told.clone());
+        tokio::spawn(async move {
+            let turn = waits.take(org, false).await;
+            told.send((name, turn)).ok();
+        });
+    }
+
+    /// Until so many wait.
+    async fn in_line(turns: &Arc<Turns>, count: usize) {
+        let waiting = || -> usize {
+            let state = turns.lock();
+            state.orgs.values().map(|org| org.first.len()).sum()
+        };
+        while waiting() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn each_of_an_orgs_destinations_gets_one_before_any_gets_a_second() {
+        const WAITING: usize = 40;
+        let turns = Arc::new(Turns::default());
+        let mut held = all_of(&turns, "many", true);
+        held.extend(all_of(&turns, "many", false));
+        let (told, mut served) = tokio::sync::mpsc::unbounded_channel();
+        for lane in 0..WAITING {
+            wait_for_a_first(&turns, "many", lane, &told);
+            in_line(&turns, lane + 1).await;
+        }
+        let mut came = Vec::new();
+        while came.len() < WAITING {
+            drop(held.pop());
+            // Whoever has some under way looks for more, each time, and there is none.
+            assert!(turns.try_take("many", true).is_none());
+            let (lane, turn) = soon(served.recv()).await.unwrap().unwrap();
+            came.push(lane);
+            held.push(turn);
+            held.rotate_right(1);
+        }
+        assert_eq!(came, (0..WAITING).collect::<Vec<_>>());
     }
 
     #[test]
@@ -296,6 +375,14 @@ mod tests {
         let parts = [first.split(ORG_BYTES), first.split(1)];
         assert_eq!(turns.lock().bytes, ORG_BYTES / 2 + ORG_BYTES + 1);
         drop((slow, first, parts));
+        // What is made of it counts as well, and says when that is enough.
+        let mut mapped = turns.weigh("acme", 10, 1, false).unwrap();
+        assert!(mapped.cover(5) && mapped.cover(ORG_BYTES));
+        assert_eq!(turns.lock().bytes, ORG_BYTES);
+        assert!(turns.weigh("acme", 1, 1, false).is_none());
+        assert!(!mapped.cover(ORG_BYTES + 1));
+        assert!(turns.weigh("other", 1, 1, true).is_some());
+        drop(mapped);
         let state = turns.lock();
         assert_eq!((state.bytes, state.orgs.len()), (0, 0));
     }
@@ -310,22 +397,8 @@ mod tests {
         assert_eq!(held.len(), ALL);
         let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
         for (n, org) in ["many", "many", "many", "few"].into_iter().enumerate() {
-            let (waits, told) = (Arc::clone(&turns), told.clone());
-            tokio::spawn(async move {
-                let turn = waits.take(org, false).await;
-                told.send((org, turn)).ok();
-            });
-            // In this order.
-            while turns
-                .lock()
-                .orgs
-                .values()
-                .map(|org| org.first.len())
-                .sum::<usize>()
-                <= n
-            {
-                tokio::task::yield_now().await;
-            }
+            wait_for_a_first(&turns, org, org, &told);
+            in_line(&turns, n + 1).await;
         }
         let mut came = Vec::new();
         let mut kept = Vec::new();
