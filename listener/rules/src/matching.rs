@@ -215,6 +215,17 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
 
 pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
     redact_again(group, callback);
+    judge_again(group, callback);
+}
+
+pub(crate) fn redact(group: &Group, callback: &mut v1::ReportedCallback) {
+    // What filters said of it while it was there may quote it.
+    if redact_again(group, callback) {
+        judge_again(group, callback);
+    }
+}
+
+fn judge_again(group: &Group, callback: &mut v1::ReportedCallback) {
     let seen = Seen {
         headers: &callback.headers,
         query: &callback.query,
@@ -240,10 +251,10 @@ pub(crate) fn rematch(group: &Group, callback: &mut v1::ReportedCallback) {
     }
 }
 
-/// The listener may not have known of the group's newest redactions.
-pub(crate) fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
+/// The listener may not have known of the group's newest redactions. True when there was something left to take out.
+fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) -> bool {
     let (Some(redaction), Some(event)) = (&group.redaction, callback.events.first()) else {
-        return;
+        return false;
     };
     let reading = as_it_was(group, event);
     let payload = match event.item.is_empty() {
@@ -256,7 +267,7 @@ pub(crate) fn redact_again(group: &Group, callback: &mut v1::ReportedCallback) {
         ),
         false => Payload::Form(BTreeMap::new()),
     };
-    redaction.apply_to(&reading, payload, callback);
+    redaction.apply_to(&reading, payload, callback)
 }
 
 fn as_it_was(group: &Group, event: &v1::ReportedEvent) -> Reading {
