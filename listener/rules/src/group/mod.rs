@@ -263,9 +263,10 @@ impl Group {
         self.redaction.is_some()
     }
 
-    /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed.
+    /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed; where
+    /// there was more, it is matched again.
     pub fn redact(&self, callback: &mut v1::ReportedCallback) {
-        crate::matching::redact_again(self, callback);
+        crate::matching::redact(self, callback);
     }
 
     /// True when what was matched has to be kept: something registered matched, is held, or the group captures the unmatched.
