@@ -16,6 +16,8 @@ mod append;
 mod attempts;
 mod dedup;
 mod fault;
+#[cfg(test)]
+mod filled;
 mod forget;
 mod index;
 mod leases;
@@ -122,6 +124,7 @@ impl Shared {
         self.searches.close();
         self.readers
             .lock()
+    walks: retain::Walks,
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
@@ -183,6 +186,7 @@ impl EmbeddedLog {
             memory,
             shared: shared.clone(),
             lock,
+            walks: retain::Walks::default(),
         };
         std::thread::Builder::new()
             .name("event-log".into())
