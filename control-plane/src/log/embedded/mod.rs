@@ -98,6 +98,15 @@ impl Default for Options {
     }
 }
 
+/// How a page of events, and one of deliveries, is found: of each statement that leads to it the steps of its plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plans {
+    /// Of a list of events.
+    pub events: Vec<String>,
+    /// Of a list of deliveries.
+    pub deliveries: Vec<String>,
+}
+
 struct Shared {
     queue: Queue,
     clock: Arc<dyn Clock>,
@@ -193,6 +202,25 @@ impl EmbeddedLog {
             .spawn(move || writer.run())
             .map_err(|error| LogError::Failed(format!("start the writer: {error}")))?;
         Ok(Arc::new(Self { shared, path, sync }))
+    }
+
+    /// The plans of what [`DeliveryLog::events`] and [`DeliveryLog::deliveries`] do, for those who look after their cost.
+    ///
+    /// [`DeliveryLog::events`]: super::DeliveryLog::events
+    /// [`DeliveryLog::deliveries`]: super::DeliveryLog::deliveries
+    pub async fn plans(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Plans, LogError> {
+        let selection = selection.clone();
+        let turn = self.search(&selection).await?;
+        self.read(move |db| {
+            let _turn = turn;
+            list::plans(db, &selection, before, limit)
+        })
+        .await
     }
 
     async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, LogError>

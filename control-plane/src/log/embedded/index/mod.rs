@@ -25,9 +25,7 @@ use crate::log::Usage;
 use crate::sqlite;
 
 pub(super) use follow::step;
-#[cfg(test)]
-pub(super) use search::FIND;
-pub(super) use search::{Patience, Sought, Words, ranges};
+pub(super) use search::{FIND, Patience, Sought, Words, ranges};
 
 /// In the log's directory.
 const FILE: &str = "index.db";
