@@ -124,6 +124,7 @@ struct Shared {
     /// Held by who brings it up, and by who takes something out of it and the log.
     index: Arc<tokio::sync::Mutex<Index>>,
     health: Arc<Health>,
+    walks: retain::Walks,
     time: Time,
 }
 
@@ -133,7 +134,6 @@ impl Shared {
         self.searches.close();
         self.readers
             .lock()
-    walks: retain::Walks,
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
@@ -170,7 +170,7 @@ impl EmbeddedLog {
         let searches = Arc::new(Semaphore::new(MAX_SEARCHES.min(options.readers)));
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
         let last = memory.next_seq - 1;
-        let index = Index::open(dir, last).map_err(Fault::answer)?;
+        let index = Index::open(dir, last);
         let newest = cursor(last);
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
@@ -186,6 +186,7 @@ impl EmbeddedLog {
             notes: notes::InMemory::default(),
             health: index.health(),
             index: Arc::new(tokio::sync::Mutex::new(index)),
+            walks: retain::Walks::default(),
             time: memory.time,
         });
         let writer = writer::Writer {
@@ -195,7 +196,6 @@ impl EmbeddedLog {
             memory,
             shared: shared.clone(),
             lock,
-            walks: retain::Walks::default(),
         };
         std::thread::Builder::new()
             .name("event-log".into())
@@ -238,15 +238,16 @@ impl EmbeddedLog {
             .unwrap_or_else(|_| Err(LogError::Unavailable("the writer has ended".into())))
     }
 
-    /// For a search of text while it goes on; others have none.
+    /// For a search of text while it goes on, where there is an index; others have none.
     async fn search(
         &self,
         selection: &Selection,
     ) -> Result<Option<OwnedSemaphorePermit>, LogError> {
-        match selection.text {
-            Some(_) => permit(&self.shared.searches).await.map(Some),
-            None => Ok(None),
+        if selection.text.is_none() {
+            return Ok(None);
         }
+        self.shared.health.is_there().map_err(Fault::answer)?;
+        permit(&self.shared.searches).await.map(Some)
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, LogError>
@@ -266,16 +267,15 @@ impl EmbeddedLog {
                 readers.retain(|(of, _)| *of == generation);
                 readers.pop()
             };
-            let connection = match pooled {
-                Some((_, connection)) => connection,
+            let (connection, lasts) = match pooled {
+                Some((_, connection)) => (connection, true),
                 None => {
                     let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
-                    if let Some(dir) = path.parent() {
-                        Index::attach(dir, &connection)?;
-                    }
+                    let dir = path.parent().unwrap_or(Path::new(""));
+                    let lasts = Index::attach(dir, &connection, &shared.health)?;
                     connection.pragma_update(None, "query_only", true)?;
-                    connection
+                    (connection, lasts)
                 }
             };
             // One snapshot for all that is read.
@@ -285,7 +285,7 @@ impl EmbeddedLog {
                 shared.health.met(fault);
             }
             connection.execute_batch("COMMIT")?;
-            if !shared.permits.is_closed() {
+            if lasts && !shared.permits.is_closed() {
                 shared
                     .readers
                     .lock()

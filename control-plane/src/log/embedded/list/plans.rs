@@ -31,8 +31,8 @@ fn plans(
 fn opened() -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().expect("a directory");
     let (_, _, db) = schema::open(dir.path(), true).expect("opens");
-    Index::open(dir.path(), 0).expect("opens");
-    Index::attach(dir.path(), &db).expect("attaches");
+    let health = Index::open(dir.path(), 0).health();
+    Index::attach(dir.path(), &db, &health).expect("attaches");
     db.execute_batch(
         "INSERT INTO events (seq, id, org, group_uid, group_name, type, received, kept, deliveries, flags, claims, checksum, record)
              VALUES (1, 'e', 'acme', 'g', 'g', 'order.paid', 5, 5, 1, 0, x'', 0, x'');
