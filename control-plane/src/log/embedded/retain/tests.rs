@@ -133,6 +133,7 @@ async fn a_shorter_age_holds_for_what_was_passed() {
     let log = filled(
         dir.path(),
         &[
+            Stretch(2_000, 69, Some(HELD)),
             Stretch(100, 70, None),
             Stretch(100, 71, Some(DELIVERED)),
             Stretch(100, 99, None),
