@@ -1,4 +1,6 @@
-//! A log in PostgreSQL that an older program made.
+//! Logs that an older program made: here in PostgreSQL.
+
+mod embedded;
 
 use std::sync::Arc;
 use std::time::Duration;

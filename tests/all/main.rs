@@ -22,6 +22,7 @@ mod kills;
 mod listener;
 mod log;
 mod log_faults;
+mod log_index;
 mod log_line;
 mod log_order;
 mod log_plans;

@@ -349,5 +349,11 @@ async fn ask(log: &Arc<EmbeddedLog>, events: u64, told: &mut String) {
             of_deliveries[TIMES / 2],
         )
         .expect("is text");
+        let plans = log.plans(&selection, before, PAGE).await.expect("reads");
+        for (of, plans) in [("events", plans.events), ("deliveries", plans.deliveries)] {
+            for plan in plans {
+                writeln!(told, "    {of}: {plan}").expect("is text");
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod reads;
 pub mod repeats;
 mod retention;
 mod search;
+mod stays;
 mod work;
 
 use std::path::Path;
@@ -166,6 +167,9 @@ pub async fn run(backend: &dyn Backend) {
     queues::a_lease_ends_where_it_has_enough_bytes(backend).await;
     retention::each_group_goes_by_its_own_ages(backend).await;
     retention::a_group_is_cut_to_its_size(backend).await;
+    stays::what_is_under_way_never_goes(backend).await;
+    stays::what_is_put_back_keeps_its_place_and_counts_anew(backend).await;
+    stays::what_nobody_matched_feeds_a_later_webhook(backend).await;
 }
 
 // Risks 6, 7 and 8.

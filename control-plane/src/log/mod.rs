@@ -150,7 +150,8 @@ pub trait DeliveryLog: Send + Sync + 'static {
     async fn usage(&self) -> Result<Vec<Usage>, LogError>;
 
     /// Deletes what is settled of a group and may go, never anything else, some of it: says how many events went, and is called again until
-    /// none did. Gives the space back to the file system or to later events.
+    /// none did. It looks at a bounded number of events that stay: what it doesn't come to, later calls do. Gives the space back to the file
+    /// system or to later events.
     async fn retain(&self, retention: &Retention) -> Result<u64, LogError>;
 
     /// Deletes some dedup rows older than this: at least the longest window of any group. Says how many.

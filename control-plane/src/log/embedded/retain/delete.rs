@@ -1,8 +1,7 @@
 //! Deletes events with all that belongs to them, and gives their space back.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
-use super::Horizon;
 use crate::log::LogError;
 use crate::log::embedded::EmbeddedLog;
 use crate::log::embedded::attempts;
@@ -23,7 +22,7 @@ pub(super) const GOES: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.se
 /// Says how many events went, and their bytes.
 pub(super) async fn delete(
     log: &EmbeddedLog,
-    horizon: &Horizon,
+    group_uid: &str,
     going: Vec<Going>,
 ) -> Result<(u64, u64), LogError> {
     // An event's claims go with it: they have to be in the table first.
@@ -35,7 +34,7 @@ pub(super) async fn delete(
     // Nothing is put into the index until the log has deleted it, or said that it didn't: the writer holds it, whatever becomes of the caller. What
     // stays after all is put in again by the next step of the index.
     let mut index = log.shared.index.clone().lock_owned().await;
-    let (group_uid, out) = (horizon.group_uid.clone(), going.clone());
+    let (group_uid, out) = (group_uid.to_owned(), going.clone());
     let index = tokio::task::spawn_blocking(move || index.forget(&group_uid, &out).map(|()| index))
         .await
         .map_err(|error| LogError::Unavailable(format!("index: {error}")))?
