@@ -10,7 +10,7 @@ use hookplane_tests::log_suite::backends::{InPostgres, open_postgres};
 use hookplane_tests::log_suite::callback;
 use tokio::time::{Instant, timeout};
 
-use crate::fake_control_plane::PATIENCE;
+use crate::fake_control_plane::{PATIENCE, eventually};
 
 const KEYS: usize = 5;
 const EACH: usize = 12;
@@ -218,6 +218,44 @@ async fn what_waits_for_one_that_is_leased_is_due_when_its_lease_ends() {
     for log in [log, other] {
         log.close().await;
     }
+}
+
+// Two replicas look at a key at once, and each sees something that the other doesn't: both would give the turn. Take `UNIQUE` out of `deliveries_turn` and
+// both of the key are leased.
+#[tokio::test]
+async fn of_two_that_give_the_turn_of_a_key_at_once_one_does() {
+    let url = database();
+    let log = open(&url).await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .expect("connects");
+    tokio::spawn(connection);
+    for id in ["a", "b"] {
+        append(&log, id, "k").await;
+    }
+    // As one that saw only the second, since the first's append took longer.
+    client
+        .batch_execute("BEGIN; UPDATE hookplane.deliveries SET turn = 0 WHERE event_id = 'b'")
+        .await
+        .expect("updates");
+    let leasing = {
+        let log = log.clone();
+        tokio::spawn(async move { log.lease(&queue(), 9, MINUTE).await })
+    };
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    eventually(async || {
+        let waits: i64 = client.query_one(waits, &[]).await?.get(0);
+        Ok((waits > 0 || leasing.is_finished()).then_some(()))
+    })
+    .await
+    .expect("it gets there");
+    client.batch_execute("COMMIT").await.expect("commits");
+    let mut leased = leasing.await.expect("no panic").expect("leases").len();
+    for _ in 0..3 {
+        leased += lease(&log, 9).await.len();
+    }
+    assert_eq!(leased, 1);
+    log.close().await;
 }
 
 // One replica leases the first of a key, and its commit is on its way: another one sees the first as pending, and the second.
