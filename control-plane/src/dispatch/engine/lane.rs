@@ -32,7 +32,7 @@ const FULL: Duration = Duration::from_millis(100);
 /// Settlements under way: a log that is slow is not given more.
 const MAX_SETTLING: usize = 8;
 /// Then, for settling, and for a log that is being asked: it answers within ten seconds, which is too long.
-const LAST: Duration = Duration::from_secs(1);
+const LAST: Duration = Duration::from_secs(3);
 
 /// What is leased and not settled, so that it can be given back.
 struct Held {
