@@ -85,7 +85,7 @@ impl Subscriber {
     }
 
     /// Why the stream ended.
-    async fn end(&mut self) -> Result<Status, Failure> {
+    pub(super) async fn end(&mut self) -> Result<Status, Failure> {
         soon(async {
             loop {
                 match self.from.message().await {

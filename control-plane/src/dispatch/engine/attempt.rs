@@ -33,6 +33,8 @@ const MAPPING: Duration = Duration::from_secs(6);
 const BEGINNING: Duration = Duration::from_secs(12);
 /// Of the records of one request. The first may be larger.
 const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// Of what is told of an attempt.
+const MAX_REASON_BYTES: usize = 2_048;
 /// A longer wait is not somebody's wish.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 /// What broke off isn't begun again at once: it may well do so again.
@@ -101,6 +103,9 @@ impl Attempt {
             reason: format!("no end within {} s", longest.as_secs()),
             excerpt: String::new(),
         });
+        for outcome in &mut outcomes {
+            outcome.reason = clipped(&outcome.reason);
+        }
         let latency = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
         note(&self.context, &self.endpoint, &self.resolved, &outcomes);
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
@@ -196,6 +201,12 @@ impl Attempt {
             tracing::warn!(destination, %error, "a mapping can't be read: what is for it is tried again");
         }
     }
+}
+
+/// Some of it is what servers say: a certificate may have a thousand names. Kept with each attempt, and printed.
+fn clipped(reason: &str) -> String {
+    let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+    reason[..end].replace(char::is_control, " ")
 }
 
 fn settle(token: String, settlement: Settlement, attempt: Option<v1::Attempt>) -> Settle {

@@ -1,23 +1,25 @@
 //! A lane: one endpoint at work. What it may be sent now is leased and sent, until there is nothing more.
 
+mod landing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, BROKEN_OFF, Flown, broken_off, lease_time};
+use super::attempt::{Attempt, BROKEN_OFF, Flown, lease_time};
 use super::breaker::Gate;
 use super::inbox::Inbox;
 use super::turns::{Turn, Weight};
-use super::{Engine, ended, lock};
+use super::{Engine, lock};
 use crate::dispatch::endpoints::Endpoint;
 use crate::dispatch::sink::Sink;
 use crate::dispatch::target::{EndpointKey, Resolved, resolve};
-use crate::log::{LEASE_BYTES, Lease, LogError, Queue, Settle, Settlement};
+use crate::log::{LEASE_BYTES, Lease, Queue, Settle, Settlement};
 
 /// Requests begun at once: others have their turn in between.
 const AT_ONCE: usize = 16;
@@ -29,13 +31,8 @@ const FIRST_GUESS: usize = 1024 * 1024;
 const FULL: Duration = Duration::from_millis(100);
 /// Settlements under way: a log that is slow is not given more.
 const MAX_SETTLING: usize = 8;
-/// For what is under way when the server ends.
-const GRACE: Duration = Duration::from_secs(2);
 /// Then, for settling, and for a log that is being asked: it answers within ten seconds, which is too long.
-const LAST: Duration = Duration::from_secs(1);
-/// Tries to settle what was sent, and the time between them. What isn't settled is sent again.
-const SETTLE_TRIES: u32 = 4;
-const SETTLE_AGAIN: Duration = Duration::from_millis(250);
+const LAST: Duration = Duration::from_secs(3);
 
 /// What is leased and not settled, so that it can be given back.
 struct Held {
@@ -349,99 +346,10 @@ impl Run {
             .collect();
         self.settle(queue.clone(), left, true);
     }
-
-    fn landed(&mut self, first: Result<(Id, Flown), JoinError>) {
-        let mut by_queue: HashMap<Queue, (Vec<Settle>, bool)> = HashMap::new();
-        let mut next = Some(first);
-        // All that have ended meanwhile are settled at once.
-        while let Some(flown) = next.take() {
-            let (id, settles) = match flown {
-                Ok((id, flown)) => {
-                    // Large ones are remembered for a while.
-                    self.largest_record = flown.largest_record.max(self.largest_record / 2);
-                    (id, Some(flown.settles))
-                }
-                Err(error) => (error.id(), None),
-            };
-            if let Some(held) = self.held.remove(&id) {
-                let settles = settles.unwrap_or_else(|| {
-                    self.endpoint.breaker(|breaker| breaker.no_probe());
-                    let each = |token| broken_off(token, "the attempt broke off");
-                    held.tokens.into_iter().map(each).collect()
-                });
-                let of_queue = by_queue.entry(held.queue).or_default();
-                of_queue.1 |= held.ordered || settles.iter().any(is_given_back);
-                of_queue.0.extend(settles);
-            }
-            next = self.flights.try_join_next_with_id();
-        }
-        for (queue, (settles, again)) in by_queue {
-            self.settle(queue, settles, again);
-        }
-    }
-
-    fn settle(&mut self, queue: Queue, settles: Vec<Settle>, again: bool) {
-        if settles.is_empty() {
-            return;
-        }
-        let engine = Arc::clone(&self.engine);
-        self.settling.spawn(async move {
-            settle(&engine, settles).await;
-            Some(Settled { queue, again })
-        });
-    }
-
-    /// The next of a key may be leased now, and what was given back.
-    fn settled(&mut self, settled: Option<Settled>) {
-        if let Some(Settled { queue, again }) = settled
-            && (self.engine.wake(&queue) || again)
-        {
-            self.inbox.put(queue);
-        }
-    }
-
-    /// What is under way has a moment; what isn't done then is given back.
-    async fn end(mut self) {
-        let until = Instant::now() + GRACE;
-        while let Ok(Some(flown)) = timeout_at(until, self.flights.join_next_with_id()).await {
-            self.landed(flown);
-        }
-        self.flights.shutdown().await;
-        let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
-        for Held { queue, tokens, .. } in held {
-            let back = tokens
-                .into_iter()
-                .map(|token| (token, Settlement::Return).into());
-            self.settle(queue, back.collect(), false);
-        }
-        if !ended(&mut self.settling, until + LAST, drop).await {
-            tracing::warn!(
-                "what was delivered couldn't be settled in time: some of it is delivered again"
-            );
-        }
-    }
 }
 
 /// A while after the end began.
 async fn late(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(LAST).await;
-}
-
-fn is_given_back(settle: &Settle) -> bool {
-    matches!(settle.settlement, Settlement::Return)
-}
-
-async fn settle(engine: &Engine, settles: Vec<Settle>) {
-    let log = &engine.context.log;
-    for tries in 1..=SETTLE_TRIES {
-        match log.settle(settles.clone()).await {
-            Ok(_) => return,
-            Err(error) if tries == SETTLE_TRIES || matches!(error, LogError::Failed(_)) => {
-                engine.trouble(&error);
-                return;
-            }
-            Err(_) => tokio::time::sleep(SETTLE_AGAIN * tries).await,
-        }
-    }
 }

@@ -111,20 +111,12 @@ fn share() -> f64 {
 
 /// Until `shutdown`; then what is under way has a moment to end, and the rest is given back.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
-    run_with(context, Timing::default(), shutdown).await;
+    let engine = Engine::new(context, Timing::default(), shutdown);
+    run_engine(engine).await;
 }
 
-async fn run_with(context: Context, timing: Timing, shutdown: CancellationToken) {
-    let engine = Arc::new(Engine {
-        context,
-        timing,
-        turns: Arc::default(),
-        running: Mutex::default(),
-        resting: Mutex::default(),
-        look: Notify::new(),
-        troubled: AtomicBool::new(false),
-        shutdown: shutdown.clone(),
-    });
+async fn run_engine(engine: Arc<Engine>) {
+    let shutdown = engine.shutdown.clone();
     let mut looker = Looker {
         engine: Arc::clone(&engine),
         lanes: JoinSet::new(),
@@ -287,6 +279,19 @@ impl Looker {
 }
 
 impl Engine {
+    fn new(context: Context, timing: Timing, shutdown: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            timing,
+            turns: Arc::default(),
+            running: Mutex::default(),
+            resting: Mutex::default(),
+            look: Notify::new(),
+            troubled: AtomicBool::new(false),
+            shutdown,
+        })
+    }
+
     /// A queue gave nothing.
     fn rest(&self, queue: &Queue) {
         let mut resting = lock(&self.resting);

@@ -78,6 +78,55 @@ async fn an_event_is_posted_as_it_came_and_signed() -> Result<(), Failure> {
     Ok(())
 }
 
+// Two orgs may send to one host, each with credentials of its own: what one of them provokes there must not meet the other's requests.
+#[tokio::test]
+async fn destinations_of_one_host_share_no_connection() -> Result<(), Failure> {
+    let mut shop = Shop::open().await?;
+    let receiver = willing().await?;
+    for webhook in ["one", "two"] {
+        let destination = own("", http(&receiver.url));
+        shop.rig.pushed(webhook, vec![destination], |_| {}).await?;
+    }
+    for n in 0..4 {
+        shop.event(&format!("d-{n}"), "{}").await?;
+        let done = 2 * (n + 1);
+        crate::fake_control_plane::until(|| receiver.count() == done).await?;
+    }
+    let of = |webhook: &str| -> std::collections::BTreeSet<usize> {
+        let all = receiver.received().into_iter();
+        all.filter(|one| one.header("hookplane-webhook").ends_with(webhook))
+            .map(|one| one.connection)
+            .collect()
+    };
+    assert!(of("one").is_disjoint(&of("two")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_came_compressed_is_posted_with_its_encoding() -> Result<(), Failure> {
+    let mut shop = Shop::open().await?;
+    let receiver = willing().await?;
+    shop.rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |_| {})
+        .await?;
+    let body = b"\x1f\x8b\x08\x00 as it came";
+    let mut compressed = crate::streams::report::callback(&shop.group, "d-1", body);
+    let encoding = ("content-encoding".to_owned(), "gzip".to_owned());
+    compressed.headers.extend([encoding]);
+    compressed.events[0].set_format(v1::PayloadFormat::Opaque);
+    let answer = shop.reporting.report(compressed).await?;
+    assert_eq!(answer.kind(), v1::AnswerKind::Kept, "{}", answer.reason);
+    shop.event("d-2", "{}").await?;
+    shop.rig
+        .all_are("shop/orders", 2, DeliveryStatus::Delivered)
+        .await?;
+    for one in receiver.received() {
+        let encoding = if one.body == body { "gzip" } else { "" };
+        assert_eq!(one.header("content-encoding"), encoding, "{}", one.text());
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_mapped_event_is_posted_as_records() -> Result<(), Failure> {
     let mut shop = Shop::open().await?;

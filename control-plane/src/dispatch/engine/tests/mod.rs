@@ -88,6 +88,28 @@ async fn a_delivery_whose_mapping_breaks_off_takes_no_other_down() {
 }
 
 #[tokio::test]
+async fn records_count_among_the_bytes_that_are_under_way() {
+    let mut rig = Rig::new().await;
+    rig.webhook("orders", &["http"]).await;
+    rig.put(keys::mapping("orders", 1), mapping()).await;
+    let sink = Scripted::new(10, |_| Said::Wait);
+    rig.sink("orders", &sink);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(rig.event("orders", |one| one.mapping_version = 1).await);
+    }
+    let engine = rig.run(|_| {});
+    until(|| sink.count() == ids.len()).await;
+    // Four events of seven bytes, and what was made of them.
+    assert!(engine.turns.bytes() > 4 * 64, "{}", engine.turns.bytes());
+    sink.go_on.send_replace(true);
+    for id in &ids {
+        rig.becomes(id, DeliveryStatus::Delivered).await;
+    }
+    until(|| engine.turns.bytes() == 0).await;
+}
+
+#[tokio::test]
 async fn an_attempt_that_breaks_off_counts_and_comes_again_later() {
     let mut rig = Rig::new().await;
     rig.webhook("orders", &["http"]).await;
@@ -99,6 +121,22 @@ async fn an_attempt_that_breaks_off_counts_and_comes_again_later() {
     let delivery = rig.becomes(&id, DeliveryStatus::Pending).await;
     assert_eq!(delivery.attempts, 1);
     assert!(delivery.reason.contains("broke off"), "{}", delivery.reason);
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_told_in_part_and_without_control_characters() {
+    let mut rig = Rig::new().await;
+    rig.webhook("orders", &["http"]).await;
+    let sink = Scripted::new(1, |_| Said::Because("\u{1b}[31mä".repeat(10_000)));
+    rig.sink("orders", &sink);
+    let id = rig.event("orders", |_| {}).await;
+    rig.run(|_| {});
+    until(|| sink.count() == 1).await;
+    let delivery = rig.becomes(&id, DeliveryStatus::Pending).await;
+    for told in [&delivery.reason, &delivery.history[0].reason] {
+        assert!(!told.is_empty() && told.len() <= 2_048, "{}", told.len());
+        assert!(!told.contains(char::is_control));
+    }
 }
 
 #[tokio::test]

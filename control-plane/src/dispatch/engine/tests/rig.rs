@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Timing, run_with};
+use super::super::{Engine, Timing, run_engine};
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::context::Context;
@@ -131,11 +131,12 @@ impl Rig {
     }
 
     /// The engine, from now on.
-    pub(super) fn run(&mut self, set: impl FnOnce(&mut Timing)) {
+    pub(super) fn run(&mut self, set: impl FnOnce(&mut Timing)) -> Arc<Engine> {
         let mut timing = Timing::default();
         set(&mut timing);
-        let engine = run_with(self.context.clone(), timing, self.shutdown.clone());
-        self.running = Some(tokio::spawn(engine));
+        let engine = Engine::new(self.context.clone(), timing, self.shutdown.clone());
+        self.running = Some(tokio::spawn(run_engine(Arc::clone(&engine))));
+        engine
     }
 
     /// From now on the view hears nothing: cut off from the store.
@@ -306,6 +307,8 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
 pub(super) enum Said {
     All(Verdict),
     Each(Vec<Verdict>),
+    /// Again, and why.
+    Because(String),
     Panic,
     /// Nothing, until told so.
     Wait,
@@ -362,9 +365,14 @@ impl Sink for Scripted {
     async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome> {
         let key = |job: &Job| job.lease.delivery.idempotency_key.clone();
         lock(&self.sent).push(jobs.iter().map(key).collect());
+        let mut reason = "so it was said".to_owned();
         let verdicts = match (self.script)(jobs) {
             Said::All(verdict) => vec![verdict; jobs.len()],
             Said::Each(verdicts) => verdicts,
+            Said::Because(why) => {
+                reason = why;
+                vec![Verdict::Retry { after: None }; jobs.len()]
+            }
             Said::Panic => panic!("the sink breaks off, as the test has it"),
             Said::Wait => {
                 let mut told = self.go_on.subscribe();
@@ -375,7 +383,7 @@ impl Sink for Scripted {
         let outcome = |verdict| Outcome {
             verdict,
             status: None,
-            reason: "so it was said".to_owned(),
+            reason: reason.clone(),
             excerpt: String::new(),
         };
         verdicts.into_iter().map(outcome).collect()
