@@ -332,3 +332,6 @@ fn decoded(record: bytes::Bytes) -> Shape {
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
