@@ -9,7 +9,8 @@
 //!
 //! It promises little, and costs as little: no answer waits for it; at most one event of a type is looked at each second, after the first few;
 //! a shape has 500 paths; everything else is bounded by the numbers here. What was learned in the last half minute before a crash is lost. Names
-//! and kinds are learned and kept, never values: a name that looks like data is learned as `*`.
+//! and kinds are learned and kept, never values: a name that looks like data is learned as `*`. It learns from what is kept: of what no webhook
+//! wants it knows nothing, unless the group captures it.
 
 mod learning;
 mod reads;
