@@ -5,6 +5,7 @@ use std::process::Command;
 
 use hookplane_proto::v1;
 use hookplane_tests::log_suite::backends::InPostgres;
+use tonic::Code;
 use v1::AnswerKind;
 
 use super::backends::{Backends, on_cluster};
@@ -111,7 +112,11 @@ async fn what_a_listener_did_not_redact_is_written_nowhere() -> Result<(), Failu
             text: KEPT.to_owned(),
             ..Default::default()
         });
-        let found = found.await?.into_inner().events.len();
+        // A server that has much to do may need more time than a search is given.
+        let found = match found.await {
+            Err(status) if status.code() == Code::Unavailable => return Ok(None),
+            found => found?.into_inner().events.len(),
+        };
         Ok((found == 3).then_some(()))
     })
     .await?;

@@ -78,14 +78,13 @@ impl InPostgres {
         self.postgres.url_of(&name)
     }
 
-    /// Every file that holds something of that directory's database, at both servers: its own, and their journals.
+    /// Every file that may hold something of that directory's database, at both servers: its own, and their journals, in which all comes first.
     pub fn files(&self, dir: &Path) -> Vec<PathBuf> {
         let oid = format!(
             "SELECT oid FROM pg_database WHERE datname = '{}'",
             name(dir)
         );
         let oid = self.postgres.sql("postgres", &oid);
-        self.postgres.sql("postgres", "CHECKPOINT");
         let nodes = [self.postgres.primary(), self.postgres.standby()];
         let folders = nodes.into_iter().flat_map(|node| {
             let data = self.postgres.data(node);
