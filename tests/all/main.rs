@@ -18,6 +18,7 @@ mod flow;
 mod github;
 mod graceful;
 mod handshakes;
+mod inspecting;
 mod kills;
 mod listener;
 mod log;

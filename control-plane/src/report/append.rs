@@ -435,10 +435,9 @@ fn build(
             place.shared,
             place.alike,
         );
-        // Of what was taken out nothing is written from which it could be guessed.
-        if !callback.redacted.is_empty() {
-            dedup.body_digest = identity::hidden(key, &dedup.body_digest);
-        }
+        // Of what was taken out nothing is written from which it could be guessed. It is the same whatever is taken out today, so that a
+        // resend is known over a change of that.
+        dedup.body_digest = identity::hidden(key, &dedup.body_digest);
         let id = identity::event_id(request_id, &reported);
         let (verdicts, mut deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
         let is_wanted = !deliveries.is_empty() || (reported.registered && spec.capture_unmatched);

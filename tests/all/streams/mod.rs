@@ -21,6 +21,7 @@ mod postgres;
 mod previews;
 mod property;
 mod push;
+mod redacted;
 mod replays;
 mod replica;
 mod replicas;

@@ -306,4 +306,7 @@ on_cluster!(
     dead_letters_are_put_back_oldest_first_with_the_keys_they_had,
     what_is_dead_again_while_it_runs_is_not_taken_twice,
     events_that_were_captured_are_fed_to_a_webhook_made_later_once,
+    deliveries_of_a_webhook_that_is_gone_are_skipped,
+    a_feed_is_narrowed_by_type_and_text_and_bounded,
+    progress_is_told_while_it_goes_on,
 );
