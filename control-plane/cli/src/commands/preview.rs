@@ -330,7 +330,7 @@ mod tests {
             event_id: "e-1".into(),
             event_type: "orders/paid".into(),
             records_json: r#"[{"object":"Order__c","operation":"upsert","key":"Id__c","fields":{"Id__c":"7","Total__c":12.50}}]"#.into(),
-            requests: vec![v1::PreviewRequestToSend {
+            requests: vec![v1::OutboundRequest {
                 destination: "http".into(),
                 method: "POST".into(),
                 url: "https://erp.example.com/".into(),

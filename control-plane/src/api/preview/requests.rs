@@ -25,7 +25,7 @@ pub(super) fn of(
     webhook: &v1::Webhook,
     event: v1::Event,
     record: Option<Record>,
-) -> Vec<v1::PreviewRequestToSend> {
+) -> Vec<v1::OutboundRequest> {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let pushed = destinations.iter().filter(|one| one.subscribe.is_none());
     let mut job = job(context, webhook, event, record);
@@ -35,7 +35,7 @@ pub(super) fn of(
         name.clone_into(&mut job.lease.delivery.destination);
         let mut requests = match to(context, webhook, name, &job) {
             Ok(requests) => requests,
-            Err(why) => vec![v1::PreviewRequestToSend {
+            Err(why) => vec![v1::OutboundRequest {
                 not_made: why,
                 ..Default::default()
             }],
@@ -54,7 +54,7 @@ fn to(
     webhook: &v1::Webhook,
     name: &str,
     job: &Job,
-) -> Result<Vec<v1::PreviewRequestToSend>, String> {
+) -> Result<Vec<v1::OutboundRequest>, String> {
     let requests = sink_of(context, webhook, name)?.preview(job);
     if requests.is_empty() {
         return Err("no request can be made of this event".to_owned());

@@ -187,7 +187,7 @@ impl Sink for SalesforceSink {
             .collect()
     }
 
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest> {
         // What can't be planned isn't sent: delivering it says why.
         let Ok(plan) = planned(job) else {
             return Vec::new();
