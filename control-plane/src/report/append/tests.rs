@@ -1,4 +1,9 @@
+use super::build::*;
+use super::checked::*;
 use super::*;
+use crate::log::NewCallback;
+use crate::report::{Orders, identity};
+use hookplane_proto::v1::EventFlag;
 
 const KEY: [u8; 32] = [3; 32];
 
