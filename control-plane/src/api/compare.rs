@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::DifferenceKind as Kind;
+use hookplane_rules::text::clip;
 use tokio::time::Instant;
 
 use super::desk::{Desk, Mode};
@@ -233,15 +234,15 @@ impl Found {
                 .into_iter()
                 .take(FIELDS)
                 .map(|one| v1::FieldDifference {
-                    field: cut(one.field),
-                    old: cut(one.old),
-                    new: cut(one.new),
+                    field: short(one.field),
+                    old: short(one.old),
+                    new: short(one.new),
                 });
             answer.differences.push(v1::Difference {
                 event_id: event.id.clone(),
                 event_type: event.r#type.clone(),
                 kind: kind.into(),
-                reason: cut(reason),
+                reason: short(reason),
                 fields: shown.collect(),
             });
         }
@@ -251,7 +252,7 @@ impl Found {
         let fields = self.fields.into_iter();
         let mut fields: Vec<_> = fields
             .map(|(field, events)| v1::ChangedField {
-                field: cut(field),
+                field: short(field),
                 events,
             })
             .collect();
@@ -263,26 +264,13 @@ impl Found {
     }
 }
 
-/// At a character, with a mark where there was more.
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-        text.push('…');
-    }
-    text
+fn short(text: String) -> String {
+    clip(&text, MAX_TEXT_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_shown_is_cut_at_a_character() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let long = cut("ä".repeat(MAX_TEXT_BYTES));
-        assert!(long.len() <= MAX_TEXT_BYTES + '…'.len_utf8());
-        assert!(long.ends_with('…'));
-    }
 
     #[test]
     fn fields_that_change_most_often_come_first() {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use hookplane_proto::v1::{self, RecordOperation};
 use hookplane_rules::FieldError;
 use hookplane_rules::filter::Expression;
+use hookplane_rules::text::cut;
 use prost::Message;
 
 use super::found::Converter;
@@ -35,10 +36,11 @@ const MAX_CONVERTERS: usize = 8;
 const MAX_VALUES: usize = 500;
 /// Of a value map's or a picklist's value, and of a default.
 const MAX_VALUE_BYTES: usize = 4 * 1024;
+/// Of a name that an error tells.
+const MAX_SHOWN_BYTES: usize = 64;
 /// Told at once.
 const MAX_ERRORS: usize = 100;
 
-const ROOTS: [&str; 4] = ["payload", "headers", "query", "event"];
 const IN_A_LIST: [&str; 5] = ["payload", "headers", "query", "event", "item"];
 const IN_AN_INNER_LIST: [&str; 6] = ["payload", "headers", "query", "event", "item", "parent"];
 
@@ -328,5 +330,5 @@ impl Compiler {
 }
 
 fn shown(name: &str) -> &str {
-    &name[..name.floor_char_boundary(64)]
+    cut(name, MAX_SHOWN_BYTES)
 }

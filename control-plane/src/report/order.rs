@@ -4,16 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookplane_proto::v1;
-use hookplane_rules::filter::Expression;
+use hookplane_rules::filter::{BASE_UNITS, Expression, VARIABLES};
 use sha2::{Digest as _, Sha256};
 
 use crate::log::NewDelivery;
 use crate::mapping::seen::{Reads, Seen};
 
-/// What a source can name.
-const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
-/// As in filters: the work that one evaluation may do besides reading its payload a few times.
-const BASE_UNITS: u64 = 4_000_000;
 /// The same of all events of one callback, for all their webhooks: some 80 ms.
 const CALLBACK_UNITS: u64 = 8_000_000;
 /// Making a payload ready to be read.

@@ -9,6 +9,7 @@ use std::path::Path;
 use hookplane_control_plane::manifest::Document;
 use hookplane_proto::v1;
 use hookplane_proto::v1::manifest::Resource;
+use hookplane_rules::text::cut;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -302,14 +303,14 @@ fn render(answer: &v1::PreviewResponse) -> String {
         for (name, value) in &request.headers {
             say(&format!("  {name}: {value}"));
         }
-        let cut = request.body.floor_char_boundary(SHOWN_BODY_BYTES);
-        for line in request.body[..cut].lines() {
+        let shown = cut(&request.body, SHOWN_BODY_BYTES);
+        for line in shown.lines() {
             say(&format!("  | {line}"));
         }
-        if cut < request.body.len() {
+        if shown.len() < request.body.len() {
             say(&format!(
                 "  | … {} bytes more; -o json has all of it",
-                request.body.len() - cut
+                request.body.len() - shown.len()
             ));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::time;
+use hookplane_rules::{text, time};
 
 use crate::context::Context;
 use crate::dispatch::sink::salesforce::check_against;
@@ -66,7 +66,7 @@ fn to(
 fn cut(body: &mut String) {
     let whole = body.len();
     if whole > MAX_SHOWN_BYTES {
-        body.truncate(body.floor_char_boundary(MAX_SHOWN_BYTES));
+        body.truncate(text::cut(body, MAX_SHOWN_BYTES).len());
         body.push_str(&format!("… (cut here; it has {whole} bytes)"));
         body.shrink_to_fit();
     }

@@ -1,11 +1,11 @@
 //! A field's row: where its value comes from, what is made of it, and what if there is none.
 
 use hookplane_proto::v1::{self, FieldType, OnMissing};
-use hookplane_rules::filter::Expression;
+use hookplane_rules::filter::{Expression, VARIABLES};
 
 use super::{
     Compiler, Given, IN_A_LIST, IN_AN_INNER_LIST, MAX_CONVERTERS, MAX_PATTERNS, MAX_VALUE_BYTES,
-    MAX_VALUES, Missing, Place, ROOTS, Row, Source, shown,
+    MAX_VALUES, Missing, Place, Row, Source, shown,
 };
 use crate::mapping::found::{Converter, Found};
 use crate::mapping::path::Path;
@@ -68,7 +68,7 @@ impl Compiler {
             }
             ("", cel) => {
                 let variables: &[&'static str] = match place.items {
-                    0 => &ROOTS,
+                    0 => &VARIABLES,
                     1 => &IN_A_LIST,
                     _ => &IN_AN_INNER_LIST,
                 };
