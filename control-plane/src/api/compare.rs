@@ -25,6 +25,7 @@ use super::trial::{Trial, Verdict};
 use super::turns::{Turn, Turns};
 use super::webhooks;
 use crate::access::Caller;
+use crate::aside::{self, Here};
 use crate::context::Context;
 use crate::keys;
 use crate::mapping::{Record, in_a_line};
@@ -93,11 +94,16 @@ impl Comparisons {
         let record = record.ok_or_else(|| Problem::NotFound(path.clone()))?;
         let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
         let stored = desk.get::<v1::Webhook>(&key).await?;
-        let old = stored.map(|(webhook, _)| Trial::of(context, &record, &webhook));
-        let trials = Trials {
-            old: old.transpose()?,
-            new: Trial::of(context, &record, &prepared.resource)?,
-        };
+        let (of_task, of_turn) = (context.clone(), Arc::clone(&turn));
+        let trials = aside::TRIALS.run(move |here| {
+            let _turn = of_turn;
+            let old = stored.map(|(webhook, _)| Trial::of(here, &of_task, &record, &webhook));
+            Ok::<_, Problem>(Trials {
+                old: old.transpose()?,
+                new: Trial::of(here, &of_task, &record, &prepared.resource)?,
+            })
+        });
+        let trials = trials.await??;
         let selection = scope.selection(context, &path).await?;
         compare(context, selection, Arc::new(trials), last as usize, turn).await
     }
@@ -129,7 +135,7 @@ async fn compare(
         bytes += read_bytes;
         step = (STEP_BYTES * read.len() / read_bytes.max(1)).clamp(1, STEP);
         let (trials, mut so_far, turn) = (Arc::clone(&trials), found, Arc::clone(&turn));
-        found = tokio::task::spawn_blocking(move || {
+        let compared = aside::TRIALS.run(move |here| {
             // Not ended by its caller.
             let _turn = turn;
             for (_, event) in read {
@@ -137,12 +143,11 @@ async fn compare(
                     so_far.answer.cut_short = format!("it took {} s", MAX_TIME.as_secs());
                     break;
                 }
-                so_far.add(&trials, &event);
+                so_far.add(here, &trials, &event);
             }
             so_far
-        })
-        .await
-        .map_err(|error| Problem::Internal(format!("compare events: {error}")))?;
+        });
+        found = compared.await?;
         if ends || !found.answer.cut_short.is_empty() {
             break;
         }
@@ -165,11 +170,11 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(trial: &Trial, event: &v1::Event) -> Self {
-        match trial.verdict(event) {
+    fn of(here: &Here, trial: &Trial, event: &v1::Event) -> Self {
+        match trial.verdict(here, event) {
             Verdict::Unmatched(reason) => Self::Unmatched(reason),
             Verdict::Held(reason) => Self::Held(reason),
-            Verdict::Matched => match trial.map(event) {
+            Verdict::Matched => match trial.map(here, event) {
                 Ok(record) => Self::Delivered(record),
                 Err(problems) => Self::Held(in_a_line(&problems)),
             },
@@ -185,12 +190,12 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, trials: &Trials, event: &v1::Event) {
+    fn add(&mut self, here: &Here, trials: &Trials, event: &v1::Event) {
         self.answer.looked_at += 1;
         let not_there = || Outcome::Unmatched("there is no such webhook".to_owned());
-        let old = trials.old.as_ref().map(|old| Outcome::of(old, event));
+        let old = trials.old.as_ref().map(|old| Outcome::of(here, old, event));
         let old = old.unwrap_or_else(not_there);
-        let new = Outcome::of(&trials.new, event);
+        let new = Outcome::of(here, &trials.new, event);
         let (kind, reason, changed) = match (old, new) {
             (Outcome::Unmatched(reason) | Outcome::Held(reason), Outcome::Delivered(_)) => (
                 Kind::NewlyDelivered,

@@ -11,6 +11,7 @@ use prost::Message;
 
 use super::status::Problem;
 use crate::access::{Caller, Target};
+use crate::aside;
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Entry, Precondition, Revision, Transaction, Write};
@@ -295,8 +296,10 @@ pub(super) fn snake(field: &str) -> String {
     out
 }
 
-pub(super) fn compile(definition: &v1::Connector) -> Result<Arc<Connector>, Problem> {
-    Connector::compile(definition).map_err(Problem::Fields)
+/// Aside: an org's own may be large.
+pub(super) async fn compile(definition: v1::Connector) -> Result<Arc<Connector>, Problem> {
+    let compiled = aside::SAVES.run(move |_| Connector::compile(&definition));
+    compiled.await?.map_err(Problem::Fields)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::trial::{Trial, Verdict};
 use super::turns::Turns;
 use super::webhooks;
 use crate::access::{Caller, opened};
+use crate::aside::{self, Here};
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
@@ -74,24 +75,28 @@ impl PreviewApi {
             let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
             prepared.resource
         };
-        let turn = self.turns.take(&metadata.org).await?;
-        let trial = Trial::of(&self.context, &record, &webhook)?;
+        let turn = Arc::new(self.turns.take(&metadata.org).await?);
+        let trial = self.trial(&record, &webhook).await?;
         let request_checks = request.check_destinations;
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
         let context = self.context.clone();
         let of_task = webhook.clone();
-        // A filter may take a while, and a payload may be large. It isn't ended by its caller: the turn is its own.
-        let shown = tokio::task::spawn_blocking(move || {
+        // It isn't ended by its caller: the turn is its own.
+        let shown = aside::TRIALS.run(move |here| {
             let _turn = turn;
-            shown(&context, &of_task, &trial, chosen)
+            shown(here, &context, &of_task, &trial, chosen)
         });
-        let mut shown = shown
-            .await
-            .map_err(|error| Problem::Internal(format!("preview an event: {error}")))?;
+        let mut shown = shown.await?;
         if request_checks {
             shown.checks = requests::check(&self.context, &webhook).await;
         }
         Ok(shown)
+    }
+
+    async fn trial(&self, record: &GroupRecord, webhook: &v1::Webhook) -> Result<Trial, Problem> {
+        let (context, record, webhook) = (self.context.clone(), record.clone(), webhook.clone());
+        let trial = aside::TRIALS.run(move |here| Trial::of(here, &context, &record, &webhook));
+        trial.await?
     }
 
     /// What is asked for, of this group.
@@ -109,7 +114,7 @@ impl PreviewApi {
                 .kept(caller, record, &request.event_id)
                 .await
                 .map(Chosen::Kept),
-            1 if !request.sample.is_empty() => self.sample(record, &request.sample),
+            1 if !request.sample.is_empty() => self.sample(record, &request.sample).await,
             1 => self.payload(record, request),
             _ => Err(Problem::field(
                 "event_id",
@@ -127,9 +132,11 @@ impl PreviewApi {
     ) -> Result<Chosen, Problem> {
         let mut active = webhook.clone();
         active.spec.get_or_insert_default().active = true;
-        // One without events can't be active.
-        let active = Trial::of(&self.context, record, &active);
-        let trial = active.or_else(|_| Trial::of(&self.context, record, webhook))?;
+        let trial = match self.trial(record, &active).await {
+            Ok(trial) => trial,
+            // One without events can't be active.
+            Err(_) => self.trial(record, webhook).await?,
+        };
         let trial = Arc::new(trial);
         let metadata = record.group.metadata.clone().unwrap_or_default();
         let selection = Selection {
@@ -144,14 +151,11 @@ impl PreviewApi {
             let ends = read.len() < STEP;
             before = read.last().map(|(at, _)| *at);
             let trial = Arc::clone(&trial);
-            let fits = move |event: &v1::Event| trial.verdict(event) == Verdict::Matched;
-            let found = tokio::task::spawn_blocking(move || {
+            let found = aside::TRIALS.run(move |here| {
+                let fits = |event: &v1::Event| trial.verdict(here, event) == Verdict::Matched;
                 read.into_iter().map(|(_, event)| event).find(fits)
             });
-            let found = found
-                .await
-                .map_err(|error| Problem::Internal(format!("match an event: {error}")))?;
-            if let Some(event) = found {
+            if let Some(event) = found.await? {
                 return Ok(Chosen::Kept(event));
             }
             if ends {
@@ -159,7 +163,7 @@ impl PreviewApi {
             }
         }
         match trial.samples().first() {
-            Some(sample) => self.sample(record, sample),
+            Some(sample) => self.sample(record, sample).await,
             None => Err(Problem::Refused(
                 "no recorded event is for the webhook, and the connector has no sample: give a payload".to_owned(),
             )),
@@ -221,17 +225,21 @@ impl PreviewApi {
         }
     }
 
-    fn sample(&self, record: &GroupRecord, sample: &str) -> Result<Chosen, Problem> {
-        let group = self.context.view.compiled(record);
-        let group = group.map_err(Problem::Refused)?;
+    async fn sample(&self, record: &GroupRecord, sample: &str) -> Result<Chosen, Problem> {
         let id = self.new_id()?;
         let now = self.context.clock.now();
-        let reported = group
-            .report_sample(sample, now, &id.to_string())
-            .map_err(|error| match error {
+        let (context, of_task) = (self.context.clone(), (record.clone(), sample.to_owned()));
+        // Its filters are asked, too.
+        let reported = aside::TRIALS.run(move |_| {
+            let (record, sample) = of_task;
+            let group = context.view.compiled(&record).map_err(Problem::Refused)?;
+            let reported = group.report_sample(&sample, now, &id.to_string());
+            reported.map_err(|error| match error {
                 SampleError::NoSample { .. } => Problem::field("sample", error.to_string()),
                 SampleError::CannotSign(why) => Problem::Refused(why),
-            })?;
+            })
+        });
+        let reported = reported.await??;
         let mut events = crate::report::as_kept(&self.context, record, *id.as_bytes(), reported);
         let at = events.iter().position(|event| event.r#type == sample);
         if events.is_empty() {
@@ -259,6 +267,7 @@ enum Chosen {
 }
 
 fn shown(
+    here: &Here,
     context: &Context,
     webhook: &v1::Webhook,
     trial: &Trial,
@@ -277,7 +286,7 @@ fn shown(
         Chosen::Given(event) => event,
     };
     answer.event_type.clone_from(&event.r#type);
-    match trial.verdict(&event) {
+    match trial.verdict(here, &event) {
         Verdict::Matched => answer.matched = true,
         Verdict::Unmatched(reason) => answer.reason = reason,
         Verdict::Held(reason) => {
@@ -287,7 +296,7 @@ fn shown(
     let order_by = webhook.spec.as_ref().map_or("", |spec| &spec.order_by);
     if !order_by.is_empty() {
         // Compiled aside: what is not saved is not kept compiled.
-        match OrderBy::compile(order_by).and_then(|order| order.key(&event)) {
+        match OrderBy::compile(here, order_by).and_then(|order| order.key(here, &event)) {
             Ok(key) => answer.order_key = key,
             Err(why) if answer.reason.is_empty() => {
                 answer.reason = format!("delivered without order: `{order_by}` {why}");
@@ -295,7 +304,7 @@ fn shown(
             Err(_) => {}
         }
     }
-    let record = match trial.map(&event) {
+    let record = match trial.map(here, &event) {
         Ok(record) => record,
         Err(problems) => {
             if answer.matched && !answer.held {
@@ -309,7 +318,7 @@ fn shown(
         answer.records_json = record.to_json();
     }
     if !answer.held {
-        answer.requests = requests::of(context, webhook, event, record);
+        answer.requests = requests::of(here, context, webhook, event, record);
     }
     answer
 }

@@ -4,6 +4,8 @@
 //!   webhook ─ Trial::of ─▶ Trial ─ verdict(event) ─▶ the same rules as at arrival
 //!                                └ map(event) ─────▶ the same mapping as at delivery
 //! ```
+//!
+//! All of it is users' expressions, and so it is done aside.
 
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use hookplane_proto::v1;
 use hookplane_rules::{Group, TEMPLATE, Webhook};
 
 use super::status::Problem;
+use crate::aside::Here;
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::mapping::{Mapping, Record};
@@ -36,6 +39,7 @@ pub(super) enum Verdict {
 impl Trial {
     /// Of a webhook as it is stored, or as it would be.
     pub(super) fn of(
+        _: &Here,
         context: &Context,
         record: &GroupRecord,
         webhook: &v1::Webhook,
@@ -67,7 +71,7 @@ impl Trial {
     }
 
     /// By registered events, events, filter.
-    pub(super) fn verdict(&self, event: &v1::Event) -> Verdict {
+    pub(super) fn verdict(&self, _: &Here, event: &v1::Event) -> Verdict {
         if self.is_template {
             return Verdict::Unmatched("the template never matches: clone it".to_owned());
         }
@@ -81,7 +85,11 @@ impl Trial {
     }
 
     /// What its mapping makes of an event, whether it takes it or not. None without an active one.
-    pub(super) fn map(&self, event: &v1::Event) -> Result<Option<Record>, Vec<v1::FieldProblem>> {
+    pub(super) fn map(
+        &self,
+        _: &Here,
+        event: &v1::Event,
+    ) -> Result<Option<Record>, Vec<v1::FieldProblem>> {
         let mapping = self.mapping.as_ref();
         mapping.map(|mapping| mapping.apply(event)).transpose()
     }

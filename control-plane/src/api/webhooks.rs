@@ -9,6 +9,7 @@ use super::page::page;
 use super::status::Problem;
 use super::{difference, groups, guard, mappings, names, targets, waiting};
 use crate::access::{Caller, Target, opened};
+use crate::aside;
 use crate::config::tombstone;
 use crate::context::Context;
 use crate::keys;
@@ -133,10 +134,10 @@ pub(super) async fn prepare(
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
         webhook.spec = Some(spec);
-        let connector = compile(&desk.pinned(&group).await?)?;
-        let opened = desk.context.seal.open_group(&group)?;
-        let compiled = Webhook::compile(&webhook, &opened, &connector);
-        let mut errors = compiled.err().unwrap_or_default();
+        let connector = compile(desk.pinned(&group).await?).await?;
+        let of_task = webhook.clone();
+        let compiled = aside::SAVES.run(move |_| Webhook::compile(&of_task, &group, &connector));
+        let mut errors = compiled.await?.err().unwrap_or_default();
         let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
         if !errors.is_empty() {
             return Err(Problem::Fields(errors));

@@ -14,12 +14,13 @@ use hookplane_rules::Outcome;
 use tokio::time::Instant;
 
 use super::not_kept;
+use crate::aside;
 use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
 use crate::log::Appended;
 pub(crate) use build::as_kept;
-use build::built;
 pub(super) use build::for_destinations;
+use build::{built, put_in_order};
 use checked::checked;
 
 /// A log that doesn't take a callback within this has too much to do. That it takes longer than a listener's last few milliseconds says nothing.
@@ -102,18 +103,20 @@ pub(super) async fn answer(
         let spec = webhook.spec.as_ref();
         spec.is_some_and(|spec| !spec.order_by.is_empty())
     };
-    let new = if record.webhooks.iter().any(orders) {
-        // Expressions of users: bounded, and still more than the threads that serve everybody should do.
-        let (of_task, record) = (context.clone(), record.clone());
-        let built =
-            tokio::task::spawn_blocking(move || built(&of_task, &record, request_id, callback));
-        match tokio::time::timeout_at(deadline, built).await {
+    let mut new = built(context, &record, request_id, callback);
+    if record.webhooks.iter().any(orders) {
+        let (of_task, webhooks) = (context.clone(), Arc::clone(&record.webhooks));
+        let ordered = aside::ARRIVALS.run(move |here| {
+            put_in_order(here, of_task.view.orders(), &webhooks, &mut new);
+            new
+        });
+        new = match tokio::time::timeout_at(deadline, ordered).await {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => {
-                tracing::error!(%error, "a callback's events can't be made");
+                tracing::error!(%error, "a callback's events can't be put in order");
                 return answered(
                     AnswerKind::RetryLater,
-                    "the callback's events can't be made",
+                    "the callback's events can't be put in order",
                 );
             }
             Err(_) => {
@@ -123,9 +126,7 @@ pub(super) async fn answer(
                 );
             }
         }
-    } else {
-        built(context, &record, request_id, callback)
-    };
+    }
     let samples = context.drift.samples(&new);
     let first = new
         .events

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_rules::{text, time};
 
+use crate::aside::Here;
 use crate::context::Context;
 use crate::dispatch::sink::salesforce::check_against;
 use crate::dispatch::sink::{Job, Sink, make};
@@ -21,6 +22,7 @@ const CHECK_TIME: Duration = Duration::from_secs(20);
 
 /// Of each destination but subscribers, one or more; or why there is none.
 pub(super) fn of(
+    here: &Here,
     context: &Context,
     webhook: &v1::Webhook,
     event: v1::Event,
@@ -28,7 +30,7 @@ pub(super) fn of(
 ) -> Vec<v1::OutboundRequest> {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let pushed = destinations.iter().filter(|one| one.subscribe.is_none());
-    let mut job = job(context, webhook, event, record);
+    let mut job = job(here, context, webhook, event, record);
     let mut all = Vec::new();
     for destination in pushed {
         let name = name_of(destination);
@@ -140,10 +142,17 @@ pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::D
 }
 
 /// As the engine would have it, but for the lease.
-fn job(context: &Context, webhook: &v1::Webhook, event: v1::Event, record: Option<Record>) -> Job {
+fn job(
+    here: &Here,
+    context: &Context,
+    webhook: &v1::Webhook,
+    event: v1::Event,
+    record: Option<Record>,
+) -> Job {
     let metadata = webhook.metadata.clone().unwrap_or_default();
     let orders = context.view.orders();
     let mut made = later::deliveries(
+        here,
         &context.mac_key,
         orders,
         &without_order(webhook),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_proto::v1::EventFlag;
 
+use crate::aside::Here;
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::dispatch::target::name_of;
@@ -70,7 +71,6 @@ fn for_event<T: Clone + Default>(value: &mut T, last: bool) -> T {
 /// What the log is given. Events that nobody wants stay out of it, unless the group captures them.
 pub(super) fn build(
     key: &identity::Key,
-    orders: &Orders,
     group: &v1::WebhookGroup,
     webhooks: &[Arc<v1::Webhook>],
     request_id: [u8; 16],
@@ -81,7 +81,6 @@ pub(super) fn build(
     let nameless = v1::Metadata::default();
     let metadata = group.metadata.as_ref().unwrap_or(&nameless);
     let names = Names::of(webhooks);
-    let mut ordering = Ordering::new(orders);
     let whole = identity::as_it_came(&callback.body_digest, &callback.body);
     // The listener's word for what it saw; what only the control plane can know is decided here.
     let mut flags = std::mem::take(&mut callback.flags);
@@ -119,7 +118,7 @@ pub(super) fn build(
             dedup.body_digest = identity::hidden(key, &dedup.body_digest);
         }
         let id = identity::event_id(request_id, &reported);
-        let (verdicts, mut deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
+        let (verdicts, deliveries) = verdicts(key, &names, reported.matches, &dedup, &id);
         let is_wanted = !deliveries.is_empty() || (reported.registered && spec.capture_unmatched);
         let last = n + 1 == count;
         let mut flags = for_event(&mut flags, last);
@@ -127,7 +126,7 @@ pub(super) fn build(
             flags.push(EventFlag::Unmatched.into());
         }
         let body = for_event(&mut callback.body, last);
-        let mut event = v1::Event {
+        let event = v1::Event {
             id,
             org: metadata.org.clone(),
             group: metadata.name.clone(),
@@ -160,7 +159,6 @@ pub(super) fn build(
                 .map(|key| key.to_vec().into())
                 .unwrap_or_default(),
         };
-        names.order(&mut ordering.keys(), &mut event, &mut deliveries);
         let new = NewEvent {
             event,
             dedup,
@@ -194,7 +192,6 @@ pub(super) fn built(
 ) -> NewCallback {
     build(
         &identity::Key::new(&context.mac_key),
-        context.view.orders(),
         &record.group,
         &record.webhooks,
         request_id,
@@ -202,7 +199,21 @@ pub(super) fn built(
     )
 }
 
-/// The events of a callback as they would be kept.
+/// Gives deliveries the keys that their webhooks order them by.
+pub(super) fn put_in_order(
+    here: &Here,
+    orders: &Orders,
+    webhooks: &[Arc<v1::Webhook>],
+    callback: &mut NewCallback,
+) {
+    let names = Names::of(webhooks);
+    let mut ordering = Ordering::new(here, orders);
+    for new in &mut callback.events {
+        names.order(&mut ordering.keys(), &mut new.event, &mut new.deliveries);
+    }
+}
+
+/// The events of a callback as they would be kept, in no order.
 pub(crate) fn as_kept(
     context: &Context,
     record: &GroupRecord,
