@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use v1::AttemptOutcome;
 
 use super::{backoff, share};
+use crate::aside;
 use crate::context::Context;
 use crate::dispatch::lanes::Lane;
-use crate::dispatch::mapped;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
 use crate::log::{Lease, Settle, Settlement};
-use crate::mapping::NoRecord;
+use crate::mapping::{NoRecord, Record};
 
 /// For what a sink does besides its one request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -123,9 +123,12 @@ impl Attempt {
                 break;
             }
             let mappings = &self.context.mappings;
-            match mapped::record(mappings, &lease.delivery, &lease.event).await {
+            match mappings
+                .record(&aside::DELIVERIES, &lease.delivery, &lease.event)
+                .await
+            {
                 Ok(record) => {
-                    bytes += record.as_ref().map_or(0, mapped::weight);
+                    bytes += record.as_ref().map_or(0, Record::weight);
                     if !jobs.is_empty() && bytes > MAX_RECORD_BYTES {
                         settles.push(not_now(lease));
                         break;
