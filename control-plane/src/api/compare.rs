@@ -19,15 +19,16 @@ use hookplane_rules::text::clip;
 use tokio::time::Instant;
 
 use super::desk::{Desk, Mode};
-use super::scope::Scope;
 use super::status::Problem;
-use super::trial::{Trial, Verdict};
+use super::trial::{self, Trial, Verdict};
 use super::turns::{Turn, Turns};
-use super::webhooks;
+use super::{manifests, webhooks};
 use crate::access::Caller;
 use crate::aside::{self, Here};
+use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::mapping::{Record, in_a_line};
 
 /// Events without a word from the caller, and at most.
@@ -59,8 +60,12 @@ pub(super) struct Comparisons(Turns);
 
 impl Default for Comparisons {
     fn default() -> Self {
-        Self(Turns::new(AT_ONCE, OF_ONE_ORG))
+        Self(turns())
     }
+}
+
+pub(super) fn turns() -> Turns {
+    Turns::new(AT_ONCE, OF_ONE_ORG)
 }
 
 impl Comparisons {
@@ -82,36 +87,50 @@ impl Comparisons {
         };
         let mut given = request.webhook.unwrap_or_default();
         let metadata = given.metadata.clone().unwrap_or_default();
-        let desk = Desk::new(context, caller);
+        let mut desk = Desk::for_trial(context, caller);
         desk.owned(&metadata.org)?;
         let turn = Arc::new(self.0.take(&metadata.org).await?);
+        let stored = stored(&desk, &metadata).await?;
+        manifests::lay_over(&mut desk, request.manifests).await?;
         // Where it goes changes nothing of what it takes and maps.
         given.spec.get_or_insert_default().destinations.clear();
         let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
-        let path = format!("orgs/{}/groups/{}", metadata.org, metadata.group);
-        let scope = Scope::parse(caller, "webhook.metadata", &path)?;
-        let record = scope.record(context, &path).await?;
-        let record = record.ok_or_else(|| Problem::NotFound(path.clone()))?;
-        let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
-        let stored = desk.get::<v1::Webhook>(&key).await?;
+        let record = trial::group_of(&desk, &metadata).await?;
+        let selection = Selection {
+            org: Some(metadata.org),
+            group_uid: record.group.metadata.as_ref().map(|of| of.uid.clone()),
+            since: caller.since(),
+            ..Selection::default()
+        };
         let (of_task, of_turn) = (context.clone(), Arc::clone(&turn));
         let trials = aside::TRIALS.run(move |here| {
             let _turn = of_turn;
-            let old = stored.map(|(webhook, _)| Trial::of(here, &of_task, &record, &webhook));
+            let old = stored.map(|(record, webhook)| Trial::of(here, &of_task, &record, &webhook));
             Ok::<_, Problem>(Trials {
                 old: old.transpose()?,
                 new: Trial::of(here, &of_task, &record, &prepared.resource)?,
             })
         });
         let trials = trials.await??;
-        let selection = scope.selection(context, &path).await?;
         compare(context, selection, Arc::new(trials), last as usize, turn).await
     }
 }
 
+/// The webhook as it is, with its group, where it is there.
+async fn stored(
+    desk: &Desk<'_>,
+    metadata: &v1::Metadata,
+) -> Result<Option<(GroupRecord, v1::Webhook)>, Problem> {
+    let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
+    let Some((webhook, _)) = desk.get::<v1::Webhook>(&key).await? else {
+        return Ok(None);
+    };
+    Ok(Some((trial::group_of(desk, metadata).await?, webhook)))
+}
+
 async fn compare(
     context: &Context,
-    selection: crate::log::Selection,
+    selection: Selection,
     trials: Arc<Trials>,
     last: usize,
     turn: Arc<Turn>,

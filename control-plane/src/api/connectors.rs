@@ -51,12 +51,7 @@ pub(super) async fn prepare(
             ),
         ));
     }
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { .. }, Some((_, revision))) => check_etag(&name, &metadata.etag, *revision)?,
-        _ => {}
-    }
+    mode.begin(&name, &metadata.etag, &stored)?;
     let spec = given.spec.clone().unwrap_or_default();
     let (mut connector, revision, changed, check, action) = match stored {
         None => {
@@ -223,11 +218,7 @@ impl ConnectorApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, connector, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         Ok(present(prepared.resource, revision))
     }
 

@@ -79,14 +79,8 @@ pub(super) async fn prepare(
     let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
     let stored = desk.get::<v1::Webhook>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((webhook, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&webhook.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     if metadata.name == TEMPLATE && spec.active {
         return Err(Problem::field(
@@ -251,11 +245,7 @@ impl WebhookApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, webhook, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         present(&desk, prepared.resource, revision).await
     }
 

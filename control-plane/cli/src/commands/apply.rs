@@ -190,7 +190,7 @@ fn manifest_of(change: &v1::PlannedChange, documents: &[Document]) -> Option<v1:
     })
 }
 
-fn rank(manifest: &v1::Manifest) -> u8 {
+pub(super) fn rank(manifest: &v1::Manifest) -> u8 {
     match &manifest.resource {
         Some(Resource::Org(_)) | None => 0,
         Some(Resource::Connector(_)) => 1,

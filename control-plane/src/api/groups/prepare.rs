@@ -7,7 +7,7 @@ use hookplane_rules::{Connector, FieldError, TEMPLATE, Webhook};
 
 use super::rotate::{callback_url, prune};
 use crate::admission;
-use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, put, snake};
+use crate::api::desk::{Desk, Mode, Prepared, compile, put, snake};
 use crate::api::status::Problem;
 use crate::api::{difference, guard, names, webhooks};
 use crate::aside;
@@ -72,14 +72,8 @@ pub(in crate::api) async fn prepare(
     let key = keys::group(&metadata.org, &metadata.name);
     let stored = desk.get::<v1::WebhookGroup>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((group, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&group.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     let old_spec = stored
         .as_ref()
@@ -140,6 +134,7 @@ pub(in crate::api) async fn prepare(
         spec,
         old_spec.as_ref(),
         &definition,
+        desk.lacking,
     )?;
     let digest = Connector::version_of(&definition.spec.clone().unwrap_or_default());
     let mut changed = match &old_spec {
@@ -181,7 +176,8 @@ pub(in crate::api) async fn prepare(
         status.connector_version.clone_from(&digest);
         prune(status, desk.context.clock.now().0);
         let connector = compile(definition.clone()).await?;
-        let opened = admission::compile_group(&desk.context.seal, &group, &connector)?;
+        let opened =
+            admission::compile_group(&desk.context.seal, &group, &connector, desk.lacking)?;
         let check = if revision == 0 {
             Precondition::Absent
         } else {

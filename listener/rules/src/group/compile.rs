@@ -1,4 +1,4 @@
-//! From a group as stored, its secrets opened, to one that serves. Fails closed.
+//! From a group as stored, its secrets opened, to one that serves. Fails closed: a secret may be lacking only where it doesn't serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(super) fn compile(
     group: &v1::WebhookGroup,
     connector: &Arc<Connector>,
     webhooks: Vec<Arc<Webhook>>,
+    serves: bool,
 ) -> Result<Group, Vec<FieldError>> {
     let mut errors = Errors::default();
     let metadata = group.metadata.clone().unwrap_or_default();
@@ -54,8 +55,8 @@ pub(super) fn compile(
     };
     check_texts(spec, &mut errors);
     check_events(spec, connector, function, &mut errors);
-    let parameters = parameters(spec, connector, &mut errors);
-    let secrets = secrets(spec, &mut errors);
+    let parameters = parameters(spec, connector, serves, &mut errors);
+    let secrets = secrets(spec, serves, &mut errors);
     let own_limit = spec
         .max_body_bytes
         .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
@@ -69,7 +70,7 @@ pub(super) fn compile(
         },
         parameters,
     });
-    let keyed = keys(spec, function, &secrets, &decoding, &mut errors);
+    let keyed = keys(spec, function, &secrets, &decoding, serves, &mut errors);
     let redaction = Redaction::compile(spec, function, &keyed, &mut errors);
     let handshake_keys = handshake_keys(function, &secrets, &decoding, &mut errors);
     check_learning(spec, function, &mut errors);
@@ -189,6 +190,7 @@ fn check_events(
 fn parameters(
     spec: &v1::WebhookGroupSpec,
     connector: &Connector,
+    serves: bool,
     errors: &mut Errors,
 ) -> BTreeMap<String, String> {
     for (name, value) in &spec.parameters {
@@ -228,7 +230,7 @@ fn parameters(
             .unwrap_or(&parameter.default_value);
         if !value.is_empty() {
             all.insert(parameter.name.clone(), value.clone());
-        } else if parameter.required {
+        } else if parameter.required && (serves || !parameter.secret) {
             errors.add(
                 format!("spec.parameters.{}", parameter.name),
                 format!(
@@ -241,7 +243,7 @@ fn parameters(
     all
 }
 
-fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
+fn secrets(spec: &v1::WebhookGroupSpec, serves: bool, errors: &mut Errors) -> Vec<Secret> {
     let list = &spec.signature_secrets;
     errors.at_most("spec.signatureSecrets", list.len(), MAX_SECRETS, "secrets");
     let mut names = BTreeSet::new();
@@ -259,7 +261,9 @@ fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
             errors.add(format!("{at}.name"), format!("`{name}` is there twice"));
         }
         if secret.value.is_empty() {
-            errors.add(format!("{at}.value"), "is empty; a secret has a value");
+            if serves {
+                errors.add(format!("{at}.value"), "is empty; a secret has a value");
+            }
         } else if secret.value.len() > MAX_VALUE_BYTES {
             errors.add(
                 format!("{at}.value"),
@@ -289,6 +293,7 @@ fn keys(
     function: &Function,
     secrets: &[Secret],
     decoding: &Arc<Decoding>,
+    serves: bool,
     errors: &mut Errors,
 ) -> Vec<KeyedScheme> {
     let parameters = &decoding.parameters;
@@ -297,7 +302,8 @@ fn keys(
     let uses_secrets = |scheme: &Scheme| {
         signs(scheme) && key_parameter(scheme).is_none() && !scheme.has_own_keys()
     };
-    if schemes.iter().any(uses_secrets)
+    if serves
+        && schemes.iter().any(uses_secrets)
         && secrets.is_empty()
         && spec.signature_secrets.is_empty()
         && !spec.accept_unsigned
@@ -356,8 +362,13 @@ fn keys(
                 continue;
             }
         };
+        let lacks = |name: &str| !parameters.contains_key(name);
+        if !serves && rule.template_parameters().any(lacks) {
+            all.push(keyed);
+            continue;
+        }
         for name in rule.template_parameters() {
-            if !parameters.contains_key(name) {
+            if lacks(name) {
                 errors.add(
                     format!("spec.parameters.{name}"),
                     "is missing; it is part of the key that proves callbacks genuine",
@@ -378,6 +389,7 @@ fn keys(
                         name: user.clone(),
                     }));
                 }
+                None if !serves => {}
                 None => errors.add(
                     format!("spec.parameters.{name}"),
                     "is missing; it is the user name that the provider sends",
@@ -390,7 +402,7 @@ fn keys(
                 Some(value) => keyed
                     .keys
                     .extend(errors.take(at, Secret::new(name, value).key(rule, hmac, decoding))),
-                None if spec.accept_unsigned => {}
+                None if spec.accept_unsigned || !serves => {}
                 None => errors.add(
                     at,
                     "is missing; it is the key that proves callbacks genuine",
