@@ -6,7 +6,8 @@ use hookplane_control_plane::manifest::Document;
 use hookplane_proto::v1;
 use serde_json::{Value, json};
 
-use super::{apply, preview};
+use super::apply::{self, Instead};
+use super::preview;
 use crate::args::{Compare, ShortFormat};
 use crate::connect::Api;
 use crate::failure::Failure;
@@ -23,7 +24,7 @@ where
     R: Future<Output = Result<Api, Failure>>,
 {
     // Secrets have no part in it.
-    let (file, documents) = apply::read(&compare.file, Some(""))?;
+    let (file, documents) = apply::read(&compare.file, &Instead::Stored)?;
     let webhooks: Vec<v1::Webhook> = preview::webhooks(&documents).cloned().collect();
     if webhooks.is_empty() {
         return Err(Failure::new(format!("{file}: there is no webhook in it")));

@@ -13,7 +13,7 @@ use hookplane_rules::text::cut;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::apply;
+use super::apply::{self, Instead};
 use crate::args::{Preview, ShortFormat};
 use crate::connect::Api;
 use crate::failure::Failure;
@@ -35,7 +35,7 @@ where
     let (webhook, manifests) = match (&preview.file, &name) {
         (Some(file), name) => {
             // Nothing is sent: a secret that can't be brought in is the stored one, or none.
-            let (file, documents) = apply::read(file, Some(""))?;
+            let (file, documents) = apply::read(file, &Instead::Stored)?;
             let webhook = of_manifest(&file, &documents, name.as_ref())?;
             let before = before(&documents, &webhook);
             (webhook, before)
