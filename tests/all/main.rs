@@ -11,6 +11,7 @@ mod bench;
 mod clients;
 mod connectors;
 mod doctor;
+mod dry_runs;
 mod engines;
 mod fake_control_plane;
 mod first_delivery;

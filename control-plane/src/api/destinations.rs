@@ -68,14 +68,8 @@ pub(super) async fn prepare(
     let key = keys::destination(&metadata.org, &metadata.name);
     let stored = desk.get::<v1::Destination>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((destination, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&destination.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     let (mut destination, revision, check) = match stored {
         Some((destination, revision)) => (destination, revision, Precondition::At(revision)),
@@ -249,11 +243,7 @@ impl DestinationApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, destination, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         Ok(present(&self.context, prepared.resource, revision))
     }
 

@@ -9,6 +9,7 @@ use super::page::page;
 use super::status::Problem;
 use super::{difference, groups, guard, mappings, names, skew, targets, waiting};
 use crate::access::{Caller, Target, opened};
+use crate::aside;
 use crate::config::tombstone;
 use crate::context::Context;
 use crate::dispatch::unsubscribed::{self, has_subscribers};
@@ -79,14 +80,8 @@ pub(super) async fn prepare(
     let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
     let stored = desk.get::<v1::Webhook>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((webhook, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&webhook.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     if metadata.name == TEMPLATE && spec.active {
         return Err(Problem::field(
@@ -136,10 +131,10 @@ pub(super) async fn prepare(
     if action != v1::ChangeAction::Unchanged {
         skew::webhook(desk.context, &spec)?;
         webhook.spec = Some(spec);
-        let connector = compile(&desk.pinned(&group).await?)?;
-        let opened = desk.context.seal.open_group(&group)?;
-        let compiled = Webhook::compile(&webhook, &opened, &connector);
-        let mut errors = compiled.err().unwrap_or_default();
+        let connector = compile(desk.pinned(&group).await?).await?;
+        let of_task = webhook.clone();
+        let compiled = aside::SAVES.run(move |_| Webhook::compile(&of_task, &group, &connector));
+        let mut errors = compiled.await?.err().unwrap_or_default();
         let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
         if !errors.is_empty() {
             return Err(Problem::Fields(errors));
@@ -257,11 +252,7 @@ impl WebhookApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, webhook, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         present(&desk, prepared.resource, revision).await
     }
 

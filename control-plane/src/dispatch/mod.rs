@@ -4,7 +4,6 @@ pub mod client;
 mod endpoints;
 pub(crate) mod engine;
 mod leases;
-pub(crate) mod mapped;
 pub mod sink;
 mod subscriptions;
 pub(crate) mod target;

@@ -16,11 +16,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
-use super::mapped;
 use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
+use crate::aside;
 use crate::context::Context;
 use crate::log::{Lease, Queue, Settle, Settlement};
 use crate::mapping::{NoRecord, Record};
@@ -223,7 +223,10 @@ impl Session<'_> {
     /// an operator is told why.
     async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
         let mappings = &self.context.mappings;
-        match mapped::record(mappings, &lease.delivery, &lease.event).await {
+        match mappings
+            .record(&aside::DELIVERIES, &lease.delivery, &lease.event)
+            .await
+        {
             Ok(record) => Ok(Some(response(lease, record.as_ref()))),
             // Nothing is wrong with the delivery: with the stream's end it goes back.
             Err(NoRecord::Store(error)) => Err(Problem::from(error).into()),

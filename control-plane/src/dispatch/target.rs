@@ -7,6 +7,7 @@
 //! Secrets are sealed for the uid of the resource they stand in, and for their field: `http.headers.authorization` of a destination,
 //! `destinations.crm.http.headers.authorization` of a webhook. None opens for another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -19,6 +20,17 @@ pub(crate) const SUBSCRIBE: &str = "subscribe";
 const CONCURRENCY: u32 = 8;
 const TIMEOUT_SECONDS: u32 = 15;
 const MAX_ATTEMPTS: u32 = 15;
+
+const STAND_IN: &str = "***";
+/// Of as many bytes as a signing secret has to have.
+const SIGNING_STAND_IN: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn stand_in(value: &str) -> v1::Secret {
+    v1::Secret {
+        value: value.to_owned(),
+        ..Default::default()
+    }
+}
 
 /// One of the kinds.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +114,32 @@ impl Target {
             }
         }
         Ok(self)
+    }
+
+    /// With something else in the place of each secret, to show what would be sent: none of them is in that.
+    pub(crate) fn with_stand_ins(mut self) -> Self {
+        match &mut self {
+            Self::Http(http) => {
+                if let Some(secret) = &mut http.signing_secret {
+                    *secret = stand_in(SIGNING_STAND_IN);
+                }
+                for secret in http.headers.values_mut() {
+                    *secret = stand_in(STAND_IN);
+                }
+            }
+            Self::Salesforce(target) => {
+                target.private_key = None;
+                target.client_secret = Some(stand_in(STAND_IN));
+            }
+        }
+        self
+    }
+
+    /// Secrets, opened, that have no value: they were left out, and are not stored.
+    pub(crate) fn lacks(&mut self) -> Vec<String> {
+        let secrets = self.secrets_mut().into_iter();
+        let lacking = secrets.filter(|(_, secret)| secret.value.is_empty());
+        lacking.map(|(field, _)| field).collect()
     }
 
     /// Without any secret, sealed or not: that there is one is all that is told.
@@ -202,6 +240,16 @@ pub(crate) fn resolve(
     webhook: &v1::Webhook,
     destination: &str,
 ) -> Result<Resolved, String> {
+    let org = webhook.metadata.as_ref().map_or("", |of| &of.org);
+    resolve_with(|name| view.destination(org, name), webhook, destination)
+}
+
+/// The same where `named` knows the org's destinations.
+pub(crate) fn resolve_with(
+    named: impl FnOnce(&str) -> Option<Arc<v1::Destination>>,
+    webhook: &v1::Webhook,
+    destination: &str,
+) -> Result<Resolved, String> {
     let none = v1::Metadata::default();
     let of = webhook.metadata.as_ref().unwrap_or(&none);
     let configured = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
@@ -228,7 +276,7 @@ pub(crate) fn resolve(
             queue_paused: false,
         });
     }
-    let named = view.destination(&of.org, &found.r#ref).ok_or_else(|| {
+    let named = named(&found.r#ref).ok_or_else(|| {
         format!(
             "there is no destination `{}` any more: make it again, and replay",
             found.r#ref

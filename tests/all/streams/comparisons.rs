@@ -18,6 +18,7 @@ async fn compare(
     let request = v1::CompareRequest {
         webhook: Some(webhook),
         last,
+        ..Default::default()
     };
     let mut client = PreviewServiceClient::new(rig.api());
     Ok(client.compare(request).await?.into_inner())

@@ -84,6 +84,14 @@ impl Subscriber {
             .ok_or_else(|| "the stream ended".into())
     }
 
+    /// Ends it, and waits until the control plane has ended it as well: what it had leased is given back by then.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        let Self { to, mut from } = self;
+        drop(to);
+        while let Ok(Some(_)) = soon(from.message()).await? {}
+        Ok(())
+    }
+
     /// Why the stream ended.
     pub(super) async fn end(&mut self) -> Result<Status, Failure> {
         soon(async {

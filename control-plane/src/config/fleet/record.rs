@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use hookplane_proto::v1;
+use hookplane_rules::text::clip;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
@@ -22,8 +23,8 @@ use crate::config::ListenerScope;
 pub(super) const PER_PART: usize = 64;
 /// Refused resources that one scope's summary names; past it every resource there is in doubt.
 const SUMMARY_PROBLEMS: usize = 256;
-/// Of a name or a reason in a summary, in characters.
-const TEXT_CHARS: usize = 256;
+/// Of a name or a reason in a summary.
+const TEXT_BYTES: usize = 256;
 /// Of what one listener refused, in bytes, as it is shown.
 const RECORD_BYTES: usize = 8 * 1024;
 /// The same of all listeners of a replica together, and again of all its summaries: made-up refusals shall not fill the store.
@@ -198,8 +199,8 @@ impl Inner {
                 } else if problems.len() < SUMMARY_PROBLEMS {
                     let problem = Problem {
                         uid: uid.clone(),
-                        listener: cut(&listener.name),
-                        reason: cut(&error.reason),
+                        listener: clip(&listener.name, TEXT_BYTES),
+                        reason: clip(&error.reason, TEXT_BYTES),
                         others: 0,
                     };
                     problems.insert(uid, problem);
@@ -264,11 +265,4 @@ fn scope_key(scope: &ListenerScope) -> String {
     hash.update(b"/");
     hash.update(&*scope.pool);
     format!("scopes/{}", hex::encode(&hash.finalize()[..16]))
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

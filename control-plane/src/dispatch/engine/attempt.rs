@@ -13,13 +13,13 @@ use v1::AttemptOutcome;
 use super::breaker::Breaker;
 use super::turns::Weight;
 use super::{backoff, share};
+use crate::aside;
 use crate::context::Context;
 use crate::dispatch::endpoints::Endpoint;
-use crate::dispatch::mapped;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
 use crate::log::{Lease, Settle, Settlement};
-use crate::mapping::NoRecord;
+use crate::mapping::{NoRecord, Record};
 
 /// For what a sink does besides its one request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -152,10 +152,10 @@ impl Attempt {
                 break;
             }
             let mappings = &self.context.mappings;
-            let mapping = mapped::record(mappings, &lease.delivery, &lease.event);
+            let mapping = mappings.record(&aside::DELIVERIES, &lease.delivery, &lease.event);
             match AssertUnwindSafe(mapping).catch_unwind().await {
                 Ok(Ok(record)) => {
-                    let of_record = record.as_ref().map_or(0, mapped::weight);
+                    let of_record = record.as_ref().map_or(0, Record::weight);
                     flown.largest_record = flown.largest_record.max(of_record);
                     bytes += of_record;
                     if !jobs.is_empty() && bytes > MAX_RECORD_BYTES {

@@ -246,7 +246,7 @@ impl Sink for HttpSink {
         outcomes
     }
 
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest> {
         // What can't be made is told by the attempt.
         let Ok(request) = self.request(job) else {
             return Vec::new();
@@ -260,7 +260,7 @@ impl Sink for HttpSink {
             };
             headers.insert(name.to_string(), shown);
         }
-        vec![v1::PreviewRequestToSend {
+        vec![v1::OutboundRequest {
             destination: String::new(),
             method: request.method().to_string(),
             url: request.uri().to_string(),

@@ -77,7 +77,7 @@ pub trait Sink: Send + Sync + 'static {
     async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome>;
 
     /// Exactly what would be sent for this job alone, credentials as `***`.
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend>;
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest>;
 
     /// Whether it has a description.
     fn describes(&self) -> bool {

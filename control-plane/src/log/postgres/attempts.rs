@@ -47,7 +47,7 @@ impl Told {
 
 /// As it can be stored, and not longer than it may be.
 fn cut(of: &str) -> String {
-    text(&of[..of.floor_char_boundary(MAX_TEXT_BYTES)])
+    text(hookplane_rules::text::cut(of, MAX_TEXT_BYTES))
 }
 
 /// Part of a statement: writes a row for each of these, which say what [`COLUMNS`] are. Their deliveries have counted it.

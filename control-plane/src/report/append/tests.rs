@@ -1,4 +1,9 @@
+use super::build::*;
+use super::checked::*;
 use super::*;
+use crate::log::NewCallback;
+use crate::report::identity;
+use hookplane_proto::v1::EventFlag;
 
 const KEY: [u8; 32] = [3; 32];
 
@@ -56,7 +61,6 @@ fn callback(events: Vec<v1::ReportedEvent>) -> v1::ReportedCallback {
 fn built(group: &v1::WebhookGroup, callback: v1::ReportedCallback) -> NewCallback {
     build(
         &identity::Key::new(&KEY),
-        &Orders::default(),
         group,
         &[webhook("w")],
         [1; 16],

@@ -1,4 +1,4 @@
-//! From a group as stored, its secrets opened, to one that serves. Fails closed.
+//! From a group as stored, its secrets opened, to one that serves. Fails closed: a secret may be lacking only where it doesn't serve.
 
 mod keys;
 
@@ -35,6 +35,7 @@ pub(super) fn compile(
     group: &v1::WebhookGroup,
     connector: &Arc<Connector>,
     webhooks: Vec<Arc<Webhook>>,
+    serves: bool,
 ) -> Result<Group, Vec<FieldError>> {
     let mut errors = Errors::default();
     let metadata = group.metadata.clone().unwrap_or_default();
@@ -55,8 +56,8 @@ pub(super) fn compile(
     };
     check_texts(spec, &mut errors);
     check_events(spec, connector, function, &mut errors);
-    let parameters = parameters(spec, connector, &mut errors);
-    let secrets = secrets(spec, &mut errors);
+    let parameters = parameters(spec, connector, serves, &mut errors);
+    let secrets = secrets(spec, serves, &mut errors);
     let own_limit = spec
         .max_body_bytes
         .map(|limit| check_limit(Some(limit), "spec.maxBodyBytes", &mut errors));
@@ -70,7 +71,7 @@ pub(super) fn compile(
         },
         parameters,
     });
-    let keyed = keys(spec, function, &secrets, &decoding, &mut errors);
+    let keyed = keys(spec, function, &secrets, &decoding, serves, &mut errors);
     let redaction = Redaction::compile(spec, function, &keyed, &mut errors);
     let handshake_keys = handshake_keys(function, &secrets, &decoding, &mut errors);
     check_learning(spec, function, &mut errors);
@@ -190,6 +191,7 @@ fn check_events(
 fn parameters(
     spec: &v1::WebhookGroupSpec,
     connector: &Connector,
+    serves: bool,
     errors: &mut Errors,
 ) -> BTreeMap<String, String> {
     for (name, value) in &spec.parameters {
@@ -229,7 +231,7 @@ fn parameters(
             .unwrap_or(&parameter.default_value);
         if !value.is_empty() {
             all.insert(parameter.name.clone(), value.clone());
-        } else if parameter.required {
+        } else if parameter.required && (serves || !parameter.secret) {
             errors.add(
                 format!("spec.parameters.{}", parameter.name),
                 format!(
@@ -242,7 +244,7 @@ fn parameters(
     all
 }
 
-fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
+fn secrets(spec: &v1::WebhookGroupSpec, serves: bool, errors: &mut Errors) -> Vec<Secret> {
     let list = &spec.signature_secrets;
     errors.at_most("spec.signatureSecrets", list.len(), MAX_SECRETS, "secrets");
     let mut names = BTreeSet::new();
@@ -260,7 +262,9 @@ fn secrets(spec: &v1::WebhookGroupSpec, errors: &mut Errors) -> Vec<Secret> {
             errors.add(format!("{at}.name"), format!("`{name}` is there twice"));
         }
         if secret.value.is_empty() {
-            errors.add(format!("{at}.value"), "is empty; a secret has a value");
+            if serves {
+                errors.add(format!("{at}.value"), "is empty; a secret has a value");
+            }
         } else if secret.value.len() > MAX_VALUE_BYTES {
             errors.add(
                 format!("{at}.value"),

@@ -96,7 +96,17 @@ impl Group {
         connector: Arc<Connector>,
         webhooks: Vec<Arc<Webhook>>,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
-        compile::compile(group, &connector, webhooks).map(Arc::new)
+        compile::compile(group, &connector, webhooks, true).map(Arc::new)
+    }
+
+    /// The same of one whose secrets needn't all be there: it matches as the other does, and without a secret it proves nothing genuine. To be
+    /// tried, never to serve.
+    pub fn compile_for_trial(
+        group: &v1::WebhookGroup,
+        connector: Arc<Connector>,
+        webhooks: Vec<Arc<Webhook>>,
+    ) -> Result<Arc<Self>, Vec<FieldError>> {
+        compile::compile(group, &connector, webhooks, false).map(Arc::new)
     }
 
     /// The definition that it was compiled with.

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use hookplane_rules::text::clip;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Deserialize;
@@ -24,7 +25,6 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::answers::{Fate, Told};
-use super::names::clip;
 use crate::dispatch::client::{HttpClient, SendError};
 use crate::dispatch::sink::REFUSED_PAUSE;
 

@@ -75,10 +75,10 @@ impl Caller {
     }
 
     /// As it would be sent, the token hidden.
-    pub(super) fn shown(&self, call: &Call) -> v1::PreviewRequestToSend {
+    pub(super) fn shown(&self, call: &Call) -> v1::OutboundRequest {
         let mut headers = HeaderMap::new();
         self.fill(&mut headers, call, HeaderValue::from_static("Bearer ***"));
-        v1::PreviewRequestToSend {
+        v1::OutboundRequest {
             method: call.method.to_string(),
             url: self
                 .tokens
@@ -94,7 +94,7 @@ impl Caller {
                 })
                 .collect(),
             body: call.body.clone().unwrap_or_default(),
-            ..v1::PreviewRequestToSend::default()
+            ..v1::OutboundRequest::default()
         }
     }
 

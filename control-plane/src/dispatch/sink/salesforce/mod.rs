@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use hookplane_rules::text::clip;
 use tokio::time::Instant;
 
 use super::{Job, Outcome, Sink, Verdict};
@@ -53,7 +54,6 @@ use busy::{Busy, record};
 use call::Caller;
 pub use check::{check, check_against, objects};
 use describe::Descriptions;
-use names::clip;
 use plan::Plan;
 
 /// Deliveries that one request carries.
@@ -197,7 +197,7 @@ impl Sink for SalesforceSink {
             .collect()
     }
 
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest> {
         // What can't be planned isn't sent: delivering it says why.
         let Ok(plan) = planned(job) else {
             return Vec::new();

@@ -33,6 +33,7 @@ pub(super) fn keys(
     function: &Function,
     secrets: &[Secret],
     decoding: &Arc<Decoding>,
+    serves: bool,
     errors: &mut Errors,
 ) -> Vec<KeyedScheme> {
     let parameters = &decoding.parameters;
@@ -41,7 +42,8 @@ pub(super) fn keys(
     let uses_secrets = |scheme: &Scheme| {
         signs(scheme) && key_parameter(scheme).is_none() && !scheme.has_own_keys()
     };
-    if schemes.iter().any(uses_secrets)
+    if serves
+        && schemes.iter().any(uses_secrets)
         && secrets.is_empty()
         && spec.signature_secrets.is_empty()
         && !spec.accept_unsigned
@@ -100,8 +102,13 @@ pub(super) fn keys(
                 continue;
             }
         };
+        let lacks = |name: &str| !parameters.contains_key(name);
+        if !serves && rule.template_parameters().any(lacks) {
+            all.push(keyed);
+            continue;
+        }
         for name in rule.template_parameters() {
-            if !parameters.contains_key(name) {
+            if lacks(name) {
                 errors.add(
                     format!("spec.parameters.{name}"),
                     "is missing; it is part of the key that proves callbacks genuine",
@@ -122,6 +129,7 @@ pub(super) fn keys(
                         name: user.clone(),
                     }));
                 }
+                None if !serves => {}
                 None => errors.add(
                     format!("spec.parameters.{name}"),
                     "is missing; it is the user name that the provider sends",
@@ -134,7 +142,7 @@ pub(super) fn keys(
                 Some(value) => keyed
                     .keys
                     .extend(errors.take(at, Secret::new(name, value).key(rule, hmac, decoding))),
-                None if spec.accept_unsigned => {}
+                None if spec.accept_unsigned || !serves => {}
                 None => errors.add(
                     at,
                     "is missing; it is the key that proves callbacks genuine",
