@@ -151,7 +151,7 @@ fn a_file_is_compared_with_what_is_saved_also_where_its_group_changes() {
     assert_eq!(new["lookedAt"], 0, "{new}");
 }
 
-// Item 3: `apply` tells it before it saves.
+// `apply` tells it before it saves.
 #[test]
 fn apply_tells_what_would_differ_and_a_dry_run_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -23,6 +23,10 @@ use tonic::{Request, Response, Status, Streaming};
 #[path = "../src/waiting.rs"]
 mod waiting;
 
+#[allow(
+    unused_imports,
+    reason = "of the two crates whose tests have this file one needs less"
+)]
 pub use waiting::{Failure, PATIENCE, eventually, soon, until};
 
 /// One side of a stream of either service.

@@ -196,7 +196,7 @@ async fn deliveries_of_a_webhook_that_is_gone_are_skipped() -> Result<(), Failur
     Ok(())
 }
 
-// Item 10: an event that came before its webhook is delivered to it once, as if the webhook had been there.
+// An event that came before its webhook is delivered to it once, as if the webhook had been there.
 #[tokio::test]
 async fn events_that_were_captured_are_fed_to_a_webhook_made_later_once() -> Result<(), Failure> {
     let rig = Rig::start().await?;

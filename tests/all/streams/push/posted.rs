@@ -129,7 +129,7 @@ async fn what_came_compressed_is_posted_with_its_encoding() -> Result<(), Failur
     Ok(())
 }
 
-// Item 2: the preview is made by what sends, and shows no credential.
+// The preview is made by what sends, and shows no credential.
 #[tokio::test]
 async fn what_a_preview_shows_is_what_is_then_sent_byte_for_byte() -> Result<(), Failure> {
     for mapped in [true, false] {

@@ -389,7 +389,7 @@ impl Sink for Scripted {
         verdicts.into_iter().map(outcome).collect()
     }
 
-    fn preview(&self, _job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, _job: &Job) -> Vec<v1::OutboundRequest> {
         Vec::new()
     }
 
