@@ -45,6 +45,15 @@ impl From<std::io::Error> for Refused {
     }
 }
 
+/// What becomes of a secret that has no value, where none is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// It has to be given.
+    Refused,
+    /// What is only tried goes without it.
+    LeftOut,
+}
+
 /// A spec fit to be stored.
 pub struct Admitted {
     /// Secrets sealed, defaults filled in.
@@ -175,6 +184,7 @@ pub fn seal_secrets(
     mut spec: v1::WebhookGroupSpec,
     stored: Option<&v1::WebhookGroupSpec>,
     definition: &v1::Connector,
+    lacking: Lacking,
 ) -> Result<Admitted, Refused> {
     let kept = stored.map_or(&[][..], |s| &s.signature_secrets);
     let mut errors = Vec::new();
@@ -225,6 +235,7 @@ pub fn seal_secrets(
                     secret.sealed = sealed;
                     changed |= is_new;
                 }
+                None if lacking == Lacking::LeftOut => {}
                 None => errors.push(FieldError::new(
                     format!("spec.signatureSecrets[{i}].value"),
                     "is missing, and no secret of this name is stored",
@@ -285,9 +296,14 @@ pub fn compile_group(
     seal: &SealKey,
     group: &v1::WebhookGroup,
     connector: &Arc<Connector>,
+    lacking: Lacking,
 ) -> Result<v1::WebhookGroup, Refused> {
     let opened = seal.open_group(group)?;
-    Group::compile(&opened, Arc::clone(connector), Vec::new()).map_err(Refused::Fields)?;
+    let compiled = match lacking {
+        Lacking::Refused => Group::compile(&opened, Arc::clone(connector), Vec::new()),
+        Lacking::LeftOut => Group::compile_for_trial(&opened, Arc::clone(connector), Vec::new()),
+    };
+    compiled.map_err(Refused::Fields)?;
     Ok(opened)
 }
 
@@ -337,6 +353,7 @@ mod tests {
             with_secret("", "planted-secret"),
             None,
             &definition,
+            Lacking::Refused,
         )
         .unwrap();
         let text = format!("{:?}", admitted.spec);
@@ -348,15 +365,30 @@ mod tests {
     #[test]
     fn an_absent_secret_keeps_the_stored_one_and_the_same_value_is_no_change() {
         let (_dir, seal, definition) = fixture();
-        let stored = seal_secrets(&seal, "u", with_secret("", "one"), None, &definition)
-            .unwrap()
-            .spec;
+        let stored = seal_secrets(
+            &seal,
+            "u",
+            with_secret("", "one"),
+            None,
+            &definition,
+            Lacking::Refused,
+        )
+        .unwrap()
+        .spec;
         for again in [
             v1::WebhookGroupSpec::default(),
             with_secret("secret-1", ""),
             with_secret("secret-1", "one"),
         ] {
-            let admitted = seal_secrets(&seal, "u", again, Some(&stored), &definition).unwrap();
+            let admitted = seal_secrets(
+                &seal,
+                "u",
+                again,
+                Some(&stored),
+                &definition,
+                Lacking::Refused,
+            )
+            .unwrap();
             assert_eq!(admitted.spec.signature_secrets, stored.signature_secrets);
             assert_eq!(admitted.spec.sealed_parameters, stored.sealed_parameters);
             assert_eq!(admitted.secret, v1::SecretChange::Unchanged);
@@ -367,6 +399,7 @@ mod tests {
             with_secret("secret-1", "two"),
             Some(&stored),
             &definition,
+            Lacking::Refused,
         )
         .unwrap();
         assert_eq!(changed.secret, v1::SecretChange::Changed);
@@ -375,9 +408,14 @@ mod tests {
     #[test]
     fn a_secret_without_value_or_stored_one_is_refused_at_its_place() {
         let (_dir, seal, definition) = fixture();
-        let Err(Refused::Fields(errors)) =
-            seal_secrets(&seal, "u", with_secret("new", ""), None, &definition)
-        else {
+        let Err(Refused::Fields(errors)) = seal_secrets(
+            &seal,
+            "u",
+            with_secret("new", ""),
+            None,
+            &definition,
+            Lacking::Refused,
+        ) else {
             panic!("taken");
         };
         assert_eq!(errors[0].field, "spec.signatureSecrets[0].value");

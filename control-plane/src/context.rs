@@ -8,7 +8,7 @@ use hookplane_rules::Clock;
 
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
-use crate::dispatch::Lanes;
+use crate::dispatch::Endpoints;
 use crate::dispatch::client::HttpClient;
 use crate::drift::Drift;
 use crate::log::DeliveryLog;
@@ -47,7 +47,7 @@ pub struct Context {
     /// Sends to destinations.
     pub client: HttpClient,
     /// What is known of each destination.
-    pub lanes: Arc<Lanes>,
+    pub endpoints: Arc<Endpoints>,
     /// What is counted for scrapes.
     pub metrics: Arc<Metrics>,
 }

@@ -13,6 +13,10 @@ use crate::context::Context;
 const GATHER: Duration = Duration::from_millis(200);
 /// Between two steps while there is more: others have the log, too.
 const PAUSE: Duration = Duration::from_millis(5);
+/// While events come, as many times as long as the step took: it has a quarter of a core then, and those who wait for an answer have the rest.
+const GIVE_WAY: u32 = 3;
+/// So that it goes on, however slow a step was.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// A log that is quiet is looked at as often: another replica may have had the turn, and ended before it was done.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// After an error, doubled each time.
@@ -36,6 +40,7 @@ async fn follow(context: &Context) {
         newest.borrow_and_update();
         loop {
             let since = *behind.get_or_insert_with(Instant::now);
+            let began = Instant::now();
             match context.log.index().await {
                 Ok(more) => {
                     if retry > FIRST_RETRY {
@@ -46,7 +51,9 @@ async fn follow(context: &Context) {
                         break;
                     }
                     context.metrics.indexing_since(Some(since));
-                    tokio::time::sleep(PAUSE).await;
+                    let events_come = newest.has_changed().unwrap_or(false);
+                    newest.borrow_and_update();
+                    tokio::time::sleep(rest(began.elapsed(), events_come)).await;
                 }
                 Err(error) => {
                     if retry == FIRST_RETRY {
@@ -65,5 +72,28 @@ async fn follow(context: &Context) {
             return;
         }
         tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// After a step that took so long.
+fn rest(took: Duration, events_come: bool) -> Duration {
+    if events_come {
+        (took * GIVE_WAY).clamp(PAUSE, LONGEST_REST)
+    } else {
+        PAUSE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_gives_way_to_events_that_come_and_to_nothing_else() {
+        let step = Duration::from_millis(40);
+        assert_eq!(rest(step, false), PAUSE);
+        assert_eq!(rest(step, true), step * 3);
+        assert_eq!(rest(Duration::ZERO, true), PAUSE);
+        assert_eq!(rest(Duration::from_secs(60), true), LONGEST_REST);
     }
 }

@@ -23,10 +23,11 @@
 //! | `v1/tombstones/pins/ORG/POOL/DIGEST` | a group of that org in that pool no longer pins that definition |
 //! | `v1/horizon` | a revision in decimal: every tombstone after it is still there |
 //! | `flights/CANARY` | how often one control plane's canary flew: one that finds another number than it left knows that the store was put back |
+//! | `unsubscribed/WEBHOOK_UID` | the key of a webhook that was saved without subscribers and had some; removed when nothing waits for them. See `dispatch::unsubscribed` |
 //! | `mappings/WEBHOOK_UID/VERSION` | `Mapping`: a version of a webhook's, ten digits; never changed |
 //! | `fleet/REPLICA/…` | what each running control plane says of its listeners, gone with it. See `config::fleet::record` |
 //!
-//! `fleet/`, `flights/` and `mappings/` are beside `v1/`, not in it: what is said there costs neither the watch nor a listener anything. A
+//! `fleet/`, `flights/`, `unsubscribed/` and `mappings/` are beside `v1/`, not in it: what is said there costs neither the watch nor a listener anything. A
 //! webhook may have 200 versions of its mapping, each is read when something is delivered with it, and none has a place in a view of everything.
 //!
 //! Names have no slash, so a prefix that ends in one holds exactly what is below it.
@@ -73,6 +74,9 @@ pub const CANARY: &str = "v1/canary";
 pub const TOMBSTONES: &str = "v1/tombstones/";
 /// From when on tombstones are whole.
 pub const HORIZON: &str = "v1/horizon";
+
+/// All webhooks that lost their subscribers.
+pub const UNSUBSCRIBED: &str = "unsubscribed/";
 
 /// What each canary left.
 pub const FLIGHTS: &str = "flights/";
@@ -123,6 +127,11 @@ pub fn pin_guard(digest: &str) -> String {
 /// A deleted webhook whose deliveries are to be dropped.
 pub fn dropping(webhook_uid: &str) -> String {
     format!("{DROPPING}{webhook_uid}")
+}
+
+/// A webhook that lost its subscribers.
+pub fn unsubscribed(webhook_uid: &str) -> String {
+    format!("{UNSUBSCRIBED}{webhook_uid}")
 }
 
 /// An org.

@@ -17,6 +17,7 @@
 pub mod access;
 pub mod admission;
 pub mod api;
+mod aside;
 pub mod catalogue;
 pub mod config;
 pub mod context;

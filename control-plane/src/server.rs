@@ -270,7 +270,7 @@ async fn context(parts: Parts, shutdown: CancellationToken) -> Result<Context, R
         public_url,
         stream_age: parts.stream_age,
         client: parts.client,
-        lanes: Arc::default(),
+        endpoints: Arc::default(),
         metrics: parts.metrics,
     })
 }

@@ -1,5 +1,5 @@
 //! What has to be done after a write and can't be done with it: deliveries of deleted webhooks are dropped and versions of their mappings
-//! removed, and so are definitions that no group pins any more, and tombstones that have stood for a day.
+//! removed, what waits for subscribers that are no more is held, and removed are definitions that no group pins any more, and tombstones that have stood for a day.
 //!
 //! The event log is not the config store, so a webhook's deletion and the drop of its deliveries are two steps. The first leaves a note, in
 //! the same transaction; a note goes when its deliveries are dropped. A crash or a log that can't be written delays that, and
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::tombstone;
 use crate::context::Context;
+use crate::dispatch::unsubscribed::Unsubscribed;
 use crate::keys;
 use crate::log::LogError;
 use crate::moved;
@@ -117,6 +118,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let mut revisions = context.view.revisions();
     let mut urls_settled = false;
     let mut looks = 0;
+    let mut unsubscribed = Unsubscribed::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -132,6 +134,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         let work = async {
             drop_noted(&context).await;
             drop_what_came_after(&context).await;
+            unsubscribed.look(&context).await;
             let public_url = &context.public_url;
             if !urls_settled && context.fleet.other_url(public_url).is_none() {
                 let (store, view, fleet) = (&*context.store, &context.view, &context.fleet);

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
+use hookplane_rules::text::cut;
 use hookplane_rules::{
     Callback, Group, Head, Matched, Outcome, RefusalKind, Refused, Reply, Route, Timestamp,
 };
@@ -27,7 +28,7 @@ use crate::doctor::Patient;
 use crate::handshake;
 use crate::limit::Source;
 use crate::metrics::Outcome as Counted;
-use crate::refusals::{Count, Turned, cut};
+use crate::refusals::{Count, Turned};
 use crate::report::{Answer, Unanswered};
 use crate::respond::{self, Body, Receipt, Why};
 use crate::state::State;

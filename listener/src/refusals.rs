@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::encoded_report::Kind;
 use hookplane_proto::v1;
+use hookplane_rules::text::cut;
 use hookplane_rules::{Group, Timestamp};
 use http::{HeaderName, Method};
 use tokio::sync::Notify;
@@ -272,15 +273,6 @@ fn counters_of<'a>(inner: &'a mut Inner, group_uid: &str) -> &'a mut v1::GroupCo
         .expect("inserted above, under the same lock")
 }
 
-/// At most `max` bytes, cut between characters.
-pub(crate) fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,11 +430,5 @@ mod tests {
             ("g1", "999")
         );
         assert!(refusals.take().is_empty(), "taken once");
-    }
-
-    #[test]
-    fn text_is_cut_between_characters() {
-        assert_eq!(cut("aé", 2), "a");
-        assert_eq!(cut("aé", 3), "aé");
     }
 }

@@ -11,7 +11,6 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::config_service_server::{ConfigService, ConfigServiceServer};
@@ -21,42 +20,14 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[path = "../src/waiting.rs"]
+mod waiting;
 
-/// Longest wait for anything that is bound to come: as long as a busy machine may take over 50 MiB in a build for tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits for what is bound to come.
-pub async fn soon<T>(what: impl Future<Output = T>) -> Result<T, Failure> {
-    Ok(tokio::time::timeout(PATIENCE, what)
-        .await
-        .map_err(|_| "what was waited for did not come")?)
-}
-
-/// Waits until a condition holds.
-pub async fn until(mut condition: impl FnMut() -> bool) -> Result<(), Failure> {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-}
-
-/// Asks until there is an answer.
-pub async fn eventually<T>(
-    mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,
-) -> Result<T, Failure> {
-    soon(async {
-        loop {
-            if let Some(value) = ask().await? {
-                return Ok(value);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await?
-}
+#[allow(
+    unused_imports,
+    reason = "of the two crates whose tests have this file one needs less"
+)]
+pub use waiting::{Failure, PATIENCE, eventually, soon, until};
 
 /// One side of a stream of either service.
 pub struct Opened<In, Out> {

@@ -12,7 +12,7 @@ use hookplane_proto::v1::event_service_client::EventServiceClient;
 use hookplane_proto::v1::subscription_service_client::SubscriptionServiceClient;
 use hookplane_tests::http::Connection;
 use hookplane_tests::pki::Pki;
-use hookplane_tests::product::{CODE, CODE_SECRET, DEADLINE, Listen, Serve, eventually};
+use hookplane_tests::product::{CODE, CODE_SECRET, Listen, PATIENCE, Serve, eventually};
 use hookplane_tests::signers;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::ReceiverStream;
@@ -253,7 +253,7 @@ fn a_read_that_never_ends_doesnt_keep_a_server_from_ending() {
         let (opened, reader) = std::sync::mpsc::channel();
         // It can be opened once somebody reads it, who then waits for what is never written.
         std::thread::spawn(move || opened.send(std::fs::File::options().write(true).open(file)));
-        reader.recv_timeout(DEADLINE).unwrap().unwrap()
+        reader.recv_timeout(PATIENCE).unwrap().unwrap()
     });
     ends(&mut listen);
     ends(serve.process());

@@ -4,6 +4,7 @@
 
 mod appender;
 mod damage;
+mod settled;
 
 use std::collections::BTreeSet;
 

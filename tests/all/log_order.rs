@@ -10,7 +10,7 @@ use hookplane_tests::log_suite::backends::{InPostgres, open_postgres};
 use hookplane_tests::log_suite::callback;
 use tokio::time::{Instant, timeout};
 
-use crate::fake_control_plane::PATIENCE;
+use crate::fake_control_plane::{PATIENCE, eventually};
 
 const KEYS: usize = 5;
 const EACH: usize = 12;
@@ -179,6 +179,82 @@ async fn what_comes_while_the_one_before_it_is_settled_has_the_turn_then() {
     }
     drop(client);
     driver.await.expect("ends").expect("well");
+    log.close().await;
+}
+
+// Whoever delivers need not ask again and again for what waits behind a lease: it is due when that ends, and a settlement before is told. Let `waiting` say
+// that it is due now and the engine asks for it without an end.
+#[tokio::test]
+async fn what_waits_for_one_that_is_leased_is_due_when_its_lease_ends() {
+    let url = database();
+    let (log, other) = (open(&url).await, open(&url).await);
+    for id in ["a", "b"] {
+        append(&log, id, "k").await;
+    }
+    let due = async |log: &PostgresLog| {
+        let waiting = log.waiting(None, 9).await.expect("reads");
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(waiting[0].queue, queue());
+        waiting[0].due_in
+    };
+    assert_eq!(due(&log).await, Duration::ZERO, "nobody has looked");
+    let leases = lease(&log, 9).await;
+    assert_eq!(leases.len(), 1);
+    for log in [&log, &other] {
+        let due = due(log).await;
+        assert!(Duration::ZERO < due && due <= MINUTE, "{due:?}");
+    }
+    // What comes meanwhile has to be looked at, and waits then as well.
+    append(&log, "c", "k").await;
+    assert_eq!(due(&log).await, Duration::ZERO);
+    assert!(lease(&other, 9).await.is_empty());
+    assert!(due(&other).await > Duration::ZERO);
+    let mut newest = other.newest();
+    newest.borrow_and_update();
+    settle(&log, &leases[0], Settlement::Ack).await;
+    let told = timeout(PATIENCE, newest.changed()).await;
+    told.expect("is told").expect("open");
+    assert_eq!(due(&other).await, Duration::ZERO);
+    for log in [log, other] {
+        log.close().await;
+    }
+}
+
+// Two replicas look at a key at once, and each sees something that the other doesn't: both would give the turn. Take `UNIQUE` out of `deliveries_turn` and
+// both of the key are leased.
+#[tokio::test]
+async fn of_two_that_give_the_turn_of_a_key_at_once_one_does() {
+    let url = database();
+    let log = open(&url).await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .expect("connects");
+    tokio::spawn(connection);
+    for id in ["a", "b"] {
+        append(&log, id, "k").await;
+    }
+    // As one that saw only the second, since the first's append took longer.
+    client
+        .batch_execute("BEGIN; UPDATE hookplane.deliveries SET turn = 0 WHERE event_id = 'b'")
+        .await
+        .expect("updates");
+    let leasing = {
+        let log = log.clone();
+        tokio::spawn(async move { log.lease(&queue(), 9, MINUTE).await })
+    };
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    eventually(async || {
+        let waits: i64 = client.query_one(waits, &[]).await?.get(0);
+        Ok((waits > 0 || leasing.is_finished()).then_some(()))
+    })
+    .await
+    .expect("it gets there");
+    client.batch_execute("COMMIT").await.expect("commits");
+    let mut leased = leasing.await.expect("no panic").expect("leases").len();
+    for _ in 0..3 {
+        leased += lease(&log, 9).await.len();
+    }
+    assert_eq!(leased, 1);
     log.close().await;
 }
 

@@ -1,4 +1,4 @@
-//! What the embedded log takes up on the disk, and what becomes of a log of an earlier version.
+//! What the embedded log takes up on the disk, and what becomes of it when its index is lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
 use hookplane_control_plane::log::{
     DeliveryLog, LogError, Queue, Retention, Selection, Settle, Settlement,
 };
-use hookplane_proto::v1::{self, DeliveryStatus, PayloadFormat};
+use hookplane_proto::v1::{self, PayloadFormat};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::{callback, keep, key};
 
@@ -99,6 +99,47 @@ async fn files_of_a_log_that_is_retained_do_not_grow_for_ever() {
     assert!(last <= second + second / 4, "{sizes:?}");
     // All that is left is less than one round's events.
     assert!(last < (EVENTS * 2048) as u64 * 3, "{sizes:?}");
+}
+
+// Risk 5: a limit of bytes holds while the log is open, whatever waits; what it writes ahead is written over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_a_log_that_is_cut_to_its_size_do_not_grow_while_it_is_open() {
+    const ROUNDS: usize = 40;
+    const EVENTS: usize = 60;
+    const BODY: usize = 30 << 10;
+    /// A round's events, about.
+    const LIMIT: u64 = 2 << 20;
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path(), &Arc::new(TestClock::default()));
+    let retention = Retention {
+        max_bytes: Some(LIMIT),
+        ..Retention::of_age("g", DAY)
+    };
+    let mut sizes = Vec::new();
+    for round in 0..ROUNDS {
+        for number in 0..EVENTS {
+            let mut new = callback(&format!("e{round}n{number}"), None, None, 0);
+            new.events[0].event.body = vec![b'x'; BODY].into();
+            if number == 0 {
+                new.events[0].deliveries[0].webhook_uid = "waits".into();
+            }
+            let deadline = tokio::time::Instant::now() + MINUTE;
+            log.append(new, deadline).await.expect("is taken");
+        }
+        deliver_all(&log, "w").await;
+        while log.index().await.expect("indexes") {}
+        while log.retain(&retention).await.expect("retains") > 0 {}
+        let usage = log.usage().await.expect("reads");
+        assert!(usage[0].bytes <= LIMIT, "{usage:?}");
+        sizes.push(bytes_of(dir.path()));
+    }
+    let written = (ROUNDS * EVENTS * BODY) as u64;
+    let largest = sizes.iter().max().expect("some");
+    assert!(*largest < written / 2, "{sizes:?} of {written}");
+    let waits = Queue::of_subscribers("waits");
+    let leases = log.lease(&waits, 1_000, MINUTE).await.expect("leases");
+    assert_eq!(leases.len(), ROUNDS, "all that waited is there");
+    log.close().await;
 }
 
 // What is lost of the index is made anew from the log.
@@ -207,86 +248,4 @@ async fn index_of_a_later_log_is_made_anew() {
     while log.index().await.expect("indexes") {}
     assert_eq!(log.usage().await.expect("reads")[0].events, 1);
     log.close().await;
-}
-
-/// Takes away what version 3 brought.
-const BEFORE: &str = "
-    DROP INDEX deliveries_pending; DROP INDEX deliveries_ordered; DROP INDEX deliveries_stuck_of;
-    DROP TABLE added; DROP TABLE queues; DROP TABLE attempts; DROP TABLE shapes;
-    ALTER TABLE deliveries DROP COLUMN destination;
-    ALTER TABLE deliveries DROP COLUMN order_key;
-    ALTER TABLE deliveries DROP COLUMN mapping_version;
-    ALTER TABLE deliveries DROP COLUMN waits;
-    ALTER TABLE deliveries DROP COLUMN further;
-    ALTER TABLE deliveries DROP COLUMN added;
-    ALTER TABLE deliveries DROP COLUMN changed;
-    ALTER TABLE changes DROP COLUMN before;
-    CREATE INDEX deliveries_pending ON deliveries (webhook_uid, due, seq) WHERE status = 1;
-    UPDATE deliveries SET status = 2 WHERE webhook_uid = 'v';
-    PRAGMA user_version = 2";
-
-// Risk 4: a log of the version before is read, delivered, and retained as if it had been made by this one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn log_of_the_version_before_is_brought_up() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let clock = Arc::new(TestClock::default());
-    let log = open(dir.path(), &clock);
-    let mut first = callback("a", Some(1), None, 0);
-    let mut second = first.events[0].deliveries[0].clone();
-    second.webhook_uid = "v".into();
-    first.events[0].deliveries.push(second);
-    let deadline = tokio::time::Instant::now() + MINUTE;
-    log.append(first, deadline).await.expect("is taken");
-    keep(log.as_ref(), "b").await;
-    let leases = log.lease(&Queue::of_subscribers("v"), 1, MINUTE).await;
-    assert_eq!(leases.expect("leases").len(), 1);
-    log.close().await;
-    drop(log);
-    let old = rusqlite::Connection::open(dir.path().join("events.db")).expect("opens");
-    old.execute_batch(BEFORE).expect("is SQL");
-    old.close().map_err(|(_, error)| error).expect("closes");
-    std::fs::remove_file(dir.path().join("index.db")).expect("removes");
-    let log = open(dir.path(), &clock);
-    while log.index().await.expect("indexes") {}
-    let group = Selection {
-        group_uid: Some("g".into()),
-        ..Selection::default()
-    };
-    let listed = log.deliveries(&group, None, 10).await.expect("reads");
-    let ids: Vec<_> = listed.iter().map(|(_, one)| one.id.as_str()).collect();
-    assert_eq!(ids, ["b-1", "a-2", "a-1"]);
-    let delivery = log.delivery("a-2").await.expect("there");
-    assert_eq!(
-        delivery.status(),
-        DeliveryStatus::Pending,
-        "its lease ended"
-    );
-    assert_eq!((&*delivery.destination, delivery.attempts), ("", 1));
-    let repeat = callback("c", Some(1), None, 0);
-    let deadline = tokio::time::Instant::now() + MINUTE;
-    let answer = log.append(repeat, deadline).await.expect("is taken");
-    assert!(
-        matches!(&answer, hookplane_control_plane::log::Appended::Duplicate { of } if of == "a"),
-        "{answer:?}"
-    );
-    deliver_all(&log, "w").await;
-    deliver_all(&log, "v").await;
-    clock.advance(DAY * 30);
-    while log
-        .retain(&Retention::of_age("g", DAY))
-        .await
-        .expect("retains")
-        > 0
-    {}
-    log.close().await;
-    drop(log);
-    let db = rusqlite::Connection::open(dir.path().join("events.db")).expect("opens");
-    for table in ["events", "deliveries", "changes", "attempts"] {
-        let rows: i64 = db
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-                row.get(0)
-            })
-            .expect("reads");
-        assert_eq!(rows, 0, "{table}");
-    }
 }

@@ -7,3 +7,4 @@ mod orgs;
 mod rig;
 mod table;
 mod tokens;
+mod wire;

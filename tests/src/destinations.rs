@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use hookplane_control_plane::dispatch::client::{HttpClient, Names, Networks};
 use hookplane_control_plane::outgoing::OutgoingTls;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use crate::pki::Pki;
 
 /// The largest request that a receiver reads.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -25,6 +30,8 @@ pub fn client() -> HttpClient {
 pub struct Received {
     /// From 0.
     pub number: usize,
+    /// Over which it came, from 0.
+    pub connection: usize,
     /// Lower-case names.
     pub headers: BTreeMap<String, String>,
     /// As it came.
@@ -67,7 +74,7 @@ struct Shared {
 
 /// Takes what is posted, and answers as its script says. Ends with this.
 pub struct Receiver {
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or with `https`.
     pub url: String,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
@@ -84,8 +91,34 @@ impl Receiver {
     pub async fn start(
         script: impl FnMut(&Received) -> Reply + Send + 'static,
     ) -> io::Result<Self> {
+        Self::start_with(None, script).await
+    }
+
+    /// The same over TLS, with the authority's certificate of this name.
+    pub async fn start_tls(
+        pki: &Pki,
+        name: &str,
+        script: impl FnMut(&Received) -> Reply + Send + 'static,
+    ) -> io::Result<Self> {
+        let chain = CertificateDer::from_pem_file(pki.path(name, "crt")).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(pki.path(name, "key")).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has them")
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .expect("they belong together");
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config))), script).await
+    }
+
+    async fn start_with(
+        tls: Option<TlsAcceptor>,
+        script: impl FnMut(&Received) -> Reply + Send + 'static,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", socket.local_addr()?);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", socket.local_addr()?);
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             script: Mutex::new(Box::new(script)),
@@ -93,8 +126,22 @@ impl Receiver {
         let of_serving = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
+            let mut number = 0;
             while let Ok((stream, _)) = socket.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&of_serving)));
+                let connection = number;
+                number += 1;
+                let (tls, shared) = (tls.clone(), Arc::clone(&of_serving));
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(stream, connection, shared).await,
+                        // Who doesn't trust it hangs up.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, connection, shared).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Ok(Self {
@@ -132,7 +179,11 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: usize,
+    shared: Arc<Shared>,
+) {
     let mut buffer = Vec::new();
     while let Some((headers, body)) = request(&mut stream, &mut buffer).await {
         let reply = {
@@ -142,6 +193,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
                 .unwrap_or_else(PoisonError::into_inner);
             let one = Received {
                 number: received.len(),
+                connection,
                 headers,
                 body,
             };
@@ -175,7 +227,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn request(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
 ) -> Option<(BTreeMap<String, String>, Vec<u8>)> {
     loop {
@@ -202,7 +254,7 @@ async fn request(
     }
 }
 
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<()> {
     let count = stream.read_buf(buffer).await.ok()?;
     (count > 0 && buffer.len() <= MAX_BYTES).then_some(())
 }

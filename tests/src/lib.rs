@@ -16,3 +16,4 @@ pub mod proxy;
 pub mod salesforce;
 pub mod signers;
 pub mod store_suite;
+pub mod waiting;

@@ -3,12 +3,14 @@
 mod added;
 mod attempts;
 pub mod backends;
+mod late;
 pub mod notes;
 mod queues;
 mod reads;
 pub mod repeats;
 mod retention;
 mod search;
+mod stays;
 mod work;
 
 use std::path::Path;
@@ -161,10 +163,14 @@ pub async fn run(backend: &dyn Backend) {
     added::added_deliveries_keep_their_event(backend).await;
     added::one_line_of_an_event_for_a_webhook(backend).await;
     search::text_is_found_with_any_other_selection(backend).await;
+    late::what_was_received_late_is_found_by_its_time(backend).await;
     search::what_went_is_not_found(backend).await;
     queues::a_lease_ends_where_it_has_enough_bytes(backend).await;
     retention::each_group_goes_by_its_own_ages(backend).await;
     retention::a_group_is_cut_to_its_size(backend).await;
+    stays::what_is_under_way_never_goes(backend).await;
+    stays::what_is_put_back_keeps_its_place_and_counts_anew(backend).await;
+    stays::what_nobody_matched_feeds_a_later_webhook(backend).await;
 }
 
 // Risks 6, 7 and 8.

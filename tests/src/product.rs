@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 pub use cli::Cli;
 pub use process::Process;
 pub use servers::{Backends, Listen, Serve};
+
+pub use crate::waiting::PATIENCE;
+pub use crate::waiting::blocking::eventually;
+pub(crate) use crate::waiting::blocking::pause;
 
 /// A group for GitHub, `acme/code`, and its webhook `all`: what a test needs that is about something else.
 pub const CODE: &str = r#"
@@ -34,9 +37,6 @@ spec: {label: All, active: true, events: ["*"]}
 
 /// Its signature secret.
 pub const CODE_SECRET: &str = "code-secret";
-
-/// How long a test waits for a condition before it fails.
-pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The `hookplane` binary, built first if it has to be.
 pub fn binary() -> &'static Path {
@@ -60,27 +60,6 @@ pub fn binary() -> &'static Path {
         path.push("hookplane");
         path
     })
-}
-
-/// Tries until it is given a value, and fails the test after [`DEADLINE`].
-pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(start.elapsed() < DEADLINE, "gave up waiting: {what}");
-        pause();
-    }
-}
-
-/// Between two looks at a condition.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pause of a wait that has a condition and a deadline"
-)]
-pub(crate) fn pause() {
-    std::thread::sleep(Duration::from_millis(10));
 }
 
 /// A running `hookplane dev`. Killed when dropped. Client commands find it by its data directory.

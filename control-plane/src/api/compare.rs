@@ -15,17 +15,20 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::DifferenceKind as Kind;
+use hookplane_rules::text::clip;
 use tokio::time::Instant;
 
 use super::desk::{Desk, Mode};
-use super::scope::Scope;
 use super::status::Problem;
-use super::trial::{Trial, Verdict};
+use super::trial::{self, Trial, Verdict};
 use super::turns::{Turn, Turns};
-use super::webhooks;
+use super::{manifests, webhooks};
 use crate::access::Caller;
+use crate::aside::{self, Here};
+use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
+use crate::log::Selection;
 use crate::mapping::{Record, in_a_line};
 
 /// Events without a word from the caller, and at most.
@@ -57,8 +60,12 @@ pub(super) struct Comparisons(Turns);
 
 impl Default for Comparisons {
     fn default() -> Self {
-        Self(Turns::new(AT_ONCE, OF_ONE_ORG))
+        Self(turns())
     }
+}
+
+pub(super) fn turns() -> Turns {
+    Turns::new(AT_ONCE, OF_ONE_ORG)
 }
 
 impl Comparisons {
@@ -80,31 +87,50 @@ impl Comparisons {
         };
         let mut given = request.webhook.unwrap_or_default();
         let metadata = given.metadata.clone().unwrap_or_default();
-        let desk = Desk::new(context, caller);
+        let mut desk = Desk::for_trial(context, caller);
         desk.owned(&metadata.org)?;
         let turn = Arc::new(self.0.take(&metadata.org).await?);
+        let stored = stored(&desk, &metadata).await?;
+        manifests::lay_over(&mut desk, request.manifests).await?;
         // Where it goes changes nothing of what it takes and maps.
         given.spec.get_or_insert_default().destinations.clear();
         let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
-        let path = format!("orgs/{}/groups/{}", metadata.org, metadata.group);
-        let scope = Scope::parse(caller, "webhook.metadata", &path)?;
-        let record = scope.record(context, &path).await?;
-        let record = record.ok_or_else(|| Problem::NotFound(path.clone()))?;
-        let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
-        let stored = desk.get::<v1::Webhook>(&key).await?;
-        let old = stored.map(|(webhook, _)| Trial::of(context, &record, &webhook));
-        let trials = Trials {
-            old: old.transpose()?,
-            new: Trial::of(context, &record, &prepared.resource)?,
+        let record = trial::group_of(&desk, &metadata).await?;
+        let selection = Selection {
+            org: Some(metadata.org),
+            group_uid: record.group.metadata.as_ref().map(|of| of.uid.clone()),
+            since: caller.since(),
+            ..Selection::default()
         };
-        let selection = scope.selection(context, &path).await?;
+        let (of_task, of_turn) = (context.clone(), Arc::clone(&turn));
+        let trials = aside::TRIALS.run(move |here| {
+            let _turn = of_turn;
+            let old = stored.map(|(record, webhook)| Trial::of(here, &of_task, &record, &webhook));
+            Ok::<_, Problem>(Trials {
+                old: old.transpose()?,
+                new: Trial::of(here, &of_task, &record, &prepared.resource)?,
+            })
+        });
+        let trials = trials.await??;
         compare(context, selection, Arc::new(trials), last as usize, turn).await
     }
 }
 
+/// The webhook as it is, with its group, where it is there.
+async fn stored(
+    desk: &Desk<'_>,
+    metadata: &v1::Metadata,
+) -> Result<Option<(GroupRecord, v1::Webhook)>, Problem> {
+    let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
+    let Some((webhook, _)) = desk.get::<v1::Webhook>(&key).await? else {
+        return Ok(None);
+    };
+    Ok(Some((trial::group_of(desk, metadata).await?, webhook)))
+}
+
 async fn compare(
     context: &Context,
-    selection: crate::log::Selection,
+    selection: Selection,
     trials: Arc<Trials>,
     last: usize,
     turn: Arc<Turn>,
@@ -128,7 +154,7 @@ async fn compare(
         bytes += read_bytes;
         step = (STEP_BYTES * read.len() / read_bytes.max(1)).clamp(1, STEP);
         let (trials, mut so_far, turn) = (Arc::clone(&trials), found, Arc::clone(&turn));
-        found = tokio::task::spawn_blocking(move || {
+        let compared = aside::TRIALS.run(move |here| {
             // Not ended by its caller.
             let _turn = turn;
             for (_, event) in read {
@@ -136,12 +162,11 @@ async fn compare(
                     so_far.answer.cut_short = format!("it took {} s", MAX_TIME.as_secs());
                     break;
                 }
-                so_far.add(&trials, &event);
+                so_far.add(here, &trials, &event);
             }
             so_far
-        })
-        .await
-        .map_err(|error| Problem::Internal(format!("compare events: {error}")))?;
+        });
+        found = compared.await?;
         if ends || !found.answer.cut_short.is_empty() {
             break;
         }
@@ -164,11 +189,11 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(trial: &Trial, event: &v1::Event) -> Self {
-        match trial.verdict(event) {
+    fn of(here: &Here, trial: &Trial, event: &v1::Event) -> Self {
+        match trial.verdict(here, event) {
             Verdict::Unmatched(reason) => Self::Unmatched(reason),
             Verdict::Held(reason) => Self::Held(reason),
-            Verdict::Matched => match trial.map(event) {
+            Verdict::Matched => match trial.map(here, event) {
                 Ok(record) => Self::Delivered(record),
                 Err(problems) => Self::Held(in_a_line(&problems)),
             },
@@ -184,12 +209,12 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, trials: &Trials, event: &v1::Event) {
+    fn add(&mut self, here: &Here, trials: &Trials, event: &v1::Event) {
         self.answer.looked_at += 1;
         let not_there = || Outcome::Unmatched("there is no such webhook".to_owned());
-        let old = trials.old.as_ref().map(|old| Outcome::of(old, event));
+        let old = trials.old.as_ref().map(|old| Outcome::of(here, old, event));
         let old = old.unwrap_or_else(not_there);
-        let new = Outcome::of(&trials.new, event);
+        let new = Outcome::of(here, &trials.new, event);
         let (kind, reason, changed) = match (old, new) {
             (Outcome::Unmatched(reason) | Outcome::Held(reason), Outcome::Delivered(_)) => (
                 Kind::NewlyDelivered,
@@ -233,15 +258,15 @@ impl Found {
                 .into_iter()
                 .take(FIELDS)
                 .map(|one| v1::FieldDifference {
-                    field: cut(one.field),
-                    old: cut(one.old),
-                    new: cut(one.new),
+                    field: short(one.field),
+                    old: short(one.old),
+                    new: short(one.new),
                 });
             answer.differences.push(v1::Difference {
                 event_id: event.id.clone(),
                 event_type: event.r#type.clone(),
                 kind: kind.into(),
-                reason: cut(reason),
+                reason: short(reason),
                 fields: shown.collect(),
             });
         }
@@ -251,7 +276,7 @@ impl Found {
         let fields = self.fields.into_iter();
         let mut fields: Vec<_> = fields
             .map(|(field, events)| v1::ChangedField {
-                field: cut(field),
+                field: short(field),
                 events,
             })
             .collect();
@@ -263,26 +288,13 @@ impl Found {
     }
 }
 
-/// At a character, with a mark where there was more.
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-        text.push('…');
-    }
-    text
+fn short(text: String) -> String {
+    clip(&text, MAX_TEXT_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_shown_is_cut_at_a_character() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let long = cut("ä".repeat(MAX_TEXT_BYTES));
-        assert!(long.len() <= MAX_TEXT_BYTES + '…'.len_utf8());
-        assert!(long.ends_with('…'));
-    }
 
     #[test]
     fn fields_that_change_most_often_come_first() {

@@ -11,6 +11,7 @@ use super::page::{is_of, page, page_in_memory};
 use super::status::Problem;
 use super::{difference, guard, names};
 use crate::access::{Caller, Target, opened};
+use crate::aside;
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Precondition, Transaction, Write};
@@ -52,12 +53,7 @@ pub(super) async fn prepare(
             ),
         ));
     }
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { .. }, Some((_, revision))) => check_etag(&name, &metadata.etag, *revision)?,
-        _ => {}
-    }
+    mode.begin(&name, &metadata.etag, &stored)?;
     let spec = given.spec.clone().unwrap_or_default();
     let (mut connector, revision, changed, check, action) = match stored {
         None => {
@@ -113,17 +109,15 @@ pub(super) async fn prepare(
 
 /// Compiles a definition and runs its own tests, also where nothing changes: a test may say nothing of its time, and rules get better.
 async fn try_out(desk: &Desk<'_>, connector: &v1::Connector) -> Result<(), Problem> {
-    let compiled = compile(connector)?;
+    let compiled = compile(connector.clone()).await?;
     let spec = connector.spec.clone().unwrap_or_default();
     if spec.tests.is_empty() {
         return Ok(());
     }
     let now = desk.context.clock.now();
     // A hundred of them take their time, and other calls don't wait for it.
-    let run = tokio::task::spawn_blocking(move || trial::check(&spec, &compiled, now));
-    let errors = run
-        .await
-        .map_err(|e| Problem::Internal(format!("run a connector's tests: {e}")))?;
+    let run = aside::SAVES.run(move |_| trial::check(&spec, &compiled, now));
+    let errors = run.await?;
     if errors.is_empty() {
         Ok(())
     } else {
@@ -235,11 +229,7 @@ impl ConnectorApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, connector, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         Ok(present(prepared.resource, revision))
     }
 

@@ -11,6 +11,8 @@ use prost::Message;
 
 use super::status::Problem;
 use crate::access::{Caller, Target};
+use crate::admission::Lacking;
+use crate::aside;
 use crate::context::Context;
 use crate::keys;
 use crate::store::{Entry, Precondition, Revision, Transaction, Write};
@@ -28,6 +30,26 @@ pub(super) enum Mode<'a> {
     Update { mask: &'a [String] },
     /// Either.
     Apply,
+}
+
+impl<'a> Mode<'a> {
+    /// What an update begins with, and its mask. None where the resource is taken as it is given. What may not be done to what is there is refused.
+    pub(super) fn begin<'s, T>(
+        self,
+        name: &str,
+        etag: &str,
+        stored: &'s Option<(T, Revision)>,
+    ) -> Result<Option<(&'s T, &'a [String])>, Problem> {
+        match (self, stored) {
+            (Self::Create, Some(_)) => Err(Problem::Exists(name.to_owned())),
+            (Self::Update { .. }, None) => Err(Problem::NotFound(name.to_owned())),
+            (Self::Update { mask }, Some((stored, revision))) => {
+                check_etag(name, etag, *revision)?;
+                Ok(Some((stored, mask)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// What a write would do.
@@ -52,6 +74,8 @@ pub(super) struct Desk<'a> {
     pub(super) context: &'a Context,
     pub(super) caller: &'a Caller,
     planned: BTreeMap<String, Option<Bytes>>,
+    /// Of what is prepared here.
+    pub(super) lacking: Lacking,
 }
 
 impl<'a> Desk<'a> {
@@ -60,7 +84,21 @@ impl<'a> Desk<'a> {
             context,
             caller,
             planned: BTreeMap::new(),
+            lacking: Lacking::Refused,
         }
+    }
+
+    /// Where nothing is written: what is prepared needs no secrets.
+    pub(super) fn for_trial(context: &'a Context, caller: &'a Caller) -> Self {
+        Self {
+            lacking: Lacking::LeftOut,
+            ..Self::new(context, caller)
+        }
+    }
+
+    /// Whether a plan has decided about it.
+    pub(super) fn has_planned(&self, key: &str) -> bool {
+        self.planned.contains_key(key)
     }
 
     pub(super) async fn entry(&self, key: &str) -> Result<Option<Entry>, Problem> {
@@ -157,6 +195,9 @@ impl<'a> Desk<'a> {
 
     /// Writes, and waits until those that read from the view see it.
     pub(super) async fn commit(&self, transaction: Transaction) -> Result<Revision, Problem> {
+        if self.lacking == Lacking::LeftOut {
+            return Err(Problem::Internal("a trial writes nothing".to_owned()));
+        }
         for write in &transaction.writes {
             let (Write::Put(key, _) | Write::Delete(key)) = write;
             self.covered(key)?;
@@ -175,6 +216,18 @@ impl<'a> Desk<'a> {
             return Ok(prepared.revision);
         }
         self.commit(std::mem::take(&mut prepared.transaction)).await
+    }
+
+    /// The same, unless the question is only whether it could be: then it is the revision that it has.
+    pub(super) async fn write_unless<T>(
+        &self,
+        validate_only: bool,
+        prepared: &mut Prepared<T>,
+    ) -> Result<Revision, Problem> {
+        match validate_only {
+            true => Ok(prepared.revision),
+            false => self.write(prepared).await,
+        }
     }
 
     /// A connector's definition as it is now: the org's own, or built in. The org's own counts even where a release has since brought a built-in one of
@@ -295,8 +348,10 @@ pub(super) fn snake(field: &str) -> String {
     out
 }
 
-pub(super) fn compile(definition: &v1::Connector) -> Result<Arc<Connector>, Problem> {
-    Connector::compile(definition).map_err(Problem::Fields)
+/// Aside: an org's own may be large.
+pub(super) async fn compile(definition: v1::Connector) -> Result<Arc<Connector>, Problem> {
+    let compiled = aside::SAVES.run(move |_| Connector::compile(&definition));
+    compiled.await?.map_err(Problem::Fields)
 }
 
 #[cfg(test)]

@@ -68,14 +68,8 @@ pub(super) async fn prepare(
     let key = keys::destination(&metadata.org, &metadata.name);
     let stored = desk.get::<v1::Destination>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((destination, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&destination.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     let (mut destination, revision, check) = match stored {
         Some((destination, revision)) => (destination, revision, Precondition::At(revision)),
@@ -175,7 +169,7 @@ pub(super) fn present(
     stamp(&mut destination.metadata, revision);
     destination.status = of_named(&destination)
         .ok()
-        .map(|resolved| context.lanes.status(&resolved, context.clock.now()));
+        .map(|resolved| context.endpoints.status(&resolved, context.clock.now()));
     if let Some(spec) = &mut destination.spec {
         let own = (spec.http.take(), spec.salesforce.take());
         if let Some(mut target) = Target::of(own.0, own.1) {
@@ -249,11 +243,7 @@ impl DestinationApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, destination, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         Ok(present(&self.context, prepared.resource, revision))
     }
 
@@ -330,7 +320,7 @@ impl DestinationApi {
         let (_, mut destination, revision) = self.find(&desk, &request.name).await?;
         stamp(&mut destination.metadata, revision);
         let resolved = of_named(&destination).map_err(Problem::Internal)?;
-        let sink = self.context.lanes.sink(&self.context, &resolved);
+        let sink = self.context.endpoints.sink(&self.context, &resolved);
         let sink = sink.map_err(Problem::Internal)?;
         let asked = tokio::time::timeout(resolved.limits.timeout, sink.describe(&request.object));
         match asked.await {

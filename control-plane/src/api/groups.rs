@@ -167,11 +167,7 @@ impl GroupApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, group, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         let mut group = present(&desk, prepared.resource, revision).await?;
         counted(&self.context, std::slice::from_mut(&mut group)).await;
         Ok(group)

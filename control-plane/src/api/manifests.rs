@@ -25,6 +25,72 @@ pub struct ManifestApi {
     pub context: Context,
 }
 
+/// Lays documents over the store for one request, as if they had been applied. What applying them would refuse is refused.
+pub(super) async fn lay_over(
+    desk: &mut Desk<'_>,
+    manifests: Vec<v1::Manifest>,
+) -> Result<(), Problem> {
+    at_most(&manifests)?;
+    for (index, manifest) in manifests.into_iter().enumerate() {
+        let at = format!("manifests[{index}]");
+        let resource = match manifest.resource {
+            Some(Resource::Webhook(_)) => {
+                return Err(Problem::field(
+                    at,
+                    "is a webhook, which stands in `webhook`",
+                ));
+            }
+            Some(resource) => resource,
+            None => return Err(Problem::field(at, "is empty")),
+        };
+        let of_document = |problem: Problem| match problem.into_fields() {
+            Ok(errors) => {
+                let name = name_of(&resource);
+                let of_it = |e: FieldError| {
+                    FieldError::new(
+                        format!("{at}.{}", e.field),
+                        format!("{} (of `{name}`)", e.message),
+                    )
+                };
+                Problem::Fields(errors.into_iter().map(of_it).collect())
+            }
+            Err(problem) => problem,
+        };
+        if let Some((_, org)) = missing_org(desk, &resource).await.map_err(of_document)? {
+            org.lay_over(desk);
+        }
+        let prepared = prepare(desk, &resource).await.map_err(of_document)?;
+        prepared.lay_over(desk);
+    }
+    Ok(())
+}
+
+fn at_most(manifests: &[v1::Manifest]) -> Result<(), Problem> {
+    if manifests.len() > MAX_MANIFESTS {
+        return Err(Problem::field(
+            "manifests",
+            format!("are at most {MAX_MANIFESTS}: split the file"),
+        ));
+    }
+    Ok(())
+}
+
+/// The org that a document needs and that isn't there, if the caller may make it.
+async fn missing_org(
+    desk: &Desk<'_>,
+    resource: &Resource,
+) -> Result<Option<(String, Any)>, Problem> {
+    desk.owned(owner(resource))?;
+    let Some(org) = org_of(resource).filter(|org| names::check("", org).is_ok()) else {
+        return Ok(None);
+    };
+    if desk.entry(&crate::keys::org(&org)).await?.is_some() {
+        return Ok(None);
+    }
+    let prepared = prepare_org(desk, &plain_org(&org)).await?;
+    Ok(Some((names::org(&org), prepared)))
+}
+
 /// A prepared write of any kind.
 enum Any {
     Org(Prepared<v1::Org>),
@@ -188,12 +254,7 @@ impl ManifestApi {
         caller: &Caller,
         manifests: Vec<v1::Manifest>,
     ) -> Result<v1::PlanManifestsResponse, Problem> {
-        if manifests.len() > MAX_MANIFESTS {
-            return Err(Problem::field(
-                "manifests",
-                format!("are at most {MAX_MANIFESTS}: split the file"),
-            ));
-        }
+        at_most(&manifests)?;
         // Its documents are checked one by one: an answer without any is nobody's.
         caller.check(Target::Public)?;
         let mut desk = Desk::new(&self.context, caller);
@@ -211,7 +272,7 @@ impl ManifestApi {
                 changes.push(refused(name, index, vec![twice]));
                 continue;
             }
-            match self.missing_org(&desk, &resource).await {
+            match missing_org(&desk, &resource).await {
                 Ok(None) => {}
                 Ok(Some((name, prepared))) => {
                     added.push(prepared.change(name, ADDED));
@@ -232,23 +293,6 @@ impl ManifestApi {
         }
         added.extend(changes);
         Ok(v1::PlanManifestsResponse { changes: added })
-    }
-
-    /// The org that a document needs and that isn't there, if the caller may make it.
-    async fn missing_org(
-        &self,
-        desk: &Desk<'_>,
-        resource: &Resource,
-    ) -> Result<Option<(String, Any)>, Problem> {
-        desk.owned(owner(resource))?;
-        let Some(org) = org_of(resource).filter(|org| names::check("", org).is_ok()) else {
-            return Ok(None);
-        };
-        if desk.entry(&crate::keys::org(&org)).await?.is_some() {
-            return Ok(None);
-        }
-        let prepared = prepare_org(desk, &plain_org(&org)).await?;
-        Ok(Some((names::org(&org), prepared)))
     }
 
     async fn apply(
@@ -278,7 +322,7 @@ impl ManifestApi {
         resource: &Resource,
     ) -> Result<v1::ApplyManifestResponse, Problem> {
         let desk = Desk::new(&self.context, caller);
-        if let Some((_, org)) = self.missing_org(&desk, resource).await? {
+        if let Some((_, org)) = missing_org(&desk, resource).await? {
             // What follows is checked first, so that a refused document leaves no org behind.
             let mut trial = Desk::new(&self.context, caller);
             org.lay_over(&mut trial);

@@ -5,6 +5,7 @@ use hookplane_rules::FieldError;
 
 use super::desk::{Desk, put};
 use super::status::Problem;
+use crate::aside;
 use crate::keys;
 use crate::mapping::Mapping;
 use crate::store::Write;
@@ -34,12 +35,9 @@ pub(super) async fn save(
     let mut writes = Vec::new();
     let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
     if let Some(mapping) = mapping {
-        // Thousands of rows and patterns take a while.
         let of_task = mapping.clone();
-        let compiled = tokio::task::spawn_blocking(move || Mapping::compile(&of_task)).await;
-        let compiled =
-            compiled.map_err(|error| Problem::Internal(format!("compile a mapping: {error}")))?;
-        match compiled {
+        let compiled = aside::SAVES.run(move |_| Mapping::compile(&of_task).map(drop));
+        match compiled.await? {
             Ok(_) => {
                 let uid = webhook.metadata.as_ref().map_or("", |m| &m.uid);
                 let newest = status.newest_mapping_version;

@@ -29,6 +29,7 @@ mod preview;
 mod replay;
 mod samples;
 pub mod scope;
+mod skew;
 pub(crate) mod status;
 mod tail;
 mod targets;

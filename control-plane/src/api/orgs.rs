@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, decode, put, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, guard, names, tokens};
+use super::{difference, guard, names, skew, tokens};
 use crate::access::{Caller, Target, opened};
 use crate::admission::check_retention;
 use crate::context::Context;
@@ -76,6 +76,7 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        skew::org(desk.context, &spec)?;
         org.spec = Some(spec);
         org.metadata.get_or_insert_default().update_time = Some(desk.now());
         transaction.checks.push((key.clone(), check));

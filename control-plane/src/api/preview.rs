@@ -6,23 +6,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hookplane_proto::v1;
-use hookplane_rules::{SampleError, time};
+use hookplane_rules::time;
 use tonic::{Request, Response, Status};
 
 use super::compare::Comparisons;
 use super::desk::{Desk, Mode, random};
-use super::scope::Scope;
 use super::status::Problem;
-use super::trial::{Trial, Verdict};
+use super::trial::{self, Trial, Verdict};
 use super::turns::Turns;
-use super::webhooks;
+use super::{manifests, names, webhooks};
 use crate::access::{Caller, opened};
+use crate::aside::{self, Here};
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{LogError, Selection};
 use crate::mapping::in_a_line;
 use crate::report::OrderBy;
+use requests::Named;
 
 /// A payload of the caller's.
 const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -31,8 +32,13 @@ const MAX_TYPE_BYTES: usize = 512;
 /// Recorded events that are looked at for one that fits: so many at once, so often.
 const STEP: usize = 2;
 const STEPS: usize = 96;
-/// At a time: each may have a large event in its hands, and several copies of it.
+/// At a time, in all and of one org: each may have a large event in its hands, and several copies of it.
 const AT_ONCE: usize = 4;
+const OF_ONE_ORG: usize = 2;
+
+pub(super) fn turns() -> Turns {
+    Turns::new(AT_ONCE, OF_ONE_ORG)
+}
 
 /// Serves `PreviewService`.
 pub struct PreviewApi {
@@ -47,51 +53,57 @@ impl PreviewApi {
         Self {
             context,
             comparisons: Comparisons::default(),
-            turns: Turns::new(AT_ONCE, AT_ONCE),
+            turns: turns(),
         }
     }
 
     async fn show(
         &self,
         caller: &Caller,
-        request: v1::PreviewRequest,
+        mut request: v1::PreviewRequest,
     ) -> Result<v1::PreviewResponse, Problem> {
         let given = request.webhook.clone().unwrap_or_default();
         let metadata = given.metadata.clone().unwrap_or_default();
-        let desk = Desk::new(&self.context, caller);
+        let mut desk = Desk::for_trial(&self.context, caller);
         desk.owned(&metadata.org)?;
-        let path = format!("orgs/{}/groups/{}", metadata.org, metadata.group);
-        let scope = Scope::parse(caller, "webhook.metadata", &path)?;
-        let record = scope.record(&self.context, &path).await?;
-        let record = record.ok_or_else(|| Problem::NotFound(path.clone()))?;
+        let turn = Arc::new(self.turns.take(&metadata.org).await?);
+        manifests::lay_over(&mut desk, std::mem::take(&mut request.manifests)).await?;
+        let record = trial::group_of(&desk, &metadata).await?;
         let webhook = if given.spec.is_none() {
             let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
             let stored = desk.get::<v1::Webhook>(&key).await?;
-            let name = || format!("{path}/webhooks/{}", metadata.name);
+            let name = || names::webhook(&metadata.org, &metadata.group, &metadata.name);
             stored.ok_or_else(|| Problem::NotFound(name()))?.0
         } else {
             // What a save would refuse is refused here, and what it keeps of the stored one is in it.
             let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
             prepared.resource
         };
-        let turn = self.turns.take(&metadata.org).await?;
-        let trial = Trial::of(&self.context, &record, &webhook)?;
+        let named = requests::named(&desk, &webhook).await?;
+        let trial = self.trial(&record, &webhook).await?;
         let request_checks = request.check_destinations;
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
+        let id = self.new_id()?;
         let context = self.context.clone();
-        let of_task = webhook.clone();
-        // A filter may take a while, and a payload may be large. It isn't ended by its caller: the turn is its own.
-        let shown = tokio::task::spawn_blocking(move || {
+        let of_task = (webhook.clone(), named.clone());
+        // It isn't ended by its caller: the turn is its own.
+        let shown = aside::TRIALS.run(move |here| {
             let _turn = turn;
-            shown(&context, &of_task, &trial, chosen)
+            let (webhook, named) = of_task;
+            let event = chosen.event(here, &context, &record, &trial, id)?;
+            Ok::<_, Problem>(shown(here, &context, &webhook, &named, &trial, event))
         });
-        let mut shown = shown
-            .await
-            .map_err(|error| Problem::Internal(format!("preview an event: {error}")))?;
+        let mut shown = shown.await??;
         if request_checks {
-            shown.checks = requests::check(&self.context, &webhook).await;
+            shown.checks = requests::check(&self.context, &webhook, &named).await;
         }
         Ok(shown)
+    }
+
+    async fn trial(&self, record: &GroupRecord, webhook: &v1::Webhook) -> Result<Trial, Problem> {
+        let (context, record, webhook) = (self.context.clone(), record.clone(), webhook.clone());
+        let trial = aside::TRIALS.run(move |here| Trial::of(here, &context, &record, &webhook));
+        trial.await?
     }
 
     /// What is asked for, of this group.
@@ -109,7 +121,7 @@ impl PreviewApi {
                 .kept(caller, record, &request.event_id)
                 .await
                 .map(Chosen::Kept),
-            1 if !request.sample.is_empty() => self.sample(record, &request.sample),
+            1 if !request.sample.is_empty() => Ok(Chosen::Sample(request.sample)),
             1 => self.payload(record, request),
             _ => Err(Problem::field(
                 "event_id",
@@ -127,9 +139,11 @@ impl PreviewApi {
     ) -> Result<Chosen, Problem> {
         let mut active = webhook.clone();
         active.spec.get_or_insert_default().active = true;
-        // One without events can't be active.
-        let active = Trial::of(&self.context, record, &active);
-        let trial = active.or_else(|_| Trial::of(&self.context, record, webhook))?;
+        let trial = match self.trial(record, &active).await {
+            Ok(trial) => trial,
+            // One without events can't be active.
+            Err(_) => self.trial(record, webhook).await?,
+        };
         let trial = Arc::new(trial);
         let metadata = record.group.metadata.clone().unwrap_or_default();
         let selection = Selection {
@@ -144,14 +158,11 @@ impl PreviewApi {
             let ends = read.len() < STEP;
             before = read.last().map(|(at, _)| *at);
             let trial = Arc::clone(&trial);
-            let fits = move |event: &v1::Event| trial.verdict(event) == Verdict::Matched;
-            let found = tokio::task::spawn_blocking(move || {
+            let found = aside::TRIALS.run(move |here| {
+                let fits = |event: &v1::Event| trial.verdict(here, event) == Verdict::Matched;
                 read.into_iter().map(|(_, event)| event).find(fits)
             });
-            let found = found
-                .await
-                .map_err(|error| Problem::Internal(format!("match an event: {error}")))?;
-            if let Some(event) = found {
+            if let Some(event) = found.await? {
                 return Ok(Chosen::Kept(event));
             }
             if ends {
@@ -159,7 +170,7 @@ impl PreviewApi {
             }
         }
         match trial.samples().first() {
-            Some(sample) => self.sample(record, sample),
+            Some(sample) => Ok(Chosen::Sample((*sample).to_owned())),
             None => Err(Problem::Refused(
                 "no recorded event is for the webhook, and the connector has no sample: give a payload".to_owned(),
             )),
@@ -221,26 +232,6 @@ impl PreviewApi {
         }
     }
 
-    fn sample(&self, record: &GroupRecord, sample: &str) -> Result<Chosen, Problem> {
-        let group = self.context.view.compiled(record);
-        let group = group.map_err(Problem::Refused)?;
-        let id = self.new_id()?;
-        let now = self.context.clock.now();
-        let reported = group
-            .report_sample(sample, now, &id.to_string())
-            .map_err(|error| match error {
-                SampleError::NoSample { .. } => Problem::field("sample", error.to_string()),
-                SampleError::CannotSign(why) => Problem::Refused(why),
-            })?;
-        let mut events = crate::report::as_kept(&self.context, record, *id.as_bytes(), reported);
-        let at = events.iter().position(|event| event.r#type == sample);
-        if events.is_empty() {
-            return Err(Problem::Internal("a sample has no event".to_owned()));
-        }
-        let event = events.swap_remove(at.unwrap_or(0));
-        Ok(Chosen::Sample(sample.to_owned(), event))
-    }
-
     fn new_id(&self) -> Result<uuid::Uuid, Problem> {
         let random: [u8; 10] = random()?;
         let now = self.context.clock.now().0.max(0).unsigned_abs();
@@ -252,32 +243,49 @@ impl PreviewApi {
 enum Chosen {
     /// As it is recorded.
     Kept(v1::Event),
-    /// Of the connector, with its name there.
-    Sample(String, v1::Event),
+    /// Of the connector, by its name there.
+    Sample(String),
     /// The caller's.
     Given(v1::Event),
 }
 
+impl Chosen {
+    /// With what is told of where it is from.
+    fn event(
+        self,
+        here: &Here,
+        context: &Context,
+        record: &GroupRecord,
+        trial: &Trial,
+        id: uuid::Uuid,
+    ) -> Result<(v1::Event, v1::PreviewResponse), Problem> {
+        let mut answer = v1::PreviewResponse::default();
+        let event = match self {
+            Self::Kept(event) => {
+                answer.event_id.clone_from(&event.id);
+                event
+            }
+            Self::Sample(sample) => {
+                let event = trial.sample(here, context, record, &sample, id)?;
+                answer.sample = sample;
+                event
+            }
+            Self::Given(event) => event,
+        };
+        Ok((event, answer))
+    }
+}
+
 fn shown(
+    here: &Here,
     context: &Context,
     webhook: &v1::Webhook,
+    named: &Named,
     trial: &Trial,
-    chosen: Chosen,
+    (event, mut answer): (v1::Event, v1::PreviewResponse),
 ) -> v1::PreviewResponse {
-    let mut answer = v1::PreviewResponse::default();
-    let event = match chosen {
-        Chosen::Kept(event) => {
-            answer.event_id.clone_from(&event.id);
-            event
-        }
-        Chosen::Sample(sample, event) => {
-            answer.sample = sample;
-            event
-        }
-        Chosen::Given(event) => event,
-    };
     answer.event_type.clone_from(&event.r#type);
-    match trial.verdict(&event) {
+    match trial.verdict(here, &event) {
         Verdict::Matched => answer.matched = true,
         Verdict::Unmatched(reason) => answer.reason = reason,
         Verdict::Held(reason) => {
@@ -287,7 +295,7 @@ fn shown(
     let order_by = webhook.spec.as_ref().map_or("", |spec| &spec.order_by);
     if !order_by.is_empty() {
         // Compiled aside: what is not saved is not kept compiled.
-        match OrderBy::compile(order_by).and_then(|order| order.key(&event)) {
+        match OrderBy::compile(here, order_by).and_then(|order| order.key(here, &event)) {
             Ok(key) => answer.order_key = key,
             Err(why) if answer.reason.is_empty() => {
                 answer.reason = format!("delivered without order: `{order_by}` {why}");
@@ -295,7 +303,7 @@ fn shown(
             Err(_) => {}
         }
     }
-    let record = match trial.map(&event) {
+    let record = match trial.map(here, &event) {
         Ok(record) => record,
         Err(problems) => {
             if answer.matched && !answer.held {
@@ -309,7 +317,7 @@ fn shown(
         answer.records_json = record.to_json();
     }
     if !answer.held {
-        answer.requests = requests::of(context, webhook, event, record);
+        answer.requests = requests::of(here, context, webhook, named, event, record);
     }
     answer
 }

@@ -89,6 +89,13 @@ impl From<LogError> for Problem {
     }
 }
 
+/// Work that was done aside broke off: a fault of ours.
+impl From<tokio::task::JoinError> for Problem {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Internal(format!("work broke off: {error}"))
+    }
+}
+
 impl From<SealError> for Problem {
     fn from(error: SealError) -> Self {
         Self::Internal(error.to_string())

@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::status::Problem;
+use crate::aside;
 use crate::context::Context;
 use crate::log::{Cursor, Reach, Selection, TailItem};
 
@@ -127,7 +128,10 @@ async fn records(context: &Context, item: &TailItem) -> String {
     let Some(delivery) = &item.delivery else {
         return String::new();
     };
-    let made = context.mappings.record(delivery, &item.event).await;
+    let made = context
+        .mappings
+        .record(&aside::TRIALS, delivery, &item.event)
+        .await;
     made.ok()
         .flatten()
         .map(|record| record.to_json())

@@ -79,4 +79,21 @@ mod tests {
         assert!(turns.take("a").await.is_ok());
         assert!(turns.of_org.lock().unwrap().len() <= 2);
     }
+
+    // Promise 8: whatever one org has under way, another's turn comes.
+    #[tokio::test]
+    async fn no_org_has_all_turns_of_previews_comparisons_or_replays() {
+        let (previews, comparisons) = (
+            super::super::preview::turns(),
+            super::super::compare::turns(),
+        );
+        for turns in [previews, comparisons, super::super::replay::turns()] {
+            let mut taken = Vec::new();
+            while let Ok(turn) = turns.take_within("greedy", Duration::ZERO).await {
+                taken.push(turn);
+            }
+            assert!(!taken.is_empty());
+            assert!(turns.take_within("other", Duration::ZERO).await.is_ok());
+        }
+    }
 }

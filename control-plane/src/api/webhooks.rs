@@ -7,10 +7,12 @@ use tonic::{Request, Response, Status};
 use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
 use super::page::page;
 use super::status::Problem;
-use super::{difference, groups, guard, mappings, names, targets, waiting};
+use super::{difference, groups, guard, mappings, names, skew, targets, waiting};
 use crate::access::{Caller, Target, opened};
+use crate::aside;
 use crate::config::tombstone;
 use crate::context::Context;
+use crate::dispatch::unsubscribed::{self, has_subscribers};
 use crate::keys;
 use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
@@ -78,14 +80,8 @@ pub(super) async fn prepare(
     let key = keys::webhook(&metadata.org, &metadata.group, &metadata.name);
     let stored = desk.get::<v1::Webhook>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((webhook, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&webhook.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     if metadata.name == TEMPLATE && spec.active {
         return Err(Problem::field(
@@ -102,6 +98,7 @@ pub(super) async fn prepare(
         None => (&fresh, None),
     };
     let targets = targets::admit_of_webhook(desk, of, &mut spec, old).await?;
+    let loses_subscribers = old.is_some_and(has_subscribers) && !has_subscribers(&spec);
     let (mut webhook, revision, changed, check, action) = match stored {
         None => (
             v1::Webhook {
@@ -132,11 +129,12 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        skew::webhook(desk.context, &spec)?;
         webhook.spec = Some(spec);
-        let connector = compile(&desk.pinned(&group).await?)?;
-        let opened = desk.context.seal.open_group(&group)?;
-        let compiled = Webhook::compile(&webhook, &opened, &connector);
-        let mut errors = compiled.err().unwrap_or_default();
+        let connector = compile(desk.pinned(&group).await?).await?;
+        let of_task = webhook.clone();
+        let compiled = aside::SAVES.run(move |_| Webhook::compile(&of_task, &group, &connector));
+        let mut errors = compiled.await?.err().unwrap_or_default();
         let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
         if !errors.is_empty() {
             return Err(Problem::Fields(errors));
@@ -148,6 +146,10 @@ pub(super) async fn prepare(
             (group_key, Precondition::At(group_revision)),
             (key.clone(), check),
         ];
+        if loses_subscribers {
+            let uid = webhook.metadata.as_ref().map_or("", |of| &of.uid);
+            transaction.writes.push(unsubscribed::note(uid, &key));
+        }
         transaction.writes.push(put(key, &webhook));
         let guarded = keys::group_guard(&metadata.org, &metadata.group);
         transaction.writes.push(guard::touch(guarded));
@@ -250,11 +252,7 @@ impl WebhookApi {
         let desk = Desk::new(&self.context, caller);
         desk.owned(&metadata.org)?;
         let mut prepared = prepare(&desk, webhook, mode).await?;
-        let revision = if validate_only {
-            prepared.revision
-        } else {
-            desk.write(&mut prepared).await?
-        };
+        let revision = desk.write_unless(validate_only, &mut prepared).await?;
         present(&desk, prepared.resource, revision).await
     }
 

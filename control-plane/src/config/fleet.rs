@@ -306,6 +306,11 @@ impl Fleet {
         Some((replica.to_owned(), url.to_owned()))
     }
 
+    /// Another replica that runs a program older than this one.
+    pub(crate) fn older(&self) -> Option<String> {
+        self.lock().others.older().map(str::to_owned)
+    }
+
     /// How many are connected to this replica, and how many of those are ready, by pool.
     pub fn own_pools(&self) -> BTreeMap<Arc<str>, (u32, u32)> {
         let mut pools: BTreeMap<Arc<str>, (u32, u32)> = BTreeMap::new();

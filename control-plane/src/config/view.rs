@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::Group;
+use hookplane_rules::{Connector, Group};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,23 @@ pub struct GroupRecord {
     pub(crate) judge: Arc<Judge>,
     /// Its webhooks in order of their names, with the template.
     pub webhooks: Arc<Vec<Arc<v1::Webhook>>>,
+}
+
+impl GroupRecord {
+    /// Of a group that isn't saved, and has no webhooks yet.
+    pub(crate) fn unsaved(group: v1::WebhookGroup, connector: Arc<Connector>) -> Self {
+        let group = Arc::new(group);
+        Self {
+            judge: Arc::new(Judge {
+                group: Arc::clone(&group),
+                connector,
+                webhooks: Vec::new(),
+            }),
+            group,
+            revision: 0,
+            webhooks: Arc::default(),
+        }
+    }
 }
 
 /// What a stream may send, all of it of one moment.
@@ -292,7 +309,7 @@ impl View {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_current(&self, at: Instant) {
+    pub(crate) fn set_current(&self, at: Instant) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 

@@ -1,14 +1,14 @@
 //! Delivering what is kept: to subscribers that pull, and to destinations that it is pushed to.
 
 pub mod client;
+mod endpoints;
 pub(crate) mod engine;
-mod lanes;
 mod leases;
-pub(crate) mod mapped;
 pub mod sink;
 mod subscriptions;
 pub(crate) mod target;
+pub(crate) mod unsubscribed;
 
-pub use lanes::Lanes;
+pub use endpoints::Endpoints;
 pub use subscriptions::SubscriptionApi;
 pub use target::name_of;

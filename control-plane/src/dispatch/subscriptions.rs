@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hookplane_proto::v1;
 use hookplane_proto::v1::subscribe_request::Kind as Said;
 use hookplane_rules::TEMPLATE;
@@ -15,10 +16,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::leases::{Leases, Token};
-use super::mapped;
+use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
+use crate::aside;
 use crate::context::Context;
 use crate::log::{Activity, Lease, Queue, Settle, Settlement};
 use crate::mapping::{NoRecord, Record};
@@ -29,6 +31,8 @@ const START: Duration = Duration::from_secs(10);
 const LAST_WORD: Duration = Duration::from_secs(5);
 /// Deliveries leased at once, and so in memory for one subscriber.
 const AHEAD: usize = 16;
+/// Of a subscriber's words that came together.
+const SETTLED_AT_ONCE: usize = 256;
 const IN_FLIGHT: u32 = 16;
 const IN_FLIGHT_MAX: u32 = 1_000;
 const LEASE_SECONDS: u32 = 30;
@@ -129,6 +133,7 @@ async fn run(
         uid: &uid,
     };
     caller.check(found)?;
+    takes_subscribers(context, path, &uid)?;
     let mut session = Session {
         context,
         name: start.webhook,
@@ -193,7 +198,7 @@ impl Session<'_> {
                 () = out.closed() => return Ok(()),
                 request = said.message() => match request?.map(|r| r.kind) {
                     None => return Ok(()),
-                    Some(kind) => self.take(kind).await?,
+                    Some(kind) => self.take(kind, said).await?,
                 },
                 permit = out.reserve(), if !self.waiting.is_empty() => {
                     let Ok(permit) = permit else { return Ok(()) };
@@ -222,7 +227,10 @@ impl Session<'_> {
     /// an operator is told why.
     async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
         let mappings = &self.context.mappings;
-        match mapped::record(mappings, &lease.delivery, &lease.event).await {
+        match mappings
+            .record(&aside::DELIVERIES, &lease.delivery, &lease.event)
+            .await
+        {
             Ok(record) => Ok(Some(response(lease, record.as_ref()))),
             // Nothing is wrong with the delivery: with the stream's end it goes back.
             Err(NoRecord::Store(error)) => Err(Problem::from(error).into()),
@@ -262,14 +270,74 @@ impl Session<'_> {
             .view
             .group_named(org, group)
             .and_then(|record| webhook_uid(&record, webhook));
-        if uid.as_ref() == Some(&self.webhook_uid) {
-            Ok(())
-        } else {
-            Err(Problem::NotFound(self.name.clone()).into())
+        if uid.as_ref() != Some(&self.webhook_uid) {
+            return Err(Problem::NotFound(self.name.clone()).into());
         }
+        takes_subscribers(self.context, &self.name, &self.webhook_uid)
     }
 
-    async fn take(&mut self, kind: Option<Said>) -> Result<(), Status> {
+    /// Settles what the subscriber said, and what it has said since: of many acknowledgements that came together one write is made, and their
+    /// places are filled by one lease.
+    async fn take(
+        &mut self,
+        first: Option<Said>,
+        said: &mut Streaming<v1::SubscribeRequest>,
+    ) -> Result<(), Status> {
+        let (mut settles, mut words) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        let mut ended = Ok(());
+        while let Some(kind) = next.take() {
+            match self.settlement(kind) {
+                Ok(settle) => {
+                    let extended = match &settle.settlement {
+                        Settlement::Extend(duration) => Some(*duration),
+                        _ => None,
+                    };
+                    let activity = Activity::of(&settle.settlement);
+                    words.push((settle.token.clone(), extended, activity));
+                    settles.push(settle);
+                }
+                // What was said before it counts all the same.
+                Err(status) => {
+                    ended = Err(status);
+                    break;
+                }
+            }
+            // The stream's end, or an error, is met by the next that asks.
+            if settles.len() < SETTLED_AT_ONCE
+                && let Some(Ok(Some(request))) = said.message().now_or_never()
+            {
+                next = Some(request.kind);
+            }
+        }
+        if settles.is_empty() {
+            return ended;
+        }
+        // A stale one changes nothing, and that is no error.
+        let done = self
+            .context
+            .log
+            .settle(settles)
+            .await
+            .map_err(Problem::from)?;
+        let mut settled = Activity::default();
+        for ((token, extended, activity), done) in words.into_iter().zip(done) {
+            match extended {
+                Some(duration) if done => self.leases.extend(&token, Instant::now() + duration),
+                Some(_) => {}
+                None => self.leases.end(&token),
+            }
+            if done {
+                settled.add(activity);
+            }
+        }
+        let (notes, now) = (self.context.log.notes(), self.context.clock.now());
+        let org = self.scope.org.as_deref().unwrap_or_default();
+        notes.happened(org, &self.group_uid, now, settled);
+        ended
+    }
+
+    fn settlement(&self, kind: Option<Said>) -> Result<Settle, Status> {
         let (token, settlement) = match kind {
             Some(Said::Ack(ack)) => (ack.lease_token, Settlement::Ack),
             Some(Said::Nack(nack)) => (
@@ -296,41 +364,19 @@ impl Session<'_> {
         if self.leases.token(&token) == Token::Foreign {
             return Err(Problem::field("lease_token", "not a lease of this stream").into());
         }
-        let extended = match &settlement {
-            Settlement::Extend(duration) => Some(*duration),
-            _ => None,
-        };
-        let (delivered, failed) = match &settlement {
-            Settlement::Ack => (1, 0),
-            Settlement::Nack { .. } => (0, 1),
-            _ => (0, 0),
-        };
-        // A stale one changes nothing, and that is no error.
-        let done = self
-            .context
-            .log
-            .settle(vec![(token.clone(), settlement).into()])
-            .await
-            .map_err(Problem::from)?;
-        if done.first() == Some(&true) {
-            let activity = Activity {
-                delivered,
-                failed,
-                ..Activity::default()
-            };
-            let (notes, now) = (self.context.log.notes(), self.context.clock.now());
-            let org = self.scope.org.as_deref().unwrap_or_default();
-            notes.happened(org, &self.group_uid, now, activity);
-        }
-        match extended {
-            Some(duration) if done.first() == Some(&true) => {
-                self.leases.extend(&token, Instant::now() + duration);
-            }
-            Some(_) => {}
-            None => self.leases.end(&token),
-        }
-        Ok(())
+        Ok((token, settlement).into())
     }
+}
+
+/// What is kept for a webhook without subscribers waits for none.
+fn takes_subscribers(context: &Context, name: &str, uid: &str) -> Result<(), Status> {
+    let webhook = context.view.webhook(uid);
+    let spec = webhook.as_ref().and_then(|webhook| webhook.spec.as_ref());
+    if spec.is_none_or(has_subscribers) {
+        return Ok(());
+    }
+    let why = format!("`{name}` has no subscribers: add `subscribe: {{}}` to its destinations");
+    Err(Problem::Refused(why).into())
 }
 
 fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {

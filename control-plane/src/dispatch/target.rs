@@ -7,6 +7,7 @@
 //! Secrets are sealed for the uid of the resource they stand in, and for their field: `http.headers.authorization` of a destination,
 //! `destinations.crm.http.headers.authorization` of a webhook. None opens for another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -19,6 +20,17 @@ pub(crate) const SUBSCRIBE: &str = "subscribe";
 const CONCURRENCY: u32 = 8;
 const TIMEOUT_SECONDS: u32 = 15;
 const MAX_ATTEMPTS: u32 = 15;
+
+const STAND_IN: &str = "***";
+/// Of as many bytes as a signing secret has to have.
+const SIGNING_STAND_IN: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn stand_in(value: &str) -> v1::Secret {
+    v1::Secret {
+        value: value.to_owned(),
+        ..Default::default()
+    }
+}
 
 /// One of the kinds.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +116,32 @@ impl Target {
         Ok(self)
     }
 
+    /// With something else in the place of each secret, to show what would be sent: none of them is in that.
+    pub(crate) fn with_stand_ins(mut self) -> Self {
+        match &mut self {
+            Self::Http(http) => {
+                if let Some(secret) = &mut http.signing_secret {
+                    *secret = stand_in(SIGNING_STAND_IN);
+                }
+                for secret in http.headers.values_mut() {
+                    *secret = stand_in(STAND_IN);
+                }
+            }
+            Self::Salesforce(target) => {
+                target.private_key = None;
+                target.client_secret = Some(stand_in(STAND_IN));
+            }
+        }
+        self
+    }
+
+    /// Secrets, opened, that have no value: they were left out, and are not stored.
+    pub(crate) fn lacks(&mut self) -> Vec<String> {
+        let secrets = self.secrets_mut().into_iter();
+        let lacking = secrets.filter(|(_, secret)| secret.value.is_empty());
+        lacking.map(|(field, _)| field).collect()
+    }
+
     /// Without any secret, sealed or not: that there is one is all that is told.
     pub(crate) fn hide(&mut self) {
         for (_, secret) in self.secrets_mut() {
@@ -134,7 +172,7 @@ pub(crate) fn prefix_of(name: &str) -> String {
 
 /// What is throttled, paused and given up together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum LaneKey {
+pub(crate) enum EndpointKey {
     /// A destination of the org's, by its uid: all webhooks that name it.
     Named(String),
     /// A webhook's own: the webhook's uid, and its name there.
@@ -167,7 +205,7 @@ impl From<Option<&v1::DeliveryLimits>> for Limits {
 /// Where the deliveries of one webhook to one of its destinations go, as it is configured now.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
-    pub(crate) lane: LaneKey,
+    pub(crate) endpoint: EndpointKey,
     pub(crate) org: String,
     /// As the API has it.
     pub(crate) webhook: String,
@@ -178,8 +216,8 @@ pub(crate) struct Resolved {
     prefix: String,
     target: Target,
     pub(crate) limits: Limits,
-    /// All of the lane.
-    pub(crate) lane_paused: bool,
+    /// All of the endpoint.
+    pub(crate) endpoint_paused: bool,
     /// This webhook's deliveries alone.
     pub(crate) queue_paused: bool,
 }
@@ -202,6 +240,16 @@ pub(crate) fn resolve(
     webhook: &v1::Webhook,
     destination: &str,
 ) -> Result<Resolved, String> {
+    let org = webhook.metadata.as_ref().map_or("", |of| &of.org);
+    resolve_with(|name| view.destination(org, name), webhook, destination)
+}
+
+/// The same where `named` knows the org's destinations.
+pub(crate) fn resolve_with(
+    named: impl FnOnce(&str) -> Option<Arc<v1::Destination>>,
+    webhook: &v1::Webhook,
+    destination: &str,
+) -> Result<Resolved, String> {
     let none = v1::Metadata::default();
     let of = webhook.metadata.as_ref().unwrap_or(&none);
     let configured = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
@@ -216,7 +264,7 @@ pub(crate) fn resolve(
         let target = Target::of(found.http.clone(), found.salesforce.clone())
             .ok_or_else(|| format!("the webhook's destination `{destination}` says nothing"))?;
         return Ok(Resolved {
-            lane: LaneKey::Own(of.uid.clone(), destination.to_owned()),
+            endpoint: EndpointKey::Own(of.uid.clone(), destination.to_owned()),
             org: of.org.clone(),
             shown: format!("{webhook_name}, {destination}"),
             webhook: webhook_name,
@@ -224,11 +272,11 @@ pub(crate) fn resolve(
             prefix: prefix_of(destination),
             target,
             limits: Limits::from(found.limits.as_ref()),
-            lane_paused: found.paused,
+            endpoint_paused: found.paused,
             queue_paused: false,
         });
     }
-    let named = view.destination(&of.org, &found.r#ref).ok_or_else(|| {
+    let named = named(&found.r#ref).ok_or_else(|| {
         format!(
             "there is no destination `{}` any more: make it again, and replay",
             found.r#ref
@@ -249,7 +297,7 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
     let target = Target::of(spec.http, spec.salesforce)
         .ok_or_else(|| format!("the destination `{}` says nothing", metadata.name))?;
     Ok(Resolved {
-        lane: LaneKey::Named(metadata.uid.clone()),
+        endpoint: EndpointKey::Named(metadata.uid.clone()),
         org: metadata.org.clone(),
         webhook: String::new(),
         shown: format!("orgs/{}/destinations/{}", metadata.org, metadata.name),
@@ -257,7 +305,7 @@ pub(crate) fn of_named(named: &v1::Destination) -> Result<Resolved, String> {
         prefix: String::new(),
         target,
         limits,
-        lane_paused: spec.paused,
+        endpoint_paused: spec.paused,
         queue_paused: false,
     })
 }

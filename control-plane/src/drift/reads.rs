@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hookplane_proto::v1;
-use hookplane_rules::filter::{Expression, Filter};
+use hookplane_rules::filter::{Expression, Filter, VARIABLES};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -14,8 +14,6 @@ use crate::mapping::Mapping;
 /// Webhooks whose paths are remembered, and the bytes of those. Past it some are worked out anew.
 const MAX_WEBHOOKS: usize = 5_000;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// What an order's expression may name.
-const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
 
 /// Each path as it is written, and as it is found.
 pub(super) type Paths = Arc<[(String, String)]>;

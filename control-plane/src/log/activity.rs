@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hookplane_rules::Timestamp;
 
+use super::Settlement;
+
 /// Of one bucket, in milliseconds.
 pub(super) const BUCKET: i64 = 5 * 60 * 1_000;
 /// Buckets that are kept: two days.
@@ -58,7 +60,19 @@ impl Activity {
         }
     }
 
-    fn add(&mut self, more: Self) {
+    /// What a settlement, once it is done, is counted as: how an attempt ended, or nothing.
+    pub fn of(settlement: &Settlement) -> Self {
+        let mut activity = Self::default();
+        match settlement {
+            Settlement::Ack => activity.delivered = 1,
+            Settlement::Nack { .. } => activity.failed = 1,
+            Settlement::Return | Settlement::Extend(_) | Settlement::Hold { .. } => {}
+        }
+        activity
+    }
+
+    /// Both together.
+    pub fn add(&mut self, more: Self) {
         let mut sums = self.sums();
         for (sum, more) in sums.iter_mut().zip(more.sums()) {
             *sum = sum.saturating_add(more);

@@ -1,6 +1,7 @@
 //! What an event can be found by: the words of its payload. The same for every backend, so that a search finds the same in each.
 
 use hookplane_proto::v1;
+use hookplane_rules::text::cut;
 
 /// Words of one event. What is beyond isn't found.
 pub const MAX_WORDS: usize = 2_000;
@@ -47,11 +48,6 @@ fn split(text: &str) -> impl Iterator<Item = String> {
     })
     .filter(|word| !word.is_empty())
     .map(|word| cut(&word.to_lowercase(), MAX_WORD_BYTES).to_owned())
-}
-
-/// Not within a character.
-fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]

@@ -75,6 +75,21 @@ pub fn parse_with(
     text: &str,
     resolve: &mut dyn FnMut(&Reference) -> Result<String, String>,
 ) -> Result<Vec<Document>, ManifestError> {
+    read(text, &mut |reference| resolve(reference).map(Some))
+}
+
+/// The same where nothing is saved: what `resolve` can't bring in is left out, which means what is stored, if anything is.
+pub fn parse_to_try(
+    text: &str,
+    resolve: &mut dyn FnMut(&Reference) -> Result<String, String>,
+) -> Result<Vec<Document>, ManifestError> {
+    read(text, &mut |reference| {
+        let found = resolve(reference).ok();
+        Ok(found.filter(|text| !text.is_empty()))
+    })
+}
+
+fn read(text: &str, resolve: references::Resolve<'_>) -> Result<Vec<Document>, ManifestError> {
     let mut documents = Vec::new();
     for root in tree::read(text)? {
         for root in unlisted(root)? {
@@ -117,10 +132,7 @@ fn unlisted(root: Node) -> Result<Vec<Node>, ManifestError> {
     Ok(items)
 }
 
-fn document(
-    mut root: Node,
-    resolve: &mut dyn FnMut(&Reference) -> Result<String, String>,
-) -> Result<Document, ManifestError> {
+fn document(mut root: Node, resolve: references::Resolve<'_>) -> Result<Document, ManifestError> {
     if !matches!(root.value, Value::Map(_)) {
         return Err(ManifestError::at(
             root.place,

@@ -15,7 +15,8 @@ pub enum Reference {
     File(String),
 }
 
-type Resolve<'a> = &'a mut dyn FnMut(&Reference) -> Result<String, String>;
+/// None: as if the value had been left out.
+pub(super) type Resolve<'a> = &'a mut dyn FnMut(&Reference) -> Result<Option<String>, String>;
 
 /// Resolves those of a document.
 pub(super) fn resolve(
@@ -164,10 +165,11 @@ fn referred(
         Value::Scalar { text, .. } if !entry.node.is_null() => text.clone(),
         _ => return Err(fail(entry.node.place, "expected text".to_owned())),
     };
-    let text = resolve(&of(name)).map_err(|message| fail(entry.node.place, message))?;
-    if text.is_empty() {
-        // Empty means "keep the stored one" on the wire; an unset variable must not mean that by accident.
+    let resolved = resolve(&of(name)).map_err(|message| fail(entry.node.place, message))?;
+    // Empty means "keep the stored one" on the wire; an unset variable must not mean that by accident.
+    if resolved.as_ref().is_some_and(String::is_empty) {
         return Err(fail(entry.node.place, "holds an empty value".to_owned()));
     }
+    let text = resolved.unwrap_or_default();
     Ok(Some(Value::Scalar { text, plain: false }))
 }

@@ -384,6 +384,15 @@ fn a_reference_that_fails_or_is_empty_is_an_error_at_its_place() {
         parse_with(&text, &mut |_| Ok(String::new())).is_err(),
         "empty would keep the stored one"
     );
+    // Where nothing is saved, that is what is meant.
+    for nothing in [Err("is not set".to_owned()), Ok(String::new())] {
+        let documents = parse_to_try(&text, &mut |_| nothing.clone()).expect("to try");
+        let Some(Resource::WebhookGroup(group)) = &documents[0].manifest.resource else {
+            panic!("a group");
+        };
+        let secrets = group.spec.clone().expect("a spec").signature_secrets;
+        assert_eq!((secrets.len(), secrets[0].value.as_str()), (1, ""));
+    }
     assert!(parse(&text).is_err(), "without the command line");
     let both = group_with("  signatureSecrets: [{value: a, env: B}]\n");
     assert!(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hookplane_proto::v1;
+use hookplane_rules::filter::BASE_UNITS;
 use hookplane_rules::payload::{Kind, elements, kind};
 
 use super::compile::{Down, Missing, Row, Source, Table, Up};
@@ -19,8 +20,6 @@ const MAX_ITEMS: usize = 2_000;
 pub const MAX_VALUES_BYTES: usize = 4 * 1024 * 1024;
 /// Told of one event.
 pub const MAX_PROBLEMS: usize = 100;
-/// Work on one event besides reading its payload a few times: some 40 ms, as a filter may.
-const BASE_UNITS: Units = 4_000_000;
 /// What a row costs besides what it reads.
 const UNITS_PER_ROW: Units = 10;
 

@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 
 use hookplane_proto::v1;
 use hookplane_rules::FieldError;
+use hookplane_rules::text::cut;
 
 pub use apply::{MAX_PROBLEMS, MAX_RECORDS, MAX_VALUES_BYTES};
 pub use compile::MAX_MAPPING_BYTES;
@@ -48,8 +49,7 @@ pub(crate) fn in_a_line(problems: &[v1::FieldProblem]) -> String {
         .take(SHOWN)
         .map(|problem| format!("{}: {}", problem.field, problem.reason))
         .collect();
-    let mut text = shown.join("; ");
-    text.truncate(text.floor_char_boundary(BYTES));
+    let mut text = cut(&shown.join("; "), BYTES).to_owned();
     if problems.len() > SHOWN {
         text.push_str(&format!("; and {} more", problems.len() - SHOWN));
     }

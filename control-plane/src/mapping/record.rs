@@ -61,6 +61,25 @@ impl Record {
         Some(&field.1)
     }
 
+    /// Bytes in memory, near enough.
+    pub(crate) fn weight(&self) -> usize {
+        const OF_EACH: usize = 64;
+        let fields: usize = self
+            .fields
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    Value::Text(text) | Value::Number(text) | Value::Json(text) => text.len(),
+                    Value::Boolean(_) | Value::Null => 0,
+                };
+                OF_EACH + name.len() + value
+            })
+            .sum();
+        let parents = self.parents.iter().map(|parent| parent.record.weight());
+        let children = self.children.iter().map(|child| child.record.weight());
+        OF_EACH + self.object.len() + fields + parents.sum::<usize>() + children.sum::<usize>()
+    }
+
     /// As subscribers and HTTP get it: a list with the one base record in it.
     pub fn to_json(&self) -> String {
         // Texts, booleans and numbers that are valid JSON: there is nothing in it that can't be written.

@@ -9,6 +9,7 @@ use hookplane_proto::v1;
 use prost::Message;
 
 use super::{Mapping, Record, reason};
+use crate::aside::Aside;
 use crate::keys;
 use crate::store::{Store, StoreError};
 
@@ -69,7 +70,12 @@ impl MappingVersions {
     }
 
     /// A version that was saved, compiled.
-    pub async fn get(&self, webhook_uid: &str, version: u32) -> Result<Arc<Mapping>, VersionError> {
+    pub(crate) async fn get(
+        &self,
+        aside: &'static Aside,
+        webhook_uid: &str,
+        version: u32,
+    ) -> Result<Arc<Mapping>, VersionError> {
         if let Some(mapping) = self.kept(webhook_uid, version) {
             return Ok(mapping);
         }
@@ -83,8 +89,8 @@ impl MappingVersions {
         let stored_bytes = entry.value.len();
         let stored = v1::Mapping::decode(entry.value)
             .map_err(|error| lost(format!("can't be read: {error}")))?;
-        // Aside: two who need the same at once both compile it, and nobody waits.
-        let compiled = tokio::task::spawn_blocking(move || Mapping::compile(&stored)).await;
+        // Two who need the same at once both compile it, and neither waits for the other.
+        let compiled = aside.run(move |_| Mapping::compile(&stored)).await;
         let compiled = compiled.map_err(|error| lost(format!("can't be compiled: {error}")))?;
         let mapping = compiled.map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).take(3).collect();
@@ -102,8 +108,9 @@ impl MappingVersions {
     }
 
     /// What the version that a delivery is for makes of its event. None where it is for none.
-    pub async fn record(
+    pub(crate) async fn record(
         &self,
+        aside: &'static Aside,
         delivery: &v1::Delivery,
         event: &v1::Event,
     ) -> Result<Option<Record>, NoRecord> {
@@ -111,15 +118,22 @@ impl MappingVersions {
         if version == 0 {
             return Ok(None);
         }
-        let mapping = match self.get(&delivery.webhook_uid, version).await {
+        let mapping = match self.get(aside, &delivery.webhook_uid, version).await {
             Ok(mapping) => mapping,
             Err(VersionError::Store(error)) => return Err(NoRecord::Store(error)),
             Err(lost) => return Err(NoRecord::Hold(lost.to_string())),
         };
-        mapping
-            .apply(event)
-            .map(Some)
-            .map_err(|problems| NoRecord::Hold(reason(version, &problems)))
+        // The body is shared.
+        let event = event.clone();
+        match aside.run(move |_| mapping.apply(&event)).await {
+            Ok(applied) => applied
+                .map(Some)
+                .map_err(|problems| NoRecord::Hold(reason(version, &problems))),
+            // A fault of ours is whoever's asked for it.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends, and this with it.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     fn kept(&self, webhook_uid: &str, version: u32) -> Option<Arc<Mapping>> {
@@ -152,6 +166,7 @@ impl MappingVersions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aside::DELIVERIES;
     use crate::store::{EmbeddedStore, Transaction, Write};
 
     async fn put(store: &dyn Store, key: String, value: Vec<u8>) {
@@ -187,19 +202,19 @@ mod tests {
         let store = EmbeddedStore::open(folder.path()).unwrap();
         let versions = MappingVersions::new(store.clone());
         put(&*store, keys::mapping("w", 1), mapping(0).encode_to_vec()).await;
-        let first = versions.get("w", 1).await.unwrap();
-        let again = versions.get("w", 1).await.unwrap();
+        let first = versions.get(&DELIVERIES, "w", 1).await.unwrap();
+        let again = versions.get(&DELIVERIES, "w", 1).await.unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         let large = mapping(200_000).encode_to_vec();
         let most = KEPT_BYTES / large.len();
         for number in 2..=u32::try_from(most).unwrap() + 2 {
             put(&*store, keys::mapping("w", number), large.clone()).await;
-            versions.get("w", number).await.unwrap();
+            versions.get(&DELIVERIES, "w", number).await.unwrap();
         }
         let kept = versions.lock().iter().map(|one| one.bytes).sum::<usize>();
         assert!(kept <= KEPT_BYTES);
         assert_eq!(versions.lock().len(), most);
-        let anew = versions.get("w", 1).await.unwrap();
+        let anew = versions.get(&DELIVERIES, "w", 1).await.unwrap();
         assert!(!Arc::ptr_eq(&first, &anew));
     }
 
@@ -214,7 +229,10 @@ mod tests {
             ..Default::default()
         };
         let event = v1::Event::default();
-        assert_eq!(versions.record(&delivery(0), &event).await, Ok(None));
+        assert_eq!(
+            versions.record(&DELIVERIES, &delivery(0), &event).await,
+            Ok(None)
+        );
         put(&*store, keys::mapping("w", 2), b"\xff\xff".to_vec()).await;
         put(
             &*store,
@@ -227,7 +245,10 @@ mod tests {
             (2, "can't be read"),
             (3, "spec.mapping.base: is missing"),
         ] {
-            match versions.record(&delivery(version), &event).await {
+            match versions
+                .record(&DELIVERIES, &delivery(version), &event)
+                .await
+            {
                 Err(NoRecord::Hold(reason)) => {
                     assert!(
                         reason.starts_with(&format!("mapping v{version}: "))

@@ -4,10 +4,12 @@ use hookplane_proto::v1;
 
 use super::append::for_destinations;
 use super::{Orders, identity};
+use crate::aside::Here;
 use crate::log::NewDelivery;
 
 /// One for each of the webhook's destinations, with the keys that they would have had.
 pub(crate) fn deliveries(
+    here: &Here,
     mac_key: &[u8; 32],
     orders: &Orders,
     webhook: &v1::Webhook,
@@ -21,8 +23,8 @@ pub(crate) fn deliveries(
         "" => String::new(),
         // Without a key it waits for none, as at arrival.
         source => orders
-            .get(source)
-            .and_then(|order| order.key(event))
+            .get(here, source)
+            .and_then(|order| order.key(here, event))
             .unwrap_or_default(),
     };
     let one = NewDelivery {
@@ -76,8 +78,8 @@ mod tests {
             body: (&br#"{"id": "o-1"}"#[..]).into(),
             ..Default::default()
         };
-        let orders = Orders::default();
-        let made = deliveries(&[7; 32], &orders, &webhook, &event, None);
+        let (here, orders) = (Here::of_test(), Orders::default());
+        let made = deliveries(&here, &[7; 32], &orders, &webhook, &event, None);
         let told: Vec<_> = made
             .iter()
             .map(|one| {
@@ -95,6 +97,7 @@ mod tests {
             ..event
         };
         let made = deliveries(
+            &here,
             &[7; 32],
             &orders,
             &webhook,

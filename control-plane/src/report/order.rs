@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookplane_proto::v1;
-use hookplane_rules::filter::Expression;
+use hookplane_rules::filter::{BASE_UNITS, Expression, VARIABLES};
 use sha2::{Digest as _, Sha256};
 
+use crate::aside::Here;
 use crate::log::NewDelivery;
 use crate::mapping::seen::{Reads, Seen};
 
-/// What a source can name.
-const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
-/// As in filters: the work that one evaluation may do besides reading its payload a few times.
-const BASE_UNITS: u64 = 4_000_000;
 /// The same of all events of one callback, for all their webhooks: some 80 ms.
 const CALLBACK_UNITS: u64 = 8_000_000;
 /// Making a payload ready to be read.
@@ -33,7 +30,7 @@ pub(crate) struct OrderBy {
 
 impl OrderBy {
     /// The error says what is wrong, at which place, or which bound it passes.
-    pub(crate) fn compile(source: &str) -> Result<Self, String> {
+    pub(crate) fn compile(_: &Here, source: &str) -> Result<Self, String> {
         let expression = Expression::compile(source, &VARIABLES)?;
         let mut reads = Reads::default();
         for variable in expression.variables() {
@@ -43,7 +40,7 @@ impl OrderBy {
     }
 
     /// The event's key. The error says why it has none.
-    pub(crate) fn key(&self, event: &v1::Event) -> Result<String, String> {
+    pub(crate) fn key(&self, _: &Here, event: &v1::Event) -> Result<String, String> {
         let mut seen = Seen::payload_of(event).map_err(said)?;
         let mut units = u64::MAX;
         self.key_of(event, &mut seen, &mut units)
@@ -110,12 +107,12 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    pub(super) fn get(&self, source: &str) -> Result<Arc<OrderBy>, String> {
+    pub(super) fn get(&self, here: &Here, source: &str) -> Result<Arc<OrderBy>, String> {
         if let Some(found) = self.locked().get(source) {
             return Ok(Arc::clone(found));
         }
         // Aside: two who need the same at once both compile it, and nobody waits.
-        let compiled = Arc::new(OrderBy::compile(source)?);
+        let compiled = Arc::new(OrderBy::compile(here, source)?);
         let mut kept = self.locked();
         let mut patterns: usize = kept.values().map(|one| one.expression.patterns()).sum();
         while kept.len() >= KEPT || patterns + compiled.expression.patterns() > KEPT_PATTERNS {
@@ -136,13 +133,15 @@ impl Orders {
 
 /// The keys of one callback's events. What they may cost is one for all.
 pub(super) struct Ordering<'o> {
+    here: &'o Here,
     orders: &'o Orders,
     left: u64,
 }
 
 impl<'o> Ordering<'o> {
-    pub(super) fn new(orders: &'o Orders) -> Self {
+    pub(super) fn new(here: &'o Here, orders: &'o Orders) -> Self {
         Self {
+            here,
             orders,
             left: CALLBACK_UNITS,
         }
@@ -199,7 +198,7 @@ impl Keys<'_, '_> {
     }
 
     fn key(&mut self, source: &str, event: &v1::Event) -> Result<String, String> {
-        let order = self.ordering.orders.get(source)?;
+        let order = self.ordering.orders.get(self.ordering.here, source)?;
         let left = &mut self.ordering.left;
         if *left == 0 {
             return Err(
@@ -231,7 +230,10 @@ mod tests {
     }
 
     fn key(source: &str, body: &'static str) -> Result<String, String> {
-        OrderBy::compile(source).unwrap().key(&event(body))
+        let here = Here::of_test();
+        OrderBy::compile(&here, source)
+            .unwrap()
+            .key(&here, &event(body))
     }
 
     #[test]
@@ -255,7 +257,7 @@ mod tests {
         }
         assert!(key("payload.list", body).is_err());
         assert!(key("payload.a", "not json").is_err());
-        assert!(OrderBy::compile("payload.").is_err());
+        assert!(OrderBy::compile(&Here::of_test(), "payload.").is_err());
     }
 
     #[test]
@@ -263,7 +265,11 @@ mod tests {
         let key = |c: &str| {
             let mut event = event("");
             event.body = format!(r#"{{"k": "{}"}}"#, c.repeat(1000)).into();
-            OrderBy::compile("payload.k").unwrap().key(&event).unwrap()
+            let here = Here::of_test();
+            OrderBy::compile(&here, "payload.k")
+                .unwrap()
+                .key(&here, &event)
+                .unwrap()
         };
         assert_eq!(key("a").len(), "sha256:".len() + 64);
         assert_ne!(key("a"), key("b"));
@@ -281,8 +287,8 @@ mod tests {
             webhook_uid: "w".to_owned(),
             ..Default::default()
         }];
-        let orders = Orders::default();
-        let mut ordering = Ordering::new(&orders);
+        let (here, orders) = (Here::of_test(), Orders::default());
+        let mut ordering = Ordering::new(&here, &orders);
         let mut keys = ordering.keys();
         keys.of_webhook("payload.id", &mut event, &mut deliveries);
         assert_eq!(deliveries[0].order_key, "");
@@ -297,8 +303,8 @@ mod tests {
     fn orders_of_one_callback_share_what_they_may_cost() {
         let list = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>();
         let body = format!(r#"{{"id": 7, "a": [{}]}}"#, list.join(","));
-        let orders = Orders::default();
-        let mut ordering = Ordering::new(&orders);
+        let (here, orders) = (Here::of_test(), Orders::default());
+        let mut ordering = Ordering::new(&here, &orders);
         let mut ordered = 0;
         let mut last = String::new();
         for n in 0..200 {
@@ -325,10 +331,10 @@ mod tests {
 
     #[test]
     fn sources_that_are_kept_compiled_are_bounded_and_not_forgotten_at_once() {
-        let orders = Orders::default();
+        let (here, orders) = (Here::of_test(), Orders::default());
         for n in 0..KEPT_PATTERNS + 10 {
             let source = format!("payload.a.matches('^a{n}$') ? 'a' : 'b'");
-            orders.get(&source).unwrap();
+            orders.get(&here, &source).unwrap();
         }
         assert_eq!(orders.locked().len(), KEPT_PATTERNS);
     }

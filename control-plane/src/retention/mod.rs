@@ -16,6 +16,8 @@
 
 mod clocks;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -42,6 +42,7 @@ mod sample;
 mod template;
 #[cfg(test)]
 mod testing;
+pub mod text;
 pub mod time;
 pub mod trial;
 mod verify;

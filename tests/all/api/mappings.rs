@@ -106,6 +106,58 @@ async fn a_changed_mapping_is_a_new_version_and_no_number_is_used_again() {
     rig.stop().await;
 }
 
+/// Saves without looking whether somebody else did.
+async fn save_blindly(rig: &Rig, from: &str) -> Result<v1::Webhook, tonic::Status> {
+    let mut webhook = rig.webhook(PUSHES).await?;
+    webhook.metadata.as_mut().unwrap().etag.clear();
+    webhook.spec.as_mut().unwrap().mapping = Some(mapping(from));
+    let request = v1::UpdateWebhookRequest {
+        webhook: Some(webhook),
+        ..Default::default()
+    };
+    Ok(rig.webhooks().update_webhook(request).await?.into_inner())
+}
+
+// A version never changes: deliveries made for it count on that. Who saves at the same time as another is refused, or has the next one.
+#[tokio::test]
+async fn of_several_who_save_at_once_nobody_writes_anothers_version() {
+    let rig = with_webhook().await;
+    let mut of = std::collections::BTreeMap::new();
+    for round in 0..10 {
+        let from = |n: u32| format!("payload.f{round}_{n}");
+        let sources = [from(0), from(1), from(2), from(3)];
+        let [a, b, c, d] = &sources;
+        let saved = tokio::join!(
+            save_blindly(&rig, a),
+            save_blindly(&rig, b),
+            save_blindly(&rig, c),
+            save_blindly(&rig, d)
+        );
+        let all = [saved.0, saved.1, saved.2, saved.3];
+        assert!(all.iter().any(Result::is_ok), "{all:?}");
+        for (from, saved) in sources.into_iter().zip(all) {
+            match saved {
+                Ok(webhook) => {
+                    let (version, _) = versions(webhook);
+                    assert_eq!(of.insert(version, from), None, "v{version} twice");
+                }
+                Err(status) => assert_eq!(status.code(), tonic::Code::Aborted, "{status}"),
+            }
+        }
+    }
+    let uid = rig.webhook(PUSHES).await.unwrap().metadata.unwrap().uid;
+    let kept: std::collections::BTreeMap<_, _> = stored(&rig).await.into_iter().collect();
+    assert_eq!(kept.len(), of.len());
+    for (version, from) in of {
+        assert_eq!(
+            kept[&keys::mapping(&uid, version)],
+            mapping(&from),
+            "v{version}"
+        );
+    }
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn a_mapping_is_checked_when_it_is_saved_active_or_not() {
     let rig = with_webhook().await;

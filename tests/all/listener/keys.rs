@@ -22,7 +22,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::rig::{Answer, NOW_MS, Rig, TOKEN, keyless, request};
+use super::resources::keyless;
+use super::rig::{Answer, NOW_MS, Rig, TOKEN, request};
 use crate::fake_control_plane::{Failure, soon};
 
 const HOST: &str = "keys.example.com";

@@ -4,5 +4,6 @@ mod bad_input;
 mod keys;
 mod outage;
 mod poison;
+mod resources;
 mod rig;
 mod table;

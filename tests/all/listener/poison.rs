@@ -4,7 +4,8 @@ use bytes::Bytes;
 use hookplane_listener::Limits;
 use hookplane_proto::v1;
 
-use super::rig::{Rig, resources};
+use super::resources::resources;
+use super::rig::Rig;
 use crate::fake_control_plane::Failure;
 
 const BODY: &[u8] = b"{}";

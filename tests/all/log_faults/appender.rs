@@ -52,10 +52,24 @@ impl Appender {
         sync: bool,
         env: &[(&str, &str)],
     ) -> Self {
+        Self::start_to(dir, prefix, callers, body, sync, env, &[])
+    }
+
+    /// With more that it is to do.
+    fn start_to(
+        dir: &Path,
+        prefix: &str,
+        callers: usize,
+        body: usize,
+        sync: bool,
+        env: &[(&str, &str)],
+        more: &[&str],
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_log-child"))
             .arg(dir)
             .args([prefix, &callers.to_string(), &body.to_string()])
             .arg(if sync { "sync" } else { "unsynced" })
+            .args(more)
             .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -137,12 +151,29 @@ impl Shim {
         body: usize,
         sync: bool,
     ) -> Appender {
+        self.start_to(dir, prefix, callers, body, sync, &[])
+    }
+
+    /// One that delivers what it keeps.
+    pub(super) fn start_to_settle(&self, dir: &Path, prefix: &str, sync: bool) -> Appender {
+        self.start_to(dir, prefix, 4, 1_000, sync, &["settle"])
+    }
+
+    fn start_to(
+        &self,
+        dir: &Path,
+        prefix: &str,
+        callers: usize,
+        body: usize,
+        sync: bool,
+        more: &[&str],
+    ) -> Appender {
         let library = self.library.path().join("unsynced.so");
         let env = [
             ("LD_PRELOAD", library.to_str().expect("a plain path")),
             ("UNSYNCED_DIR", dir.to_str().expect("a plain path")),
         ];
-        Appender::start(dir, prefix, callers, body, sync, &env)
+        Appender::start_to(dir, prefix, callers, body, sync, &env, more)
     }
 }
 

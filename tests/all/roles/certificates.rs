@@ -10,7 +10,8 @@ use v1::TokenRole;
 use v1::org_service_client::OrgServiceClient;
 
 use super::ends::end;
-use super::rig::{BOOTSTRAP, Call, POOL, Rig, all_of, role};
+use super::rig::{BOOTSTRAP, POOL, Rig, all_of, role};
+use super::wire::Call;
 use crate::fake_control_plane::Failure;
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -6,7 +6,8 @@ use tonic::Code;
 use v1::TokenRole;
 use v1::report_request::Kind as Reported;
 
-use super::rig::{BOOTSTRAP, Call, POOL, Rig, all_of, consumer, listener, role};
+use super::rig::{BOOTSTRAP, POOL, Rig, all_of, consumer, listener, role};
+use super::wire::Call;
 use crate::fake_control_plane::Failure;
 
 /// Streams of each kind, each of a token of its own, all in use: with the token's id.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use hookplane_control_plane::access::Authorities;
 use hookplane_control_plane::catalogue::Catalogue;
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
@@ -17,8 +17,6 @@ use hookplane_proto::v1;
 use hookplane_rules::Clock as _;
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::pki::Pki;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -26,11 +24,9 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
-use tonic::{Request, Status, Streaming};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
 use v1::event_service_client::EventServiceClient;
 use v1::manifest_service_client::ManifestServiceClient;
 use v1::org_service_client::OrgServiceClient;
@@ -40,6 +36,7 @@ use v1::token_service_client::TokenServiceClient;
 use v1::webhook_group_service_client::WebhookGroupServiceClient;
 use v1::webhook_service_client::WebhookServiceClient;
 
+use super::wire::{Bearer, Call, Raw, Wire, connect, tls};
 use crate::fake_control_plane::{Failure, soon};
 
 /// What the server is started with.
@@ -50,74 +47,6 @@ const NOW: i64 = 1_780_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 /// What stands for a certificate where a token is meant.
 const CERTIFICATE: &str = "certificate-";
-
-#[derive(Clone)]
-pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
-
-impl tonic::service::Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            let value = value.clone();
-            request.metadata_mut().insert("authorization", value);
-        }
-        Ok(request)
-    }
-}
-
-pub(super) type Wire = InterceptedService<Channel, Bearer>;
-
-/// Messages as they are, so that every method of the protos can be called.
-#[derive(Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
-}
-
-/// An open call of any method.
-pub(super) struct Call {
-    /// Kept open: some methods end with what they are sent.
-    _to: Option<mpsc::Sender<Bytes>>,
-    from: Streaming<Bytes>,
-}
-
-impl Call {
-    /// The next message; none at a good end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
-        let next = soon(self.from.message()).await;
-        next.unwrap_or_else(|error| Err(Status::deadline_exceeded(error.to_string())))
-    }
-}
 
 pub(super) struct Rig {
     pub(super) clock: Arc<TestClock>,
@@ -480,33 +409,6 @@ impl Rig {
         let from = answer.unwrap()?.into_inner();
         Ok(Call { _to: to, from })
     }
-}
-
-fn tls(
-    pki: &Pki,
-    authorities: &Arc<Authorities>,
-    clock: &Arc<TestClock>,
-) -> Result<Arc<rustls::ServerConfig>, Failure> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = CertificateDer::pem_file_iter(pki.path("api", "crt"))?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(pki.path("api", "key"))?;
-    let mut config = rustls::ServerConfig::builder_with_details(provider, clock.clone())
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(authorities.clone())
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
-}
-
-async fn connect(url: &str, pki: &Pki, shown: Option<&str>) -> Result<Channel, Failure> {
-    let mut tls =
-        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(std::fs::read(pki.ca_file())?));
-    if let Some(name) = shown {
-        let read = |extension| std::fs::read(pki.path(name, extension));
-        tls = tls.identity(Identity::from_pem(read("crt")?, read("key")?));
-    }
-    let endpoint = Channel::from_shared(url.to_owned())?.tls_config(tls)?;
-    Ok(soon(endpoint.connect()).await??)
 }
 
 pub(super) fn role(role: v1::TokenRole) -> v1::TokenSpec {

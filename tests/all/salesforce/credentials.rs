@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hookplane_control_plane::dispatch::sink::Verdict;
 use hookplane_control_plane::dispatch::sink::salesforce::SalesforceSink;
+use hookplane_control_plane::dispatch::sink::{Sink as _, Verdict};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::destinations::client;
 use hookplane_tests::salesforce::{App, Fault, Org, Stub};
@@ -22,6 +22,16 @@ async fn deliveries_at_a_time_share_one_token() {
     for outcomes in join_all(all).await {
         assert_eq!(outcomes[0].verdict, Verdict::Done, "{outcomes:?}");
     }
+    assert_eq!(rig.stub.org().app.asked, 1);
+}
+
+#[tokio::test]
+async fn another_timeout_asks_for_no_other_token() {
+    let rig = Rig::start().await;
+    rig.done([order("1", [])]).await;
+    let other = rig.sink.with_timeout(Duration::from_secs(7));
+    let outcomes = other.deliver(&[job(order("2", []))]).await;
+    assert_eq!(outcomes[0].verdict, Verdict::Done, "{outcomes:?}");
     assert_eq!(rig.stub.org().app.asked, 1);
 }
 

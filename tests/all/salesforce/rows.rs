@@ -147,6 +147,37 @@ async fn an_update_changes_what_is_there_and_makes_nothing() {
     assert_eq!(rig.stub.seen("/composite/graph").len(), 1);
 }
 
+// In a graph a value with `@{` is a reference: an outsider would have the id of another's record filled in.
+#[tokio::test]
+async fn of_a_batch_of_updates_those_that_look_like_references_go_alone() {
+    let rig = Rig::start().await;
+    rig.done(["1", "2", "3", "4"].map(|id| order(id, []))).await;
+    let update = |id: &str, note: &str| {
+        record(
+            Update,
+            "Order__c",
+            Some("Shop_Id__c"),
+            [("Shop_Id__c", text(id)), ("Note__c", text(note))],
+        )
+    };
+    let sly = "@{r0.id}";
+    rig.done([
+        update("1", "one"),
+        update("2", sly),
+        update("3", "three"),
+        update("4", "four"),
+    ])
+    .await;
+    for (id, note) in [("1", "one"), ("2", sly), ("3", "three"), ("4", "four")] {
+        assert_eq!(rig.order(id, "Note__c"), Some(format!("\"{note}\"")));
+    }
+    let alone = rig.stub.seen("/Order__c/Shop_Id__c/2?updateOnly=true");
+    assert_eq!(alone.len(), 1);
+    let graphs = rig.stub.seen("/composite/graph");
+    assert!(!graphs.is_empty());
+    assert!(graphs.iter().all(|call| !call.body.contains("@{")));
+}
+
 #[tokio::test]
 async fn a_delete_of_what_is_gone_already_is_done() {
     let rig = Rig::start().await;

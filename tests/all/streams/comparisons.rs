@@ -18,6 +18,7 @@ async fn compare(
     let request = v1::CompareRequest {
         webhook: Some(webhook),
         last,
+        ..Default::default()
     };
     let mut client = PreviewServiceClient::new(rig.api());
     Ok(client.compare(request).await?.into_inner())
@@ -160,3 +161,9 @@ async fn more_than_ten_thousand_events_are_not_compared() -> Result<(), Failure>
     assert_eq!((none.looked_at, none.cut_short.as_str()), (0, ""));
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_changed_filter_tells_who_newly_gets_what_and_who_no_longer,
+    a_filter_that_errs_holds_and_a_webhook_that_is_new_gets_all,
+    a_changed_mapping_tells_which_fields_change_and_how_often,
+);

@@ -101,3 +101,5 @@ async fn a_path_that_vanished_or_changed_is_told_until_it_is_back_or_not_read()
     .await?;
     warned(&rig, &[]).await
 }
+
+super::backends::on_cluster!(a_path_that_vanished_or_changed_is_told_until_it_is_back_or_not_read,);

@@ -1,12 +1,13 @@
-//! A log whose appends a test can hold back, and that several control planes can share.
+//! A log whose appends a test can hold back, that can let die what is put back, and that several control planes can share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hookplane_control_plane::log::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Notes,
-    PutBack, Queue, Reach, Retention, Selection, Settle, Stats, TailItem, Usage, Waiting,
+    PutBack, Queue, Reach, Retention, Selection, Settle, Settlement, Stats, TailItem, Usage,
+    Waiting,
 };
 use hookplane_proto::v1;
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ pub(super) struct Gated {
     log: Arc<dyn DeliveryLog>,
     frozen: watch::Sender<bool>,
     held: AtomicUsize,
+    kills: AtomicBool,
+    put_back: Mutex<Vec<String>>,
 }
 
 impl Gated {
@@ -25,6 +28,8 @@ impl Gated {
             log,
             frozen: watch::Sender::new(false),
             held: AtomicUsize::new(0),
+            kills: AtomicBool::new(false),
+            put_back: Mutex::default(),
         })
     }
 
@@ -35,6 +40,37 @@ impl Gated {
 
     pub(super) fn thaw(&self) {
         self.frozen.send_replace(false);
+    }
+
+    /// From now on what is put back is dead again before whoever put it back hears that it was.
+    pub(super) fn kill_what_is_put_back(&self) {
+        self.kills.store(true, Ordering::Relaxed);
+    }
+
+    /// Deliveries that somebody put back, in that order, as often as it was done.
+    pub(super) fn put_back(&self) -> Vec<String> {
+        let put_back = self.put_back.lock();
+        put_back.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn kill(&self, delivery: &PutBack) -> Result<(), LogError> {
+        let delivery = self.log.delivery(&delivery.delivery_id).await?;
+        let queue = Queue {
+            webhook_uid: delivery.webhook_uid,
+            destination: delivery.destination,
+        };
+        let leases = self.log.lease(&queue, 100, Duration::from_secs(30)).await?;
+        let settles = leases.into_iter().map(|lease| Settle {
+            token: lease.token,
+            settlement: Settlement::Nack {
+                delay: None,
+                reason: "killed".to_owned(),
+                give_up: true,
+            },
+            attempt: None,
+        });
+        self.log.settle(settles.collect()).await?;
+        Ok(())
     }
 
     /// Appends that have come to a closed gate.
@@ -133,7 +169,16 @@ impl DeliveryLog for Gated {
     }
 
     async fn replay(&self, deliveries: &[PutBack]) -> Result<u32, LogError> {
-        self.log.replay(deliveries).await
+        let replayed = self.log.replay(deliveries).await?;
+        let ids = deliveries.iter().map(|one| one.delivery_id.clone());
+        let put_back = self.put_back.lock();
+        put_back.unwrap_or_else(PoisonError::into_inner).extend(ids);
+        if self.kills.load(Ordering::Relaxed) {
+            for delivery in deliveries {
+                self.kill(delivery).await?;
+            }
+        }
+        Ok(replayed)
     }
 
     async fn add_deliveries(

@@ -255,3 +255,9 @@ async fn a_listener_is_offered_neither_mapping_nor_destination() -> Result<(), F
     assert_eq!(seen, 2, "a changed mapping is a new revision all the same");
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_signed_callback_comes_to_a_subscriber_as_records,
+    what_cannot_be_mapped_is_held_with_its_field_and_goes_on_after_the_fix,
+    a_delivery_is_mapped_by_the_version_it_was_made_for,
+);

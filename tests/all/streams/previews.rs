@@ -354,3 +354,10 @@ async fn what_can_not_be_previewed_is_refused_with_the_field() -> Result<(), Fai
     assert_eq!(refused(&rig, nobody).await?.code(), Code::NotFound);
     Ok(())
 }
+
+super::backends::on_cluster!(
+    a_recorded_event_is_tried_with_the_stored_webhook_and_with_one_that_is_not_saved,
+    a_mapping_is_shown_with_the_records_it_makes_or_the_fields_it_finds_no_value_for,
+    an_event_of_another_group_or_org_is_not_found,
+    without_a_choice_the_newest_event_that_fits_is_taken_and_else_a_sample,
+);

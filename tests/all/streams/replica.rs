@@ -71,7 +71,7 @@ impl Replica {
             metrics: Arc::default(),
             stream_age,
             client: hookplane_tests::destinations::client(),
-            lanes: Arc::default(),
+            endpoints: Arc::default(),
         };
         let (view, fleet) = (context.view.clone(), context.fleet.clone());
         let socket = TcpListener::bind("127.0.0.1:0").await?;

@@ -162,3 +162,5 @@ async fn what_is_kept_becomes_findable_by_itself() -> Result<(), Failure> {
     })
     .await
 }
+
+super::backends::on_cluster!(what_is_kept_becomes_findable_by_itself,);

@@ -84,8 +84,16 @@ impl Subscriber {
             .ok_or_else(|| "the stream ended".into())
     }
 
+    /// Ends it, and waits until the control plane has ended it as well: what it had leased is given back by then.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        let Self { to, mut from } = self;
+        drop(to);
+        while let Ok(Some(_)) = soon(from.message()).await? {}
+        Ok(())
+    }
+
     /// Why the stream ended.
-    async fn end(&mut self) -> Result<Status, Failure> {
+    pub(super) async fn end(&mut self) -> Result<Status, Failure> {
         soon(async {
             loop {
                 match self.from.message().await {
@@ -392,3 +400,31 @@ super::backends::on_cluster!(
     somebody_elses_lease_can_not_be_settled,
     at_shutdown_subscribers_are_told,
 );
+
+// Words that come together are settled in one write, which a mistake among them doesn't undo.
+#[tokio::test]
+async fn what_was_said_before_a_mistake_counts() -> Result<(), Failure> {
+    const COUNT: usize = 16;
+    let rig = kept(COUNT).await?;
+    let mut subscriber = Subscriber::start(&rig, "code/all", 16, 0).await?;
+    let mut leases = Vec::new();
+    for _ in 0..COUNT {
+        leases.push(subscriber.next().await?);
+    }
+    for lease in &leases {
+        subscriber.ack(lease).await?;
+    }
+    let mut wrong = leases[0].clone();
+    wrong.lease_token = "made-up".to_owned();
+    subscriber.ack(&wrong).await?;
+    assert_eq!(subscriber.end().await?.code(), Code::InvalidArgument);
+    let done = eventually(async || {
+        let all = rig.deliveries("code/all").await?;
+        let done = all
+            .iter()
+            .filter(|delivery| delivery.status() == DeliveryStatus::Delivered);
+        Ok((done.count() == COUNT).then_some(COUNT))
+    });
+    assert_eq!(done.await?, COUNT);
+    Ok(())
+}

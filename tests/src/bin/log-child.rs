@@ -1,7 +1,8 @@
 //! Appends to the embedded log until it is killed, and says on stdout what was acknowledged. Meanwhile it has what tells repeats put in its table.
 //!
-//! `log-child DIR PREFIX CALLERS BODY_BYTES sync|unsynced`. Lines: `opened`; `K id` kept, `U id` refused for now; `failed` once nothing is
-//! taken any more, then `P kept` or `P refused` for each of a few more tries, and `opened` again after the log was opened anew.
+//! `log-child DIR PREFIX CALLERS BODY_BYTES sync|unsynced [settle]`. Lines: `opened`; `K id` kept, `U id` refused for now; `failed` once nothing is
+//! taken any more, then `P kept` or `P refused` for each of a few more tries, and `opened` again after the log was opened anew. With `settle` it
+//! delivers what it keeps meanwhile, and says `A id` of each delivery that the log said is settled.
 //!
 //! Tests run it under the shim in `tests/shim`, which takes its commands from this process's stdin.
 
@@ -11,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_control_plane::log::embedded::{EmbeddedLog, Options};
-use hookplane_control_plane::log::{Appended, DeliveryLog, LogError};
+use hookplane_control_plane::log::{Appended, DeliveryLog, LogError, Queue, Settlement};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::numbered;
 
 /// Appends that are tried on a log that has failed.
 const PROBES: usize = 50;
+const LEASED_AT_ONCE: usize = 8;
 /// Longer than any test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,12 +69,45 @@ async fn tidy(log: Arc<EmbeddedLog>) {
     }
 }
 
+/// Delivers until the log has failed.
+async fn settle(log: Arc<EmbeddedLog>) {
+    let queue = Queue::of_subscribers("w");
+    let mut newest = log.newest();
+    loop {
+        newest.borrow_and_update();
+        let leases = match log.lease(&queue, LEASED_AT_ONCE, PATIENCE).await {
+            Ok(leases) => leases,
+            Err(LogError::Unavailable(_)) => continue,
+            Err(_) => return,
+        };
+        if leases.is_empty() {
+            if newest.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let acks = leases.iter();
+        let acks = acks.map(|lease| (lease.token.clone(), Settlement::Ack).into());
+        match log.settle(acks.collect()).await {
+            Ok(settled) => {
+                for (lease, settled) in leases.iter().zip(settled) {
+                    assert!(settled, "nobody else settles");
+                    say(&format!("A {}", lease.delivery.id));
+                }
+            }
+            Err(LogError::Unavailable(_)) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, dir, prefix, callers, body, sync] = arguments.as_slice() else {
+    let [_, dir, prefix, callers, body, sync, more @ ..] = arguments.as_slice() else {
         panic!("five arguments, not {arguments:?}");
     };
+    let settles = more.first().is_some_and(|more| more == "settle");
     let callers: usize = callers.parse().expect("a number of callers");
     let body: usize = body.parse().expect("a number of bytes");
     let options = Options {
@@ -93,6 +128,9 @@ async fn main() {
             })
             .collect();
         tasks.push(tokio::spawn(tidy(log.clone())));
+        if settles {
+            tasks.push(tokio::spawn(settle(log.clone())));
+        }
         for task in tasks {
             task.await.expect("doesn't panic");
         }

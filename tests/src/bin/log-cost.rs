@@ -4,8 +4,8 @@
 //! told by three keys, as GitHub's are. With `settle` a subscriber takes them while they come, 32 at a time, and acknowledges them. Figures
 //! of a shared machine drift: compare within one run, or count instructions (`perf stat`).
 //!
-//! `log-cost inspect DIR EVENTS`: fills a log with so many small events, and tells how long lists and searches take then. Ten million take some
-//! 11 GB.
+//! `log-cost inspect DIR EVENTS`: fills a log with so many small events, and tells how long lists and searches take then, each with the
+//! plans of its statements: which index is walked. Ten million take some 11 GB.
 
 use std::path::Path;
 use std::sync::Arc;

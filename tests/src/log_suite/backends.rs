@@ -1,6 +1,6 @@
 //! The logs that the suite is run over.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -76,6 +76,22 @@ impl InPostgres {
             return self.postgres.database(&name);
         }
         self.postgres.url_of(&name)
+    }
+
+    /// Every file that may hold something of that directory's database, at both servers: its own, and their journals, in which all comes first.
+    pub fn files(&self, dir: &Path) -> Vec<PathBuf> {
+        let oid = format!(
+            "SELECT oid FROM pg_database WHERE datname = '{}'",
+            name(dir)
+        );
+        let oid = self.postgres.sql("postgres", &oid);
+        let nodes = [self.postgres.primary(), self.postgres.standby()];
+        let folders = nodes.into_iter().flat_map(|node| {
+            let data = self.postgres.data(node);
+            [data.join("base").join(&oid), data.join("pg_wal")]
+        });
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
+        files.map(|file| file.expect("a file").path()).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is remembered beside the events.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use hookplane_control_plane::log::{
     Activity, ActivityOf, DeliveryLog, MAX_SHAPE_BYTES, MAX_SHAPES, Note, NoteKind, NotesOf,
@@ -10,6 +9,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 
 use super::{Backend, prost_types_of};
+use crate::waiting::eventually;
 
 /// Notes that one of a group was refused, at that second.
 fn note(log: &dyn DeliveryLog, kind: NoteKind, org: &str, group: &str, second: i64) {
@@ -35,24 +35,10 @@ pub async fn noted(
         let notes = log.notes().notes(kind, of, limit).await.expect("reads");
         let reasons: Vec<String> = notes.into_iter().map(|note| note.reason).collect();
         let come = reasons.first().map_or("", String::as_str) == first;
-        come.then_some(reasons)
+        Ok(come.then_some(reasons))
     })
     .await
-}
-
-/// What is noted and counted is there in a moment.
-async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asked = async {
-        loop {
-            if let Some(said) = ask().await {
-                return said;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asked)
-        .await
-        .expect("comes")
+    .expect("comes")
 }
 
 pub(super) async fn notes_are_read_by_group_and_by_org(backend: &dyn Backend) {
@@ -132,9 +118,10 @@ pub async fn counted(
 ) -> HashMap<String, v1::GroupCounts> {
     eventually(async || {
         let counts = log.notes().counts(groups).await.expect("reads");
-        holds(&counts).then_some(counts)
+        Ok(holds(&counts).then_some(counts))
     })
     .await
+    .expect("comes")
 }
 
 pub(super) async fn counts_add_up_in_a_bounded_room(backend: &dyn Backend) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use super::{DEADLINE, binary, eventually, pause};
+use super::{PATIENCE, binary, eventually, pause};
 
 /// A running server. Killed when dropped.
 pub struct Process {
@@ -95,7 +95,7 @@ impl Process {
                 return;
             }
             assert!(
-                start.elapsed() < DEADLINE,
+                start.elapsed() < PATIENCE,
                 "gave up waiting until it {what}: {}",
                 self.printed()
             );

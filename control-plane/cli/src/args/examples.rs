@@ -133,8 +133,9 @@ Examples:
 pub(super) const PREVIEW_EXAMPLES: &str = "\
 It shows whether the webhook takes the event and by which clause, the records that its mapping makes, each field that has no value and why,
 and for each destination exactly what would be sent, with credentials as `***`. Without a choice it takes the newest recorded event that is for
-the webhook, else a sample. What doesn't match is shown as it would be if it did. With --file the group, and the destinations it names, have to
-be saved already.
+the webhook, else a sample. What doesn't match is shown as it would be if it did. With --file the webhook's group, connector and destinations
+are the file's, too, where they stand in it: nothing has to be saved before. It needs no secret: an {env: …} or {file: …} that isn't there is the
+one that is stored, or none. What --check would have to ask without any, it doesn't ask, and says so.
 
 Examples:
   hookplane preview acme/shop-prod/order-paid
@@ -146,7 +147,8 @@ Exit codes: 0 shown, whatever the verdict; 1 refused or failed; 2 wrong usage.";
 
 pub(super) const COMPARE_EXAMPLES: &str = "\
 Which events would newly be delivered, which no longer, which would be held, and which fields of whose records change: for each webhook of
-the manifest. It looks at the newest recorded events of the webhook's group, for at most 30 s and 512 MiB, and says at how many.
+the manifest, with its group as the manifest has it. It looks at the newest recorded events of the webhook's group, for at most 30 s and 512 MiB,
+and says at how many. It needs no secret.
 
 Examples:
   hookplane compare -f shop.yaml

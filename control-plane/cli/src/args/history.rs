@@ -54,7 +54,7 @@ pub(crate) struct Preview {
         requires = "payload"
     )]
     pub(crate) event_type: Option<String>,
-    /// The webhook as this manifest has it, instead of as it is stored; YAML or JSON, `-` for stdin
+    /// The webhook, its group and its destinations as this manifest has them, instead of as they are stored; YAML or JSON, `-` for stdin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Also ask Salesforce whether it has the mapping's objects and fields, and would take them so. Sends no record

@@ -30,7 +30,7 @@ pub(crate) async fn run<R>(apply: Apply, connect: impl FnOnce() -> R) -> Result<
 where
     R: Future<Output = Result<Api, Failure>>,
 {
-    let (file, documents) = read(&apply.file, None)?;
+    let (file, documents) = read(&apply.file, &Instead::Refused)?;
     if documents.is_empty() {
         return Err(Failure::new(format!("{file}: there is no document in it")));
     }
@@ -69,8 +69,18 @@ where
     wait_until_live(&api, &touched).await
 }
 
-/// The file's name for messages, and its documents. `instead`: what stands for values that can't be brought in.
-pub(crate) fn read(path: &Path, instead: Option<&str>) -> Result<(String, Vec<Document>), Failure> {
+/// What stands for values that can't be brought in.
+pub(crate) enum Instead<'a> {
+    /// Nothing: they have to be there.
+    Refused,
+    /// What is stored, if anything is: where nothing is saved.
+    Stored,
+    /// This.
+    Text(&'a str),
+}
+
+/// The file's name for messages, and its documents.
+pub(crate) fn read(path: &Path, instead: &Instead<'_>) -> Result<(String, Vec<Document>), Failure> {
     let mut bytes = Vec::new();
     // One byte more than is taken tells that there is more.
     let limit = MAX_BYTES as u64 + 1;
@@ -90,10 +100,15 @@ pub(crate) fn read(path: &Path, instead: Option<&str>) -> Result<(String, Vec<Do
             error.utf8_error().valid_up_to()
         ))
     })?;
-    let documents = manifest::parse_with(&text, &mut |reference| {
-        resolve(&folder, reference).or_else(|error| instead.map(str::to_owned).ok_or(error))
-    })
-    .map_err(|error| {
+    let mut resolved = |reference: &Reference| match (resolve(&folder, reference), instead) {
+        (Err(_), Instead::Text(text)) => Ok((*text).to_owned()),
+        (resolved, _) => resolved,
+    };
+    let documents = match instead {
+        Instead::Stored => manifest::parse_to_try(&text, &mut resolved),
+        Instead::Refused | Instead::Text(_) => manifest::parse_with(&text, &mut resolved),
+    };
+    let documents = documents.map_err(|error| {
         Failure::new(format!(
             "{name}:{}:{}: {}",
             error.line, error.column, error.message
@@ -190,7 +205,7 @@ fn manifest_of(change: &v1::PlannedChange, documents: &[Document]) -> Option<v1:
     })
 }
 
-fn rank(manifest: &v1::Manifest) -> u8 {
+pub(super) fn rank(manifest: &v1::Manifest) -> u8 {
     match &manifest.resource {
         Some(Resource::Org(_)) | None => 0,
         Some(Resource::Connector(_)) => 1,

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
+use hookplane_control_plane::manifest::Document;
 use hookplane_proto::v1;
 use serde_json::{Value, json};
 
-use super::{apply, preview};
+use super::apply::{self, Instead};
+use super::preview;
 use crate::args::{Compare, ShortFormat};
 use crate::connect::Api;
 use crate::failure::Failure;
@@ -21,8 +23,8 @@ pub(crate) async fn run<R>(compare: &Compare, connect: impl FnOnce() -> R) -> Re
 where
     R: Future<Output = Result<Api, Failure>>,
 {
-    // Secrets of groups and destinations have no part in it.
-    let (file, documents) = apply::read(&compare.file, Some(""))?;
+    // Secrets have no part in it.
+    let (file, documents) = apply::read(&compare.file, &Instead::Stored)?;
     let webhooks: Vec<v1::Webhook> = preview::webhooks(&documents).cloned().collect();
     if webhooks.is_empty() {
         return Err(Failure::new(format!("{file}: there is no webhook in it")));
@@ -31,7 +33,7 @@ where
     let mut items = Vec::new();
     for webhook in webhooks {
         let name = path(&webhook);
-        let answer = of(&api, webhook, compare.last).await?;
+        let answer = of(&api, &documents, webhook, compare.last).await?;
         match compare.output {
             ShortFormat::Json => items.push(as_json(&name, &answer)),
             ShortFormat::Table => output::text(&render(&name, &answer))?,
@@ -45,13 +47,15 @@ where
     Ok(())
 }
 
-/// One webhook as it would be saved with the stored one.
+/// One webhook as it would be saved, after what else the file has, with the stored one.
 pub(super) async fn of(
     api: &Api,
+    documents: &[Document],
     webhook: v1::Webhook,
     last: u32,
 ) -> Result<v1::CompareResponse, Failure> {
     let request = v1::CompareRequest {
+        manifests: preview::before(documents, &webhook),
         webhook: Some(webhook),
         last,
     };

@@ -9,10 +9,11 @@ use std::path::Path;
 use hookplane_control_plane::manifest::Document;
 use hookplane_proto::v1;
 use hookplane_proto::v1::manifest::Resource;
+use hookplane_rules::text::cut;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::apply;
+use super::apply::{self, Instead};
 use crate::args::{Preview, ShortFormat};
 use crate::connect::Api;
 use crate::failure::Failure;
@@ -31,20 +32,26 @@ where
 {
     let name = preview.webhook.as_deref();
     let name = name.map(|name| Name::exact(name, 3, SHAPE)).transpose()?;
-    let webhook = match (&preview.file, &name) {
+    let (webhook, manifests) = match (&preview.file, &name) {
         (Some(file), name) => {
-            let (file, documents) = apply::read(file, None)?;
-            of_manifest(&file, &documents, name.as_ref())?
+            // Nothing is sent: a secret that can't be brought in is the stored one, or none.
+            let (file, documents) = apply::read(file, &Instead::Stored)?;
+            let webhook = of_manifest(&file, &documents, name.as_ref())?;
+            let before = before(&documents, &webhook);
+            (webhook, before)
         }
-        (None, Some(name)) => v1::Webhook {
-            metadata: Some(v1::Metadata {
-                org: name.part(0).to_owned(),
-                group: name.part(1).to_owned(),
-                name: name.part(2).to_owned(),
+        (None, Some(name)) => (
+            v1::Webhook {
+                metadata: Some(v1::Metadata {
+                    org: name.part(0).to_owned(),
+                    group: name.part(1).to_owned(),
+                    name: name.part(2).to_owned(),
+                    ..Default::default()
+                }),
                 ..Default::default()
-            }),
-            ..Default::default()
-        },
+            },
+            Vec::new(),
+        ),
         (None, None) => return Err(Failure::Usage(format!("give one {SHAPE}"))),
     };
     let payload_json = preview.payload.as_deref().map(read).transpose()?;
@@ -55,6 +62,7 @@ where
         payload_json: payload_json.unwrap_or_default(),
         event_type: preview.event_type.clone().unwrap_or_default(),
         check_destinations: preview.check,
+        manifests,
     };
     let answer = connect().await?.previews().preview(request).await?;
     let answer = answer.into_inner();
@@ -101,6 +109,28 @@ fn of_manifest(
             path(several[0])
         ))),
     }
+}
+
+/// What of the file would be saved before the webhook, and matters to it.
+pub(super) fn before(documents: &[Document], webhook: &v1::Webhook) -> Vec<v1::Manifest> {
+    let of = webhook.metadata.clone().unwrap_or_default();
+    let spec = webhook.spec.clone().unwrap_or_default();
+    let is = |metadata: &Option<v1::Metadata>, named: &dyn Fn(&str) -> bool| {
+        let metadata = metadata.as_ref();
+        metadata.is_some_and(|metadata| metadata.org == of.org && named(&metadata.name))
+    };
+    let refers = |name: &str| spec.destinations.iter().any(|one| one.r#ref == name);
+    let matters = |manifest: &&v1::Manifest| match &manifest.resource {
+        Some(Resource::Org(org)) => org.metadata.as_ref().is_some_and(|m| m.name == of.org),
+        Some(Resource::Connector(connector)) => is(&connector.metadata, &|_| true),
+        Some(Resource::WebhookGroup(group)) => is(&group.metadata, &|name| name == of.group),
+        Some(Resource::Destination(destination)) => is(&destination.metadata, &refers),
+        Some(Resource::Webhook(_)) | None => false,
+    };
+    let all = documents.iter().map(|document| &document.manifest);
+    let mut found: Vec<_> = all.filter(matters).cloned().collect();
+    found.sort_by_key(apply::rank);
+    found
 }
 
 /// Those of a file.
@@ -302,14 +332,14 @@ fn render(answer: &v1::PreviewResponse) -> String {
         for (name, value) in &request.headers {
             say(&format!("  {name}: {value}"));
         }
-        let cut = request.body.floor_char_boundary(SHOWN_BODY_BYTES);
-        for line in request.body[..cut].lines() {
+        let shown = cut(&request.body, SHOWN_BODY_BYTES);
+        for line in shown.lines() {
             say(&format!("  | {line}"));
         }
-        if cut < request.body.len() {
+        if shown.len() < request.body.len() {
             say(&format!(
                 "  | … {} bytes more; -o json has all of it",
-                request.body.len() - cut
+                request.body.len() - shown.len()
             ));
         }
     }
@@ -330,7 +360,7 @@ mod tests {
             event_id: "e-1".into(),
             event_type: "orders/paid".into(),
             records_json: r#"[{"object":"Order__c","operation":"upsert","key":"Id__c","fields":{"Id__c":"7","Total__c":12.50}}]"#.into(),
-            requests: vec![v1::PreviewRequestToSend {
+            requests: vec![v1::OutboundRequest {
                 destination: "http".into(),
                 method: "POST".into(),
                 url: "https://erp.example.com/".into(),

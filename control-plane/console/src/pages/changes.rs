@@ -65,6 +65,7 @@ pub(super) async fn compare(
     let request = v1::CompareRequest {
         webhook: Some(webhook),
         last,
+        ..Default::default()
     };
     let answer = visitor.api.previews().compare(request).await?.into_inner();
     let parts = [

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::find;
 use crate::access::{Caller, opened};
-use crate::admission;
+use crate::admission::{self, Lacking};
 use crate::api::desk::{Desk, compile, put};
 use crate::api::status::Problem;
 use crate::context::Context;
@@ -82,8 +82,8 @@ impl HandshakeApi {
             sealed: seal.seal(&known.uid, field, secret.as_bytes())?,
         });
         group.metadata.get_or_insert_default().update_time = Some(desk.now());
-        let connector = compile(&desk.pinned(&group).await?)?;
-        admission::compile_group(seal, &group, &connector)?;
+        let connector = compile(desk.pinned(&group).await?).await?;
+        admission::compile_group(seal, &group, &connector, Lacking::Refused)?;
         let key = keys::group(&known.org, &known.name);
         let transaction = Transaction {
             checks: vec![(key.clone(), Precondition::At(revision))],

@@ -1,13 +1,16 @@
 //! What saving a group would do.
 
+use std::sync::Arc;
+
 use hookplane_proto::v1;
 use hookplane_rules::{Connector, FieldError, TEMPLATE, Webhook};
 
 use super::rotate::{callback_url, prune};
 use crate::admission;
-use crate::api::desk::{Desk, Mode, Prepared, check_etag, compile, put, snake};
+use crate::api::desk::{Desk, Mode, Prepared, compile, put, snake};
 use crate::api::status::Problem;
-use crate::api::{difference, guard, names, webhooks};
+use crate::api::{difference, guard, names, skew, webhooks};
+use crate::aside;
 use crate::config::tombstone;
 use crate::keys;
 use crate::store::{Precondition, Transaction};
@@ -69,14 +72,8 @@ pub(in crate::api) async fn prepare(
     let key = keys::group(&metadata.org, &metadata.name);
     let stored = desk.get::<v1::WebhookGroup>(&key).await?;
     let mut spec = given.spec.clone().unwrap_or_default();
-    match (mode, &stored) {
-        (Mode::Create, Some(_)) => return Err(Problem::Exists(name)),
-        (Mode::Update { .. }, None) => return Err(Problem::NotFound(name)),
-        (Mode::Update { mask }, Some((group, revision))) => {
-            check_etag(&name, &metadata.etag, *revision)?;
-            spec = merge(&group.spec.clone().unwrap_or_default(), spec, mask)?;
-        }
-        _ => {}
+    if let Some((old, mask)) = mode.begin(&name, &metadata.etag, &stored)? {
+        spec = merge(&old.spec.clone().unwrap_or_default(), spec, mask)?;
     }
     let old_spec = stored
         .as_ref()
@@ -137,6 +134,7 @@ pub(in crate::api) async fn prepare(
         spec,
         old_spec.as_ref(),
         &definition,
+        desk.lacking,
     )?;
     let digest = Connector::version_of(&definition.spec.clone().unwrap_or_default());
     let mut changed = match &old_spec {
@@ -171,14 +169,16 @@ pub(in crate::api) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
+        skew::group(desk.context, &admitted.spec)?;
         let old = group.clone();
         group.spec = Some(admitted.spec);
         group.metadata.get_or_insert_default().update_time = Some(desk.now());
         let status = group.status.get_or_insert_default();
         status.connector_version.clone_from(&digest);
         prune(status, desk.context.clock.now().0);
-        let connector = compile(&definition)?;
-        let opened = admission::compile_group(&desk.context.seal, &group, &connector)?;
+        let connector = compile(definition.clone()).await?;
+        let opened =
+            admission::compile_group(&desk.context.seal, &group, &connector, desk.lacking)?;
         let check = if revision == 0 {
             Precondition::Absent
         } else {
@@ -209,7 +209,7 @@ pub(in crate::api) async fn prepare(
             transaction.checks.push(unchanged.await?);
             let gone = tombstone::of_update(&old, &group, desk.context.clock.now());
             transaction.writes.extend(gone);
-            still_compile(desk, &opened, &connector).await?;
+            still_compile(desk, opened, connector).await?;
         }
     }
     Ok(Prepared {
@@ -246,25 +246,34 @@ fn hints(definition: &v1::Connector) -> Vec<String> {
 /// A group's change that breaks one of its webhooks is refused: that webhook would silently get nothing.
 async fn still_compile(
     desk: &Desk<'_>,
-    opened: &v1::WebhookGroup,
-    connector: &Connector,
+    opened: v1::WebhookGroup,
+    connector: Arc<Connector>,
 ) -> Result<(), Problem> {
     let metadata = opened.metadata.clone().unwrap_or_default();
     let prefix = keys::webhook(&metadata.org, &metadata.name, "");
-    for (_, webhook) in desk.all::<v1::Webhook>(&prefix).await? {
-        let name = webhook.metadata.as_ref().map_or("", |m| &m.name);
-        if name == TEMPLATE {
-            continue;
-        }
-        if let Err(errors) = Webhook::compile(&webhook, opened, connector) {
-            let fields = errors
-                .into_iter()
-                .map(|e| FieldError::new("spec.registeredEvents", format!("webhook `{name}` would no longer be valid ({e}): change that webhook first")))
-                .collect();
-            return Err(Problem::Fields(fields));
-        }
+    let webhooks = desk.all::<v1::Webhook>(&prefix).await?;
+    let broken = aside::SAVES.run(move |_| {
+        webhooks.into_iter().find_map(|(_, webhook)| {
+            let name = webhook.metadata.as_ref().map_or("", |m| &m.name);
+            if name == TEMPLATE {
+                return None;
+            }
+            let errors = Webhook::compile(&webhook, &opened, &connector).err()?;
+            let fields = errors.into_iter().map(|e| {
+                FieldError::new(
+                    "spec.registeredEvents",
+                    format!(
+                        "webhook `{name}` would no longer be valid ({e}): change that webhook first"
+                    ),
+                )
+            });
+            Some(fields.collect())
+        })
+    });
+    match broken.await? {
+        Some(fields) => Err(Problem::Fields(fields)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// True when a stored secret stays without being given again.

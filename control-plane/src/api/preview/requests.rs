@@ -1,15 +1,20 @@
 //! Exactly what would be sent to each of a webhook's destinations, by the sinks that would send it. Credentials are shown as `***`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::time;
+use hookplane_rules::{text, time};
 
+use crate::api::desk::Desk;
+use crate::api::status::Problem;
+use crate::aside::Here;
 use crate::context::Context;
 use crate::dispatch::sink::salesforce::check_against;
 use crate::dispatch::sink::{Job, Sink, make};
-use crate::dispatch::target::{name_of, resolve};
+use crate::dispatch::target::{name_of, resolve, resolve_with};
+use crate::keys;
 use crate::log::Lease;
 use crate::mapping::Record;
 use crate::report::later;
@@ -19,23 +24,42 @@ const MAX_SHOWN_BYTES: usize = 256 * 1024;
 /// For one destination to tell what it knows.
 const CHECK_TIME: Duration = Duration::from_secs(20);
 
+/// The org's destinations that a webhook names, by their names.
+pub(super) type Named = BTreeMap<String, Arc<v1::Destination>>;
+
+/// As a plan has them, or else as they are stored.
+pub(super) async fn named(desk: &Desk<'_>, webhook: &v1::Webhook) -> Result<Named, Problem> {
+    let org = webhook.metadata.as_ref().map_or("", |of| &of.org);
+    let mut found = Named::new();
+    let all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
+    for name in all.map(|one| &one.r#ref).filter(|name| !name.is_empty()) {
+        let key = keys::destination(org, name);
+        if let Some((destination, _)) = desk.get::<v1::Destination>(&key).await? {
+            found.insert(name.clone(), Arc::new(destination));
+        }
+    }
+    Ok(found)
+}
+
 /// Of each destination but subscribers, one or more; or why there is none.
 pub(super) fn of(
+    here: &Here,
     context: &Context,
     webhook: &v1::Webhook,
+    named: &Named,
     event: v1::Event,
     record: Option<Record>,
-) -> Vec<v1::PreviewRequestToSend> {
+) -> Vec<v1::OutboundRequest> {
     let destinations = webhook.spec.as_ref().map_or(&[][..], |s| &s.destinations);
     let pushed = destinations.iter().filter(|one| one.subscribe.is_none());
-    let mut job = job(context, webhook, event, record);
+    let mut job = job(here, context, webhook, event, record);
     let mut all = Vec::new();
     for destination in pushed {
         let name = name_of(destination);
         name.clone_into(&mut job.lease.delivery.destination);
-        let mut requests = match to(context, webhook, name, &job) {
+        let mut requests = match to(context, webhook, named, name, &job) {
             Ok(requests) => requests,
-            Err(why) => vec![v1::PreviewRequestToSend {
+            Err(why) => vec![v1::OutboundRequest {
                 not_made: why,
                 ..Default::default()
             }],
@@ -52,10 +76,15 @@ pub(super) fn of(
 fn to(
     context: &Context,
     webhook: &v1::Webhook,
+    named: &Named,
     name: &str,
     job: &Job,
-) -> Result<Vec<v1::PreviewRequestToSend>, String> {
-    let requests = sink_of(context, webhook, name)?.preview(job);
+) -> Result<Vec<v1::OutboundRequest>, String> {
+    let resolved = resolve_with(|name| named.get(name).cloned(), webhook, name)?;
+    // No secret is opened for what shows none.
+    let target = resolved.target().clone().with_stand_ins();
+    let sink = make(context, &target, resolved.limits.timeout)?;
+    let requests = sink.preview(job);
     if requests.is_empty() {
         return Err("no request can be made of this event".to_owned());
     }
@@ -66,7 +95,7 @@ fn to(
 fn cut(body: &mut String) {
     let whole = body.len();
     if whole > MAX_SHOWN_BYTES {
-        body.truncate(body.floor_char_boundary(MAX_SHOWN_BYTES));
+        body.truncate(text::cut(body, MAX_SHOWN_BYTES).len());
         body.push_str(&format!("… (cut here; it has {whole} bytes)"));
         body.shrink_to_fit();
     }
@@ -76,9 +105,10 @@ fn cut(body: &mut String) {
 fn asked_sink(
     context: &Context,
     webhook: &v1::Webhook,
+    named: &Named,
     name: &str,
 ) -> Result<Arc<dyn Sink>, String> {
-    let given = resolve(&context.view, webhook, name)?;
+    let given = resolve_with(|name| named.get(name).cloned(), webhook, name)?;
     let metadata = webhook.metadata.clone().unwrap_or_default();
     let group = context.view.group_named(&metadata.org, &metadata.group);
     let mut of_group = group.iter().flat_map(|group| group.webhooks.iter());
@@ -88,21 +118,29 @@ fn asked_sink(
     });
     let stored = stored.and_then(|stored| resolve(&context.view, stored, name).ok());
     match stored {
-        Some(stored) if stored.lane == given.lane && stored.target() == given.target() => {
-            context.lanes.sink(context, &stored)
+        Some(stored) if stored.endpoint == given.endpoint && stored.target() == given.target() => {
+            context.endpoints.sink(context, &stored)
         }
-        _ => sink_of(context, webhook, name),
+        _ => {
+            let mut target = given.open(&context.seal).map_err(|e| e.to_string())?;
+            let lacking = target.lacks();
+            if !lacking.is_empty() {
+                let lacking = lacking.join(" and ");
+                return Err(format!(
+                    "{lacking}: neither given, nor stored for this place"
+                ));
+            }
+            make(context, &target, given.limits.timeout)
+        }
     }
 }
 
-fn sink_of(context: &Context, webhook: &v1::Webhook, name: &str) -> Result<Arc<dyn Sink>, String> {
-    let resolved = resolve(&context.view, webhook, name)?;
-    let target = resolved.open(&context.seal).map_err(|e| e.to_string())?;
-    make(context, &target, resolved.limits.timeout)
-}
-
 /// What the destinations with a description say of the mapping, each within [`CHECK_TIME`].
-pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::DestinationCheck> {
+pub(super) async fn check(
+    context: &Context,
+    webhook: &v1::Webhook,
+    named: &Named,
+) -> Vec<v1::DestinationCheck> {
     let Some(spec) = &webhook.spec else {
         return Vec::new();
     };
@@ -117,7 +155,7 @@ pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::D
     {
         let name = name_of(destination);
         let asked = async {
-            let sink = asked_sink(context, webhook, name)?;
+            let sink = asked_sink(context, webhook, named, name)?;
             match sink.describes() {
                 true => check_against(&*sink, mapping).await.map(Some),
                 false => Ok(None),
@@ -140,10 +178,17 @@ pub(super) async fn check(context: &Context, webhook: &v1::Webhook) -> Vec<v1::D
 }
 
 /// As the engine would have it, but for the lease.
-fn job(context: &Context, webhook: &v1::Webhook, event: v1::Event, record: Option<Record>) -> Job {
+fn job(
+    here: &Here,
+    context: &Context,
+    webhook: &v1::Webhook,
+    event: v1::Event,
+    record: Option<Record>,
+) -> Job {
     let metadata = webhook.metadata.clone().unwrap_or_default();
     let orders = context.view.orders();
     let mut made = later::deliveries(
+        here,
         &context.mac_key,
         orders,
         &without_order(webhook),

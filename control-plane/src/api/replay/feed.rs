@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{Order, drop_if_gone};
 use crate::api::status::Problem;
 use crate::api::trial::{Trial, Verdict};
+use crate::aside::{self, Here};
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::log::{Cursor, LogError, NewDelivery, Reach, Selection, TailItem, words};
@@ -25,7 +26,7 @@ pub(super) async fn run(
     mut order: Order,
     (mut newest, reach): (watch::Receiver<Cursor>, Reach),
 ) -> Result<(), Problem> {
-    let mut fed = Fed::of(&order.context, &order.selection)?;
+    let mut fed = Fed::of(&order.context, &order.selection).await?;
     let of_group = Selection {
         webhook_uid: None,
         destination: None,
@@ -44,28 +45,29 @@ pub(super) async fn run(
         let ends = items.iter().any(|item| item.cursor > reach.last) || after >= reach.last;
         let events = new_events(items, reach.last, &mut seen);
         order.looks.take(events.len()).await;
-        fed.renew(&order.context)?;
-        let trial = fed.trial.clone();
-        let text = order.selection.text.clone();
-        // A filter may take a while, and a payload may be large.
-        let judged = tokio::task::spawn_blocking(move || {
-            let wanted = events
+        fed.renew(&order.context).await?;
+        let (context, fed) = (order.context.clone(), fed.clone());
+        let selection = order.selection.clone();
+        let judged = aside::TRIALS.run(move |here| {
+            let found = events
                 .into_iter()
-                .filter(|event| has(event, text.as_deref()));
-            let judged = wanted.map(|event| (trial.verdict(&event), event));
+                .filter(|event| has(event, selection.text.as_deref()));
+            let judged = found.map(|event| {
+                let deliveries = wanted(here, &context, &fed, &event);
+                let deliveries = deliveries.map(|all| to_destination(all, &selection));
+                (event.id, deliveries)
+            });
             judged.collect::<Vec<_>>()
-        })
-        .await
-        .map_err(|error| Problem::Internal(format!("match events again: {error}")))?;
-        for (verdict, event) in judged {
+        });
+        for (event_id, wanted) in judged.await? {
             let left = order.max.saturating_sub(order.progress.borrow().replayed);
             if left == 0 {
                 return Ok(());
             }
-            let made = match wanted(&order, &fed, verdict, &event) {
+            let made = match wanted {
                 Some(mut deliveries) => {
                     deliveries.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                    make(&mut order, &event.id, deliveries).await?
+                    make(&mut order, &event_id, deliveries).await?
                 }
                 None => 0,
             };
@@ -85,6 +87,7 @@ pub(super) async fn run(
 }
 
 /// The webhook that is fed, as it is by now.
+#[derive(Clone)]
 struct Fed {
     record: GroupRecord,
     webhook: Arc<v1::Webhook>,
@@ -92,7 +95,7 @@ struct Fed {
 }
 
 impl Fed {
-    fn of(context: &Context, selection: &Selection) -> Result<Self, Problem> {
+    async fn of(context: &Context, selection: &Selection) -> Result<Self, Problem> {
         let group = selection.group_uid.as_deref().unwrap_or_default();
         let uid = selection.webhook_uid.as_deref().unwrap_or_default();
         let gone = || Problem::Refused("the webhook is gone".to_owned());
@@ -100,7 +103,12 @@ impl Fed {
         let is_it =
             |webhook: &&Arc<v1::Webhook>| webhook.metadata.as_ref().is_some_and(|m| m.uid == uid);
         let webhook = record.webhooks.iter().find(is_it).ok_or_else(gone)?.clone();
-        let trial = Trial::of(context, &record, &webhook)?;
+        let of_task = (context.clone(), record.clone(), Arc::clone(&webhook));
+        let trial = aside::TRIALS.run(move |here| {
+            let (context, record, webhook) = of_task;
+            Trial::of(here, &context, &record, &webhook)
+        });
+        let trial = trial.await??;
         Ok(Self {
             record,
             webhook,
@@ -109,7 +117,7 @@ impl Fed {
     }
 
     /// After a change of its group: what is made now is made by what holds now.
-    fn renew(&mut self, context: &Context) -> Result<(), Problem> {
+    async fn renew(&mut self, context: &Context) -> Result<(), Problem> {
         let metadata = self.record.group.metadata.as_ref();
         let group_uid = metadata.map(|metadata| metadata.uid.clone());
         let now = group_uid.as_deref().and_then(|uid| context.view.group(uid));
@@ -121,7 +129,7 @@ impl Fed {
             webhook_uid: self.webhook.metadata.as_ref().map(|m| m.uid.clone()),
             ..Selection::default()
         };
-        *self = Self::of(context, &of_webhook)?;
+        *self = Self::of(context, &of_webhook).await?;
         Ok(())
     }
 }
@@ -191,22 +199,32 @@ fn has(event: &v1::Event, text: Option<&str>) -> bool {
 
 /// None where the webhook doesn't want it.
 fn wanted(
-    order: &Order,
+    here: &Here,
+    context: &Context,
     fed: &Fed,
-    verdict: Verdict,
     event: &v1::Event,
 ) -> Option<Vec<NewDelivery>> {
-    let hold = match verdict {
+    let hold = match fed.trial.verdict(here, event) {
         Verdict::Unmatched(_) => return None,
         Verdict::Held(reason) => Some(reason),
         Verdict::Matched => None,
     };
-    let (key, orders) = (&order.context.mac_key, order.context.view.orders());
-    let mut deliveries = later::deliveries(key, orders, &fed.webhook, event, hold);
-    if let Some(destination) = &order.selection.destination {
+    let (key, orders) = (&context.mac_key, context.view.orders());
+    Some(later::deliveries(
+        here,
+        key,
+        orders,
+        &fed.webhook,
+        event,
+        hold,
+    ))
+}
+
+fn to_destination(mut deliveries: Vec<NewDelivery>, selection: &Selection) -> Vec<NewDelivery> {
+    if let Some(destination) = &selection.destination {
         deliveries.retain(|delivery| delivery.destination == *destination);
     }
-    Some(deliveries)
+    deliveries
 }
 
 /// Says how many it made, or in a dry run would make.

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use v1::SecretChange;
 
+use crate::admission::Lacking;
 use crate::api::desk::Desk;
 use crate::api::status::Problem;
 use crate::dispatch::sink::http::{SIGNING_KEY_BYTES, is_reserved, signing_key};
@@ -62,6 +63,9 @@ pub(in crate::api) fn admit(
         let old = kept.iter().position(|(name, _)| *name == field);
         let old = old.map(|at| std::mem::take(&mut kept.swap_remove(at).1.sealed));
         match old {
+            // What is stored was trusted to another place, or nothing is; what is only tried is sent nowhere.
+            None if value.is_empty() && desk.lacking == Lacking::LeftOut => continue,
+            Some(_) if value.is_empty() && moved && desk.lacking == Lacking::LeftOut => continue,
             None if value.is_empty() => {
                 errors.push(FieldError::new(at(), "has no value, and none is stored"));
                 continue;

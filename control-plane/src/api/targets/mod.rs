@@ -12,6 +12,7 @@ use super::desk::Desk;
 use super::guard;
 use super::names;
 use super::status::Problem;
+use crate::aside;
 use crate::context::Context;
 use crate::dispatch::target::{SUBSCRIBE, Target, name_of, prefix_of, resolve};
 use crate::keys;
@@ -54,10 +55,12 @@ pub(super) async fn admit_of_webhook(
             format!("are at most {MAX_DESTINATIONS}"),
         ));
     }
-    if !spec.order_by.is_empty()
-        && let Err(why) = OrderBy::compile(&spec.order_by)
-    {
-        return Err(Problem::field("spec.orderBy", why));
+    if !spec.order_by.is_empty() {
+        let source = spec.order_by.clone();
+        let compiled = aside::SAVES.run(move |here| OrderBy::compile(here, &source).map(drop));
+        if let Err(why) = compiled.await? {
+            return Err(Problem::field("spec.orderBy", why));
+        }
     }
     let mut admitted = Admitted::default();
     let mut seen = BTreeSet::new();
@@ -193,7 +196,7 @@ pub(super) fn statuses(
         .map(|destination| {
             let name = name_of(destination);
             let status = match resolve(&context.view, webhook, name) {
-                Ok(resolved) => context.lanes.status(&resolved, context.clock.now()),
+                Ok(resolved) => context.endpoints.status(&resolved, context.clock.now()),
                 Err(reason) => v1::DestinationStatus {
                     state: v1::DestinationState::Failing.into(),
                     reason,

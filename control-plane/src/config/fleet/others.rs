@@ -14,7 +14,7 @@ use std::time::Duration;
 use prost::Message;
 use tokio::time::Instant;
 
-use super::record::{Beat, Part, Record, Summary};
+use super::record::{Beat, KNOWS, Part, Record, Summary};
 use crate::config::watch::Batch;
 use crate::keys;
 use crate::store::Revision;
@@ -38,6 +38,7 @@ pub(super) struct Replica {
     pub(super) beat: Option<Revision>,
     count: u64,
     public_url: String,
+    knows: u32,
     whole: bool,
     /// When its beat was seen to move last.
     moved: Option<Instant>,
@@ -88,6 +89,7 @@ impl Others {
                 beat: None,
                 count: 0,
                 public_url: String::new(),
+                knows: 0,
                 whole: false,
                 moved: None,
                 first_seen: now,
@@ -155,6 +157,12 @@ impl Others {
         self.alive()
             .map(|(id, replica)| (id, replica.public_url.as_str()))
             .find(|(_, url)| *url != public_url)
+    }
+
+    /// One that runs an older program than this.
+    pub(super) fn older(&self) -> Option<&str> {
+        let mut all = self.alive();
+        all.find_map(|(id, replica)| (replica.knows < KNOWS).then_some(id))
     }
 
     /// Whether there is any.
@@ -229,7 +237,7 @@ impl Replica {
             gap = self.beat.is_some() && beat.count > self.count.saturating_add(1);
             self.beat = Some(revision);
             (self.count, self.whole) = (beat.count, beat.whole);
-            self.public_url = beat.public_url;
+            (self.public_url, self.knows) = (beat.public_url, beat.knows);
             self.moved = moved.or(self.moved);
         } else if key.starts_with("scopes/") {
             let summary = read(key, value);

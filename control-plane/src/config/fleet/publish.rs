@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::others::BEAT;
-use super::record::{Beat, Summary};
+use super::record::{Beat, KNOWS, Summary};
 use super::{Fleet, Timing};
 use crate::config::epoch::random;
 use crate::config::watch::Prompt;
@@ -232,6 +232,7 @@ impl Publisher {
             count: self.beats + 1,
             whole: self.whole || last,
             public_url: self.public_url.to_string(),
+            knows: KNOWS,
         };
         let key = |rest: &str| keys::of_replica(&self.id, rest);
         let mut writes = vec![Write::Put(key(BEAT), beat.encode_to_vec().into())];

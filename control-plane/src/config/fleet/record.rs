@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use hookplane_proto::v1;
+use hookplane_rules::text::clip;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
@@ -22,12 +23,18 @@ use crate::config::ListenerScope;
 pub(super) const PER_PART: usize = 64;
 /// Refused resources that one scope's summary names; past it every resource there is in doubt.
 const SUMMARY_PROBLEMS: usize = 256;
-/// Of a name or a reason in a summary, in characters.
-const TEXT_CHARS: usize = 256;
+/// Of a name or a reason in a summary.
+const TEXT_BYTES: usize = 256;
 /// Of what one listener refused, in bytes, as it is shown.
 const RECORD_BYTES: usize = 8 * 1024;
 /// The same of all listeners of a replica together, and again of all its summaries: made-up refusals shall not fill the store.
 const REPLICA_BYTES: usize = 4 * 1024 * 1024;
+
+/// What this program knows of what is configured. An older one says less, or nothing: what it would get wrong isn't saved while it lives
+/// (`api/skew.rs`).
+///
+/// 1: destinations that are pushed to, mappings, order keys; redaction, retention.
+pub(super) const KNOWS: u32 = 1;
 
 /// Proves that its replica lives.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -41,6 +48,9 @@ pub(super) struct Beat {
     /// What callback URLs begin with, as that replica was told.
     #[prost(string, tag = "3")]
     pub(super) public_url: String,
+    /// See [`KNOWS`].
+    #[prost(uint32, tag = "4")]
+    pub(super) knows: u32,
 }
 
 /// The listeners of one scope at one replica.
@@ -189,8 +199,8 @@ impl Inner {
                 } else if problems.len() < SUMMARY_PROBLEMS {
                     let problem = Problem {
                         uid: uid.clone(),
-                        listener: cut(&listener.name),
-                        reason: cut(&error.reason),
+                        listener: clip(&listener.name, TEXT_BYTES),
+                        reason: clip(&error.reason, TEXT_BYTES),
                         others: 0,
                     };
                     problems.insert(uid, problem);
@@ -255,11 +265,4 @@ fn scope_key(scope: &ListenerScope) -> String {
     hash.update(b"/");
     hash.update(&*scope.pool);
     format!("scopes/{}", hex::encode(&hash.finalize()[..16]))
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -76,7 +76,7 @@ impl Connector {
         }
         let stream = connect(&checked, port).await?;
         if !tls {
-            return Ok(TokioIo::new(Stream::Plain(stream)));
+            return Ok(TokioIo::new(Stream::plain(stream)));
         }
         let literal = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(literal.trim_end_matches('.').to_owned())
@@ -85,7 +85,7 @@ impl Connector {
             (self.tls)().map_err(|why| ConnectError::Failed(format!("TLS to {host}: {why}")))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         match timeout(HANDSHAKE, handshake).await {
-            Ok(Ok(stream)) => Ok(TokioIo::new(Stream::Tls(Box::new(stream)))),
+            Ok(Ok(stream)) => Ok(TokioIo::new(Stream::tls(stream))),
             Ok(Err(error)) => Err(ConnectError::Failed(format!("TLS to {host}: {error}"))),
             Err(_) => Err(ConnectError::Failed(format!(
                 "TLS to {host}: no end within {} s",

@@ -9,6 +9,7 @@
 //! - Without TLS only to what the operator allowed, and never to the public internet. Nothing is followed: a redirect is an answer like any other.
 //! - Everything has a bound: look-ups under way, connecting, the answer's head and body, idle connections, and the whole by the caller.
 //! - HTTP/1.1 alone: a connection carries one request at a time, and an answer that is slow holds up no other.
+//! - Each destination has connections of its own ([`HttpClient::apart`]): what a server sends too much meets no other's request.
 
 mod connect;
 mod excerpt;
@@ -50,6 +51,7 @@ const IDLE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     networks: Arc<Networks>,
 }
 
@@ -106,14 +108,28 @@ impl HttpClient {
     pub fn new(networks: Networks, tls: OutgoingTls, names: Names) -> Self {
         let networks = Arc::new(networks);
         let connector = Connector::new(Arc::clone(&networks), tls, names);
+        Self::over(connector, networks)
+    }
+
+    fn over(connector: Connector, networks: Arc<Networks>) -> Self {
         let inner = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .http1_max_buf_size(MAX_HEAD_BYTES)
             .http1_max_headers(MAX_HEADERS)
-            .build(connector);
-        Self { inner, networks }
+            .build(connector.clone());
+        Self {
+            inner,
+            connector,
+            networks,
+        }
+    }
+
+    /// The same with connections of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::over(self.connector.clone(), Arc::clone(&self.networks))
     }
 
     /// Checks what can be told of a URL without connecting, for admission: its shape, and an address that is written in it. The reason begins

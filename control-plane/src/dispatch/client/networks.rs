@@ -139,6 +139,13 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:10.0.0.1",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            // 6to4, and the one that IPv4 stands in as it is.
+            "2002:7f00:1::1",
+            "2002:a9fe:a9fe::1",
+            "::7f00:1",
+            "::ffff:169.254.169.254",
             "fd00:ec2::254",
             "fe80::1",
             "0.0.0.0",

@@ -138,3 +138,97 @@ async fn the_timeout_is_over_everything() {
     assert_eq!(late, SendError::Timeout(short));
     serving.abort();
 }
+
+/// Answers each request with a beginning, and then the same again and again until nobody reads it.
+async fn endless(first: &'static [u8], again: &'static [u8]) -> (u16, tokio::task::JoinHandle<()>) {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut buf = vec![0; 4096];
+                let again = again.repeat(64 * 1024 / again.len());
+                if stream.read(&mut buf).await.is_ok() && stream.write_all(first).await.is_ok() {
+                    while stream.write_all(&again).await.is_ok() {}
+                }
+            });
+        }
+    });
+    (port, serving)
+}
+
+#[tokio::test]
+async fn what_a_server_sends_without_end_ends_long_before_the_timeout() {
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (first, again) in [
+        // Answers that aren't one yet.
+        (&b""[..], &b"HTTP/1.1 100 Continue\r\n\r\n"[..]),
+        // One head, and no end of it.
+        (b"HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n"),
+        (b"HTTP/1.1 200 OK\r\nx-long: ", b"and longer"),
+        (b"", b"no HTTP at all"),
+        // A body of nothing.
+        (CHUNKED, b"1;extended=yes"),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            b"x-trailer: a\r\n",
+        ),
+    ] {
+        let (port, serving) = endless(first, again).await;
+        let client = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+        let url = format!("http://endless.example:{port}/");
+        // Of an hour: what ends it is no timeout.
+        let told = client.send(get(&url), Duration::from_secs(3_600), 5);
+        let told = tokio::time::timeout(Duration::from_secs(60), told).await;
+        let told = told.expect("it ends by itself");
+        let shown = String::from_utf8_lossy(again);
+        assert!(
+            matches!(told, Err(SendError::Broken(_))),
+            "{shown}: {told:?}"
+        );
+        serving.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_drips_its_answer_is_given_up_with_the_timeout() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = socket.accept().await.unwrap();
+        let drip = async {
+            stream.read_buf(&mut Vec::with_capacity(4096)).await?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nx-slow: ").await?;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        drip.await.unwrap();
+    });
+    let client = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+    let url = format!("http://drips.example:{port}/");
+    let short = Duration::from_millis(200);
+    let late = client.send(get(&url), short, 5).await.unwrap_err();
+    assert_eq!(late, SendError::Timeout(short));
+    // And hung up on.
+    tokio::time::timeout(PATIENT, serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn those_apart_share_no_connection() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    let (port, connections, serving) = server(ANSWER).await;
+    let one = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
+    let (same, other) = (one.clone(), one.apart());
+    let url = format!("http://shared.example:{port}/");
+    for (client, so_far) in [(&one, 1), (&same, 1), (&other, 2), (&one, 2), (&other, 2)] {
+        client.send(get(&url), PATIENT, 10).await.unwrap();
+        assert_eq!(connections.load(Ordering::SeqCst), so_far);
+    }
+    serving.abort();
+}

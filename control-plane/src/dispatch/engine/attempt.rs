@@ -1,21 +1,25 @@
 //! One request: the events of some leases mapped and sent, and what becomes of each.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hookplane_proto::v1;
 use hookplane_rules::time::to_wire;
 use tokio::time::Instant;
 use v1::AttemptOutcome;
 
+use super::breaker::Breaker;
+use super::turns::Weight;
 use super::{backoff, share};
+use crate::aside;
 use crate::context::Context;
-use crate::dispatch::lanes::Lane;
-use crate::dispatch::mapped;
+use crate::dispatch::endpoints::Endpoint;
 use crate::dispatch::sink::{Job, Outcome, Sink, Verdict};
 use crate::dispatch::target::Resolved;
-use crate::log::{Activity, Lease, Settle, Settlement};
-use crate::mapping::NoRecord;
+use crate::log::{Lease, Settle, Settlement};
+use crate::mapping::{NoRecord, Record};
 
 /// For what a sink does besides its one request.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -29,18 +33,33 @@ const MAPPING: Duration = Duration::from_secs(6);
 const BEGINNING: Duration = Duration::from_secs(12);
 /// Of the records of one request. The first may be larger.
 const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// Of what is told of an attempt.
+const MAX_REASON_BYTES: usize = 2_048;
+/// A longer wait is not somebody's wish.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
+/// What broke off isn't begun again at once: it may well do so again.
+pub(super) const BROKEN_OFF: Duration = Duration::from_secs(60);
 /// What a destination waits whose mappings can't be read.
 const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// What is sent by one call of the sink.
 pub(super) struct Attempt {
     pub(super) context: Context,
-    pub(super) lane: Arc<Lane>,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) resolved: Arc<Resolved>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) leases: Vec<Lease>,
+    /// Of their events, and of what is made of them.
+    pub(super) weight: Weight,
     /// When the log was asked for them.
     pub(super) since: Instant,
+}
+
+/// What came of one.
+pub(super) struct Flown {
+    pub(super) settles: Vec<Settle>,
+    /// Bytes of the largest record. 0 where nothing was mapped.
+    pub(super) largest_record: usize,
 }
 
 /// How long a call of the sink may take.
@@ -60,14 +79,17 @@ pub(super) fn lease_time(resolved: &Resolved, sink: &dyn Sink) -> Duration {
 
 impl Attempt {
     /// All of it. What is settled is told, not done.
-    pub(super) async fn run(mut self) -> Vec<Settle> {
+    pub(super) async fn run(mut self) -> Flown {
         let most = self.resolved.limits.max_attempts;
-        let mut settles = Vec::with_capacity(self.leases.len());
+        let mut flown = Flown {
+            settles: Vec::with_capacity(self.leases.len()),
+            largest_record: 0,
+        };
         let leases = std::mem::take(&mut self.leases);
-        let jobs = self.jobs(leases, &mut settles).await;
+        let jobs = self.jobs(leases, &mut flown).await;
         if jobs.is_empty() {
-            self.lane.breaker(|breaker| breaker.no_probe());
-            return settles;
+            self.endpoint.breaker(|breaker| breaker.no_probe());
+            return flown;
         }
         let start = self.context.clock.now();
         let began = Instant::now();
@@ -81,9 +103,11 @@ impl Attempt {
             reason: format!("no end within {} s", longest.as_secs()),
             excerpt: String::new(),
         });
+        for outcome in &mut outcomes {
+            outcome.reason = clipped(&outcome.reason);
+        }
         let latency = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-        note(&self.context, &self.lane, &self.resolved, &outcomes);
-        happened(&self.context, &jobs, &outcomes);
+        note(&self.context, &self.endpoint, &self.resolved, &outcomes);
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             let delivery = &job.lease.delivery;
             let last = delivery.attempts >= most;
@@ -98,16 +122,20 @@ impl Attempt {
                 excerpt: outcome.excerpt,
                 mapping_version: delivery.mapping_version,
             });
-            settles.push(settle(job.lease.token, settlement, attempt));
+            flown
+                .settles
+                .push(settle(job.lease.token, settlement, attempt));
         }
-        settles
+        flown
     }
 
-    /// What is sent: the leases with their records. What becomes of the others is added to `settles`.
-    async fn jobs(&self, leases: Vec<Lease>, settles: &mut Vec<Settle>) -> Vec<Job> {
+    /// What is sent: the leases with their records. What becomes of the others is added to what is settled.
+    async fn jobs(&mut self, leases: Vec<Lease>, flown: &mut Flown) -> Vec<Job> {
         let most = self.resolved.limits.max_attempts;
         let mut jobs = Vec::with_capacity(leases.len());
+        let of_events: usize = leases.iter().map(|lease| lease.event.body.len()).sum();
         let mut bytes = 0;
+        let settles = &mut flown.settles;
         let mut leases = leases.into_iter();
         for lease in leases.by_ref() {
             // Attempts that never came to an end count, too: a process that dies of them dies of no more than these.
@@ -124,9 +152,12 @@ impl Attempt {
                 break;
             }
             let mappings = &self.context.mappings;
-            match mapped::record(mappings, &lease.delivery, &lease.event).await {
-                Ok(record) => {
-                    bytes += record.as_ref().map_or(0, mapped::weight);
+            let mapping = mappings.record(&aside::DELIVERIES, &lease.delivery, &lease.event);
+            match AssertUnwindSafe(mapping).catch_unwind().await {
+                Ok(Ok(record)) => {
+                    let of_record = record.as_ref().map_or(0, Record::weight);
+                    flown.largest_record = flown.largest_record.max(of_record);
+                    bytes += of_record;
                     if !jobs.is_empty() && bytes > MAX_RECORD_BYTES {
                         settles.push(not_now(lease));
                         break;
@@ -136,10 +167,15 @@ impl Attempt {
                         record,
                         webhook: self.resolved.webhook.clone(),
                     });
+                    if !self.weight.cover(of_events + bytes) {
+                        break;
+                    }
                 }
-                Err(NoRecord::Hold(reason)) => settles.push(held(&self.context, lease, reason)),
+                Ok(Err(NoRecord::Hold(reason))) => settles.push(held(&self.context, lease, reason)),
+                // Those it was leased with go without it.
+                Err(_) => settles.push(broken_off(lease.token, "mapping it broke off")),
                 // That the store can't be asked is nobody's attempt, and asking for each would outlast the leases.
-                Err(NoRecord::Store(error)) => {
+                Ok(Err(NoRecord::Store(error))) => {
                     self.unreadable(&error);
                     settles.push(not_now(lease));
                     settles.extend(jobs.drain(..).map(|job| not_now(job.lease)));
@@ -158,13 +194,19 @@ impl Attempt {
         let now = self.context.clock.now();
         let reason = "a mapping can't be read";
         if self
-            .lane
+            .endpoint
             .breaker(|breaker| breaker.pause(now, UNREADABLE, reason))
         {
             let destination = &*self.resolved.shown;
             tracing::warn!(destination, %error, "a mapping can't be read: what is for it is tried again");
         }
     }
+}
+
+/// Some of it is what servers say: a certificate may have a thousand names. Kept with each attempt, and printed.
+fn clipped(reason: &str) -> String {
+    let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+    reason[..end].replace(char::is_control, " ")
 }
 
 fn settle(token: String, settlement: Settlement, attempt: Option<v1::Attempt>) -> Settle {
@@ -181,6 +223,20 @@ fn give_up(reason: String) -> Settlement {
         reason,
         give_up: true,
     }
+}
+
+/// A fault of ours, and an attempt all the same, or it would be repeated for ever.
+pub(super) fn broken_off(token: String, reason: &str) -> Settle {
+    tracing::error!(
+        reason,
+        "an attempt to deliver broke off: please report this as a bug"
+    );
+    let again = Settlement::Nack {
+        delay: Some(BROKEN_OFF),
+        reason: reason.to_owned(),
+        give_up: false,
+    };
+    settle(token, again, None)
 }
 
 /// Given back, uncounted.
@@ -211,7 +267,8 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
             Some(AttemptOutcome::GaveUp),
         ),
         Verdict::Retry { after } => {
-            let wait = backoff::after(attempts, share()).max(after.unwrap_or_default());
+            let wish = after.unwrap_or_default().min(LONGEST_WISH);
+            let wait = backoff::after(attempts, share()).max(wish);
             let again = Settlement::Nack {
                 delay: Some(wait),
                 reason,
@@ -223,26 +280,8 @@ fn decided(outcome: &Outcome, attempts: u32, last: bool) -> (Settlement, Option<
     }
 }
 
-/// For the charts of the group and its org: all jobs are of one webhook.
-fn happened(context: &Context, jobs: &[Job], outcomes: &[Outcome]) {
-    let Some(event) = jobs.first().map(|job| &job.lease.event) else {
-        return;
-    };
-    let mut activity = Activity::default();
-    for outcome in outcomes {
-        match outcome.verdict {
-            Verdict::Done => activity.delivered += 1,
-            Verdict::GiveUp | Verdict::Retry { .. } => activity.failed += 1,
-            // Nothing was tried.
-            Verdict::Pause { .. } => {}
-        }
-    }
-    let notes = context.log.notes();
-    notes.happened(&event.org, &event.group_uid, context.clock.now(), activity);
-}
-
 /// What the outcomes say of the destination. What it refuses for good says that it is there.
-fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome]) {
+fn note(context: &Context, endpoint: &Endpoint, resolved: &Resolved, outcomes: &[Outcome]) {
     let now = context.clock.now();
     let destination = &*resolved.shown;
     let done = outcomes
@@ -258,10 +297,10 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         .iter()
         .filter(|o| matches!(o.verdict, Verdict::Pause { .. }))
         .count() as u64;
-    lane.count(done, outcomes.len() as u64 - done - returned);
+    endpoint.count(done, outcomes.len() as u64 - done - returned);
     context.metrics.attempted(outcomes);
     if let Some((time, reason)) = paused {
-        if lane.breaker(|breaker| breaker.pause(now, time, reason)) {
+        if endpoint.breaker_of(resolved, |breaker| breaker.pause(now, time, reason)) == Some(true) {
             tracing::warn!(
                 destination,
                 reason,
@@ -275,7 +314,7 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         .iter()
         .any(|outcome| matches!(outcome.verdict, Verdict::Done | Verdict::GiveUp));
     if answered {
-        if lane.breaker(|breaker| breaker.answered()) {
+        if endpoint.breaker_of(resolved, |breaker| breaker.answered()) == Some(true) {
             tracing::info!(destination, "a destination answers again");
         }
         return;
@@ -288,7 +327,8 @@ fn note(context: &Context, lane: &Lane, resolved: &Resolved, outcomes: &[Outcome
         _ => None,
     });
     let (wish, reason) = (wish.max(), &*failed.reason);
-    if lane.breaker(|breaker| breaker.failed(now, reason, wish, share())) {
+    let failed = |breaker: &mut Breaker| breaker.failed(now, reason, wish, share());
+    if endpoint.breaker_of(resolved, failed) == Some(true) {
         tracing::warn!(
             destination,
             reason,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::lock;
-use crate::dispatch::target::LaneKey;
+use crate::dispatch::target::EndpointKey;
 use crate::log::Queue;
 
 #[derive(Default)]
@@ -55,8 +55,8 @@ impl Inbox {
     /// Takes it out of those that run, unless something came. Whoever puts something in holds that lock.
     pub(super) fn leave(
         &self,
-        running: &Mutex<HashMap<LaneKey, Arc<Inbox>>>,
-        key: &LaneKey,
+        running: &Mutex<HashMap<EndpointKey, Arc<Inbox>>>,
+        key: &EndpointKey,
     ) -> bool {
         let mut running = lock(running);
         let done = lock(&self.ready).turns.is_empty();

@@ -1,24 +1,25 @@
-//! One destination at work: what it may be sent now is leased and sent, until there is nothing more.
+//! A lane: one endpoint at work. What it may be sent now is leased and sent, until there is nothing more.
+
+mod landing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, lease_time};
+use super::attempt::{Attempt, BROKEN_OFF, Flown, lease_time};
 use super::breaker::Gate;
 use super::inbox::Inbox;
-use super::rate::Rate;
 use super::turns::{Turn, Weight};
-use super::{Engine, ended, lock};
-use crate::dispatch::lanes::Lane;
+use super::{Engine, lock};
+use crate::dispatch::endpoints::Endpoint;
 use crate::dispatch::sink::Sink;
-use crate::dispatch::target::{LaneKey, Resolved, resolve};
-use crate::log::{LEASE_BYTES, Lease, LogError, Queue, Settle, Settlement};
+use crate::dispatch::target::{EndpointKey, Resolved, resolve};
+use crate::log::{LEASE_BYTES, Lease, Queue, Settle, Settlement};
 
 /// Requests begun at once: others have their turn in between.
 const AT_ONCE: usize = 16;
@@ -30,15 +31,8 @@ const FIRST_GUESS: usize = 1024 * 1024;
 const FULL: Duration = Duration::from_millis(100);
 /// Settlements under way: a log that is slow is not given more.
 const MAX_SETTLING: usize = 8;
-/// For what is under way when the server ends.
-const GRACE: Duration = Duration::from_secs(2);
 /// Then, for settling, and for a log that is being asked: it answers within ten seconds, which is too long.
-const LAST: Duration = Duration::from_secs(1);
-/// What broke off isn't begun again at once: it may well do so again.
-const BROKEN_OFF: Duration = Duration::from_secs(60);
-/// Tries to settle what was sent, and the time between them. What isn't settled is sent again.
-const SETTLE_TRIES: u32 = 4;
-const SETTLE_AGAIN: Duration = Duration::from_millis(250);
+const LAST: Duration = Duration::from_secs(3);
 
 /// What is leased and not settled, so that it can be given back.
 struct Held {
@@ -57,22 +51,23 @@ struct Settled {
 
 struct Run {
     engine: Arc<Engine>,
-    key: LaneKey,
-    lane: Arc<Lane>,
+    key: EndpointKey,
+    endpoint: Arc<Endpoint>,
     inbox: Arc<Inbox>,
-    flights: JoinSet<Vec<Settle>>,
+    flights: JoinSet<Flown>,
     held: HashMap<Id, Held>,
     settling: JoinSet<Option<Settled>>,
-    rate: Rate,
     /// Of one event, of late.
     largest: usize,
+    /// Of one record, of late.
+    largest_record: usize,
 }
 
 /// However a lane's task ends, another can be begun for it.
 struct Running {
     engine: Arc<Engine>,
-    key: LaneKey,
-    lane: Arc<Lane>,
+    key: EndpointKey,
+    endpoint: Arc<Endpoint>,
     inbox: Arc<Inbox>,
 }
 
@@ -90,7 +85,7 @@ impl Drop for Running {
         drop(running);
         if std::thread::panicking() {
             let now = self.engine.context.clock.now();
-            self.lane.breaker(|breaker| {
+            self.endpoint.breaker(|breaker| {
                 breaker.no_probe();
                 breaker.pause(now, BROKEN_OFF, "delivering to it broke off")
             });
@@ -110,22 +105,27 @@ enum Begun {
 }
 
 /// Until there is nothing to send, or the server ends.
-pub(super) async fn run(engine: Arc<Engine>, key: LaneKey, lane: Arc<Lane>, inbox: Arc<Inbox>) {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    key: EndpointKey,
+    endpoint: Arc<Endpoint>,
+    inbox: Arc<Inbox>,
+) {
     let mut run = Run {
         engine,
         key,
-        lane,
+        endpoint,
         inbox,
         flights: JoinSet::new(),
         held: HashMap::new(),
         settling: JoinSet::new(),
-        rate: Rate::new(None, Instant::now()),
         largest: FIRST_GUESS,
+        largest_record: 0,
     };
     let _running = Running {
         engine: Arc::clone(&run.engine),
         key: run.key.clone(),
-        lane: Arc::clone(&run.lane),
+        endpoint: Arc::clone(&run.endpoint),
         inbox: Arc::clone(&run.inbox),
     };
     let shutdown = run.engine.shutdown.clone();
@@ -167,14 +167,14 @@ impl Run {
         let Some(resolved) = self.resolved(&queue) else {
             return Begun::More;
         };
-        let sink = match context.lanes.sink(&context, &resolved) {
+        let sink = match context.endpoints.sink(&context, &resolved) {
             Ok(sink) => sink,
             Err(reason) => {
                 self.unusable(&resolved, &reason);
                 return Begun::More;
             }
         };
-        let room = match self.lane.gate(context.clock.now()) {
+        let room = match self.endpoint.gate(context.clock.now()) {
             Gate::Open => resolved
                 .limits
                 .concurrency
@@ -192,27 +192,32 @@ impl Run {
             self.inbox.put_back(queue);
             return Begun::Nothing;
         }
-        let now = Instant::now();
-        self.rate.set(resolved.limits.rate, now);
-        let room = self.rate.room(room.min(AT_ONCE), now);
+        let (rate, now) = (resolved.limits.rate, context.clock.now());
+        let (room, next) = self
+            .endpoint
+            .rate(|bucket| (bucket.room(rate, room.min(AT_ONCE), now), bucket.next()));
         if room == 0 {
             self.inbox.put_back(queue);
-            return self.rate.next().map_or(Begun::Nothing, Begun::NotBefore);
+            return next.map_or(Begun::Nothing, |next| {
+                Begun::NotBefore(Instant::now() + next)
+            });
         }
         let turns = self.turns(&resolved.org, room).await;
         if turns.is_empty() {
             self.inbox.put_back(queue);
             return Begun::Nothing;
         }
-        let most = (turns.len() * sink.batch()).min((LANE_BYTES / self.largest).max(1));
+        // Of one delivery.
+        let each = self.largest + self.largest_record;
+        let most = (turns.len() * sink.batch()).min((LANE_BYTES / each).max(1));
         let more = !self.flights.is_empty();
-        let wanted = most.saturating_mul(self.largest).min(LANE_BYTES);
-        let least = self.largest.min(LANE_BYTES);
+        let wanted = most.saturating_mul(each).min(LANE_BYTES);
+        let least = each.min(LANE_BYTES);
         let Some(weight) = self.engine.turns.weigh(&resolved.org, wanted, least, more) else {
             self.inbox.put_back(queue);
             return Begun::NotBefore(Instant::now() + FULL);
         };
-        let most = most.min((weight.bytes() / self.largest).max(1));
+        let most = most.min((weight.bytes() / each).max(1));
         let time = lease_time(&resolved, &*sink);
         let since = Instant::now();
         match context.log.lease(&queue, most, time).await {
@@ -240,11 +245,11 @@ impl Run {
         let view = &self.engine.context.view;
         let webhook = view.webhook(&queue.webhook_uid)?;
         let resolved = resolve(view, &webhook, &queue.destination).ok()?;
-        if resolved.lane != self.key {
+        if resolved.endpoint != self.key {
             self.engine.look.notify_one();
             return None;
         }
-        let paused = resolved.lane_paused || resolved.queue_paused;
+        let paused = resolved.endpoint_paused || resolved.queue_paused;
         (!paused).then(|| Arc::new(resolved))
     }
 
@@ -253,7 +258,7 @@ impl Run {
         let now = self.engine.context.clock.now();
         let pause = Duration::from_secs(60);
         if self
-            .lane
+            .endpoint
             .breaker(|breaker| breaker.pause(now, pause, reason))
         {
             let destination = &*resolved.shown;
@@ -291,10 +296,10 @@ impl Run {
     ) {
         let context = self.engine.context.clone();
         // While the log was asked, it may have become one to be left alone.
-        let may = match self.lane.gate(context.clock.now()) {
+        let may = match self.endpoint.gate(context.clock.now()) {
             Gate::Open => usize::MAX,
             Gate::Probe if self.flights.is_empty() => {
-                self.lane.breaker(|breaker| breaker.probe());
+                self.endpoint.breaker(|breaker| breaker.probe());
                 1
             }
             _ => 0,
@@ -308,23 +313,24 @@ impl Run {
             if batch.is_empty() {
                 break;
             }
-            self.rate.take(1);
+            self.endpoint.rate(|bucket| bucket.take(1));
             let tokens = batch.iter().map(|lease| lease.token.clone()).collect();
             let ordered = batch
                 .iter()
                 .any(|lease| !lease.delivery.order_key.is_empty());
-            let bytes = batch.iter().map(|lease| lease.event.body.len()).sum();
+            let of_events: usize = batch.iter().map(|lease| lease.event.body.len()).sum();
+            let of_records = batch.len() * self.largest_record;
             let attempt = Attempt {
                 context: context.clone(),
-                lane: Arc::clone(&self.lane),
+                endpoint: Arc::clone(&self.endpoint),
                 resolved: Arc::clone(&resolved),
                 sink: Arc::clone(&sink),
                 leases: batch,
+                weight: room.split(of_events + of_records),
                 since,
             };
-            let weight = room.split(bytes);
             let flight = self.flights.spawn(async move {
-                let _under_way = (turn, weight);
+                let _under_way = turn;
                 attempt.run().await
             });
             let queue = queue.clone();
@@ -340,106 +346,10 @@ impl Run {
             .collect();
         self.settle(queue.clone(), left, true);
     }
-
-    fn landed(&mut self, first: Result<(Id, Vec<Settle>), JoinError>) {
-        let mut by_queue: HashMap<Queue, (Vec<Settle>, bool)> = HashMap::new();
-        let mut next = Some(first);
-        // All that have ended meanwhile are settled at once.
-        while let Some(flown) = next.take() {
-            let (id, settles) = match flown {
-                Ok((id, settles)) => (id, Some(settles)),
-                Err(error) => (error.id(), None),
-            };
-            if let Some(held) = self.held.remove(&id) {
-                let settles = settles.unwrap_or_else(|| broken_off(&self.lane, held.tokens));
-                let of_queue = by_queue.entry(held.queue).or_default();
-                of_queue.1 |= held.ordered || settles.iter().any(is_given_back);
-                of_queue.0.extend(settles);
-            }
-            next = self.flights.try_join_next_with_id();
-        }
-        for (queue, (settles, again)) in by_queue {
-            self.settle(queue, settles, again);
-        }
-    }
-
-    fn settle(&mut self, queue: Queue, settles: Vec<Settle>, again: bool) {
-        if settles.is_empty() {
-            return;
-        }
-        let engine = Arc::clone(&self.engine);
-        self.settling.spawn(async move {
-            settle(&engine, settles).await;
-            Some(Settled { queue, again })
-        });
-    }
-
-    /// The next of a key may be leased now, and what was given back.
-    fn settled(&mut self, settled: Option<Settled>) {
-        if let Some(Settled { queue, again }) = settled
-            && (self.engine.wake(&queue) || again)
-        {
-            self.inbox.put(queue);
-        }
-    }
-
-    /// What is under way has a moment; what isn't done then is given back.
-    async fn end(mut self) {
-        let until = Instant::now() + GRACE;
-        while let Ok(Some(flown)) = timeout_at(until, self.flights.join_next_with_id()).await {
-            self.landed(flown);
-        }
-        self.flights.shutdown().await;
-        let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
-        for Held { queue, tokens, .. } in held {
-            let back = tokens
-                .into_iter()
-                .map(|token| (token, Settlement::Return).into());
-            self.settle(queue, back.collect(), false);
-        }
-        if !ended(&mut self.settling, until + LAST, drop).await {
-            tracing::warn!(
-                "what was delivered couldn't be settled in time: some of it is delivered again"
-            );
-        }
-    }
 }
 
 /// A while after the end began.
 async fn late(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(LAST).await;
-}
-
-fn is_given_back(settle: &Settle) -> bool {
-    matches!(settle.settlement, Settlement::Return)
-}
-
-/// A flight that ended in no way it should: a fault of ours, and an attempt all the same, or it would be repeated for ever.
-fn broken_off(lane: &Lane, tokens: Vec<String>) -> Vec<Settle> {
-    tracing::error!("an attempt to deliver broke off: please report this as a bug");
-    lane.breaker(|breaker| breaker.no_probe());
-    let again = || Settlement::Nack {
-        delay: Some(BROKEN_OFF),
-        reason: "the attempt broke off".to_owned(),
-        give_up: false,
-    };
-    tokens
-        .into_iter()
-        .map(|token| (token, again()).into())
-        .collect()
-}
-
-async fn settle(engine: &Engine, settles: Vec<Settle>) {
-    let log = &engine.context.log;
-    for tries in 1..=SETTLE_TRIES {
-        match log.settle(settles.clone()).await {
-            Ok(_) => return,
-            Err(error) if tries == SETTLE_TRIES || matches!(error, LogError::Failed(_)) => {
-                engine.trouble(&error);
-                return;
-            }
-            Err(_) => tokio::time::sleep(SETTLE_AGAIN * tries).await,
-        }
-    }
 }

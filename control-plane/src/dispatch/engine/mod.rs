@@ -1,7 +1,7 @@
 //! Delivers what is kept to where it is pushed.
 //!
 //! ```text
-//!   log.waiting ─ look ─▶ queue, due ─ resolve ─▶ its lane (one task a destination): gate, rate, turn ─ lease ─▶ flight: map, Sink::deliver
+//!   log.waiting ─ look ─▶ queue, due ─ resolve ─▶ its lane (the task of its endpoint): gate, rate, turn ─ lease ─▶ flight: map, Sink::deliver
 //!        ▲                                             ▲                                                              │
 //!        └── newest, revisions, what is due ───────────┴──────────── settle, breaker ◀────────────────────────────────┘
 //! ```
@@ -22,8 +22,10 @@ mod backoff;
 pub(crate) mod breaker;
 mod inbox;
 mod lane;
-mod rate;
+pub(crate) mod rate;
 mod strays;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::collections::HashMap;
@@ -40,8 +42,8 @@ use self::breaker::Gate;
 use self::inbox::Inbox;
 use self::strays::Strays;
 use self::turns::Turns;
-use super::lanes::Lane;
-use super::target::{LaneKey, resolve};
+use super::endpoints::Endpoint;
+use super::target::{EndpointKey, resolve};
 use crate::context::Context;
 use crate::log::Queue;
 
@@ -59,17 +61,35 @@ const NOTHING_PUSHED: Duration = Duration::from_secs(60);
 const LOG_FAILED: Duration = Duration::from_secs(1);
 /// Between two looks at whether those that are left alone may be tried again.
 const GATES: Duration = Duration::from_millis(100);
-/// A queue that gave nothing though something was due: its first waits for another of its key, or another replica has it.
-const FIRST_REST: Duration = Duration::from_millis(20);
-const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Between two times that what is gone is forgotten.
 const TIDY: Duration = Duration::from_secs(600);
 
+/// Times that a test may have otherwise.
+struct Timing {
+    /// A queue that gave nothing though something was due rests so long, then twice as long, …: its first waits for another of its key, or
+    /// another replica has it.
+    first_rest: Duration,
+    longest_rest: Duration,
+    /// With a view that lags, before strays are held.
+    patience: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            first_rest: Duration::from_millis(20),
+            longest_rest: Duration::from_secs(1),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
 struct Engine {
     context: Context,
+    timing: Timing,
     turns: Arc<Turns>,
     /// The tasks that run, by what they deliver to.
-    running: Mutex<HashMap<LaneKey, Arc<Inbox>>>,
+    running: Mutex<HashMap<EndpointKey, Arc<Inbox>>>,
     /// Queues that gave nothing: until when they are left, and how often they did.
     resting: Mutex<HashMap<Queue, (Instant, u32)>>,
     /// Somebody wants it to be looked again.
@@ -91,15 +111,12 @@ fn share() -> f64 {
 
 /// Until `shutdown`; then what is under way has a moment to end, and the rest is given back.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
-    let engine = Arc::new(Engine {
-        context,
-        turns: Arc::default(),
-        running: Mutex::default(),
-        resting: Mutex::default(),
-        look: Notify::new(),
-        troubled: AtomicBool::new(false),
-        shutdown: shutdown.clone(),
-    });
+    let engine = Engine::new(context, Timing::default(), shutdown);
+    run_engine(engine).await;
+}
+
+async fn run_engine(engine: Arc<Engine>) {
+    let shutdown = engine.shutdown.clone();
     let mut looker = Looker {
         engine: Arc::clone(&engine),
         lanes: JoinSet::new(),
@@ -128,7 +145,7 @@ struct Looker {
     engine: Arc<Engine>,
     lanes: JoinSet<()>,
     /// Those that are left alone and have something to deliver.
-    shut: Vec<Arc<Lane>>,
+    shut: Vec<Arc<Endpoint>>,
     strays: Strays,
 }
 
@@ -172,7 +189,7 @@ impl Looker {
     fn a_gate_opened(&self) -> bool {
         self.engine.show();
         let now = self.engine.context.clock.now();
-        let is_open = |lane: &Arc<Lane>| !matches!(lane.gate(now), Gate::Shut(_));
+        let is_open = |endpoint: &Arc<Endpoint>| !matches!(endpoint.gate(now), Gate::Shut(_));
         self.shut.iter().any(is_open)
     }
 
@@ -229,32 +246,32 @@ impl Looker {
         let webhook = context.view.webhook(&queue.webhook_uid)?;
         let resolved = match resolve(&context.view, &webhook, &queue.destination) {
             Ok(resolved) => resolved,
-            Err(reason) => {
+            Err(_) => {
                 let engine = Arc::clone(engine);
-                return self.strays.note(queue, reason, engine, &mut self.lanes);
+                return self.strays.note(queue, engine, &mut self.lanes);
             }
         };
-        if resolved.lane_paused || resolved.queue_paused {
+        if resolved.endpoint_paused || resolved.queue_paused {
             return None;
         }
-        let lane = context.lanes.lane(&resolved.lane);
+        let endpoint = context.endpoints.get(&resolved.endpoint);
         // What was mended doesn't wait out what was wrong before.
-        lane.configured(&resolved);
-        if let Gate::Shut(_) = lane.gate(context.clock.now()) {
-            self.shut.push(lane);
+        endpoint.configured(&resolved);
+        if let Gate::Shut(_) = endpoint.gate(context.clock.now()) {
+            self.shut.push(endpoint);
             return None;
         }
         let mut running = lock(&engine.running);
-        match running.get(&resolved.lane) {
+        match running.get(&resolved.endpoint) {
             Some(inbox) => inbox.put(queue),
             None => {
                 let inbox = Arc::new(Inbox::default());
                 inbox.put(queue);
-                running.insert(resolved.lane.clone(), Arc::clone(&inbox));
+                running.insert(resolved.endpoint.clone(), Arc::clone(&inbox));
                 drop(running);
                 let engine = Arc::clone(engine);
                 self.lanes
-                    .spawn(lane::run(engine, resolved.lane, lane, inbox));
+                    .spawn(lane::run(engine, resolved.endpoint, endpoint, inbox));
             }
         }
         None
@@ -262,11 +279,25 @@ impl Looker {
 }
 
 impl Engine {
+    fn new(context: Context, timing: Timing, shutdown: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            timing,
+            turns: Arc::default(),
+            running: Mutex::default(),
+            resting: Mutex::default(),
+            look: Notify::new(),
+            troubled: AtomicBool::new(false),
+            shutdown,
+        })
+    }
+
     /// A queue gave nothing.
     fn rest(&self, queue: &Queue) {
         let mut resting = lock(&self.resting);
         let times = resting.get(queue).map_or(0, |(_, times)| *times);
-        let rest = (FIRST_REST * 2u32.pow(times.min(10))).min(LONGEST_REST);
+        let timing = &self.timing;
+        let rest = (timing.first_rest * 2u32.pow(times.min(10))).min(timing.longest_rest);
         resting.insert(queue.clone(), (Instant::now() + rest, times + 1));
         drop(resting);
         // It has to be offered again, and nothing else may say so.
@@ -280,7 +311,7 @@ impl Engine {
 
     /// For scrapes.
     fn show(&self) {
-        let states = self.context.lanes.states(self.context.clock.now());
+        let states = self.context.endpoints.states(self.context.clock.now());
         self.context
             .metrics
             .left_alone(states.failing, states.waiting);
@@ -303,8 +334,10 @@ impl Engine {
 
     fn tidy(&self) {
         let now = Instant::now();
-        lock(&self.resting).retain(|_, (until, _)| *until + LONGEST_REST > now);
-        self.context.lanes.retain(&self.context.view.deliverable());
+        lock(&self.resting).retain(|_, (until, _)| *until + self.timing.longest_rest > now);
+        self.context
+            .endpoints
+            .retain(&self.context.view.deliverable());
     }
 }
 

@@ -1,10 +1,11 @@
 //! Who may send next, of all destinations of all orgs.
 //!
-//! So many requests are under way at a time, so many of one org's, and half of all may be any destination's second or later one: a destination that
-//! is slow holds what it holds, and each other still gets its first. What is given back goes to the orgs in turn, and within an org to whoever
-//! waited longest.
+//! So many requests are under way at a time, so many of one org's, and half of all, and of an org's, may be any destination's second or later
+//! one: destinations that are slow hold what they hold, and each other still gets its first. What is given back goes to the orgs in turn, and
+//! within an org to whoever waited longest.
 //!
-//! The bytes of the events under way are shared out the same way, before they are leased: nobody waits in line for them, but looks again.
+//! The bytes of the events under way are shared out the same way, before they are leased: nobody waits in line for them, but looks again. What
+//! is mapped of them is added as it is made.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,10 @@ const ALL: usize = 1_024;
 const MORE: usize = ALL / 2;
 /// Of one org.
 const PER_ORG: usize = ALL / 4;
+/// Of those, what isn't somebody's first.
+const MORE_PER_ORG: usize = PER_ORG / 2;
 
-/// Of events that are being delivered.
+/// Of events that are being delivered, and of their records.
 const ALL_BYTES: usize = 256 * 1024 * 1024;
 /// Of one org.
 const ORG_BYTES: usize = ALL_BYTES / 4;
@@ -42,6 +45,7 @@ struct State {
 #[derive(Default)]
 struct Org {
     under_way: usize,
+    more_under_way: usize,
     bytes: usize,
     first: VecDeque<oneshot::Sender<Turn>>,
     more: VecDeque<oneshot::Sender<Turn>>,
@@ -62,6 +66,7 @@ impl Drop for Turn {
             state.more -= usize::from(self.more);
             if let Some(org) = state.orgs.get_mut(&self.org) {
                 org.under_way -= 1;
+                org.more_under_way -= usize::from(self.more);
             }
             state.tidy(&self.org);
             self.turns.give(&mut state)
@@ -73,7 +78,7 @@ impl Drop for Turn {
     }
 }
 
-/// Bytes of events in memory. Given back when it is dropped.
+/// Bytes of events and records in memory. Given back when it is dropped.
 pub(super) struct Weight {
     turns: Arc<Turns>,
     org: String,
@@ -98,6 +103,15 @@ impl Weight {
             bytes,
         }
     }
+
+    /// At least so much of it from now on. Says whether there was room; where there wasn't it is added all the same, for it is there.
+    pub(super) fn cover(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.bytes);
+        self.bytes += missing;
+        let mut state = self.turns.lock();
+        state.weigh(&self.org, missing);
+        missing == 0 || state.room(&self.org, 1).is_some()
+    }
 }
 
 impl Drop for Weight {
@@ -117,15 +131,26 @@ impl State {
         self.orgs.entry(org.to_owned()).or_default().bytes += bytes;
     }
 
+    /// Bytes that are left to the org, of all and of its own, each divided by `share`. None: more than that is there.
+    fn room(&self, org: &str, share: usize) -> Option<usize> {
+        let of_org = self.orgs.get(org).map_or(0, |org| org.bytes);
+        let left = (ALL_BYTES / share).checked_sub(self.bytes)?;
+        Some(left.min((ORG_BYTES / share).checked_sub(of_org)?))
+    }
+
     fn may(&self, org: &str, more: bool) -> bool {
-        let of_org = self.orgs.get(org).map_or(0, |org| org.under_way);
-        self.all < ALL && of_org < PER_ORG && (!more || self.more < MORE)
+        let of = self.orgs.get(org);
+        let (of_org, more_of_org) = of.map_or((0, 0), |org| (org.under_way, org.more_under_way));
+        let may = self.all < ALL && of_org < PER_ORG;
+        may && (!more || (self.more < MORE && more_of_org < MORE_PER_ORG))
     }
 
     fn take(&mut self, org: &str, more: bool) {
         self.all += 1;
         self.more += usize::from(more);
-        self.orgs.entry(org.to_owned()).or_default().under_way += 1;
+        let org = self.orgs.entry(org.to_owned()).or_default();
+        org.under_way += 1;
+        org.more_under_way += usize::from(more);
     }
 
     /// Orgs that have nothing under way and nobody waiting are not remembered.
@@ -142,6 +167,12 @@ impl State {
 impl Turns {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of all that is under way.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     /// Waits for a turn of this org's. `more`: the destination has a request under way already.
@@ -189,11 +220,7 @@ impl Turns {
         more: bool,
     ) -> Option<Weight> {
         let mut state = self.lock();
-        let share = 1 + usize::from(more);
-        let of_org = state.orgs.get(org).map_or(0, |org| org.bytes);
-        let left = (ALL_BYTES / share)
-            .saturating_sub(state.bytes)
-            .min((ORG_BYTES / share).saturating_sub(of_org));
+        let left = state.room(org, 1 + usize::from(more)).unwrap_or(0);
         let bytes = wanted.min(left);
         if bytes < least {
             return None;
@@ -257,106 +284,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    async fn soon<T>(of: impl Future<Output = T>) -> Option<T> {
-        tokio::time::timeout(Duration::from_secs(10), of).await.ok()
-    }
-
-    fn all_of(turns: &Arc<Turns>, org: &str, more: bool) -> Vec<Turn> {
-        std::iter::from_fn(|| turns.try_take(org, more)).collect()
-    }
-
-    #[tokio::test]
-    async fn one_org_cannot_take_everything_and_firsts_are_left() {
-        let turns = Arc::new(Turns::default());
-        let slow = all_of(&turns, "slow", true);
-        assert_eq!(slow.len(), PER_ORG);
-        let slower = all_of(&turns, "slower", true);
-        assert_eq!(slow.len() + slower.len(), MORE);
-        // Nobody gets a second one any more, and everybody a first.
-        assert!(turns.try_take("acme", true).is_none());
-        assert!(turns.try_take("acme", false).is_some());
-        assert!(turns.try_take("slow", false).is_none());
-    }
-
-    #[test]
-    fn one_org_cannot_fill_the_memory_and_firsts_have_room() {
-        let turns = Arc::new(Turns::default());
-        let slow = turns.weigh("slow", usize::MAX, 1, true).unwrap();
-        assert_eq!(slow.bytes(), ORG_BYTES / 2);
-        assert!(turns.weigh("slow", 1, 1, true).is_none());
-        let mut first = turns.weigh("slow", usize::MAX, 1, false).unwrap();
-        assert!(turns.weigh("slow", 1, 1, false).is_none());
-        assert!(turns.weigh("acme", 1, 1, true).is_some());
-        // Larger than was thought.
-        let parts = [first.split(ORG_BYTES), first.split(1)];
-        assert_eq!(turns.lock().bytes, ORG_BYTES / 2 + ORG_BYTES + 1);
-        drop((slow, first, parts));
-        let state = turns.lock();
-        assert_eq!((state.bytes, state.orgs.len()), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn what_is_given_back_goes_to_the_orgs_in_turn() {
-        let turns = Arc::new(Turns::default());
-        let mut held = Vec::new();
-        for org in ["a", "b", "c", "d"] {
-            held.extend(all_of(&turns, org, false));
-        }
-        assert_eq!(held.len(), ALL);
-        let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
-        for (n, org) in ["many", "many", "many", "few"].into_iter().enumerate() {
-            let (waits, told) = (Arc::clone(&turns), told.clone());
-            tokio::spawn(async move {
-                let turn = waits.take(org, false).await;
-                told.send((org, turn)).ok();
-            });
-            // In this order.
-            while turns
-                .lock()
-                .orgs
-                .values()
-                .map(|org| org.first.len())
-                .sum::<usize>()
-                <= n
-            {
-                tokio::task::yield_now().await;
-            }
-        }
-        let mut came = Vec::new();
-        let mut kept = Vec::new();
-        for _ in 0..4 {
-            drop(held.pop());
-            let (org, turn) = soon(order.recv()).await.unwrap().unwrap();
-            came.push(org);
-            kept.push(turn);
-        }
-        assert_eq!(came, ["many", "few", "many", "many"]);
-        drop((held, kept));
-        let state = turns.lock();
-        assert_eq!((state.all, state.more, state.orgs.len()), (0, 0, 0));
-    }
-
-    #[tokio::test]
-    async fn one_that_gives_up_waiting_takes_no_turn() {
-        let turns = Arc::new(Turns::default());
-        let mut held = Vec::new();
-        for org in ["a", "b", "c", "d"] {
-            held.extend(all_of(&turns, org, false));
-        }
-        let mut waits = Box::pin(turns.take("e", false));
-        tokio::select! {
-            biased;
-            _ = &mut waits => panic!("there is none"),
-            () = tokio::task::yield_now() => {}
-        }
-        drop(waits);
-        drop(held);
-        assert_eq!(turns.lock().all, 0);
-        assert!(turns.try_take("e", false).is_some());
-    }
-}
+mod tests;

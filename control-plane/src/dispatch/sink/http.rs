@@ -16,6 +16,7 @@
 //! | 2xx | delivered, whatever the body says |
 //! | 410 | dead: the receiver wants no more |
 //! | 3xx | again: nothing is followed, and whoever moved the receiver has to change the URL |
+//! | an address that must not be connected to | nothing was sent: the destination waits for a minute and says why; no attempt is counted |
 //! | all else, and none | again, not before what `Retry-After` says, which counts up to a day |
 //!
 //! Also 400, 401, 403, 404 and 422 are tried again: in practice they are a deployment under way or a credential being changed more often than
@@ -36,7 +37,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Job, Outcome, Sink, Verdict};
+use super::{Job, Outcome, REFUSED_PAUSE, Sink, Verdict};
 use crate::dispatch::client::{ANSWER_BYTES, Answer, HttpClient, SendError, excerpt};
 
 /// As the convention for such keys has it.
@@ -49,6 +50,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const SHOWN: &str = "***";
 
 /// See the module.
+#[derive(Clone)]
 pub(crate) struct HttpSink {
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -172,8 +174,14 @@ impl HttpSink {
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
+                let verdict = match error {
+                    SendError::Refused(_) => Verdict::Pause {
+                        time: REFUSED_PAUSE,
+                    },
+                    SendError::Timeout(_) | SendError::Broken(_) => Verdict::Retry { after: None },
+                };
                 return Outcome {
-                    verdict: Verdict::Retry { after: None },
+                    verdict,
                     status: None,
                     reason: error.to_string(),
                     excerpt: String::new(),
@@ -215,6 +223,11 @@ impl Sink for HttpSink {
         1
     }
 
+    fn with_timeout(&self, timeout: Duration) -> Arc<dyn Sink> {
+        let same = self.clone();
+        Arc::new(Self { timeout, ..same })
+    }
+
     async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -233,7 +246,7 @@ impl Sink for HttpSink {
         outcomes
     }
 
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest> {
         // What can't be made is told by the attempt.
         let Ok(request) = self.request(job) else {
             return Vec::new();
@@ -247,7 +260,7 @@ impl Sink for HttpSink {
             };
             headers.insert(name.to_string(), shown);
         }
-        vec![v1::PreviewRequestToSend {
+        vec![v1::OutboundRequest {
             destination: String::new(),
             method: request.method().to_string(),
             url: request.uri().to_string(),

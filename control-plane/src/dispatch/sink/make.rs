@@ -15,7 +15,7 @@ pub(crate) fn make(
     target: &Target,
     timeout: Duration,
 ) -> Result<Arc<dyn Sink>, String> {
-    let (client, clock) = (context.client.clone(), context.clock.clone());
+    let (client, clock) = (context.client.apart(), context.clock.clone());
     Ok(match target {
         Target::Http(http) => Arc::new(HttpSink::new(http, timeout, client, clock)?),
         Target::Salesforce(target) => {

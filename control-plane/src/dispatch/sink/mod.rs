@@ -8,6 +8,7 @@ pub(crate) mod http;
 mod make;
 pub mod salesforce;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -27,6 +28,9 @@ pub struct Job {
     /// The webhook's name as the API has it: `orgs/acme/groups/shop-prod/webhooks/order-paid`.
     pub webhook: String,
 }
+
+/// What a destination waits whose address must not be connected to: nothing was sent, and no delivery is at fault. Whoever mends it ends that.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,11 +70,14 @@ pub trait Sink: Send + Sync + 'static {
     /// Deliveries that one request may carry.
     fn batch(&self) -> usize;
 
+    /// The same with another timeout of one request: connections, tokens and what else it knows stay.
+    fn with_timeout(&self, timeout: Duration) -> Arc<dyn Sink>;
+
     /// Sends. One outcome for each job, in order. The engine bounds the time; dropped at any await, it leaves nothing behind.
     async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome>;
 
     /// Exactly what would be sent for this job alone, credentials as `***`.
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend>;
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest>;
 
     /// Whether it has a description.
     fn describes(&self) -> bool {

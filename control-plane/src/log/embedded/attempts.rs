@@ -2,6 +2,7 @@
 
 use hookplane_proto::v1::{Attempt, AttemptOutcome};
 use hookplane_rules::Timestamp;
+use hookplane_rules::text::cut;
 use hookplane_rules::time::to_wire;
 use prost::Message;
 use rusqlite::{Connection, params};
@@ -30,8 +31,8 @@ pub(super) fn remember(
     let attempt = Attempt {
         number: u32::try_from(number).unwrap_or(0),
         outcome: outcome.into(),
-        reason: cut(&attempt.reason, REASON_BYTES),
-        excerpt: cut(&attempt.excerpt, EXCERPT_BYTES),
+        reason: cut(&attempt.reason, REASON_BYTES).to_owned(),
+        excerpt: cut(&attempt.excerpt, EXCERPT_BYTES).to_owned(),
         ..*attempt
     };
     tables
@@ -79,9 +80,4 @@ pub(super) fn forget(db: &Connection, delivery: i64) -> Result<(), Fault> {
     db.prepare_cached("DELETE FROM attempts WHERE delivery_seq = ?1")?
         .execute([delivery])?;
     Ok(())
-}
-
-/// Not within a character.
-fn cut(text: &str, bytes: usize) -> String {
-    text[..text.floor_char_boundary(bytes)].to_owned()
 }

@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Damaged(String),
     /// The same of the index of events, which is made anew then.
     Index(String),
+    /// It can't be opened, and something was looked for in it.
+    NoIndex(String),
     /// A setting that can't keep the promise, or a file that isn't a log.
     Refused(String),
 }
@@ -29,6 +31,21 @@ impl Fault {
     /// Whether only the work that met it is concerned.
     pub(super) fn is_own(&self) -> bool {
         matches!(self, Fault::Own(_))
+    }
+
+    /// What went wrong, without what follows from it.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Fault::Own(error) => error.to_string(),
+            Fault::Full(what)
+            | Fault::Busy(what)
+            | Fault::Write(what)
+            | Fault::Disk(what)
+            | Fault::Damaged(what)
+            | Fault::Index(what)
+            | Fault::NoIndex(what)
+            | Fault::Refused(what) => what.clone(),
+        }
     }
 
     /// What the caller is told.
@@ -48,6 +65,10 @@ impl Fault {
             Fault::Damaged(what) => LogError::Damaged(what),
             Fault::Index(what) => LogError::Unavailable(format!(
                 "the index of events is damaged and is made anew: {what}; search again in a while"
+            )),
+            Fault::NoIndex(what) => LogError::Unavailable(format!(
+                "the index of events can't be opened: {what}; free some space in the log's directory, or move index.db away, and search again in \
+                 a while"
             )),
             Fault::Refused(what) => LogError::Failed(what),
         }

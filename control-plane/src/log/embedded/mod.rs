@@ -16,6 +16,8 @@ mod append;
 mod attempts;
 mod dedup;
 mod fault;
+#[cfg(test)]
+mod filled;
 mod forget;
 mod index;
 mod leases;
@@ -96,6 +98,15 @@ impl Default for Options {
     }
 }
 
+/// How a page of events, and one of deliveries, is found: of each statement that leads to it the steps of its plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plans {
+    /// Of a list of events.
+    pub events: Vec<String>,
+    /// Of a list of deliveries.
+    pub deliveries: Vec<String>,
+}
+
 struct Shared {
     queue: Queue,
     clock: Arc<dyn Clock>,
@@ -113,6 +124,7 @@ struct Shared {
     /// Held by who brings it up, and by who takes something out of it and the log.
     index: Arc<tokio::sync::Mutex<Index>>,
     health: Arc<Health>,
+    walks: retain::Walks,
     time: Time,
 }
 
@@ -158,7 +170,7 @@ impl EmbeddedLog {
         let searches = Arc::new(Semaphore::new(MAX_SEARCHES.min(options.readers)));
         let memory = recover(&db, clock.as_ref(), options).map_err(Fault::answer)?;
         let last = memory.next_seq - 1;
-        let index = Index::open(dir, last).map_err(Fault::answer)?;
+        let index = Index::open(dir, last);
         let newest = cursor(last);
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
@@ -174,6 +186,7 @@ impl EmbeddedLog {
             notes: notes::InMemory::default(),
             health: index.health(),
             index: Arc::new(tokio::sync::Mutex::new(index)),
+            walks: retain::Walks::default(),
             time: memory.time,
         });
         let writer = writer::Writer {
@@ -191,6 +204,25 @@ impl EmbeddedLog {
         Ok(Arc::new(Self { shared, path, sync }))
     }
 
+    /// The plans of what [`DeliveryLog::events`] and [`DeliveryLog::deliveries`] do, for those who look after their cost.
+    ///
+    /// [`DeliveryLog::events`]: super::DeliveryLog::events
+    /// [`DeliveryLog::deliveries`]: super::DeliveryLog::deliveries
+    pub async fn plans(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Plans, LogError> {
+        let selection = selection.clone();
+        let turn = self.search(&selection).await?;
+        self.read(move |db| {
+            let _turn = turn;
+            list::plans(db, &selection, before, limit)
+        })
+        .await
+    }
+
     async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, LogError>
     where
         T: Send + 'static,
@@ -206,15 +238,16 @@ impl EmbeddedLog {
             .unwrap_or_else(|_| Err(LogError::Unavailable("the writer has ended".into())))
     }
 
-    /// For a search of text while it goes on; others have none.
+    /// For a search of text while it goes on, where there is an index; others have none.
     async fn search(
         &self,
         selection: &Selection,
     ) -> Result<Option<OwnedSemaphorePermit>, LogError> {
-        match selection.text {
-            Some(_) => permit(&self.shared.searches).await.map(Some),
-            None => Ok(None),
+        if selection.text.is_none() {
+            return Ok(None);
         }
+        self.shared.health.is_there().map_err(Fault::answer)?;
+        permit(&self.shared.searches).await.map(Some)
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, LogError>
@@ -234,16 +267,15 @@ impl EmbeddedLog {
                 readers.retain(|(of, _)| *of == generation);
                 readers.pop()
             };
-            let connection = match pooled {
-                Some((_, connection)) => connection,
+            let (connection, lasts) = match pooled {
+                Some((_, connection)) => (connection, true),
                 None => {
                     let connection = sqlite::open_connection(&path)?;
                     schema::prepare(&connection, sync)?;
-                    if let Some(dir) = path.parent() {
-                        Index::attach(dir, &connection)?;
-                    }
+                    let dir = path.parent().unwrap_or(Path::new(""));
+                    let lasts = Index::attach(dir, &connection, &shared.health)?;
                     connection.pragma_update(None, "query_only", true)?;
-                    connection
+                    (connection, lasts)
                 }
             };
             // One snapshot for all that is read.
@@ -253,7 +285,7 @@ impl EmbeddedLog {
                 shared.health.met(fault);
             }
             connection.execute_batch("COMMIT")?;
-            if !shared.permits.is_closed() {
+            if lasts && !shared.permits.is_closed() {
                 shared
                     .readers
                     .lock()

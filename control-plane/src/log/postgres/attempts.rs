@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use super::fault::Fault;
 use super::pool::Session;
 use super::statement::text;
+use crate::log::LogError;
 
 /// Of one delivery.
 const KEPT: u32 = 50;
@@ -46,7 +47,7 @@ impl Told {
 
 /// As it can be stored, and not longer than it may be.
 fn cut(of: &str) -> String {
-    text(&of[..of.floor_char_boundary(MAX_TEXT_BYTES)])
+    text(hookplane_rules::text::cut(of, MAX_TEXT_BYTES))
 }
 
 /// Part of a statement: writes a row for each of these, which say what [`COLUMNS`] are. Their deliveries have counted it.
@@ -69,26 +70,37 @@ pub(super) async fn history(
     group_uid: &str,
     event_id: &str,
     n: i32,
-) -> Result<Vec<v1::Attempt>, Fault> {
+) -> Result<Vec<v1::Attempt>, LogError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM attempts WHERE group_uid = $1 AND event_id = $2 AND n = $3 ORDER BY recorded"
     );
     let rows = session.query(&sql, &[&group_uid, &event_id, &n]).await?;
-    rows.iter().map(attempt).collect()
+    let read = |row| -> Result<_, LogError> {
+        attempt(row)?.ok_or_else(|| {
+            LogError::Damaged(format!(
+                "an attempt at delivery {event_id}-{n} can't be read; restore the database from a backup"
+            ))
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
-fn attempt(row: &Row) -> Result<v1::Attempt, Fault> {
-    let unsigned = |at| -> Result<u32, Fault> {
-        Ok(u32::try_from(row.try_get::<_, i64>(at)?).unwrap_or_default())
+/// None where a figure is none of those that are written.
+fn attempt(row: &Row) -> Result<Option<v1::Attempt>, Fault> {
+    let number = u32::try_from(row.try_get::<_, i32>(1)?);
+    let unsigned = |at| Ok::<_, Fault>(u32::try_from(row.try_get::<_, i64>(at)?));
+    let figures = (number, unsigned(4)?, unsigned(5)?, unsigned(8)?);
+    let (Ok(number), Ok(latency_milliseconds), Ok(status), Ok(mapping_version)) = figures else {
+        return Ok(None);
     };
-    Ok(v1::Attempt {
-        number: u32::try_from(row.try_get::<_, i32>(1)?).unwrap_or_default(),
+    Ok(Some(v1::Attempt {
+        number,
         outcome: row.try_get::<_, i16>(2)?.into(),
         start_time: Some(to_wire(Timestamp(row.try_get(3)?))),
-        latency_milliseconds: unsigned(4)?,
-        status: unsigned(5)?,
+        latency_milliseconds,
+        status,
         reason: row.try_get(6)?,
         excerpt: row.try_get(7)?,
-        mapping_version: unsigned(8)?,
-    })
+        mapping_version,
+    }))
 }

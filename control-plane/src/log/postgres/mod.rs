@@ -15,6 +15,7 @@ mod activity;
 mod append;
 mod attempts;
 mod connection;
+mod connector;
 mod durability;
 mod fault;
 mod leases;
@@ -39,6 +40,7 @@ mod texts;
 mod token;
 mod totals;
 mod trouble;
+mod upgrade;
 mod waiting;
 mod wake;
 mod writer;
@@ -60,7 +62,7 @@ use super::{
     Usage, Waiting,
 };
 use crate::outgoing::OutgoingTls;
-use connection::Connector;
+use connector::Connector;
 use pool::Pool;
 
 /// What an operator may set.

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::fault::Fault;
 
 /// Reads, leases and settlements are answered within this.

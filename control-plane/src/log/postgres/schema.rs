@@ -1,13 +1,15 @@
-//! Makes the log's tables and brings them up, whoever of several replicas comes first.
+//! Makes the log's tables and has them brought up ([`upgrade`]), whoever of several replicas comes first.
 
 use std::time::Duration;
 
 use hookplane_rules::Timestamp;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::durability::WEAKER;
 use super::fault::Fault;
+use super::upgrade;
 use crate::log::LogError;
 
 /// What opening may take, tables included.
@@ -16,26 +18,21 @@ pub(super) const OPEN_TIME: Duration = Duration::from_secs(20);
 /// Clocks that are set by NTP are nearer.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 
-/// What bringing tables up may take: it makes indices of all that is kept.
-const STEP_TIME: Duration = Duration::from_secs(600);
-
-/// Of the tables that the steps make.
-const VERSION: i64 = 3;
+/// Of the tables that this program works with.
+pub(super) const VERSION: i64 = 3;
 
 /// Version 1.
 const TABLES: &str = include_str!("schema.sql");
-/// From each version to the next, from version 1 on; with version 2 how callbacks are kept.
-const STEPS: [&str; VERSION as usize - 1] = [
-    concat!(
-        include_str!("schema_2.sql"),
-        ";\n",
-        include_str!("append.sql")
-    ),
-    include_str!("schema_3.sql"),
-];
+/// From each version to the next, from version 1 on: see [`upgrade`].
+pub(super) const STEPS: [&str; VERSION as usize - 1] =
+    [include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+/// How callbacks are kept, from [`APPEND_SINCE`] on.
+pub(super) const APPEND: &str = include_str!("append.sql");
+/// What came with that version: tables of it have it already.
+pub(super) const APPEND_SINCE: i64 = 2;
 
 /// Held by whoever makes or changes tables: the bytes `hkpl`.
-const LOCK: i64 = 0x686b_706c;
+pub(super) const LOCK: i64 = 0x686b_706c;
 
 /// What is the same for as long as the tables are.
 pub(super) struct Opened {
@@ -54,21 +51,16 @@ impl Opened {
     }
 }
 
-/// Makes the tables where there are none, brings older ones up, and refuses those of a newer program.
+/// Makes the tables where there are none, brings older ones up, and refuses those of a newer program. The deadline is for all but bringing up, which
+/// takes as long as there is much in them.
 pub(super) async fn open(connector: &Connector, deadline: Instant) -> Result<Opened, LogError> {
     let connection = connector.connect(deadline).await?;
     let known = within(deadline, version(&connection)).await?;
-    let (deadline, most) = match known {
-        Some(older) if older < VERSION => {
-            tracing::info!(
-                "the log in PostgreSQL is brought from version {older} to {VERSION}: with much in it that takes minutes, and meanwhile other \
-                 replicas answer 503"
-            );
-            (Instant::now() + STEP_TIME, STEP_TIME)
-        }
-        _ => (deadline, OPEN_TIME),
-    };
-    within(deadline, make(&connection, most)).await
+    if let Some(known) = known.filter(|known| (1..VERSION).contains(known)) {
+        upgrade::bring_up(&connection, known).await?;
+        return within(Instant::now() + OPEN_TIME, make(&connection)).await;
+    }
+    within(deadline, make(&connection)).await
 }
 
 async fn within<T>(
@@ -83,7 +75,7 @@ async fn within<T>(
     })
 }
 
-async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogError> {
+async fn make(connection: &Connection) -> Result<Opened, LogError> {
     let client = &connection.client;
     let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
     if version(connection).await? == Some(VERSION) {
@@ -91,7 +83,7 @@ async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogErro
     }
     // What bounds other statements is less than making tables may take, or waiting for whoever makes them. This is all that bounds it at the server,
     // should this replica be frozen by then.
-    let most = most.as_millis();
+    let most = OPEN_TIME.as_millis();
     client
         .batch_execute(&format!(
             "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = {most}; SET LOCAL idle_in_transaction_session_timeout = {most}"
@@ -102,14 +94,14 @@ async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogErro
         .batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
         .await
         .map_err(fault)?;
-    let found = version(connection).await?;
-    let from = match found {
+    match version(connection).await? {
         None => {
+            let steps = STEPS.join(";");
             client
                 .batch_execute(&format!(
-                    "CREATE SCHEMA IF NOT EXISTS hookplane; SET LOCAL search_path = hookplane, pg_catalog; {TABLES};
+                    "CREATE SCHEMA IF NOT EXISTS hookplane; SET LOCAL search_path = hookplane, pg_catalog; {TABLES}; {steps}; {APPEND}
                      CREATE FUNCTION weaker_durability_v1() RETURNS text LANGUAGE sql STABLE AS $$ {WEAKER} $$;
-                     INSERT INTO meta (name, value) VALUES ('version', '1')"
+                     INSERT INTO meta (name, value) VALUES ('version', '{VERSION}')"
                 ))
                 .await
                 .map_err(fault)?;
@@ -123,38 +115,26 @@ async fn make(connection: &Connection, most: Duration) -> Result<Opened, LogErro
                 )
                 .await
                 .map_err(fault)?;
-            1
         }
+        // Another replica made them meanwhile.
+        Some(VERSION) => {}
         Some(newer) if newer > VERSION => {
             return Err(LogError::Failed(format!(
                 "the log in PostgreSQL is of version {newer}, and this program knows {VERSION}; use a newer program"
             )));
         }
-        Some(older) if older < 1 => {
+        Some(older) => {
             return Err(LogError::Failed(format!(
                 "the log in PostgreSQL is of version {older}, which never was released"
             )));
         }
-        Some(known) => known,
-    };
-    // Another replica may have done it meanwhile.
-    if from < VERSION {
-        let done = usize::try_from(from - 1).unwrap_or_default();
-        let steps = STEPS[done..].join(";");
-        client
-            .batch_execute(&format!(
-                "SET LOCAL search_path = hookplane, pg_catalog; {steps};
-                 UPDATE meta SET value = '{VERSION}' WHERE name = 'version'"
-            ))
-            .await
-            .map_err(fault)?;
     }
     client.batch_execute("COMMIT").await.map_err(fault)?;
     read(connection).await
 }
 
 /// None where there are no tables.
-async fn version(connection: &Connection) -> Result<Option<i64>, LogError> {
+pub(super) async fn version(connection: &Connection) -> Result<Option<i64>, LogError> {
     let fault = |error: tokio_postgres::Error| LogError::from(Fault::from(error));
     // Read from the table of tables: `to_regclass` asks a cache, and after a wait for the lock that may not know yet what another has made.
     let there = connection
@@ -188,7 +168,7 @@ async fn read(connection: &Connection) -> Result<Opened, LogError> {
     })
 }
 
-async fn meta(connection: &Connection, name: &str) -> Result<Option<String>, LogError> {
+pub(super) async fn meta(connection: &Connection, name: &str) -> Result<Option<String>, LogError> {
     let row = connection
         .client
         .query_opt("SELECT value FROM hookplane.meta WHERE name = $1", &[&name])

@@ -1,7 +1,10 @@
 -- Version 2: destinations, the versions of mappings, order keys, attempts, search by text, what each group's events take, and shapes.
 --
--- Run after version 1's tables were made, or on those of an older program while its replicas go on: what they write has the defaults.
+-- Run whole in the transaction that makes version 1's tables; or, on those of an older program, step by step while its replicas go on, which write with the
+-- defaults (`upgrade.rs`). A step begins after a line that says so, and is noted once it is done: steps are never put in another order. It is a
+-- transaction that is over in moments and so touches no row; or some indices, each by itself and without keeping anybody waiting.
 
+-- STEP
 ALTER TABLE deliveries
     ADD COLUMN destination     text     COLLATE "C" NOT NULL DEFAULT '',  -- of its webhook; empty: the subscribers
     ADD COLUMN order_key       text     NOT NULL DEFAULT '',
@@ -11,9 +14,9 @@ ALTER TABLE deliveries
     ADD COLUMN recorded        int      NOT NULL DEFAULT 0,      -- rows of `attempts` so far, those that went too
     ADD COLUMN added           boolean  NOT NULL DEFAULT false;  -- made after its event, so elsewhere on the line
 
+-- STEP
 -- What can be leased, of subscribers and of other destinations; and what has a key and can't.
-DROP INDEX deliveries_pending;
-CREATE INDEX deliveries_pending    ON deliveries (webhook_uid, due, seq)               WHERE status = 1 AND turn = 0 AND destination = '';
+CREATE INDEX deliveries_pending_own ON deliveries (webhook_uid, due, seq)              WHERE status = 1 AND turn = 0 AND destination = '';
 CREATE INDEX deliveries_pending_to ON deliveries (webhook_uid, destination, due, seq)  WHERE status = 1 AND turn = 0 AND destination <> '';
 CREATE INDEX deliveries_behind     ON deliveries (webhook_uid, destination, turn, seq) WHERE status = 1 AND turn > 0;
 CREATE INDEX deliveries_by_destination   ON deliveries (destination, seq) WHERE destination <> '';
@@ -24,15 +27,18 @@ CREATE INDEX events_unmatched_by_seq     ON events (seq)            WHERE delive
 CREATE INDEX events_unmatched_by_org     ON events (org, seq)       WHERE deliveries = 0;
 CREATE INDEX events_unmatched_by_group   ON events (group_uid, seq) WHERE deliveries = 0;
 
+-- Order keys, see below.
+CREATE INDEX deliveries_by_key     ON deliveries (webhook_uid, destination, order_hash, seq)       WHERE status IN (1, 2) AND order_hash <> 0;
+CREATE UNIQUE INDEX deliveries_turn ON deliveries (webhook_uid, destination, order_hash, group_uid)
+    WHERE status IN (1, 2) AND order_hash <> 0 AND turn = 0;
+
+-- STEP
 -- Order keys. Of the pending and leased deliveries of one key one has the turn (0), and it alone can be leased; without a key each has it. What is
 -- appended or put back has not been looked at (1): an append takes no lock for it, and whoever leases next looks. It then gets the turn, where it
 -- is the oldest and none of its key is leased, or waits (2), however many do. When a lease of the key ends, the oldest that is left has the turn.
 --
 -- Two at a time: whoever makes one wait holds the row of the one that has the turn, whose lease so can't end before the wait is seen; and of
--- two that give a turn of the same key the second index lets one.
-CREATE INDEX deliveries_by_key     ON deliveries (webhook_uid, destination, order_hash, seq)       WHERE status IN (1, 2) AND order_hash <> 0;
-CREATE UNIQUE INDEX deliveries_turn ON deliveries (webhook_uid, destination, order_hash, group_uid)
-    WHERE status IN (1, 2) AND order_hash <> 0 AND turn = 0;
+-- two that give a turn of the same key `deliveries_turn` lets one.
 
 -- Looks at some of a queue that nobody has looked at, oldest first. Waits for no row.
 --
@@ -101,6 +107,7 @@ CREATE TRIGGER deliveries_hand_on AFTER UPDATE OF status ON deliveries FOR EACH 
     WHEN (OLD.order_hash <> 0 AND OLD.turn = 0 AND OLD.status IN (1, 2) AND NEW.status <> OLD.status AND NEW.status <> 2)
     EXECUTE FUNCTION hand_on();
 
+-- STEP
 -- How each attempt at a delivery ended: hookplane.v1.Attempt. The next one takes the place of the one 50 before it.
 CREATE TABLE attempts (
     group_uid       text     NOT NULL,
@@ -216,3 +223,7 @@ BEGIN
     )
     SELECT made.webhook_uid, made.status FROM made;
 END $$;
+
+-- STEP
+-- An older program leases by it, and does so until the last moment.
+DROP INDEX deliveries_pending;

@@ -1,5 +1,8 @@
 -- Version 3: what became of callbacks and deliveries, for charts.
+--
+-- Step by step, as `schema_2.sql` says.
 
+-- STEP
 -- In buckets of five minutes, numbered from 1970, for two days: of a group by its uid (kind 1), and of all groups of an org by its name (2).
 CREATE TABLE activity (
     kind       smallint NOT NULL,

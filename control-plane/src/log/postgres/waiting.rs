@@ -8,12 +8,15 @@ use super::leases::NOW;
 use crate::log::{LogError, Queue, Waiting};
 
 /// Those beyond `after`, in order. Those of subscribers are passed by, with a step for each that has order keys.
+///
+/// Where all that is pending waits for others of its keys, one of those is leased or pending, and nothing is due before the first lease of all ends:
+/// whoever settles before that says so. What nobody has looked at counts as due, since whoever leases next looks.
 pub(super) async fn waiting(
     shared: &Shared,
     after: Option<&Queue>,
     limit: usize,
 ) -> Result<Vec<Waiting>, LogError> {
-    // The next of what has its turn, and the next of what hasn't: that counts as due, since who has the turn decides.
+    // The next of what has its turn, and the next of what hasn't.
     let next = |webhook: &str, destination: &str| {
         format!(
             "(SELECT * FROM (
@@ -21,14 +24,16 @@ pub(super) async fn waiting(
                   WHERE status = 1 AND turn = 0 AND destination <> '' AND (webhook_uid, destination) > ({webhook}, {destination})
                   ORDER BY webhook_uid, destination, due LIMIT 1)
                  UNION ALL
-                 (SELECT webhook_uid, destination, 0 FROM deliveries
+                 (SELECT webhook_uid, destination, CASE turn WHEN 1 THEN 0 ELSE (SELECT due FROM soonest) END FROM deliveries
                   WHERE status = 1 AND turn > 0 AND (webhook_uid, destination) > ({webhook}, {destination})
-                  ORDER BY webhook_uid, destination LIMIT 1)
+                  ORDER BY webhook_uid, destination, turn LIMIT 1)
              ) AS either ORDER BY webhook_uid, destination, due LIMIT 1)"
         )
     };
     let sql = format!(
-        "WITH RECURSIVE {NOW}, queues AS (
+        "WITH RECURSIVE {NOW}, soonest AS MATERIALIZED (
+             SELECT coalesce((SELECT due FROM deliveries WHERE status = 2 ORDER BY due LIMIT 1), 0) AS due
+         ), queues AS (
              SELECT * FROM {first} AS first
              UNION ALL
              SELECT next.* FROM queues CROSS JOIN LATERAL {following} AS next

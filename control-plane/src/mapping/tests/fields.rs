@@ -96,6 +96,9 @@ fn types_take_what_stands_for_a_value_of_theirs() {
             (r#""12.50""#, "12.50"),
             ("1.250E1", "12.50"),
             ("0.1", "0.1"),
+            ("0.30000000000000004", "0.30000000000000004"),
+            ("12345678901234567890", "12345678901234567890"),
+            (r#""1e400""#, "! is no number"),
             ("1e-7", "0.0000001"),
             ("1e23", "100000000000000000000000"),
             (
@@ -330,7 +333,7 @@ fn paths_lead_through_names_indexes_and_quoted_names() {
 
 #[test]
 fn an_expression_gives_a_value_and_keeps_digits_where_it_is_a_path() {
-    let payload = r#"{"total": 12.50, "big": 123456789012345678901.10, "n": 3, "name": "a", "list": [{"p": 1.50, "q": "x"}], "none": null}"#;
+    let payload = r#"{"total": 12.50, "big": 123456789012345678901.10, "n": 3, "name": "a", "tenth": 0.1, "fifth": 0.2, "list": [{"p": 1.50, "q": "x"}], "none": null}"#;
     for (cel, expected) in [
         ("payload.total", "12.50"),
         (
@@ -349,6 +352,8 @@ fn an_expression_gives_a_value_and_keeps_digits_where_it_is_a_path() {
         ("event.type == 'orders/paid'", "true"),
         ("headers['x-topic']", r#""orders""#),
         ("payload.total * 2.0", "! isn't exact"),
+        ("payload.tenth + payload.fifth", "! isn't exact"),
+        ("payload.tenth", "0.1"),
         ("payload.name / 2", "! (in `payload.name / 2`)"),
         ("payload.n ? 1 : 2", "! no boolean"),
     ] {

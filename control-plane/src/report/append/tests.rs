@@ -1,4 +1,9 @@
+use super::build::*;
+use super::checked::*;
 use super::*;
+use crate::log::NewCallback;
+use crate::report::identity;
+use hookplane_proto::v1::EventFlag;
 
 const KEY: [u8; 32] = [3; 32];
 
@@ -56,7 +61,6 @@ fn callback(events: Vec<v1::ReportedEvent>) -> v1::ReportedCallback {
 fn built(group: &v1::WebhookGroup, callback: v1::ReportedCallback) -> NewCallback {
     build(
         &identity::Key::new(&KEY),
-        &Orders::default(),
         group,
         &[webhook("w")],
         [1; 16],
@@ -72,6 +76,45 @@ fn only_the_wanted_events_of_a_batch_are_kept() {
     assert_eq!(new.events[0].event.body, "item 1");
     assert_eq!(new.events[0].deliveries[0].webhook, "name-of-w");
     assert_eq!(new.dedup_window, Duration::from_secs(7 * SECONDS_PER_DAY));
+}
+
+// Risk 7: colliding or unstable ids. They are of what came, whatever was taken out of it.
+#[test]
+fn what_is_redacted_changes_no_identity() {
+    let mut whole = event(0, &["w"]);
+    (whole.in_batch, whole.delivery_id) = (false, "d".to_owned());
+    let identities = |mut event: v1::ReportedEvent, came: &[u8], left: &'static str, item: bool| {
+        let is_whole = came == left.as_bytes();
+        let digest = match is_whole {
+            true => Default::default(),
+            false => bytes::Bytes::copy_from_slice(&identity::digest(came)),
+        };
+        (event.item, event.item_digest) = match item {
+            true => (left.into(), digest.clone()),
+            false => Default::default(),
+        };
+        let mut callback = callback(vec![event]);
+        if !item {
+            (callback.body, callback.body_digest) = (left.into(), digest);
+        }
+        if !is_whole {
+            callback.redacted = vec!["payload.email".to_owned()];
+        }
+        let new = built(&group(), callback).events.remove(0);
+        let key = new.deliveries[0].idempotency_key.clone();
+        (new.dedup, key, new.event.identity)
+    };
+    for unique in [true, false] {
+        whole.delivery_id_is_unique = unique;
+        let of = |came: &[u8], left, item| identities(whole.clone(), came, left, item);
+        for item in [true, false] {
+            let as_it_came = of(b"all of it", "all of it", item);
+            assert_eq!(of(b"all of it", "some of it", item), as_it_came);
+            let other = of(b"all of that", "some of it", item);
+            assert_ne!(other.0.body_digest, as_it_came.0.body_digest);
+            assert_eq!(other.1 == as_it_came.1, unique, "the id decides alone");
+        }
+    }
 }
 
 // Risk 8: the window is the group's own, in days.

@@ -40,16 +40,17 @@ use cel::{Context, Env, ExecutionError, Value};
 use regex::Regex;
 
 use crate::payload::{Payload, decode_form, form_json};
+use crate::text::clip;
 use value::Budget;
 use why::Decided;
 
 pub use expression::Expression;
 
 /// What a source can name.
-const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
+pub const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
 
 /// Work one evaluation may do besides reading its payload a few times: some 40 ms.
-const BASE_UNITS: u64 = 4_000_000;
+pub const BASE_UNITS: u64 = 4_000_000;
 
 /// A filter that compiled and is within bounds.
 #[derive(Debug)]
@@ -301,11 +302,8 @@ fn written(node: &IdedExpr) -> Option<String> {
 }
 
 fn shorten(message: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    match message.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
-    }
+    const MAX_BYTES: usize = 200;
+    clip(message, MAX_BYTES)
 }
 
 /// What the variables read: texts of JSON, made only where a filter names the variable and the text isn't there already.

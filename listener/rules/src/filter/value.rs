@@ -3,17 +3,19 @@
 //! Every look at a text, and every step of a loop, is paid from a [`Budget`]. What a step costs grows with the filter's size and with
 //! the strings its loops hold, since a term may look at each of them again.
 
-use std::sync::OnceLock;
+mod list;
+mod map;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use cel::ExecutionError;
-use cel::common::traits::{Adder, Container, Indexer, Iterable, Iterator, Sizer};
-use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelNull, CelString, CelUInt, LIST_TYPE, MAP_TYPE, Type,
-};
-use cel::common::value::{CowVal, StaticVal, Val};
+use cel::common::traits::Iterator;
+use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString, Type};
+use cel::common::value::{StaticVal, Val};
 
-use crate::payload::{Kind, elements, kind, member, members, unescape};
+use crate::payload::{Kind, kind, unescape};
+use list::List;
+use map::Map;
 
 /// Elements of one list, or keys of one map, that a filter goes through.
 pub(super) const MAX_ITEMS: usize = 10_000;
@@ -122,23 +124,6 @@ fn number<'v>(raw: &str) -> Box<dyn Val + 'v> {
     }
 }
 
-/// An array.
-#[derive(Debug)]
-struct List<'v> {
-    raw: &'v str,
-    budget: &'v Budget,
-    /// Made when the list is first gone through: the engine borrows what it iterates over.
-    items: OnceLock<Vec<Item<'v>>>,
-}
-
-/// An object.
-#[derive(Debug)]
-struct Map<'v> {
-    raw: &'v str,
-    budget: &'v Budget,
-    keys: OnceLock<Vec<Item<'v>>>,
-}
-
 #[derive(Debug)]
 struct Item<'v> {
     value: Box<dyn Val + 'v>,
@@ -178,50 +163,6 @@ fn collect<'v>(
     items
 }
 
-impl<'v> List<'v> {
-    fn new(raw: &'v str, budget: &'v Budget) -> Self {
-        Self {
-            raw,
-            budget,
-            items: OnceLock::new(),
-        }
-    }
-
-    fn items(&self) -> &[Item<'v>] {
-        self.items
-            .get_or_init(|| collect(elements(self.raw), self.raw, self.budget))
-    }
-
-    fn boxed(&self) -> Vec<Box<dyn Val + 'v>> {
-        elements(self.raw)
-            .take(MAX_ITEMS)
-            .map(|raw| value(raw, self.budget))
-            .collect()
-    }
-}
-
-impl<'v> Map<'v> {
-    fn new(raw: &'v str, budget: &'v Budget) -> Self {
-        Self {
-            raw,
-            budget,
-            keys: OnceLock::new(),
-        }
-    }
-
-    fn keys(&self) -> &[Item<'v>] {
-        self.keys
-            .get_or_init(|| collect(members(self.raw).map(|(key, _)| key), self.raw, self.budget))
-    }
-
-    fn find(&self, key: &dyn Val) -> Result<Option<&'v str>, ExecutionError> {
-        self.budget.read(self.raw)?;
-        Ok(key
-            .downcast_ref::<CelString>()
-            .and_then(|key| member(self.raw, key.inner())))
-    }
-}
-
 /// Lends items out, and pays for each.
 struct Steps<'b, 'v> {
     items: &'b [Item<'v>],
@@ -243,267 +184,6 @@ impl<'b, 'v: 'w, 'w> Iterator<'b, 'w> for Steps<'b, 'v> {
 impl Drop for Steps<'_, '_> {
     fn drop(&mut self) {
         self.budget.held.fetch_sub(self.held, Relaxed);
-    }
-}
-
-impl<'v> Val for List<'v> {
-    fn get_type(&self) -> &Type {
-        &LIST_TYPE
-    }
-
-    fn cel_type() -> &'static Type {
-        &LIST_TYPE
-    }
-
-    fn as_adder<'b, 'w>(&'b self) -> Option<&'b (dyn Adder + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        Some(self)
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        let Some(other) = other
-            .as_iterable()
-            .filter(|_| other.get_type() == &LIST_TYPE)
-        else {
-            return false;
-        };
-        let mut other = other.iter();
-        self.budget.read(self.raw).is_ok()
-            && elements(self.raw).all(|raw| {
-                other
-                    .next()
-                    .is_some_and(|other| value(raw, self.budget).equals(other))
-            })
-            && other.next().is_none()
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Box<dyn Val + 'w>
-    where
-        Self: 'w,
-    {
-        Box::new(List::new(self.raw, self.budget))
-    }
-}
-
-impl Adder for List<'_> {
-    fn add<'b, 'w>(&'b self, rhs: &(dyn Val + 'w)) -> Result<CowVal<'b, 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        let mut more = rhs
-            .as_iterable()
-            .filter(|_| rhs.get_type() == &LIST_TYPE)
-            .ok_or_else(|| {
-                ExecutionError::no_such_overload(
-                    "_+_",
-                    vec!["list".to_owned(), rhs.get_type().name().to_owned()],
-                )
-            })?
-            .iter();
-        self.budget.read(self.raw)?;
-        let mut sum: Vec<Box<dyn Val + 'w>> = self.boxed();
-        while let Some(item) = more.next() {
-            sum.push(item.clone_as_boxed());
-        }
-        Ok(CowVal::owned(CelList::from(sum)))
-    }
-}
-
-impl Container for List<'_> {
-    fn contains(&self, wanted: &dyn Val) -> Result<bool, ExecutionError> {
-        self.budget.read(self.raw)?;
-        Ok(elements(self.raw).any(|raw| value(raw, self.budget).equals(wanted)))
-    }
-}
-
-impl Indexer for List<'_> {
-    fn get<'b, 'w>(&'b self, index: &dyn Val) -> Result<CowVal<'b, 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        if index.downcast_ref::<AsWritten>().is_some() {
-            return Ok(CowVal::owned(CelString::from(self.raw.to_owned())));
-        }
-        let place = if let Some(int) = index.downcast_ref::<CelInt>() {
-            usize::try_from(*int.inner()).ok()
-        } else if let Some(uint) = index.downcast_ref::<CelUInt>() {
-            usize::try_from(*uint.inner()).ok()
-        } else {
-            return Err(ExecutionError::UnexpectedType {
-                got: index.get_type().name().to_owned(),
-                want: "int".to_owned(),
-            });
-        };
-        self.budget.read(self.raw)?;
-        place
-            .and_then(|place| elements(self.raw).nth(place))
-            .map(|raw| CowVal::Owned(value(raw, self.budget)))
-            .ok_or_else(|| {
-                ExecutionError::IndexOutOfBounds(index.try_into().unwrap_or(cel::Value::Null))
-            })
-    }
-
-    fn steal<'w>(self: Box<Self>, index: &dyn Val) -> Result<Box<dyn Val + 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        Err(not_a_builtin(index))
-    }
-}
-
-impl Iterable for List<'_> {
-    fn iter<'b, 'w>(&'b self) -> Box<dyn Iterator<'b, 'w> + 'b>
-    where
-        Self: 'w,
-    {
-        Box::new(Steps {
-            items: self.items(),
-            budget: self.budget,
-            held: 0,
-        })
-    }
-}
-
-impl Sizer for List<'_> {
-    fn size(&self) -> CelInt {
-        match self.budget.read(self.raw) {
-            Ok(()) => CelInt::from(elements(self.raw).count() as i64),
-            Err(_) => CelInt::from(0),
-        }
-    }
-}
-
-impl<'v> Val for Map<'v> {
-    fn get_type(&self) -> &Type {
-        &MAP_TYPE
-    }
-
-    fn cel_type() -> &'static Type {
-        &MAP_TYPE
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        Some(self)
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        let same_size = |size: CelInt| size == self.size();
-        if other.get_type() != &MAP_TYPE
-            || !other
-                .as_sizer()
-                .is_some_and(|sizer| same_size(sizer.size()))
-        {
-            return false;
-        }
-        members(self.raw).all(|(key, mine)| {
-            let key = CelString::from(unescape(key));
-            let theirs = other
-                .as_indexer()
-                .and_then(|indexer| indexer.get(&key).ok());
-            theirs.is_some_and(|theirs| value(mine, self.budget).equals(theirs.as_ref()))
-        })
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Box<dyn Val + 'w>
-    where
-        Self: 'w,
-    {
-        Box::new(Map::new(self.raw, self.budget))
-    }
-}
-
-impl Container for Map<'_> {
-    fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.find(key)?.is_some())
-    }
-}
-
-impl Indexer for Map<'_> {
-    fn get<'b, 'w>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        if key.downcast_ref::<AsWritten>().is_some() {
-            return Ok(CowVal::owned(CelString::from(self.raw.to_owned())));
-        }
-        match self.find(key)? {
-            Some(raw) => Ok(CowVal::Owned(value(raw, self.budget))),
-            None => Err(ExecutionError::no_such_key(
-                key.downcast_ref::<CelString>()
-                    .map_or("", |key| key.inner()),
-            )),
-        }
-    }
-
-    fn steal<'w>(self: Box<Self>, key: &dyn Val) -> Result<Box<dyn Val + 'w>, ExecutionError>
-    where
-        Self: 'w,
-    {
-        Err(not_a_builtin(key))
-    }
-}
-
-impl Iterable for Map<'_> {
-    fn iter<'b, 'w>(&'b self) -> Box<dyn Iterator<'b, 'w> + 'b>
-    where
-        Self: 'w,
-    {
-        Box::new(Steps {
-            items: self.keys(),
-            budget: self.budget,
-            held: 0,
-        })
-    }
-}
-
-impl Sizer for Map<'_> {
-    fn size(&self) -> CelInt {
-        match self.budget.read(self.raw) {
-            Ok(()) => CelInt::from(members(self.raw).count() as i64),
-            Err(_) => CelInt::from(0),
-        }
     }
 }
 

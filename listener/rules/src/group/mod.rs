@@ -96,7 +96,17 @@ impl Group {
         connector: Arc<Connector>,
         webhooks: Vec<Arc<Webhook>>,
     ) -> Result<Arc<Self>, Vec<FieldError>> {
-        compile::compile(group, &connector, webhooks).map(Arc::new)
+        compile::compile(group, &connector, webhooks, true).map(Arc::new)
+    }
+
+    /// The same of one whose secrets needn't all be there: it matches as the other does, and without a secret it proves nothing genuine. To be
+    /// tried, never to serve.
+    pub fn compile_for_trial(
+        group: &v1::WebhookGroup,
+        connector: Arc<Connector>,
+        webhooks: Vec<Arc<Webhook>>,
+    ) -> Result<Arc<Self>, Vec<FieldError>> {
+        compile::compile(group, &connector, webhooks, false).map(Arc::new)
     }
 
     /// The definition that it was compiled with.
@@ -263,9 +273,10 @@ impl Group {
         self.redaction.is_some()
     }
 
-    /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed.
+    /// Takes out of a report what the group says never to write, whoever reported it. What was taken out before is not missed; where
+    /// there was more, it is matched again.
     pub fn redact(&self, callback: &mut v1::ReportedCallback) {
-        crate::matching::redact_again(self, callback);
+        crate::matching::redact(self, callback);
     }
 
     /// True when what was matched has to be kept: something registered matched, is held, or the group captures the unmatched.

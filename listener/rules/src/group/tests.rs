@@ -56,6 +56,40 @@ fn a_group_without_its_secret_does_not_compile() {
     );
 }
 
+// Risk 33: what is only tried goes without its secrets, and proves nothing by that.
+#[test]
+fn a_group_compiled_for_a_trial_lacks_secrets_matches_and_proves_nothing() {
+    let keyed = "schemes: [{name: mac, hmac: {hash: sha256, content: '{body}', signature: 'header:X-Mac', encoding: hex, key: {parameter: mac_key}}}]\n";
+    for protocol in [TOKEN, keyed] {
+        let mut definition = definition(protocol);
+        let parameter = v1::ConnectorParameter {
+            name: "mac_key".to_owned(),
+            required: true,
+            secret: true,
+            ..Default::default()
+        };
+        if protocol == keyed {
+            definition.spec.as_mut().unwrap().parameters = vec![parameter];
+        }
+        let connector = Connector::compile(&definition).unwrap();
+        let mut group = group_spec();
+        let spec = group.spec.as_mut().unwrap();
+        match protocol == keyed {
+            true => spec.signature_secrets.clear(),
+            false => spec.signature_secrets[0].value.clear(),
+        }
+        Group::compile(&group, Arc::clone(&connector), Vec::new()).unwrap_err();
+        let hook = webhook("all", &["made"], "");
+        let hook = Webhook::compile(&hook, &group, &connector).unwrap();
+        let group = Group::compile_for_trial(&group, connector, vec![hook]).unwrap();
+        for headers in [&[][..], &[("X-Token", "")], &[("X-Mac", "")]] {
+            refusal(&group, callback(headers, "{}"));
+        }
+        let sample = group.report_sample("made", NOW, "u-1").unwrap();
+        assert!(sample.events[0].matches[0].matched, "{sample:?}");
+    }
+}
+
 #[test]
 fn a_provider_that_signs_nothing_must_be_accepted_in_so_many_words() {
     let protocol = "schemes: [{name: none, unsigned: {}}]\n";

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rule::{Redacting, Rule};
+use super::rule::{Rule, Said};
 
 const MASK: &str = "***";
 
@@ -71,12 +71,13 @@ pub(super) fn of_rules(
             continue;
         }
         hit(index);
-        said = match (said, rule.redacting()) {
-            (Some(Becomes::Gone), _) | (_, Redacting::Drop) => Some(Becomes::Gone),
-            (_, Redacting::Mask) => Some(masked()),
-        };
+        said = said.max(Some(rule.said()));
     }
-    said
+    said.map(|said| match said {
+        Said::Gone => Becomes::Gone,
+        Said::Emptied => Becomes::Value("".into()),
+        Said::Masked => masked(),
+    })
 }
 
 pub(super) fn masked() -> Becomes {

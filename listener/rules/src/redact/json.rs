@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::rule::{Redacting, Rule};
+use super::rule::{Rule, Said};
 use crate::payload::{Kind, elements, kind, members, scalars, unescape};
 
 /// In place of what is masked.
@@ -12,7 +12,7 @@ const MASK: &str = "\"***\"";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Edit {
     at: Range<usize>,
-    masks: bool,
+    said: Said,
 }
 
 /// What is to be changed in a text, in its order and without overlaps.
@@ -39,17 +39,18 @@ impl Edits {
         self.0.is_empty()
     }
 
-    /// Those within a piece of the text, as if it stood alone.
+    /// What they do to a value within the text, as if it stood alone.
     pub(super) fn within(&self, piece: Range<usize>) -> Self {
-        let from = self.0.partition_point(|edit| edit.at.start < piece.start);
-        let inside = self.0[from..]
+        let from = self.0.partition_point(|edit| edit.at.end <= piece.start);
+        let touching = self.0[from..]
             .iter()
-            .take_while(|edit| edit.at.end <= piece.end);
+            .take_while(|edit| edit.at.start < piece.end);
         Self(
-            inside
+            touching
                 .map(|edit| Edit {
-                    at: edit.at.start - piece.start..edit.at.end - piece.start,
-                    masks: edit.masks,
+                    at: edit.at.start.max(piece.start) - piece.start
+                        ..edit.at.end.min(piece.end) - piece.start,
+                    said: edit.said,
                 })
                 .collect(),
         )
@@ -61,14 +62,28 @@ impl Edits {
         let mut done = 0;
         for edit in &self.0 {
             out.push_str(text.get(done..edit.at.start).unwrap_or_default());
-            if edit.masks {
-                out.push_str(MASK);
+            let piece = text.get(edit.at.clone()).unwrap_or_default();
+            match edit.said {
+                Said::Gone => {}
+                Said::Emptied => out.push_str("null"),
+                Said::Masked => mask(piece, &mut out),
             }
             done = edit.at.end;
         }
         out.push_str(text.get(done..).unwrap_or_default());
         out
     }
+}
+
+/// Writes a value, or several with commas between them, with its texts, numbers and booleans masked.
+fn mask(piece: &str, out: &mut String) {
+    let mut done = 0;
+    scalars(piece, &mut |at| {
+        out.push_str(piece.get(done..at.start).unwrap_or_default());
+        out.push_str(MASK);
+        done = at.end;
+    });
+    out.push_str(piece.get(done..).unwrap_or_default());
 }
 
 /// How far along its rule a value is.
@@ -88,50 +103,72 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// As deep as the text, which the validating pass has bounded, and as the rules.
     fn value(&mut self, raw: &'a str, places: &[Place]) {
+        let text = self.text;
         match kind(raw) {
             Kind::Object => {
                 let all = members(raw).map(|(key, value)| Child {
-                    whole: self.range(key).start..self.range(value).end,
+                    whole: range(text, key).start..range(text, value).end,
                     key: Some(key),
                     value,
                 });
-                let all: Vec<_> = all.collect();
-                self.children(&all, places);
+                self.children(all, places);
             }
             Kind::Array => {
                 let all = elements(raw).map(|value| Child {
-                    whole: self.range(value),
+                    whole: range(text, value),
                     key: None,
                     value,
                 });
-                let all: Vec<_> = all.collect();
-                self.children(&all, places);
+                self.children(all, places);
             }
             _ => {}
         }
     }
 
-    fn children(&mut self, all: &[Child<'a>], places: &[Place]) {
+    /// One after the other: a list of millions takes no room here.
+    fn children(&mut self, all: impl Iterator<Item = Child<'a>>, places: &[Place]) {
         // What stays needs its comma, and what goes takes one along: the one before it where something stays before it, else the one after.
         let mut stays_before = false;
-        for (index, child) in all.iter().enumerate() {
-            let next = self.next(child, index, places);
-            match self.said(&next) {
-                Some(Redacting::Drop) => {
-                    let before = index.checked_sub(1).and_then(|before| all.get(before));
-                    let at = match (stays_before, before, all.get(index + 1)) {
-                        (true, Some(before), _) => before.whole.end..child.whole.end,
-                        (_, _, Some(after)) => child.whole.start..after.whole.start,
+        let mut end_before = None;
+        let mut all = all.enumerate().peekable();
+        while let Some((index, child)) = all.next() {
+            let next = self.next(&child, index, places);
+            let said = self.said(&next);
+            match said {
+                Some(Said::Gone) => {
+                    let at = match (stays_before, end_before, all.peek()) {
+                        (true, Some(before), _) => before..child.whole.end,
+                        (_, _, Some((_, after))) => child.whole.start..after.whole.start,
                         _ => child.whole.clone(),
                     };
-                    self.edits.push(Edit { at, masks: false });
-                    continue;
+                    match self.edits.last_mut() {
+                        Some(last) if last.said == Said::Gone && last.at.end == at.start => {
+                            last.at.end = at.end;
+                        }
+                        _ => self.edits.push(Edit {
+                            at,
+                            said: Said::Gone,
+                        }),
+                    }
                 }
-                Some(Redacting::Mask) => self.mask(child.value),
+                Some(said) => {
+                    let at = range(self.text, child.value);
+                    // Items that are masked one after the other are one edit. Between members there are keys.
+                    let joins = said == Said::Masked && child.key.is_none();
+                    match self.edits.last_mut() {
+                        Some(last)
+                            if joins && last.said == said && Some(last.at.end) == end_before =>
+                        {
+                            last.at.end = at.end;
+                        }
+                        _ => self.edits.push(Edit { at, said }),
+                    }
+                }
                 None if next.is_empty() => {}
                 None => self.value(child.value, &next),
             }
-            stays_before = true;
+            stays_before |= said != Some(Said::Gone);
+            end_before = Some(child.whole.end);
         }
     }
 
@@ -152,38 +189,24 @@ impl<'a> Walk<'a> {
         places.iter().filter(leads).map(one_on).collect()
     }
 
-    /// What is done with a value that rules end at. To drop it is more than to mask it.
-    fn said(&mut self, places: &[Place]) -> Option<Redacting> {
+    /// What is done with a value that rules end at: the most that any of them says.
+    fn said(&mut self, places: &[Place]) -> Option<Said> {
         let mut said = None;
         for place in places {
             let rule = &self.rules[place.rule];
-            if place.depth < rule.len() {
-                continue;
-            }
-            (self.hit)(place.rule);
-            if said != Some(Redacting::Drop) {
-                said = Some(rule.redacting());
+            if place.depth == rule.len() {
+                (self.hit)(place.rule);
+                said = said.max(Some(rule.said()));
             }
         }
         said
     }
+}
 
-    fn mask(&mut self, raw: &str) {
-        let start = self.range(raw).start;
-        let edits = &mut self.edits;
-        scalars(raw, &mut |at| {
-            edits.push(Edit {
-                at: start + at.start..start + at.end,
-                masks: true,
-            });
-        });
-    }
-
-    /// Where a piece of the text is in it.
-    fn range(&self, piece: &str) -> Range<usize> {
-        let start = piece.as_ptr() as usize - self.text.as_ptr() as usize;
-        start..start + piece.len()
-    }
+/// Where a piece of the text is in it.
+fn range(text: &str, piece: &str) -> Range<usize> {
+    let start = piece.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + piece.len()
 }
 
 struct Child<'a> {

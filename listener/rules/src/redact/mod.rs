@@ -67,7 +67,7 @@ pub(crate) struct Redaction {
 pub(crate) struct Redacted {
     /// As an operator is told.
     pub(crate) paths: Vec<String>,
-    /// Of the body as it came, where it isn't handed on like that. Empty: it is.
+    /// Of the body as it came, where it or an item of it isn't handed on like that. Empty: all is.
     pub(crate) body_digest: Bytes,
 }
 
@@ -110,7 +110,9 @@ impl Redaction {
                 continue;
             }
             match &token.place {
-                TokenPlace::Everywhere(pattern) => tokens.add_everywhere(pattern),
+                TokenPlace::Everywhere(pattern) => {
+                    tokens.add_everywhere(pattern, function.protocol.batch.as_ref());
+                }
                 TokenPlace::At(location) => {
                     tokens.add(keyed.token.as_ref().unwrap_or(location), payload);
                 }
@@ -128,6 +130,7 @@ impl Redaction {
         } = passing;
         let came = callback.body.clone();
         let mut hits = Hits::default();
+        let mut items_differ = false;
         if matches!(payload, Payload::Opaque(_)) {
             if !came.is_empty() {
                 hits.paths.insert(WHOLE.to_owned());
@@ -136,7 +139,7 @@ impl Redaction {
             }
         } else if events.iter().any(|event| event.json.is_some()) {
             // Each event has a payload of its own, and the body around them is nobody's.
-            self.items(payload, events, &mut hits);
+            items_differ = self.items(payload, events, &mut hits);
             callback.body.clear();
         } else if let [event] = events {
             let done = self.whole(reading, callback, payload, event, &mut hits);
@@ -148,7 +151,7 @@ impl Redaction {
                 callback.body.clear();
             }
         }
-        if callback.body == came {
+        if callback.body == came && !items_differ {
             return Redacted::default();
         }
         for name in &STALE {
@@ -160,8 +163,8 @@ impl Redaction {
         }
     }
 
-    /// A batch's events, or the one that a token tells.
-    fn items(&self, payload: &Payload, events: &mut [ExtractedEvent], hits: &mut Hits) {
+    /// A batch's events, or the one that a token tells. True when something was taken out of any.
+    fn items(&self, payload: &Payload, events: &mut [ExtractedEvent], hits: &mut Hits) -> bool {
         let text = match payload {
             Payload::Json(json) | Payload::FormJson(_, json) => json.text(),
             Payload::Form(_) | Payload::Opaque(_) => "",
@@ -170,6 +173,7 @@ impl Redaction {
         let masks = Edits::find(text, &self.tokens.rules, &mut |rule| {
             hits.of(&self.tokens.rules, rule);
         });
+        let mut differ = false;
         for event in events {
             let Some(item) = event.json.take() else {
                 continue;
@@ -186,6 +190,7 @@ impl Redaction {
                 event.json = Some(item);
                 continue;
             }
+            differ = true;
             event.item_digest = digest(item.bytes());
             // What a valid text becomes is valid, and were it not, it would be held as what it is: no JSON.
             let new = Bytes::from(new);
@@ -194,6 +199,7 @@ impl Redaction {
                 .ok()
                 .or(Some(Json::unvalidated(new)));
         }
+        differ
     }
 
     /// The one event of a body. None when nothing may be handed on.
@@ -223,6 +229,12 @@ impl Redaction {
             (Payload::Form(_) | Payload::FormJson(..), PayloadFormat::Form) => {
                 let encoding = single(&callback.headers, &CONTENT_ENCODING);
                 let body = payload::unpack_any(encoding, &callback.body, reading.max_bytes).ok()?;
+                // Nearly anything reads as a form; what begins so is something else under its name, and has its paths elsewhere.
+                if !self.own.is_empty()
+                    && matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+                {
+                    return None;
+                }
                 let before = hits.paths.len();
                 let body = Bytes::from(self.form(&body, payload, reading.payload.as_ref(), hits));
                 if hits.paths.len() > before {

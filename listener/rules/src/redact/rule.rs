@@ -1,14 +1,17 @@
 //! What is redacted, and how: as a group says it, or as the place where its secret stands.
 
 use super::path::{Part, Path};
+use crate::connector::Batch;
 use crate::location::{Location, Pattern, PatternPart, Step};
 use crate::payload::PayloadAt;
 
-/// What is done with what a rule leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Redacting {
-    Drop,
-    Mask,
+/// What is done with what a rule leads to, from the least on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Said {
+    Masked,
+    /// An item that is named by its place: were it gone, the others would have other places, and the next who looks would take another.
+    Emptied,
+    Gone,
 }
 
 /// One path, and what is done there.
@@ -17,11 +20,11 @@ pub(super) struct Rule {
     /// As an operator is told it.
     shown: String,
     parts: Vec<RulePart>,
-    redacting: Redacting,
+    said: Said,
 }
 
 /// One part of it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum RulePart {
     Written(Part),
     /// Of a connector's pattern: each item, or each member whose name begins and ends so.
@@ -32,6 +35,16 @@ pub(super) enum RulePart {
 }
 
 impl RulePart {
+    fn of(part: PatternPart<'_>) -> Self {
+        match part {
+            PatternPart::Name(name) => Self::Written(Part::Name(name.to_owned())),
+            PatternPart::Each { beginning, ending } => Self::Each {
+                beginning: beginning.to_owned(),
+                ending: ending.to_owned(),
+            },
+        }
+    }
+
     pub(super) fn is_member(&self, name: &str) -> bool {
         match self {
             Self::Written(Part::Name(one)) => one == name,
@@ -66,9 +79,10 @@ impl Rule {
                 .cloned()
                 .map(RulePart::Written)
                 .collect(),
-            redacting: match masks {
-                true => Redacting::Mask,
-                false => Redacting::Drop,
+            said: match path.parts().last() {
+                _ if masks => Said::Masked,
+                Some(Part::Index(_)) => Said::Emptied,
+                _ => Said::Gone,
             },
         }
     }
@@ -85,7 +99,7 @@ impl Rule {
         Self {
             shown: std::iter::once("payload".to_owned()).chain(shown).collect(),
             parts,
-            redacting: Redacting::Mask,
+            said: Said::Masked,
         }
     }
 
@@ -95,14 +109,21 @@ impl Rule {
     }
 
     pub(super) fn of_pattern(pattern: &Pattern) -> Self {
-        let parts = pattern.parts().map(|part| match part {
-            PatternPart::Name(name) => RulePart::Written(Part::Name(name.to_owned())),
-            PatternPart::Each { beginning, ending } => RulePart::Each {
-                beginning: beginning.to_owned(),
-                ending: ending.to_owned(),
-            },
-        });
-        Self::masking(parts.collect())
+        Self::masking(pattern.parts().map(RulePart::of).collect())
+    }
+
+    /// The same from an item on, which is an element where the rule goes on with each.
+    fn within(&self, items: &Pattern) -> Option<Self> {
+        let items: Vec<RulePart> = items.parts().map(RulePart::of).collect();
+        let path = match self.parts.strip_prefix(&items[..])? {
+            [RulePart::Each { .. }, path @ ..] => path,
+            path => path,
+        };
+        (!path.is_empty()).then(|| Self {
+            shown: self.shown.clone(),
+            parts: path.to_vec(),
+            said: self.said,
+        })
     }
 
     pub(super) fn shown(&self) -> &str {
@@ -117,8 +138,8 @@ impl Rule {
         self.parts.len()
     }
 
-    pub(super) fn redacting(&self) -> Redacting {
-        self.redacting
+    pub(super) fn said(&self) -> Said {
+        self.said
     }
 }
 
@@ -138,8 +159,13 @@ impl Tokens {
         self.rules.is_empty() && self.of_items.is_empty() && self.fields.is_empty()
     }
 
-    pub(super) fn add_everywhere(&mut self, pattern: &Pattern) {
-        self.rules.push(Rule::of_pattern(pattern));
+    /// Where its place is within the items of a batch it is looked for in each of them too: of a report there may be nothing else.
+    pub(super) fn add_everywhere(&mut self, pattern: &Pattern, batch: Option<&Batch>) {
+        let rule = Rule::of_pattern(pattern);
+        let places = batch.into_iter().flat_map(Batch::places);
+        self.of_items
+            .extend(places.filter_map(|items| rule.within(items)));
+        self.rules.push(rule);
     }
 
     /// Nothing for one that is in no body. `payload`: where the payload is, if it isn't the body.

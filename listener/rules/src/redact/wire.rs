@@ -11,13 +11,14 @@ use crate::extract::ExtractedEvent;
 use crate::payload::{Json, Payload, Reading};
 
 impl Redaction {
-    /// Takes it out of a report. What was taken out before is not missed. `payload`: as the body of its one event reads.
+    /// Takes it out of a report, and says whether there was anything. What was taken out before is not missed. `payload`: as the body of its
+    /// one event reads.
     pub(crate) fn apply_to(
         &self,
         reading: &Reading,
         mut payload: Payload,
         report: &mut v1::ReportedCallback,
-    ) {
+    ) -> bool {
         let mut callback = Callback {
             headers: HeaderMap::new(),
             body: std::mem::take(&mut report.body),
@@ -58,7 +59,7 @@ impl Redaction {
             }
         }
         if redacted.body_digest.is_empty() {
-            return;
+            return false;
         }
         if report.body_digest.is_empty() {
             report.body_digest = redacted.body_digest;
@@ -85,6 +86,7 @@ impl Redaction {
                 report.flags.push(undecodable);
             }
         }
+        true
     }
 }
 

@@ -1,12 +1,17 @@
 //! Deliveries that are pushed: over HTTP to a scripted receiver.
 
+mod ended;
 mod failures;
 mod hour;
 mod kept;
 mod order;
 mod posted;
 mod process;
+mod rate;
+mod removed;
+mod replayed;
 mod together;
+mod trusted;
 
 use hookplane_proto::v1;
 use hookplane_tests::destinations::{Receiver, Reply};

@@ -6,9 +6,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookplane_proto::v1;
 use hookplane_tests::destinations::{Received, Receiver, Reply};
 use v1::DeliveryStatus;
+use v1::preview_service_client::PreviewServiceClient;
 
 use super::{Shop, http, own, secret, willing};
 use crate::fake_control_plane::Failure;
+use crate::streams::previews::{ORDER, mapping};
 
 const KEY: [u8; 32] = [9; 32];
 
@@ -75,6 +77,122 @@ async fn an_event_is_posted_as_it_came_and_signed() -> Result<(), Failure> {
         (202, v1::AttemptOutcome::Delivered)
     );
     assert_eq!(history[0].excerpt, "taken with ***");
+    Ok(())
+}
+
+// Two orgs may send to one host, each with credentials of its own: what one of them provokes there must not meet the other's requests.
+#[tokio::test]
+async fn destinations_of_one_host_share_no_connection() -> Result<(), Failure> {
+    let mut shop = Shop::open().await?;
+    let receiver = willing().await?;
+    for webhook in ["one", "two"] {
+        let destination = own("", http(&receiver.url));
+        shop.rig.pushed(webhook, vec![destination], |_| {}).await?;
+    }
+    for n in 0..4 {
+        shop.event(&format!("d-{n}"), "{}").await?;
+        let done = 2 * (n + 1);
+        crate::fake_control_plane::until(|| receiver.count() == done).await?;
+    }
+    let of = |webhook: &str| -> std::collections::BTreeSet<usize> {
+        let all = receiver.received().into_iter();
+        all.filter(|one| one.header("hookplane-webhook").ends_with(webhook))
+            .map(|one| one.connection)
+            .collect()
+    };
+    assert!(of("one").is_disjoint(&of("two")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_came_compressed_is_posted_with_its_encoding() -> Result<(), Failure> {
+    let mut shop = Shop::open().await?;
+    let receiver = willing().await?;
+    shop.rig
+        .pushed("orders", vec![own("", http(&receiver.url))], |_| {})
+        .await?;
+    let body = b"\x1f\x8b\x08\x00 as it came";
+    let mut compressed = crate::streams::report::callback(&shop.group, "d-1", body);
+    let encoding = ("content-encoding".to_owned(), "gzip".to_owned());
+    compressed.headers.extend([encoding]);
+    compressed.events[0].set_format(v1::PayloadFormat::Opaque);
+    let answer = shop.reporting.report(compressed).await?;
+    assert_eq!(answer.kind(), v1::AnswerKind::Kept, "{}", answer.reason);
+    shop.event("d-2", "{}").await?;
+    shop.rig
+        .all_are("shop/orders", 2, DeliveryStatus::Delivered)
+        .await?;
+    for one in receiver.received() {
+        let encoding = if one.body == body { "gzip" } else { "" };
+        assert_eq!(one.header("content-encoding"), encoding, "{}", one.text());
+    }
+    Ok(())
+}
+
+// The preview is made by what sends, and shows no credential.
+#[tokio::test]
+async fn what_a_preview_shows_is_what_is_then_sent_byte_for_byte() -> Result<(), Failure> {
+    for mapped in [true, false] {
+        let mut shop = Shop::open().await?;
+        let receiver = willing().await?;
+        let url = format!("{}/in?a=1", receiver.url);
+        let mut erp = own(
+            "erp",
+            v1::HttpTarget {
+                url: url.clone(),
+                signing_secret: Some(secret(&format!("whsec_{}", STANDARD.encode(KEY)))),
+                headers: [("X-Key".to_owned(), secret("planted-4711"))].into(),
+            },
+        );
+        erp.paused = true;
+        let set = |spec: &mut v1::WebhookSpec| {
+            spec.mapping = mapped.then(mapping);
+        };
+        let saved = shop.rig.pushed("orders", vec![erp], set).await?;
+        let body = std::str::from_utf8(ORDER)?;
+        shop.event("d-1", body).await?;
+        let waiting = shop.rig.all_are("shop/orders", 1, DeliveryStatus::Pending);
+        let event_id = waiting.await?[0].event_id.clone();
+        let request = v1::PreviewRequest {
+            webhook: Some(v1::Webhook {
+                metadata: saved.metadata.clone(),
+                ..Default::default()
+            }),
+            event_id,
+            ..Default::default()
+        };
+        let mut previews = PreviewServiceClient::new(shop.rig.api());
+        let mut shown = previews.preview(request).await?.into_inner().requests;
+        assert_eq!(shown.len(), 1);
+        let shown = shown.remove(0);
+        assert!(receiver.received().is_empty());
+        let resume = |spec: &mut v1::WebhookSpec| spec.destinations[0].paused = false;
+        shop.rig.update_webhook("shop", "orders", resume).await?;
+        let delivered = shop
+            .rig
+            .all_are("shop/orders", 1, DeliveryStatus::Delivered);
+        delivered.await?;
+        let sent = &receiver.received()[0];
+        assert_eq!((shown.method.as_str(), &shown.url), ("POST", &url));
+        assert_eq!(shown.body, sent.text());
+        // The clock of the test stands, and so the time is the same, too.
+        for (name, value) in &shown.headers {
+            match name.as_str() {
+                "webhook-signature" => assert_eq!(value, "v1,***"),
+                "x-key" => assert_eq!(value, "***"),
+                name => assert_eq!(value, sent.header(name), "{name}"),
+            }
+        }
+        assert!(is_signed(sent), "{sent:?}");
+        assert_eq!(sent.header("x-key"), "planted-4711");
+        let of_connection = ["host", "content-length"];
+        let not_shown = sent.headers.keys().filter(|name| {
+            !shown.headers.contains_key(*name) && !of_connection.contains(&name.as_str())
+        });
+        assert_eq!(not_shown.count(), 0, "{sent:?}");
+        let all = format!("{shown:?}");
+        assert!(!all.contains("planted") && !all.contains(&STANDARD.encode(KEY)));
+    }
     Ok(())
 }
 

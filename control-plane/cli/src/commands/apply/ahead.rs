@@ -1,4 +1,5 @@
-//! Before anything is written: what webhooks whose filter, events or mapping change would do otherwise with recorded events.
+//! Before anything is written: what webhooks whose filter, events or mapping change, or whose group registers other events, would do otherwise
+//! with recorded events.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -17,6 +18,8 @@ use crate::output;
 const LAST: u32 = 1_000;
 /// What decides which events a webhook takes, and what it makes of them.
 const DECIDE: [&str; 3] = ["spec.filter", "spec.events", "spec.mapping"];
+/// The same of its group.
+const OF_GROUP_DECIDE: [&str; 1] = ["spec.registeredEvents"];
 
 /// Shows it where it is asked for: by --compare, by --dry-run, or by whoever sits at the terminal. False when they then don't want to go on.
 pub(super) async fn show(
@@ -47,7 +50,7 @@ pub(super) async fn show(
     };
     for webhook in webhooks {
         let name = compare::path(webhook);
-        let answer = compare::of(api, webhook.clone(), last).await?;
+        let answer = compare::of(api, documents, webhook.clone(), last).await?;
         output::text(&compare::render(&name, &answer))?;
     }
     if may_ask {
@@ -56,14 +59,22 @@ pub(super) async fn show(
     Ok(true)
 }
 
-/// Webhooks that are there and would decide otherwise.
+/// Webhooks that are there and would decide otherwise, or whose group would.
 fn changed<'a>(documents: &'a [Document], changes: &[v1::PlannedChange]) -> Vec<&'a v1::Webhook> {
-    let decides = |change: &&v1::PlannedChange| {
+    let updates = |change: &v1::PlannedChange, fields: &[&str]| {
+        let mut changed = change.changed_fields.iter();
         change.action() == ChangeAction::Update
-            && change
-                .changed_fields
-                .iter()
-                .any(|field| DECIDE.contains(&field.as_str()))
+            && changed.any(|field| fields.contains(&field.as_str()))
+    };
+    let groups: Vec<_> = changes
+        .iter()
+        .filter(|change| updates(change, &OF_GROUP_DECIDE))
+        .map(|change| format!("{}/webhooks/", change.name))
+        .collect();
+    let decides = |change: &&v1::PlannedChange| {
+        let of_group = || groups.iter().any(|group| change.name.starts_with(group));
+        let is_there = change.action() != ChangeAction::Create;
+        updates(change, &DECIDE) || (is_there && of_group())
     };
     let of = |change: &v1::PlannedChange| {
         let index = usize::try_from(change.manifest_index).ok()?;
@@ -116,6 +127,21 @@ mod tests {
         ] {
             let found = changed(&documents, &[change(action, field)]);
             assert_eq!(found.len(), count, "{field}");
+        }
+        // Also where its group takes other events than before.
+        let of = |name: &str, index, action: ChangeAction| v1::PlannedChange {
+            name: name.to_owned(),
+            manifest_index: index,
+            ..change(action, "spec.registeredEvents")
+        };
+        let webhook = |action| of("orgs/a/groups/g/webhooks/w", 0, action);
+        for (group, action, count) in [
+            ("orgs/a/groups/g", ChangeAction::Unchanged, 1),
+            ("orgs/a/groups/g", ChangeAction::Create, 0),
+            ("orgs/a/groups/gg", ChangeAction::Unchanged, 0),
+        ] {
+            let changes = [of(group, -1, ChangeAction::Update), webhook(action)];
+            assert_eq!(changed(&documents, &changes).len(), count, "{group}");
         }
     }
 }

@@ -14,7 +14,7 @@ use hookplane_rules::{
 
 use super::captured::{self, Captured};
 use crate::args::Explain;
-use crate::commands::apply;
+use crate::commands::apply::{self, Instead};
 use crate::failure::Failure;
 use crate::names::Name;
 use crate::output::{self, note, visible};
@@ -32,7 +32,8 @@ pub(super) fn explain(
 ) -> Result<(), Failure> {
     let Captured { callback, url, now } = captured::read(request)?;
     let secret = explain.secret_file.as_deref().map(secret).transpose()?;
-    let (file, documents) = apply::read(file, secret.as_deref())?;
+    let instead = secret.as_deref().map_or(Instead::Refused, Instead::Text);
+    let (file, documents) = apply::read(file, &instead)?;
     let mut group = find(&file, &documents, name)?;
     let at = explain.at.as_deref().map(times::rfc3339).transpose();
     let at = at.map_err(Failure::Usage)?;

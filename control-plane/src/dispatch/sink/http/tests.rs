@@ -91,6 +91,31 @@ fn without_a_mapping_the_bytes_go_out_as_they_came() {
     assert_eq!(header("hookplane-attempt"), "3");
     assert_eq!(header("authorization"), "Bearer 0815-4711");
     assert!(!request.headers().contains_key("webhook-signature"));
+    assert!(!request.headers().contains_key("content-encoding"));
+}
+
+#[test]
+fn what_came_compressed_goes_out_with_its_encoding_and_what_is_mapped_without() {
+    let sink = sink(v1::HttpTarget {
+        url: "https://example.com/".to_owned(),
+        ..Default::default()
+    });
+    let mut job = job(b"\x1f\x8b as it came");
+    let encoding = ("content-encoding".to_owned(), "gzip".to_owned());
+    job.lease.event.headers.extend([encoding]);
+    let request = sink.request(&job).unwrap();
+    assert_eq!(request.headers()["content-encoding"], "gzip");
+    assert_eq!(&request.body()[..], b"\x1f\x8b as it came");
+    job.record = Some(crate::mapping::Record {
+        object: "Order__c".to_owned(),
+        operation: v1::RecordOperation::Insert,
+        key: None,
+        fields: Vec::new(),
+        parents: Vec::new(),
+        children: Vec::new(),
+    });
+    let request = sink.request(&job).unwrap();
+    assert!(!request.headers().contains_key("content-encoding"));
 }
 
 #[test]
@@ -142,6 +167,11 @@ fn an_answer_decides_what_follows() {
     let lost = sink.judged(Err(SendError::Broken("connection reset".to_owned())));
     assert_eq!(lost.verdict, Verdict::Retry { after: None });
     assert_eq!(lost.reason, "connection reset");
+    let why = "10.0.0.1 is not a public address".to_owned();
+    let refused = sink.judged(Err(SendError::Refused(why.clone())));
+    let time = REFUSED_PAUSE;
+    assert_eq!(refused.verdict, Verdict::Pause { time });
+    assert_eq!(refused.reason, why);
 }
 
 #[test]

@@ -10,11 +10,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use hookplane_rules::text::clip;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::bounded;
-use super::names::clip;
 use super::requests::{MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_name, reference};
 use crate::dispatch::client::excerpt;
 

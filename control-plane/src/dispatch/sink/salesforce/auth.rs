@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use hookplane_rules::text::clip;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Deserialize;
@@ -24,13 +25,13 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::answers::{Fate, Told};
-use super::names::clip;
 use crate::dispatch::client::{HttpClient, SendError};
+use crate::dispatch::sink::REFUSED_PAUSE;
 
 /// Salesforce takes three minutes; its clock may be ahead of ours.
 const ASSERTION_SECONDS: i64 = 150;
 /// What credentials that were refused wait.
-const REFUSED_PAUSE: Duration = Duration::from_secs(10 * 60);
+const DENIED_PAUSE: Duration = Duration::from_secs(10 * 60);
 /// Deliveries that were under way when they were refused are told so without asking again; so is whoever resumes too soon.
 const REFUSAL_KEPT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -118,7 +119,6 @@ enum Grant {
 pub(super) struct Tokens {
     client: HttpClient,
     clock: Arc<dyn Clock>,
-    timeout: Duration,
     origin: Origin,
     client_id: String,
     grant: Grant,
@@ -159,7 +159,6 @@ impl Tokens {
         target: &v1::SalesforceTarget,
         client: HttpClient,
         clock: Arc<dyn Clock>,
-        timeout: Duration,
     ) -> Result<Self, String> {
         let opened = |secret: &Option<v1::Secret>| {
             secret
@@ -188,7 +187,6 @@ impl Tokens {
         Ok(Self {
             client,
             clock,
-            timeout,
             origin: Origin::parse(&target.url).map_err(|why| format!("url {why}"))?,
             client_id: target.client_id.clone(),
             grant,
@@ -201,8 +199,12 @@ impl Tokens {
         &self.origin
     }
 
-    /// The token, unless it is the one that was just refused.
-    pub(super) async fn get(&self, refused: Option<&Arc<Token>>) -> Result<Arc<Token>, Told> {
+    /// The token, unless it is the one that was just refused. `timeout` is of the request for a new one.
+    pub(super) async fn get(
+        &self,
+        refused: Option<&Arc<Token>>,
+        timeout: Duration,
+    ) -> Result<Arc<Token>, Told> {
         // Held while asking: whoever comes meanwhile waits for what this one gets.
         let mut held = self.held.lock().await;
         if let Some(token) = &held.token
@@ -216,7 +218,7 @@ impl Tokens {
             return Err(told.clone());
         }
         held.token = None;
-        match self.ask().await {
+        match self.ask(timeout).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 *held = Held {
@@ -234,15 +236,8 @@ impl Tokens {
         }
     }
 
-    async fn ask(&self) -> Result<Token, Told> {
-        let pause = |said: String| {
-            Told::new(
-                Fate::Pause {
-                    time: REFUSED_PAUSE,
-                },
-                said,
-            )
-        };
+    async fn ask(&self, timeout: Duration) -> Result<Token, Told> {
+        let pause = |said: String| Told::new(Fate::Pause { time: DENIED_PAUSE }, said);
         let (form, sent) = self.form().map_err(pause)?;
         let request = Request::builder()
             .method(Method::POST)
@@ -251,16 +246,12 @@ impl Tokens {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::from(form))
             .map_err(|error| pause(format!("token: {error}")))?;
-        let answer = match self
-            .client
-            .send(request, self.timeout, MAX_ANSWER_BYTES)
-            .await
-        {
+        let answer = match self.client.send(request, timeout, MAX_ANSWER_BYTES).await {
             Ok(answer) => answer,
             Err(error @ SendError::Refused(_)) => {
                 return Err(Told::new(
                     Fate::Pause {
-                        time: super::call::REFUSED_PAUSE,
+                        time: REFUSED_PAUSE,
                     },
                     format!("token: {error}"),
                 ));

@@ -13,13 +13,12 @@ use super::answers::{Fate, Told, failure, usage};
 use super::auth::{Token, Tokens};
 use super::requests::Call;
 use crate::dispatch::client::{HttpClient, SendError};
+use crate::dispatch::sink::REFUSED_PAUSE;
 
 /// Of an answer: two hundred rows with errors are less.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Of a description: an object with eight hundred fields has a few megabytes.
 pub(super) const MAX_DESCRIPTION_BYTES: usize = 16 * 1024 * 1024;
-/// What an address waits that must not be connected to. Whoever mends the destination ends it.
-pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// What a token that was refused as soon as it was made waits.
 const SESSION_PAUSE: Duration = Duration::from_secs(5 * 60);
 const AUTO_ASSIGN: HeaderName = HeaderName::from_static("sforce-auto-assign");
@@ -27,15 +26,16 @@ const DUPLICATE_RULES: HeaderName = HeaderName::from_static("sforce-duplicate-ru
 const LIMIT_INFO: HeaderName = HeaderName::from_static("sforce-limit-info");
 
 /// Makes calls for one destination.
+#[derive(Clone)]
 pub(super) struct Caller {
     client: HttpClient,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     timeout: Duration,
     version: String,
     auto_assign: bool,
     allow_duplicates: bool,
     /// Calls used, and allowed, of the day: as the newest answer has it.
-    used: AtomicU64,
+    used: Arc<AtomicU64>,
 }
 
 /// An answer that isn't a failure of the whole.
@@ -55,13 +55,18 @@ impl Caller {
     ) -> Self {
         Self {
             client,
-            tokens,
+            tokens: Arc::new(tokens),
             timeout,
             version: version.to_owned(),
             auto_assign: target.auto_assign,
             allow_duplicates: target.allow_duplicates,
-            used: AtomicU64::new(0),
+            used: Arc::default(),
         }
+    }
+
+    /// The same, token and all.
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// What comes before a call's path.
@@ -70,10 +75,10 @@ impl Caller {
     }
 
     /// As it would be sent, the token hidden.
-    pub(super) fn shown(&self, call: &Call) -> v1::PreviewRequestToSend {
+    pub(super) fn shown(&self, call: &Call) -> v1::OutboundRequest {
         let mut headers = HeaderMap::new();
         self.fill(&mut headers, call, HeaderValue::from_static("Bearer ***"));
-        v1::PreviewRequestToSend {
+        v1::OutboundRequest {
             method: call.method.to_string(),
             url: self
                 .tokens
@@ -89,7 +94,7 @@ impl Caller {
                 })
                 .collect(),
             body: call.body.clone().unwrap_or_default(),
-            ..v1::PreviewRequestToSend::default()
+            ..v1::OutboundRequest::default()
         }
     }
 
@@ -127,11 +132,11 @@ impl Caller {
         known: Option<&HeaderValue>,
         most: usize,
     ) -> Result<Answered, Told> {
-        let mut token = self.tokens.get(None).await?;
+        let mut token = self.tokens.get(None, self.timeout).await?;
         let mut answer = self.exchange(call, &token, known, most).await?;
         if answer.status == 401 {
             // It has expired, or was revoked: once more with a new one.
-            token = self.tokens.get(Some(&token)).await?;
+            token = self.tokens.get(Some(&token), self.timeout).await?;
             answer = self.exchange(call, &token, known, most).await?;
         }
         if answer.status == 304 && known.is_some() {

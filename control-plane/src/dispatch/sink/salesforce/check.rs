@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hookplane_proto::v1;
+use hookplane_rules::text::clip;
 
-use super::names::{clip, id_field, relationship};
+use super::names::{id_field, relationship};
 use super::plan::by_id;
 use crate::dispatch::sink::Sink;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use hookplane_proto::v1;
+use hookplane_rules::text::clip;
 use http::{HeaderValue, Method, header};
 use prost::Message as _;
 use serde::Deserialize;
 
 use super::bounded;
 use super::call::{Caller, MAX_DESCRIPTION_BYTES};
-use super::names::{clip, is_name};
+use super::names::is_name;
 use super::requests::Call;
 
 /// Descriptions that are kept. One has up to some hundred kilobytes.

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::Clock;
+use hookplane_rules::text::clip;
 use tokio::time::Instant;
 
 use super::{Job, Outcome, Sink, Verdict};
@@ -53,7 +54,6 @@ use busy::{Busy, record};
 use call::Caller;
 pub use check::{check, check_against, objects};
 use describe::Descriptions;
-use names::clip;
 use plan::Plan;
 
 /// Deliveries that one request carries.
@@ -66,13 +66,14 @@ const MAX_REASON_BYTES: usize = 2_048;
 const DEFAULT_VERSION: &str = "v65.0";
 
 /// See the module.
+#[derive(Clone)]
 pub struct SalesforceSink {
     caller: Caller,
     all_or_none: bool,
-    busy: Busy,
+    busy: Arc<Busy>,
     /// How long others of the same records are waited for and new calls are begun: what is done by then isn't lost to the engine's own bound.
     patience: Duration,
-    descriptions: Descriptions,
+    descriptions: Arc<Descriptions>,
 }
 
 /// What is wrong with a target as it is given, by field: each message begins with a verb. Secrets that are left out aren't looked at.
@@ -114,13 +115,13 @@ impl SalesforceSink {
                 clip(version, 40)
             ));
         }
-        let tokens = Tokens::new(target, client.clone(), clock, timeout)?;
+        let tokens = Tokens::new(target, client.clone(), clock)?;
         Ok(Self {
             caller: Caller::new(target, client, tokens, timeout, version),
             all_or_none: target.all_or_none,
-            busy: Busy::default(),
+            busy: Arc::default(),
             patience: timeout * PATIENCE,
-            descriptions: Descriptions::default(),
+            descriptions: Arc::default(),
         })
     }
 }
@@ -146,6 +147,15 @@ fn give_up(reason: &str) -> Outcome {
 impl Sink for SalesforceSink {
     fn batch(&self) -> usize {
         BATCH
+    }
+
+    fn with_timeout(&self, timeout: Duration) -> Arc<dyn Sink> {
+        let same = self.clone();
+        Arc::new(Self {
+            caller: same.caller.with_timeout(timeout),
+            patience: timeout * PATIENCE,
+            ..same
+        })
     }
 
     async fn deliver(&self, jobs: &[Job]) -> Vec<Outcome> {
@@ -187,7 +197,7 @@ impl Sink for SalesforceSink {
             .collect()
     }
 
-    fn preview(&self, job: &Job) -> Vec<v1::PreviewRequestToSend> {
+    fn preview(&self, job: &Job) -> Vec<v1::OutboundRequest> {
         // What can't be planned isn't sent: delivering it says why.
         let Ok(plan) = planned(job) else {
             return Vec::new();

@@ -58,18 +58,6 @@ pub(super) fn relationship(field: &str) -> String {
     }
 }
 
-/// At most so many bytes, whole characters; what is cut is said.
-pub(super) fn clip(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = (0..=bytes.saturating_sub('…'.len_utf8()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or(0);
-    format!("{}…", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,12 +95,5 @@ mod tests {
             assert_eq!(relationship(field), relation);
             assert_eq!(relationship(relation), relation);
         }
-    }
-
-    #[test]
-    fn what_is_cut_ends_at_a_character() {
-        assert_eq!(clip("abc", 3), "abc");
-        assert_eq!(clip("aääää", 6), "aä…");
-        assert!(clip("ääää", 3).len() <= 3);
     }
 }

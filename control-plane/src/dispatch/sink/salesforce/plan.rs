@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 
 use hookplane_proto::v1;
+use hookplane_rules::text::clip;
 
-use super::names::{clip, id_field, is_name, relationship};
+use super::names::{id_field, is_name, relationship};
 use crate::mapping::{Record, Value};
 
 /// Salesforce's bound for an external id.

@@ -26,8 +26,13 @@ struct New {
 
 /// One step, from what a reader of the log sees. Says whether there is more.
 pub(in crate::log::embedded) fn step(index: &mut Index, log: &Connection) -> Result<bool, Fault> {
-    if index.health.suspect.load(Ordering::Acquire) {
+    if index.db.is_none() {
+        index.open_again()?;
+        tracing::info!("the index of events is there again");
+    } else if index.health.suspect.load(Ordering::Acquire) {
         index.renew("a search found it so")?;
+    } else if !index.path.exists() {
+        index.renew("its file is gone")?;
     }
     match follow(index, log) {
         Err(Fault::Index(what)) => {

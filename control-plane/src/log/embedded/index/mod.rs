@@ -6,17 +6,20 @@
 //!   retain ─▶ what goes is taken out first ─────────────────────────────────────────┘
 //! ```
 //!
-//! It is a database of its own, so that no append waits for it. Nothing in it is known from elsewhere: lost or damaged, it is made anew. What it
-//! finds are candidates; each is looked at in the log before it is shown. What was kept after the mark is not in it yet.
+//! It is a database of its own, so that no append waits for it. All that is in it is known from the log: lost or damaged, it is made anew. What it
+//! finds are candidates; each is looked at in the log before it is shown. What was kept after the mark is not in it yet. Where it can't be
+//! opened, events are kept, delivered and listed without it; searches of text are refused, and nothing goes by size.
 
 mod follow;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -25,9 +28,7 @@ use crate::log::Usage;
 use crate::sqlite;
 
 pub(super) use follow::step;
-#[cfg(test)]
-pub(super) use search::FIND;
-pub(super) use search::{Patience, Sought, Words, ranges};
+pub(super) use search::{FIND, Patience, Sought, Words, ranges};
 
 /// In the log's directory.
 const FILE: &str = "index.db";
@@ -74,12 +75,20 @@ const GOING: &str = "
 CREATE TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY) STRICT;
 ";
 
+/// For readers, where there is none: the same without words, and without a mark.
+const NONE: &str = "ATTACH DATABASE ':memory:' AS found;
+CREATE TABLE found.spans (span INTEGER, oldest INTEGER, newest INTEGER);
+CREATE TABLE found.usage (group_uid TEXT, org TEXT, events INTEGER, bytes INTEGER);
+CREATE TABLE found.mark (seq INTEGER);";
+
 /// What readers and the index tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Health {
+    /// Why there is none.
+    missing: Mutex<Option<String>>,
     /// A reader found it damaged.
     suspect: AtomicBool,
-    /// How often it was made anew: a reader of an earlier one sees what isn't there any more.
+    /// How often it was made anew, or lost: a reader of an earlier one sees what isn't there any more.
     generation: AtomicU64,
 }
 
@@ -94,12 +103,24 @@ impl Health {
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
+
+    /// Whether there is one, before something is looked for in it.
+    pub(super) fn is_there(&self) -> Result<(), Fault> {
+        let missing = self.missing.lock();
+        match &*missing.unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => Err(Fault::NoIndex(why.clone())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The only connection that writes to it.
 pub(super) struct Index {
-    db: Connection,
+    /// None: it can't be opened for now. The log does without it; searches of text say so.
+    db: Option<Connection>,
     path: PathBuf,
+    /// The last number that the log had taken when it was opened. An index of a later log isn't this one's.
+    last: i64,
     health: Arc<Health>,
 }
 
@@ -119,78 +140,121 @@ pub(super) struct Going {
 }
 
 impl Index {
-    /// Opens the one beside the log, or makes it. `last` is the last number that the log took: an index of a later log isn't this one's.
-    pub(super) fn open(dir: &Path, last: i64) -> Result<Self, Fault> {
-        let path = dir.join(FILE);
-        let opened = Self::connect(&path).and_then(|index| Ok((index.mark()?, index)));
-        match opened {
-            Ok((mark, index)) if mark <= last => return Ok(index),
-            Ok(_) => tracing::warn!("the index of events is of another log, and is made anew"),
-            // What can't be written can't be made anew either.
-            Err(fault @ (Fault::Full(_) | Fault::Write(_) | Fault::Busy(_) | Fault::Disk(_))) => {
-                return Err(fault);
-            }
-            Err(fault) => {
-                let error = fault.answer();
-                tracing::warn!(%error, "the index of events can't be read, and is made anew");
-            }
+    /// Opens the one beside the log, or makes it. `last` is the last number that the log took.
+    pub(super) fn open(dir: &Path, last: i64) -> Self {
+        let mut index = Self {
+            db: None,
+            path: dir.join(FILE),
+            last,
+            health: Arc::default(),
+        };
+        if let Err(fault) = index.open_again() {
+            let error = fault.answer();
+            tracing::warn!(%error, "events are kept and delivered without their index; it is tried again");
         }
-        remove(&path)?;
-        Self::connect(&path)
+        index
     }
 
-    fn connect(path: &Path) -> Result<Self, Fault> {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| Fault::Disk(format!("create {}: {error}", path.display())))?;
-        let db = sqlite::open_connection(path)?;
-        db.execute_batch(&format!(
-            "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"
-        ))?;
-        sqlite::prepare(&db, false)?;
-        // What a crash takes of it is indexed again.
-        db.execute_batch(&format!(
-            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
-        ))?;
-        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match version {
-            0 => db.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))?,
-            VERSION => {}
-            other => return Err(Fault::Refused(format!("it is of version {other}"))),
-        }
-        db.execute_batch(GOING)?;
-        Ok(Self {
-            db,
-            path: path.to_owned(),
-            health: Arc::default(),
-        })
+    fn open_again(&mut self) -> Result<(), Fault> {
+        let opened = connect(&self.path).and_then(|db| Ok((mark_of(&db)?, db)));
+        let opened = match opened {
+            Ok((mark, db)) if mark <= self.last => Ok(db),
+            Ok(_) => {
+                tracing::warn!("the index of events is of another log, and is made anew");
+                self.anew()
+            }
+            // What can't be written can't be made anew either.
+            Err(fault @ (Fault::Full(_) | Fault::Write(_) | Fault::Busy(_) | Fault::Disk(_))) => {
+                Err(fault)
+            }
+            Err(fault) => {
+                let what = fault.what();
+                tracing::warn!(what, "the index of events can't be read, and is made anew");
+                self.anew()
+            }
+        };
+        self.is_now(opened)
+    }
+
+    /// It can't be read: from here on it is another one, with nothing in it yet.
+    fn renew(&mut self, what: &str) -> Result<(), Fault> {
+        tracing::error!(what, "the index of events is damaged, and is made anew");
+        self.db = None;
+        let anew = self.anew();
+        self.is_now(anew)
+    }
+
+    fn anew(&self) -> Result<Connection, Fault> {
+        remove(&self.path)?;
+        connect(&self.path)
+    }
+
+    /// From here on it is that one, or none.
+    fn is_now(&mut self, opened: Result<Connection, Fault>) -> Result<(), Fault> {
+        let (db, why) = match opened {
+            Ok(db) => (Some(db), None),
+            Err(fault) => (None, Some(fault.what())),
+        };
+        self.db = db;
+        self.health.suspect.store(false, Ordering::Release);
+        let missing = self.health.missing.lock();
+        *missing.unwrap_or_else(PoisonError::into_inner) = why;
+        self.health.generation.fetch_add(1, Ordering::AcqRel);
+        self.health.is_there()
     }
 
     pub(super) fn health(&self) -> Arc<Health> {
         self.health.clone()
     }
 
-    /// For a reader of the log: the index is `found` in its statements.
-    pub(super) fn attach(dir: &Path, reader: &Connection) -> Result<(), Fault> {
-        let path = dir.join(FILE);
-        reader.execute("ATTACH DATABASE ?1 AS found", [path.to_string_lossy()])?;
-        reader.execute_batch("PRAGMA found.cache_size = -16384")?;
-        Ok(())
+    /// For a reader of the log: the index is `found` in its statements. Where there is none, or it can't be read now, `found` is empty and
+    /// hasn't come anywhere. Says whether that is so for longer than one read.
+    pub(super) fn attach(dir: &Path, reader: &Connection, health: &Health) -> Result<bool, Fault> {
+        if health.is_there().is_err() {
+            reader.execute_batch(NONE)?;
+            return Ok(true);
+        }
+        let attach = || -> Result<(), Fault> {
+            let path = dir.join(FILE);
+            of_index(reader.execute("ATTACH DATABASE ?1 AS found", [path.to_string_lossy()]))?;
+            of_index(reader.execute_batch("PRAGMA found.cache_size = -16384"))?;
+            of_index(mark(reader)).map(drop)
+        };
+        let Err(fault) = attach() else {
+            return Ok(true);
+        };
+        let what = fault.what();
+        if matches!(fault, Fault::Own(_) | Fault::Index(_)) {
+            health.met(&Fault::Index(what.clone()));
+        }
+        tracing::debug!(what, "the index of events isn't read");
+        let mut there =
+            reader.prepare("SELECT 1 FROM pragma_database_list WHERE name = 'found'")?;
+        if there.exists([])? {
+            reader.execute_batch("DETACH DATABASE found")?;
+        }
+        reader.execute_batch(NONE)?;
+        Ok(false)
     }
 
-    fn mark(&self) -> Result<i64, Fault> {
-        let mut mark = of_index(self.db.prepare_cached("SELECT seq FROM mark"))?;
-        of_index(mark.query_row([], |row| row.get(0)))
+    fn db(&mut self) -> Result<&mut Connection, Fault> {
+        match &mut self.db {
+            Some(db) => Ok(db),
+            None => {
+                self.health.is_there()?;
+                Err(Fault::NoIndex("it isn't open".into()))
+            }
+        }
+    }
+
+    /// Events up to this one are in it.
+    fn mark(&mut self) -> Result<i64, Fault> {
+        mark_of(self.db()?)
     }
 
     /// Does something whole or not at all.
     fn whole<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let transaction = of_index(self.db.transaction())?;
+        let transaction = of_index(self.db()?.transaction())?;
         let done = of_index(work(&transaction))?;
         of_index(transaction.commit())?;
         Ok(done)
@@ -198,7 +262,15 @@ impl Index {
 
     /// Takes events of one group out, for good: it is on the disk before they go, so that none is counted or found that isn't there.
     pub(super) fn forget(&mut self, group_uid: &str, going: &[Going]) -> Result<(), Fault> {
-        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let Some(db) = &self.db else {
+            // Opened again with what goes now still in it, it would count that for ever: it is made anew instead.
+            return if self.path.is_file() {
+                remove(&self.path)
+            } else {
+                Ok(())
+            };
+        };
+        db.pragma_update(None, "synchronous", "FULL")?;
         let forgotten = self.whole(|db| {
             let mut there = db.prepare_cached("SELECT 1 FROM words_docsize WHERE id = ?1")?;
             let mut delete = db.prepare_cached("DELETE FROM words WHERE rowid = ?1")?;
@@ -220,7 +292,7 @@ impl Index {
                 .execute([group_uid])?;
             Ok(())
         });
-        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        self.db()?.pragma_update(None, "synchronous", "NORMAL")?;
         match forgotten {
             Err(Fault::Index(what)) => self.renew(&what),
             forgotten => forgotten,
@@ -229,12 +301,13 @@ impl Index {
 
     /// Gives up what is of events before the first one, and space that nothing takes up.
     pub(super) fn shrink(&mut self, first: i64) -> Result<(), Fault> {
+        if self.db.is_none() {
+            return Ok(());
+        }
         self.whole(|db| search::forget_spans(db, first))?;
-        self.db
-            .execute_batch("INSERT INTO words (words, rank) VALUES ('merge', 200)")?;
-        let mut vacuum = self
-            .db
-            .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+        let db = self.db()?;
+        db.execute_batch("INSERT INTO words (words, rank) VALUES ('merge', 200)")?;
+        let mut vacuum = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
         let mut pages = vacuum.query([])?;
         while pages.next()?.is_some() {}
         Ok(())
@@ -242,21 +315,45 @@ impl Index {
 
     /// All of it is in one file from here on.
     pub(super) fn close(&self) {
-        if let Err(fault) = sqlite::checkpoint(&self.db, true) {
+        let Some(db) = &self.db else { return };
+        if let Err(fault) = sqlite::checkpoint(db, true) {
             let error = Fault::from(fault).answer();
             tracing::warn!(%error, "closing the index of events: the next start recovers it");
         }
     }
+}
 
-    /// It can't be read: from here on it is another one, with nothing in it yet.
-    fn renew(&mut self, what: &str) -> Result<(), Fault> {
-        tracing::error!(what, "the index of events is damaged, and is made anew");
-        remove(&self.path)?;
-        self.db = Self::connect(&self.path)?.db;
-        self.health.suspect.store(false, Ordering::Release);
-        self.health.generation.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Fault::Disk(format!("create {}: {error}", path.display())))?;
+    let db = sqlite::open_connection(path)?;
+    db.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"
+    ))?;
+    sqlite::prepare(&db, false)?;
+    // What a crash takes of it is indexed again.
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+    ))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => db.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?,
+        VERSION => {}
+        other => return Err(Fault::Refused(format!("it is of version {other}"))),
     }
+    db.execute_batch(GOING)?;
+    Ok(db)
+}
+
+fn mark_of(db: &Connection) -> Result<i64, Fault> {
+    let mut mark = of_index(db.prepare_cached("SELECT seq FROM mark"))?;
+    of_index(mark.query_row([], |row| row.get(0)))
 }
 
 fn remove(path: &Path) -> Result<(), Fault> {
@@ -273,13 +370,15 @@ fn remove(path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Of a reader: events up to this one are in the index.
-pub(super) fn mark(db: &Connection) -> Result<i64, Fault> {
+/// Of a reader: events up to this one are in the index. None where there is no index.
+fn found_mark(db: &Connection) -> Result<Option<i64>, Fault> {
     let mut mark = db.prepare_cached("SELECT seq FROM found.mark")?;
-    Ok(mark
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0))
+    Ok(mark.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// Of a reader: events behind this one are looked for without it.
+pub(super) fn mark(db: &Connection) -> Result<i64, Fault> {
+    Ok(found_mark(db)?.unwrap_or(0))
 }
 
 /// Of a reader: what is kept of each group; of one that the index has nothing of yet only that there is something.

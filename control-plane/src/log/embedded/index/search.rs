@@ -4,13 +4,17 @@
 //! `00002ax` and `order`. So the words of a block stand together, and a search goes through the blocks from the newest down, until it has
 //! found enough: what a word, or the beginning of one, costs is bounded by a block, however common it is, and a rare one costs a look into
 //! each block.
+//!
+//! Whole words that never meet cost a block of 33,000 events a millisecond, however many have them. The beginning of one that many events have, and
+//! none together with the rest, costs ten times as much: FTS5 gathers all that begins so before it says the first. Over ten million events that
+//! is more than anybody is made to wait, and whoever asks is told what to narrow.
 
 use std::time::{Duration, Instant};
 
 use hookplane_proto::v1;
 use rusqlite::{Connection, params};
 
-use super::{Fault, mark, of_index};
+use super::{Fault, found_mark, mark, of_index};
 use crate::log::embedded::read::event_at;
 use crate::log::embedded::schema::checksum;
 use crate::log::{LogError, Selection, words};
@@ -254,7 +258,14 @@ impl Sought {
         let first: i64 = db
             .prepare_cached("SELECT coalesce(min(seq), 0) FROM events")?
             .query_row([], |row| row.get(0))?;
-        let (from, to) = (range.0.max(first), range.1.min(mark(db)?));
+        let Some(mark) = found_mark(db)? else {
+            // What isn't in it is found along the line, but for words.
+            return match &self.payload {
+                Some(_) => Err(Fault::NoIndex("it can't be read".into())),
+                None => Ok(()),
+            };
+        };
+        let (from, to) = (range.0.max(first), range.1.min(mark));
         if from > to {
             return Ok(());
         }
@@ -301,7 +312,7 @@ impl Patience {
             return Ok(());
         }
         Err(Fault::Own(LogError::Unavailable(format!(
-            "the search took more than {} seconds; narrow it by time, group or another word",
+            "the search took more than {} seconds; narrow it by time, group or webhook, or by a last word that is longer or rarer: it costs most",
             PATIENCE.as_secs()
         ))))
     }
@@ -351,6 +362,16 @@ pub(in crate::log::embedded) fn ranges(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_that_takes_too_long_says_what_to_narrow() {
+        assert!(Patience::default().check().is_ok());
+        let began = Instant::now().checked_sub(PATIENCE).expect("it runs");
+        let Err(Fault::Own(LogError::Unavailable(what))) = Patience(began).check() else {
+            panic!("it is over");
+        };
+        assert!(what.contains("narrow it by"), "{what}");
+    }
 
     #[test]
     fn type_is_found_by_each_of_its_levels() {

@@ -224,10 +224,11 @@ fn by_event(
     let mut clause = Where::default();
     clause.and("e.seq = ?", 0i64);
     let mut clause = filtered(page, clause);
-    let mut read = page.db.prepare_cached(&format!(
+    let mut read = page.prepare(&format!(
         "{BEHIND_EVENTS}{} ORDER BY d.seq DESC",
         clause.sql
     ))?;
+    page.note(index::FIND)?;
     for (from, to) in ranges {
         let range = (*from, (*to).min(page.before.saturating_sub(1)));
         sought.each(page.db, range, |event| {

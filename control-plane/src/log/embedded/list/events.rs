@@ -22,7 +22,8 @@ pub(super) fn places(page: &Page<'_>) -> Result<Vec<i64>, Fault> {
         places = along(page, &[behind])?;
     }
     let mut clause = checked(page);
-    let mut check = page.prepare(&format!("{EVENTS}{}", clause.sql), &clause)?;
+    let mut check = page.prepare(&format!("{EVENTS}{}", clause.sql))?;
+    page.note(index::FIND)?;
     for (from, to) in ranges {
         sought.each(
             page.db,

@@ -12,8 +12,11 @@ mod events;
 #[cfg(test)]
 mod plans;
 
+use std::cell::RefCell;
+
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
+use super::Plans;
 use super::fault::Fault;
 use super::index::{self, Words};
 use super::read::{self, RawDelivery, RawEvent, cursor, seq};
@@ -54,6 +57,29 @@ pub(super) fn deliveries(
     Ok(found)
 }
 
+/// Of the same two lists, the plans of what leads to their places, as SQLite tells them: which index is walked, and how.
+pub(super) fn plans(
+    db: &Connection,
+    selection: &Selection,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Plans, Fault> {
+    let plans = |places: fn(&Page<'_>) -> Result<Vec<i64>, Fault>| {
+        let page = Page {
+            plans: Some(RefCell::default()),
+            ..Page::new(db, selection, before, limit)
+        };
+        let done = places(&page).map(drop);
+        let mut plans = page.plans.map(RefCell::into_inner).unwrap_or_default();
+        plans.dedup();
+        done.map(|()| plans)
+    };
+    Ok(Plans {
+        events: plans(events::places)?,
+        deliveries: plans(deliveries::places)?,
+    })
+}
+
 /// What is asked for.
 struct Page<'a> {
     db: &'a Connection,
@@ -61,6 +87,8 @@ struct Page<'a> {
     words: Option<Words>,
     before: i64,
     limit: usize,
+    /// Of the statements that were run, where somebody asks for them.
+    plans: Option<RefCell<Vec<String>>>,
 }
 
 impl<'a> Page<'a> {
@@ -76,6 +104,7 @@ impl<'a> Page<'a> {
             words: Words::of(selection),
             before: before.map_or(i64::MAX, seq),
             limit,
+            plans: None,
         }
     }
 
@@ -103,17 +132,29 @@ impl<'a> Page<'a> {
     }
 
     /// A statement that leads to places.
-    fn prepare(&self, sql: &str, clause: &Where) -> Result<CachedStatement<'a>, Fault> {
-        #[cfg(test)]
-        plans::note(self.db, sql, &clause.values);
-        let _ = clause;
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>, Fault> {
+        self.note(sql)?;
         Ok(self.db.prepare_cached(sql)?)
+    }
+
+    /// Notes the plan of a statement that is about to be run. It doesn't depend on the values.
+    fn note(&self, sql: &str) -> Result<(), Fault> {
+        let Some(plans) = &self.plans else {
+            return Ok(());
+        };
+        let mut plan = self.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
+        while let Some(row) = rows.next()? {
+            steps.push(row.get::<_, String>(3)?);
+        }
+        plans.borrow_mut().push(steps.join("; "));
+        Ok(())
     }
 
     /// A page of a walk: of each row its place and its event's. `order` is of the walk's own.
     fn walk(&self, from: &str, clause: &Where, order: &str) -> Result<Vec<i64>, Fault> {
         let patience = index::Patience::default();
-        let mut read = self.prepare(&format!("{from}{} ORDER BY {order}", clause.sql), clause)?;
+        let mut read = self.prepare(&format!("{from}{} ORDER BY {order}", clause.sql))?;
         let mut rows = read.query(params_from_iter(&clause.values))?;
         let mut places = Vec::new();
         while places.len() < self.limit

@@ -1,29 +1,13 @@
-//! Deletes what is settled of a group and may go, a bounded step at a time, so that no append waits long behind it.
-//!
-//! ```text
-//!   a reader looks for what goes, oldest first ─▶ out of the index ─▶ the writer looks again, and deletes ─▶ free pages go back
-//! ```
-//!
-//! An event goes with all its deliveries, their attempts and their changes. What tells repeats stays: it has its own time, and is in its table
-//! before the event that it came with goes.
+//! Deletes events with all that belongs to them, and gives their space back.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
-use super::EmbeddedLog;
-use super::fault::Fault;
-use super::index::{self, Going};
-use super::tables::{Tables, millis};
-use super::{attempts, index::Index};
-use crate::log::{LogError, Retention};
-
-/// Events one step looks at.
-const STEP_EVENTS: i64 = 256;
-
-/// Events that go in one call, about.
-const CALL_EVENTS: u64 = 4_096;
-
-/// Steps in a row that find nothing aged, after which the younger ones aren't looked at: events are kept nearly in order.
-const VAIN_STEPS: u32 = 4;
+use crate::log::LogError;
+use crate::log::embedded::EmbeddedLog;
+use crate::log::embedded::attempts;
+use crate::log::embedded::fault::Fault;
+use crate::log::embedded::index::{Going, Index};
+use crate::log::embedded::tables::Tables;
 
 /// Pages one step gives back to the file system: 4 MiB.
 const STEP_PAGES: i64 = 512;
@@ -31,101 +15,14 @@ const STEP_PAGES: i64 = 512;
 /// Of the log of before that doesn't link them, changes that go in one step.
 const STEP_CHANGES: i64 = 256;
 
-/// What may go, in the log's own terms.
-#[derive(Debug, Clone)]
-struct Horizon {
-    group_uid: String,
-    /// Kept before this.
-    matched: i64,
-    unmatched: i64,
-    /// Bytes that are too many.
-    excess: u64,
-}
-
-/// Some of it. Says how many events went.
-pub(super) async fn some(log: &EmbeddedLog, retention: &Retention) -> Result<u64, LogError> {
-    let now = log.shared.clock.now().0;
-    let group_uid = retention.group_uid.clone();
-    let kept = log.read(move |db| index::bytes(db, &group_uid)).await?;
-    let mut horizon = Horizon {
-        group_uid: retention.group_uid.clone(),
-        matched: now.saturating_sub(millis(retention.max_age)),
-        unmatched: now.saturating_sub(millis(retention.unmatched_age)),
-        excess: retention
-            .max_bytes
-            .map_or(0, |most| kept.saturating_sub(most)),
-    };
-    let (mut gone, mut after, mut vain) = (0, 0, 0);
-    while gone < CALL_EVENTS && vain < VAIN_STEPS {
-        let asked = horizon.clone();
-        let step = log.read(move |db| look(db, &asked, after)).await?;
-        let Some(last) = step.last else { break };
-        after = last;
-        vain = if step.aged { 0 } else { vain + 1 };
-        if !step.going.is_empty() {
-            let (events, bytes) = delete(log, &horizon, step.going).await?;
-            gone += events;
-            horizon.excess = horizon.excess.saturating_sub(bytes);
-        }
-    }
-    if gone > 0 {
-        tidy(log, horizon.matched).await?;
-    }
-    Ok(gone)
-}
-
-/// What a step found.
-struct Step {
-    /// None: there are no more.
-    last: Option<i64>,
-    /// Some were old enough for what is kept the shorter, settled or not, matched or not: there may be more behind them.
-    aged: bool,
-    going: Vec<Going>,
-}
-
 /// Pending, leased and held are not settled.
-const GOES: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq > e.seq AND d.seq <= e.seq + e.deliveries AND +d.status IN (1, 2, 4))
+pub(super) const GOES: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq > e.seq AND d.seq <= e.seq + e.deliveries AND +d.status IN (1, 2, 4))
      AND NOT EXISTS (SELECT 1 FROM added a CROSS JOIN deliveries d ON d.seq = a.seq WHERE a.event_seq = e.seq AND +d.status IN (1, 2, 4))";
 
-/// The events behind one, oldest first.
-fn look(db: &Connection, horizon: &Horizon, after: i64) -> Result<Step, Fault> {
-    let mut read = db.prepare_cached(&format!(
-        "SELECT e.seq, length(e.record), {GOES}, e.kept < CASE
-             WHEN e.deliveries = 0 AND NOT EXISTS (SELECT 1 FROM added a WHERE a.event_seq = e.seq) THEN ?4 ELSE ?3 END, e.kept < max(?3, ?4)
-         FROM events e WHERE e.group_uid = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?5"
-    ))?;
-    let mut rows = read.query(params![
-        horizon.group_uid,
-        after,
-        horizon.matched,
-        horizon.unmatched,
-        STEP_EVENTS
-    ])?;
-    let mut step = Step {
-        last: None,
-        aged: false,
-        going: Vec::new(),
-    };
-    let mut excess = horizon.excess;
-    while let Some(row) = rows.next()? {
-        let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (settled, aged, by_the_other): (bool, bool, bool) =
-            (row.get(2)?, row.get(3)?, row.get(4)?);
-        step.last = Some(seq);
-        let goes = aged || excess > 0;
-        step.aged |= goes || by_the_other;
-        if goes && settled {
-            excess = excess.saturating_sub(bytes.unsigned_abs());
-            step.going.push(Going { seq, bytes });
-        }
-    }
-    Ok(step)
-}
-
 /// Says how many events went, and their bytes.
-async fn delete(
+pub(super) async fn delete(
     log: &EmbeddedLog,
-    horizon: &Horizon,
+    group_uid: &str,
     going: Vec<Going>,
 ) -> Result<(u64, u64), LogError> {
     // An event's claims go with it: they have to be in the table first.
@@ -137,7 +34,7 @@ async fn delete(
     // Nothing is put into the index until the log has deleted it, or said that it didn't: the writer holds it, whatever becomes of the caller. What
     // stays after all is put in again by the next step of the index.
     let mut index = log.shared.index.clone().lock_owned().await;
-    let (group_uid, out) = (horizon.group_uid.clone(), going.clone());
+    let (group_uid, out) = (group_uid.to_owned(), going.clone());
     let index = tokio::task::spawn_blocking(move || index.forget(&group_uid, &out).map(|()| index))
         .await
         .map_err(|error| LogError::Unavailable(format!("index: {error}")))?
@@ -205,7 +102,7 @@ fn delete_one(tables: &Tables<'_>, seq: i64) -> Result<bool, Fault> {
 }
 
 /// Gives back what events that are gone took up.
-async fn tidy(log: &EmbeddedLog, horizon: i64) -> Result<(), LogError> {
+pub(super) async fn tidy(log: &EmbeddedLog, horizon: i64) -> Result<(), LogError> {
     while log
         .write(64, move |tables| unlinked(tables, horizon))
         .await?
@@ -251,7 +148,7 @@ fn space(tables: &Tables<'_>) -> Result<bool, Fault> {
 }
 
 /// Numbers are never taken twice, even when the rows that had the last ones are gone.
-pub(super) fn remember_seq(tables: &Tables<'_>) -> Result<(), Fault> {
+pub(in crate::log::embedded) fn remember_seq(tables: &Tables<'_>) -> Result<(), Fault> {
     tables
         .db
         .prepare_cached("INSERT INTO meta (name, value) VALUES ('last_seq', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value")?

@@ -1,0 +1,118 @@
+//! What users wrote, compiled and evaluated beside the threads that serve everybody.
+//!
+//! ```text
+//!   async task ─ run(work) ─▶ a turn of so many ─▶ a blocking thread: work(&Here) ─▶ what it made
+//! ```
+//!
+//! - A filter, a pattern or a mapping costs what its bounds allow, some 40 ms, and none of that is a worker's: what takes a [`Here`] can't be called on one.
+//! - No more of them run at once than about half of the cores, for each purpose apart: who previews holds up no delivery, and who delivers no save.
+//! - What was begun keeps its turn to its end, also where nobody waits for it any more.
+
+use std::sync::LazyLock;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+/// The cores are the whole process's, and so are these.
+pub(crate) struct Aside(LazyLock<Semaphore>);
+
+/// Records for deliveries.
+pub(crate) static DELIVERIES: Aside = Aside::new();
+/// Events tried with webhooks, for callers who wait: previews, comparisons, feeds, tails.
+pub(crate) static TRIALS: Aside = Aside::new();
+/// What is saved.
+pub(crate) static SAVES: Aside = Aside::new();
+/// Order keys of what comes in.
+pub(crate) static ARRIVALS: Aside = Aside::new();
+
+/// That this is no thread which serves anybody else. Only [`Aside::run`] has one.
+pub(crate) struct Here(());
+
+impl Aside {
+    const fn new() -> Self {
+        Self(LazyLock::new(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Semaphore::new((cores / 2).max(1))
+        }))
+    }
+
+    /// Does it when it is its turn. The error says that it broke off.
+    pub(crate) async fn run<T: Send + 'static>(
+        &'static self,
+        work: impl FnOnce(&Here) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        // Never closed.
+        let turn = self.0.acquire().await;
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&Here(()))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+impl Here {
+    /// A test's thread serves nobody else.
+    pub(crate) fn of_test() -> Self {
+        Self(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+
+    // On the one worker there is: work that stood on it would wait for ever for what only the worker can do.
+    #[tokio::test]
+    async fn work_holds_no_worker() {
+        static OWN: Aside = Aside::new();
+        let (let_go, wait) = mpsc::channel::<()>();
+        let work = OWN.run(move |_| wait.recv().is_ok());
+        let other = async {
+            let_go.send(()).unwrap();
+        };
+        let (done, ()) = tokio::join!(work, other);
+        assert!(done.unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_more_runs_at_once_than_there_are_turns_and_who_gives_up_frees_none() {
+        static OWN: Aside = Aside::new();
+        let turns = OWN.0.available_permits();
+        let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (let_go, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let all: Vec<_> = (0..turns + 3)
+            .map(|_| {
+                let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
+                let (wait, begun) = (Arc::clone(&wait), begun.clone());
+                tokio::spawn(OWN.run(move |_| {
+                    let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    begun.send(()).unwrap();
+                    let _ = wait.lock().unwrap().recv();
+                    under_way.fetch_sub(1, Ordering::SeqCst);
+                }))
+            })
+            .collect();
+        for _ in 0..turns {
+            begins.recv().await.unwrap();
+        }
+        // Nobody waits for those under way any more; they go on all the same.
+        for one in &all[..turns] {
+            one.abort();
+        }
+        for _ in 0..turns + 3 {
+            let_go.send(()).unwrap();
+        }
+        for _ in 0..3 {
+            begins.recv().await.unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), turns);
+    }
+}
