@@ -3,6 +3,7 @@
 
 mod answers;
 mod backends;
+mod charts;
 mod comparisons;
 mod config;
 mod consumers;
