@@ -24,7 +24,7 @@ pub(crate) struct Narrow {
     /// Received before: likewise
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// With these words in the payload, in any order, case aside; the last may be the beginning of one. At most 200 characters
+    /// With these words in the payload, in any order, case aside; the last may be the beginning of one. At most 200 characters and 16 words
     #[arg(long, value_name = "WORDS")]
     pub(crate) text: Option<String>,
     /// For this destination of their webhook: subscribe, http, salesforce, or its own name
