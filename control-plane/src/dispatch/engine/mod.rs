@@ -345,8 +345,13 @@ impl Engine {
 async fn ended<T: 'static>(set: &mut JoinSet<T>, until: Instant, mut each: impl FnMut(T)) -> bool {
     let all = async {
         while let Some(ended) = set.join_next().await {
-            if let Ok(ended) = ended {
-                each(ended);
+            match ended {
+                Ok(ended) => each(ended),
+                Err(error) if error.is_panic() => {
+                    tracing::error!(%error, "a task of the delivery engine broke off as it ended: please report this as a bug");
+                }
+                // Ended by us.
+                Err(_) => {}
             }
         }
     };
