@@ -143,13 +143,10 @@ impl State {
         Some(webhook.stored.clone())
     }
 
-    pub(crate) fn deliverable(&self) -> HashSet<String> {
-        let named = self
-            .destinations
-            .values()
-            .filter_map(|d| d.metadata.as_ref());
-        let named = named.map(|metadata| metadata.uid.clone());
-        self.webhook_keys.keys().cloned().chain(named).collect()
+    pub(crate) fn destinations(&self) -> HashSet<String> {
+        let all = self.destinations.values();
+        let all = all.filter_map(|one| Some(one.metadata.as_ref()?.uid.clone()));
+        all.collect()
     }
 
     pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {

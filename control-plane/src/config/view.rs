@@ -209,9 +209,9 @@ impl View {
         self.read(|state| state.pushing > 0)
     }
 
-    /// The uids of all that can have deliveries of its own: webhooks, and destinations.
-    pub(crate) fn deliverable(&self) -> HashSet<String> {
-        self.read(State::deliverable)
+    /// The uids of all destinations that have a name of their own.
+    pub(crate) fn destinations(&self) -> HashSet<String> {
+        self.read(State::destinations)
     }
 
     /// The longest window in which any group knows repeats, in days; 0 where none says.

@@ -25,7 +25,7 @@ mod lane;
 pub(crate) mod rate;
 mod strays;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 
 use std::collections::HashMap;
@@ -335,9 +335,7 @@ impl Engine {
     fn tidy(&self) {
         let now = Instant::now();
         lock(&self.resting).retain(|_, (until, _)| *until + self.timing.longest_rest > now);
-        self.context
-            .endpoints
-            .retain(&self.context.view.deliverable());
+        self.context.endpoints.forget_gone(&self.context.view);
     }
 }
 
