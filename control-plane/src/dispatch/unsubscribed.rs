@@ -11,7 +11,7 @@
 //! Whether there are subscribers again is read from the store after each lease and before anything is held: what was made for them by then is
 //! given back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{LogError, Queue, Selection, Settle, Settlement};
-use crate::store::{Entry, Precondition, StoreError, Transaction, Write};
+use crate::store::{Entry, Precondition, Revision, StoreError, Transaction, Write};
 
 const REASON: &str =
     "the webhook has no destination `subscribe` any more: add it again, and replay";
@@ -55,8 +55,8 @@ pub(crate) fn note(webhook_uid: &str, key: &str) -> Write {
 /// What this replica remembers from look to look.
 #[derive(Default)]
 pub(crate) struct Unsubscribed {
-    /// Since when each note is known here.
-    seen: HashMap<String, Instant>,
+    /// Since when each note is known here, as it was written last.
+    seen: HashMap<String, (Instant, Revision)>,
 }
 
 impl Unsubscribed {
@@ -69,7 +69,8 @@ impl Unsubscribed {
 
     async fn try_look(&mut self, context: &Context) -> Result<(), Failed> {
         let mut after: Option<String> = None;
-        let mut before = std::mem::take(&mut self.seen);
+        let mut there = HashSet::new();
+        let mut first_failure = Ok(());
         loop {
             let listing =
                 context
@@ -77,19 +78,34 @@ impl Unsubscribed {
                     .list(keys::UNSUBSCRIBED, after.as_deref(), NOTES_AT_ONCE, None);
             let notes = listing.await?.entries;
             for note in &notes {
-                let since = before.remove(&note.key).unwrap_or_else(Instant::now);
-                self.seen.insert(note.key.clone(), since);
-                let is_done = look_at(context, note).await?;
-                if is_done && since.elapsed() >= PATIENCE || !is_noted(context, note).await? {
-                    remove(context, note).await?;
-                    self.seen.remove(&note.key);
-                }
+                there.insert(note.key.clone());
+                // What is wrong with one keeps none of the others waiting.
+                let looked = self.look_at_one(context, note).await;
+                first_failure = first_failure.and(looked);
             }
             match notes.last() {
                 Some(last) if notes.len() == NOTES_AT_ONCE => after = Some(last.key.clone()),
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        self.seen.retain(|key, _| there.contains(key));
+        first_failure
+    }
+
+    async fn look_at_one(&mut self, context: &Context, note: &Entry) -> Result<(), Failed> {
+        let seen = self.seen.get(&note.key);
+        let since = match seen {
+            Some((since, revision)) if *revision == note.revision => *since,
+            // Written again: its time begins anew.
+            _ => Instant::now(),
+        };
+        self.seen.insert(note.key.clone(), (since, note.revision));
+        let is_done = look_at(context, note).await?;
+        if is_done && since.elapsed() >= PATIENCE || !is_noted(context, note).await? {
+            remove(context, note).await?;
+            self.seen.remove(&note.key);
+        }
+        Ok(())
     }
 }
 
@@ -155,5 +171,52 @@ async fn remove(context: &Context, note: &Entry) -> Result<(), Failed> {
     match context.store.commit(transaction).await {
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::DeliveryStatus::{Held, Pending};
+
+    use super::*;
+    use crate::dispatch::engine::tests::rig::Rig;
+
+    fn for_subscribers(one: &mut crate::log::NewDelivery) {
+        one.destination = String::new();
+    }
+
+    /// As a save leaves it.
+    async fn noted(rig: &Rig, webhook: &str) {
+        let key = keys::webhook("acme", "shop", webhook);
+        rig.put(keys::unsubscribed(webhook), key.into_bytes()).await;
+    }
+
+    #[tokio::test]
+    async fn a_note_whose_webhook_cannot_be_read_keeps_none_behind_it_waiting() {
+        let rig = Rig::new().await;
+        rig.webhook("b", &["http"]).await;
+        let damaged = keys::webhook("acme", "shop", "a");
+        rig.put(damaged, b"\xff".to_vec()).await;
+        let of_a = rig.event("a", for_subscribers).await;
+        let of_b = rig.event("b", for_subscribers).await;
+        noted(&rig, "a").await;
+        noted(&rig, "b").await;
+        let mut unsubscribed = Unsubscribed::default();
+        unsubscribed.look(&rig.context).await;
+        let held = rig.delivery(&of_b).await;
+        assert_eq!(held.status(), Held);
+        assert_eq!(held.reason, REASON);
+        assert_eq!(rig.delivery(&of_a).await.status(), Pending);
+        // The time of each goes on.
+        let before = unsubscribed.seen.clone();
+        assert_eq!(before.len(), 2);
+        unsubscribed.look(&rig.context).await;
+        assert_eq!(unsubscribed.seen, before);
+        // But for one that is written again.
+        noted(&rig, "b").await;
+        unsubscribed.look(&rig.context).await;
+        let (a, b) = (keys::unsubscribed("a"), keys::unsubscribed("b"));
+        assert_eq!(unsubscribed.seen[&a], before[&a]);
+        assert!(unsubscribed.seen[&b].0 > before[&b].0);
     }
 }
