@@ -21,6 +21,7 @@ use super::tombstone::{self, Tombstone, pin_of};
 use super::view::GroupRecord;
 use super::watch::Batch;
 use crate::access::Tokens;
+use crate::dispatch::unsubscribed::has_subscribers;
 use crate::keys;
 use crate::seal::SealKey;
 
@@ -141,6 +142,14 @@ impl State {
     pub(crate) fn webhook(&self, uid: &str) -> Option<Arc<v1::Webhook>> {
         let webhook = self.webhooks.get(self.webhook_keys.get(uid)?)?;
         Some(webhook.stored.clone())
+    }
+
+    /// The uid of the webhook with this key, where it has subscribers.
+    pub(crate) fn with_subscribers(&self, key: &str) -> Option<String> {
+        let webhook = self.webhooks.get(key)?;
+        let spec = webhook.stored.spec.as_ref();
+        spec.is_none_or(has_subscribers)
+            .then(|| webhook.uid.clone())
     }
 
     pub(crate) fn destinations(&self) -> HashSet<String> {

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Nobody is asked for such deliveries as for strays of what is pushed (`engine::strays`): a log tells only which of those wait. So the save
-//! leaves a note, which a crash doesn't lose, and which stays while something is pending or leased, and a while longer for replicas that keep
-//! an event by what they knew before.
+//! leaves a note, which a crash doesn't lose, and which stays while something is pending or leased, and a while longer for those who are
+//! about to make or put back a delivery by what they knew before. A replica whose view hadn't heard of the save by then writes the note again when it
+//! has. Later nothing is put back for subscribers that aren't there (`api::replay`).
 //!
 //! Whether there are subscribers again is read from the store after each lease and before anything is held: what was made for them by then is
 //! given back.
@@ -50,6 +51,25 @@ pub(crate) fn has_subscribers(spec: &v1::WebhookSpec) -> bool {
 /// Goes into the transaction that saves a webhook without subscribers which had them before; `key` is the webhook's.
 pub(crate) fn note(webhook_uid: &str, key: &str) -> Write {
     Write::Put(keys::unsubscribed(webhook_uid), key.to_owned().into())
+}
+
+/// Notes once more what this replica's view has seen lose its subscribers since: it may have kept events for them by what it knew before. What fails
+/// is tried again with the next change, or canary.
+pub(crate) async fn note_what_came_after(context: &Context) {
+    let seen = context.view.unsubscribed().clone();
+    for (uid, key) in seen {
+        let transaction = Transaction {
+            checks: Vec::new(),
+            writes: vec![note(&uid, &key)],
+        };
+        match context.store.commit(transaction).await {
+            Ok(_) => drop(context.view.unsubscribed().remove(&uid)),
+            Err(error) => {
+                tracing::warn!(%error, "deliveries for subscribers that a webhook no longer has are not held yet; it is tried again");
+                return;
+            }
+        }
+    }
 }
 
 /// What this replica remembers from look to look.
@@ -218,5 +238,26 @@ mod tests {
         let (a, b) = (keys::unsubscribed("a"), keys::unsubscribed("b"));
         assert_eq!(unsubscribed.seen[&a], before[&a]);
         assert!(unsubscribed.seen[&b].0 > before[&b].0);
+    }
+
+    #[tokio::test]
+    async fn what_a_view_that_lagged_made_is_held_once_it_has_heard() {
+        let rig = Rig::new().await;
+        let subscribes = v1::WebhookSpec::default();
+        rig.webhook_as("orders", subscribes).await;
+        rig.webhook("pushed", &["http"]).await;
+        assert!(rig.context.view.unsubscribed().is_empty());
+        rig.webhook("orders", &["http"]).await;
+        rig.webhook("pushed", &["http", "erp"]).await;
+        // The save's own note has gone meanwhile.
+        let late = rig.event("orders", for_subscribers).await;
+        let key = keys::webhook("acme", "shop", "orders");
+        let expected = [("orders".to_owned(), key)].into();
+        assert_eq!(*rig.context.view.unsubscribed(), expected);
+        note_what_came_after(&rig.context).await;
+        assert!(rig.context.view.unsubscribed().is_empty());
+        let mut unsubscribed = Unsubscribed::default();
+        unsubscribed.look(&rig.context).await;
+        assert_eq!(rig.delivery(&late).await.status(), Held);
     }
 }
