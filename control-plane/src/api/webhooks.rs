@@ -129,7 +129,7 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        skew::webhook(desk.context, &spec)?;
+        skew::webhook(desk, webhook.spec.as_ref(), &spec)?;
         webhook.spec = Some(spec);
         let connector = compile(desk.pinned(&group).await?).await?;
         let of_task = webhook.clone();

@@ -169,7 +169,7 @@ pub(in crate::api) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        skew::group(desk.context, &admitted.spec)?;
+        skew::group(desk, old_spec.as_ref(), &admitted.spec)?;
         let old = group.clone();
         group.spec = Some(admitted.spec);
         group.metadata.get_or_insert_default().update_time = Some(desk.now());

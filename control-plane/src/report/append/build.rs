@@ -14,9 +14,9 @@ use crate::dispatch::target::name_of;
 use crate::log::{NewCallback, NewDelivery, NewEvent};
 use crate::report::order::{Keys, Ordering};
 use crate::report::{Orders, identity};
+use crate::retention::DEFAULT_DEDUP_DAYS;
 
 pub(super) const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
-const DEFAULT_DEDUP_DAYS: u32 = 7;
 
 /// What tells an event of a callback from the others in it.
 struct Place {

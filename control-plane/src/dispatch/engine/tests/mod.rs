@@ -1,6 +1,6 @@
 //! The engine as a whole, where it needs seams that break when a test says so.
 
-mod rig;
+pub(crate) mod rig;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

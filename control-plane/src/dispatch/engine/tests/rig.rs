@@ -40,12 +40,12 @@ use crate::store::{
 const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: i64 = 1_700_000_000_000;
 
-pub(super) struct Rig {
-    pub(super) context: Context,
-    pub(super) log: Arc<Watched>,
+pub(crate) struct Rig {
+    pub(crate) context: Context,
+    pub(crate) log: Arc<Watched>,
     /// What mappings are read from.
-    pub(super) mappings: Arc<Failing>,
-    pub(super) clock: Arc<Hand>,
+    pub(crate) mappings: Arc<Failing>,
+    pub(crate) clock: Arc<Hand>,
     view_ends: CancellationToken,
     shutdown: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -64,7 +64,7 @@ impl Drop for Rig {
 }
 
 /// A clock that is turned by hand.
-pub(super) struct Hand(AtomicI64);
+pub(crate) struct Hand(AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
@@ -81,7 +81,7 @@ impl Hand {
 
 impl Rig {
     /// Without an engine yet.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(NOW)));
         let store: Arc<dyn Store> = EmbeddedStore::open(&folder.path().join("store")).unwrap();
@@ -140,14 +140,14 @@ impl Rig {
     }
 
     /// From now on the view hears nothing: cut off from the store.
-    pub(super) async fn cut_off(&self) {
+    pub(crate) async fn cut_off(&self) {
         self.view_ends.cancel();
         self.context.view.tasks().close();
         soon(self.context.view.tasks().wait()).await;
     }
 
     /// A webhook that is delivered to `https://WEBHOOK.example`, under this name.
-    pub(super) async fn webhook(&self, name: &str, destinations: &[&str]) {
+    pub(crate) async fn webhook(&self, name: &str, destinations: &[&str]) {
         let destinations = destinations
             .iter()
             .map(|destination| v1::WebhookDestination {
@@ -158,6 +158,15 @@ impl Rig {
                 }),
                 ..Default::default()
             });
+        let spec = v1::WebhookSpec {
+            active: true,
+            destinations: destinations.collect(),
+            ..Default::default()
+        };
+        self.webhook_as(name, spec).await;
+    }
+
+    pub(crate) async fn webhook_as(&self, name: &str, spec: v1::WebhookSpec) {
         let webhook = v1::Webhook {
             metadata: Some(v1::Metadata {
                 org: "acme".to_owned(),
@@ -166,18 +175,14 @@ impl Rig {
                 uid: name.to_owned(),
                 ..Default::default()
             }),
-            spec: Some(v1::WebhookSpec {
-                active: true,
-                destinations: destinations.collect(),
-                ..Default::default()
-            }),
+            spec: Some(spec),
             status: None,
         };
         let key = keys::webhook("acme", "shop", name);
         self.put(key, webhook.encode_to_vec()).await;
     }
 
-    pub(super) async fn put(&self, key: String, value: Vec<u8>) {
+    pub(crate) async fn put(&self, key: String, value: Vec<u8>) {
         let transaction = Transaction {
             checks: Vec::new(),
             writes: vec![Write::Put(key, value.into())],
@@ -208,7 +213,7 @@ impl Rig {
     }
 
     /// An event with one delivery, whose id this is of.
-    pub(super) async fn event(&self, webhook: &str, set: impl FnOnce(&mut NewDelivery)) -> String {
+    pub(crate) async fn event(&self, webhook: &str, set: impl FnOnce(&mut NewDelivery)) -> String {
         let n = self.events.fetch_add(1, Ordering::SeqCst);
         let id = uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + n as u128);
         let mut delivery = NewDelivery {
@@ -262,7 +267,7 @@ impl Rig {
         made.into_iter().next().unwrap().1.id
     }
 
-    pub(super) async fn delivery(&self, id: &str) -> v1::Delivery {
+    pub(crate) async fn delivery(&self, id: &str) -> v1::Delivery {
         self.context.log.delivery(id).await.unwrap()
     }
 
@@ -399,7 +404,7 @@ impl Sink for Scripted {
 }
 
 /// A store that can't be asked while a test says so, and that breaks off at a key.
-pub(super) struct Failing {
+pub(crate) struct Failing {
     store: Arc<dyn Store>,
     pub(super) fails: AtomicBool,
     pub(super) panics_at: Mutex<Option<String>>,
@@ -441,7 +446,7 @@ impl Store for Failing {
 type OnLease = Box<dyn FnMut(&Queue) + Send>;
 
 /// A log that counts what it is asked.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     log: Arc<dyn DeliveryLog>,
     pub(super) looks: AtomicUsize,
     leases: Mutex<HashMap<Queue, usize>>,
