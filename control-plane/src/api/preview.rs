@@ -87,7 +87,7 @@ impl PreviewApi {
         let context = self.context.clone();
         let of_task = (webhook.clone(), named.clone());
         // It isn't ended by its caller: the turn is its own.
-        let shown = aside::TRIALS.run(move |here| {
+        let shown = aside::TRIALS.run(&metadata.org, move |here| {
             let _turn = turn;
             let (webhook, named) = of_task;
             let event = chosen.event(here, &context, &record, &trial, id)?;
@@ -102,7 +102,10 @@ impl PreviewApi {
 
     async fn trial(&self, record: &GroupRecord, webhook: &v1::Webhook) -> Result<Trial, Problem> {
         let (context, record, webhook) = (self.context.clone(), record.clone(), webhook.clone());
-        let trial = aside::TRIALS.run(move |here| Trial::of(here, &context, &record, &webhook));
+        let org = webhook.metadata.as_ref().map_or("", |m| &m.org).to_owned();
+        let trial = aside::TRIALS.run(&org, move |here| {
+            Trial::of(here, &context, &record, &webhook)
+        });
         trial.await?
     }
 
@@ -147,8 +150,8 @@ impl PreviewApi {
         let trial = Arc::new(trial);
         let metadata = record.group.metadata.clone().unwrap_or_default();
         let selection = Selection {
-            org: Some(metadata.org),
-            group_uid: Some(metadata.uid),
+            org: Some(metadata.org.clone()),
+            group_uid: Some(metadata.uid.clone()),
             since: caller.since(),
             ..Selection::default()
         };
@@ -158,7 +161,7 @@ impl PreviewApi {
             let ends = read.len() < STEP;
             before = read.last().map(|(at, _)| *at);
             let trial = Arc::clone(&trial);
-            let found = aside::TRIALS.run(move |here| {
+            let found = aside::TRIALS.run(&metadata.org, move |here| {
                 let fits = |event: &v1::Event| trial.verdict(here, event) == Verdict::Matched;
                 read.into_iter().map(|(_, event)| event).find(fits)
             });

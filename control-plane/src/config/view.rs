@@ -81,6 +81,11 @@ impl GroupRecord {
             webhooks: Arc::default(),
         }
     }
+
+    /// Whose it is.
+    pub(crate) fn org(&self) -> &str {
+        self.group.metadata.as_ref().map_or("", |m| &m.org)
+    }
 }
 
 /// What a stream may send, all of it of one moment.

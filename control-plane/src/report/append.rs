@@ -106,7 +106,7 @@ pub(super) async fn answer(
     let mut new = built(context, &record, request_id, callback);
     if record.webhooks.iter().any(orders) {
         let (of_task, webhooks) = (context.clone(), Arc::clone(&record.webhooks));
-        let ordered = aside::ARRIVALS.run(move |here| {
+        let ordered = aside::ARRIVALS.run(record.org(), move |here| {
             put_in_order(here, of_task.view.orders(), &webhooks, &mut new);
             new
         });

@@ -82,7 +82,7 @@ impl HandshakeApi {
             sealed: seal.seal(&known.uid, field, secret.as_bytes())?,
         });
         group.metadata.get_or_insert_default().update_time = Some(desk.now());
-        let connector = compile(desk.pinned(&group).await?).await?;
+        let connector = compile(&known.org, desk.pinned(&group).await?).await?;
         admission::compile_group(seal, &group, &connector, Lacking::Refused)?;
         let key = keys::group(&known.org, &known.name);
         let transaction = Transaction {
