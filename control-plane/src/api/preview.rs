@@ -85,17 +85,16 @@ impl PreviewApi {
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
         let id = self.new_id()?;
         let context = self.context.clone();
-        let of_task = (webhook.clone(), named.clone());
-        // It isn't ended by its caller: the turn is its own.
+        let of_task = (webhook.clone(), named.clone(), Arc::clone(&turn));
+        // It isn't ended by its caller: the turn is its own, too.
         let shown = aside::TRIALS.run(&metadata.org, move |here| {
-            let _turn = turn;
-            let (webhook, named) = of_task;
+            let (webhook, named, _turn) = of_task;
             let event = chosen.event(here, &context, &record, &trial, id)?;
             Ok::<_, Problem>(shown(here, &context, &webhook, &named, &trial, event))
         });
         let mut shown = shown.await??;
         if request_checks {
-            shown.checks = requests::check(&self.context, &webhook, &named).await;
+            shown.checks = requests::check(&turn, &self.context, &webhook, &named).await;
         }
         Ok(shown)
     }
