@@ -34,7 +34,7 @@ pub(crate) static ARRIVALS: Aside = Aside::new();
 pub(crate) struct Here(());
 
 impl Aside {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(LazyLock::new(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             Arc::new(Line::new((cores / 2).max(1)))
@@ -72,6 +72,18 @@ async fn done<T: Send + 'static>(
         work(&Here(()))
     })
     .await
+}
+
+#[cfg(test)]
+impl Aside {
+    /// Until they are dropped.
+    pub(crate) async fn all_turns(&'static self, org: &str) -> Box<dyn Send> {
+        let mut all = Vec::new();
+        for _ in 0..self.0.free() {
+            all.push(self.0.turn(org).await);
+        }
+        Box::new(all)
+    }
 }
 
 #[cfg(test)]
@@ -153,10 +165,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_so_long_at_most_leaves_undone_what_has_no_turn() {
         static OWN: Aside = Aside::new();
-        let mut held = Vec::new();
-        for _ in 0..OWN.0.free() {
-            held.push(OWN.0.turn("greedy").await);
-        }
+        let held = OWN.all_turns("greedy").await;
         let undone = OWN.run_within("acme", Duration::ZERO, |_| ()).await;
         assert!(undone.is_none());
         drop(held);

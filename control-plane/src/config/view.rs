@@ -32,7 +32,7 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     compiled: Compiled,
-    orders: Orders,
+    orders: Arc<Orders>,
     revision: watch::Sender<u64>,
     /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
     /// streams would be woken for it.
@@ -133,7 +133,7 @@ impl View {
             encoder,
             seal,
             compiled: Compiled::default(),
-            orders: Orders::default(),
+            orders: Arc::default(),
             lag: AtomicU64::new(UNKNOWN),
             current: Mutex::new(None),
             dropping: Mutex::default(),
@@ -235,7 +235,7 @@ impl View {
     }
 
     /// What webhooks' deliveries are ordered by, compiled.
-    pub(crate) fn orders(&self) -> &Orders {
+    pub(crate) fn orders(&self) -> &Arc<Orders> {
         &self.orders
     }
 
