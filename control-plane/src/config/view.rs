@@ -32,7 +32,7 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     compiled: Compiled,
-    orders: Orders,
+    orders: Arc<Orders>,
     revision: watch::Sender<u64>,
     /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
     /// streams would be woken for it.
@@ -83,6 +83,11 @@ impl GroupRecord {
             webhooks: Arc::default(),
         }
     }
+
+    /// Whose it is.
+    pub(crate) fn org(&self) -> &str {
+        self.group.metadata.as_ref().map_or("", |m| &m.org)
+    }
 }
 
 /// What a stream may send, all of it of one moment.
@@ -130,7 +135,7 @@ impl View {
             encoder,
             seal,
             compiled: Compiled::default(),
-            orders: Orders::default(),
+            orders: Arc::default(),
             lag: AtomicU64::new(UNKNOWN),
             current: Mutex::new(None),
             dropping: Mutex::default(),
@@ -250,7 +255,7 @@ impl View {
     }
 
     /// What webhooks' deliveries are ordered by, compiled.
-    pub(crate) fn orders(&self) -> &Orders {
+    pub(crate) fn orders(&self) -> &Arc<Orders> {
         &self.orders
     }
 

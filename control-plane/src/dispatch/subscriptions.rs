@@ -4,6 +4,7 @@
 //! [`AHEAD`] deliveries wait in memory for a slow one.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::engine::broken_off;
 use super::leases::{Leases, Token};
 use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
@@ -220,18 +222,20 @@ impl Session<'_> {
     }
 
     /// What the subscriber gets, made when it is its turn: records can be large. None for a delivery that can't be mapped: it is held, and
-    /// an operator is told why.
+    /// an operator is told why; or it comes again later where that is a fault of ours. None, too, for one that is another's by now.
     async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
         let mappings = &self.context.mappings;
-        match mappings
-            .record(&aside::DELIVERIES, &lease.delivery, &lease.event)
-            .await
-        {
-            Ok(record) => Ok(Some(response(lease, record.as_ref()))),
+        let mapping = mappings.record(&aside::DELIVERIES, &lease.delivery, &lease.event);
+        let settle = match AssertUnwindSafe(mapping).catch_unwind().await {
+            Ok(Ok(record)) => {
+                // Mapping waits for its turn, and the lease may have run out meanwhile.
+                self.leases.expire(Instant::now());
+                let is_held = self.leases.token(&lease.token) == Token::Held;
+                return Ok(is_held.then(|| response(lease, record.as_ref())));
+            }
             // Nothing is wrong with the delivery: with the stream's end it goes back.
-            Err(NoRecord::Store(error)) => Err(Problem::from(error).into()),
-            Err(NoRecord::Hold(reason)) => {
-                self.leases.end(&lease.token);
+            Ok(Err(NoRecord::Store(error))) => return Err(Problem::from(error).into()),
+            Ok(Err(NoRecord::Hold(reason))) => {
                 let attempt = v1::Attempt {
                     start_time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
                     outcome: v1::AttemptOutcome::Held.into(),
@@ -239,19 +243,22 @@ impl Session<'_> {
                     mapping_version: lease.delivery.mapping_version,
                     ..Default::default()
                 };
-                let held = Settle {
+                Settle {
                     token: lease.token,
                     settlement: Settlement::Hold { reason },
                     attempt: Some(attempt),
-                };
-                self.context
-                    .log
-                    .settle(vec![held])
-                    .await
-                    .map_err(Problem::from)?;
-                Ok(None)
+                }
             }
-        }
+            // The stream goes on without it.
+            Err(_) => broken_off(lease.token, "mapping it broke off"),
+        };
+        self.leases.end(&settle.token);
+        self.context
+            .log
+            .settle(vec![settle])
+            .await
+            .map_err(Problem::from)?;
+        Ok(None)
     }
 
     /// A name used again is another webhook.
@@ -388,3 +395,6 @@ fn response(lease: Lease, record: Option<&Record>) -> v1::SubscribeResponse {
         lease_expire_time: Some(hookplane_rules::time::to_wire(lease.expires)),
     }
 }
+
+#[cfg(test)]
+mod tests;

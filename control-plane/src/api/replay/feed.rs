@@ -48,7 +48,8 @@ pub(super) async fn run(
         fed.renew(&order.context).await?;
         let (context, fed) = (order.context.clone(), fed.clone());
         let selection = order.selection.clone();
-        let judged = aside::TRIALS.run(move |here| {
+        let org = fed.record.org().to_owned();
+        let judged = aside::TRIALS.run(&org, move |here| {
             let searched = words::searched(selection.text.as_deref().unwrap_or_default());
             let found = events
                 .into_iter()
@@ -105,7 +106,7 @@ impl Fed {
             |webhook: &&Arc<v1::Webhook>| webhook.metadata.as_ref().is_some_and(|m| m.uid == uid);
         let webhook = record.webhooks.iter().find(is_it).ok_or_else(gone)?.clone();
         let of_task = (context.clone(), record.clone(), Arc::clone(&webhook));
-        let trial = aside::TRIALS.run(move |here| {
+        let trial = aside::TRIALS.run(record.org(), move |here| {
             let (context, record, webhook) = of_task;
             Trial::of(here, &context, &record, &webhook)
         });

@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::attempt::broken_off;
 use self::breaker::Gate;
 use self::inbox::Inbox;
 use self::strays::Strays;

@@ -73,7 +73,7 @@ impl Clock for Hand {
 }
 
 impl Hand {
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap();
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
@@ -139,6 +139,11 @@ impl Rig {
         engine
     }
 
+    /// Mapping breaks off that needs this version.
+    pub(crate) fn break_off_at(&self, version: String) {
+        *lock(&self.mappings.panics_at) = Some(version);
+    }
+
     /// From now on the view hears nothing: cut off from the store.
     pub(crate) async fn cut_off(&self) {
         self.view_ends.cancel();
@@ -195,7 +200,7 @@ impl Rig {
     }
 
     /// What a webhook's deliveries are sent with.
-    pub(super) fn sink(&self, webhook: &str, sink: &Arc<Scripted>) {
+    pub(crate) fn sink(&self, webhook: &str, sink: &Arc<Scripted>) {
         let view = &self.context.view;
         let stored = view.webhook(webhook).unwrap();
         let resolved = resolve(view, &stored, "http").unwrap();
@@ -204,7 +209,7 @@ impl Rig {
     }
 
     /// How a webhook's destination is doing.
-    pub(super) fn status(&self, webhook: &str) -> v1::DestinationStatus {
+    pub(crate) fn status(&self, webhook: &str) -> v1::DestinationStatus {
         let view = &self.context.view;
         let stored = view.webhook(webhook).unwrap();
         let resolved = resolve(view, &stored, "http").unwrap();
@@ -272,7 +277,7 @@ impl Rig {
     }
 
     /// Waits until a delivery is of this status.
-    pub(super) async fn becomes(&self, id: &str, status: v1::DeliveryStatus) -> v1::Delivery {
+    pub(crate) async fn becomes(&self, id: &str, status: v1::DeliveryStatus) -> v1::Delivery {
         soon(async {
             loop {
                 let delivery = self.delivery(id).await;
@@ -286,7 +291,7 @@ impl Rig {
     }
 
     /// Has the engine look several times, each because of news.
-    pub(super) async fn looks(&self, times: usize) {
+    pub(crate) async fn looks(&self, times: usize) {
         for _ in 0..times {
             let before = self.log.looks.load(Ordering::SeqCst);
             self.event("nobody", |_| {}).await;
@@ -295,11 +300,11 @@ impl Rig {
     }
 }
 
-pub(super) async fn soon<T>(of: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(of: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, of).await.unwrap()
 }
 
-pub(super) async fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     soon(async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -309,7 +314,7 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// What a sink does with what it is given.
-pub(super) enum Said {
+pub(crate) enum Said {
     All(Verdict),
     Each(Vec<Verdict>),
     /// Again, and why.
@@ -322,15 +327,15 @@ pub(super) enum Said {
 type Script = Box<dyn Fn(&[Job]) -> Said + Send + Sync>;
 
 /// A sink that does what a test says, and notes the keys it was given.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     batch: usize,
     script: Script,
     sent: Mutex<Vec<Vec<String>>>,
-    pub(super) go_on: watch::Sender<bool>,
+    pub(crate) go_on: watch::Sender<bool>,
 }
 
 impl Scripted {
-    pub(super) fn new(
+    pub(crate) fn new(
         batch: usize,
         script: impl Fn(&[Job]) -> Said + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -342,17 +347,17 @@ impl Scripted {
         })
     }
 
-    pub(super) fn willing(batch: usize) -> Arc<Self> {
+    pub(crate) fn willing(batch: usize) -> Arc<Self> {
         Self::new(batch, |_| Said::All(Verdict::Done))
     }
 
     /// By call.
-    pub(super) fn sent(&self) -> Vec<Vec<String>> {
+    pub(crate) fn sent(&self) -> Vec<Vec<String>> {
         lock(&self.sent).clone()
     }
 
     /// Deliveries in all.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         lock(&self.sent).iter().map(Vec::len).sum()
     }
 }
@@ -406,8 +411,8 @@ impl Sink for Scripted {
 /// A store that can't be asked while a test says so, and that breaks off at a key.
 pub(crate) struct Failing {
     store: Arc<dyn Store>,
-    pub(super) fails: AtomicBool,
-    pub(super) panics_at: Mutex<Option<String>>,
+    pub(crate) fails: AtomicBool,
+    pub(crate) panics_at: Mutex<Option<String>>,
 }
 
 #[async_trait::async_trait]
@@ -448,10 +453,10 @@ type OnLease = Box<dyn FnMut(&Queue) + Send>;
 /// A log that counts what it is asked.
 pub(crate) struct Watched {
     log: Arc<dyn DeliveryLog>,
-    pub(super) looks: AtomicUsize,
+    pub(crate) looks: AtomicUsize,
     leases: Mutex<HashMap<Queue, usize>>,
     /// May panic.
-    pub(super) on_lease: Mutex<Option<OnLease>>,
+    pub(crate) on_lease: Mutex<Option<OnLease>>,
 }
 
 impl Watched {
@@ -465,12 +470,12 @@ impl Watched {
     }
 
     /// How often a webhook's deliveries to `http` were asked for.
-    pub(super) fn leases(&self, webhook: &str) -> usize {
+    pub(crate) fn leases(&self, webhook: &str) -> usize {
         self.asked(webhook, "http")
     }
 
     /// The same to another destination.
-    pub(super) fn asked(&self, webhook: &str, destination: &str) -> usize {
+    pub(crate) fn asked(&self, webhook: &str, destination: &str) -> usize {
         let queue = Queue {
             webhook_uid: webhook.to_owned(),
             destination: destination.to_owned(),
