@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const GIVE_WAY: u32 = 3;
 /// So that it goes on, however slow a step was.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// It gives way no longer than so: what isn't findable isn't counted towards a group's size either.
+const BEHIND: Duration = Duration::from_secs(60);
 /// A log that is quiet is looked at as often: another replica may have had the turn, and ended before it was done.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// After an error, doubled each time.
@@ -53,7 +55,8 @@ async fn follow(context: &Context) {
                     context.metrics.indexing_since(Some(since));
                     let events_come = newest.has_changed().unwrap_or(false);
                     newest.borrow_and_update();
-                    tokio::time::sleep(rest(began.elapsed(), events_come)).await;
+                    let gives_way = events_come && since.elapsed() < BEHIND;
+                    tokio::time::sleep(rest(began.elapsed(), gives_way)).await;
                 }
                 Err(error) => {
                     if retry == FIRST_RETRY {
@@ -76,8 +79,8 @@ async fn follow(context: &Context) {
 }
 
 /// After a step that took so long.
-fn rest(took: Duration, events_come: bool) -> Duration {
-    if events_come {
+fn rest(took: Duration, gives_way: bool) -> Duration {
+    if gives_way {
         (took * GIVE_WAY).clamp(PAUSE, LONGEST_REST)
     } else {
         PAUSE

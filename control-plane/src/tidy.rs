@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::tombstone;
 use crate::context::Context;
-use crate::dispatch::unsubscribed::Unsubscribed;
+use crate::dispatch::unsubscribed::{Unsubscribed, note_what_came_after};
 use crate::keys;
 use crate::log::LogError;
 use crate::moved;
@@ -119,6 +119,10 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let mut urls_settled = false;
     let mut looks = 0;
     let mut unsubscribed = Unsubscribed::default();
+    let come_after = async || {
+        drop_what_came_after(&context).await;
+        note_what_came_after(&context).await;
+    };
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -127,13 +131,13 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
             _ = revisions.changed() => {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    () = drop_what_came_after(&context) => continue,
+                    () = come_after() => continue,
                 }
             }
         }
         let work = async {
             drop_noted(&context).await;
-            drop_what_came_after(&context).await;
+            come_after().await;
             unsubscribed.look(&context).await;
             let public_url = &context.public_url;
             if !urls_settled && context.fleet.other_url(public_url).is_none() {

@@ -97,13 +97,13 @@ impl Comparisons {
         let prepared = webhooks::prepare(&desk, &given, Mode::Apply).await?;
         let record = trial::group_of(&desk, &metadata).await?;
         let selection = Selection {
-            org: Some(metadata.org),
+            org: Some(metadata.org.clone()),
             group_uid: record.group.metadata.as_ref().map(|of| of.uid.clone()),
             since: caller.since(),
             ..Selection::default()
         };
         let (of_task, of_turn) = (context.clone(), Arc::clone(&turn));
-        let trials = aside::TRIALS.run(move |here| {
+        let trials = aside::TRIALS.run(&metadata.org, move |here| {
             let _turn = of_turn;
             let old = stored.map(|(record, webhook)| Trial::of(here, &of_task, &record, &webhook));
             Ok::<_, Problem>(Trials {
@@ -137,6 +137,7 @@ async fn compare(
 ) -> Result<v1::CompareResponse, Problem> {
     let deadline = Instant::now() + MAX_TIME;
     let mut found = Found::default();
+    let org = selection.org.as_deref().unwrap_or_default();
     let (mut before, mut bytes, mut left) = (None, 0, last);
     let mut step = FIRST_STEP;
     while left > 0 {
@@ -154,7 +155,7 @@ async fn compare(
         bytes += read_bytes;
         step = (STEP_BYTES * read.len() / read_bytes.max(1)).clamp(1, STEP);
         let (trials, mut so_far, turn) = (Arc::clone(&trials), found, Arc::clone(&turn));
-        let compared = aside::TRIALS.run(move |here| {
+        let compared = aside::TRIALS.run(org, move |here| {
             // Not ended by its caller.
             let _turn = turn;
             for (_, event) in read {

@@ -109,14 +109,15 @@ pub(super) async fn prepare(
 
 /// Compiles a definition and runs its own tests, also where nothing changes: a test may say nothing of its time, and rules get better.
 async fn try_out(desk: &Desk<'_>, connector: &v1::Connector) -> Result<(), Problem> {
-    let compiled = compile(connector.clone()).await?;
+    let org = connector.metadata.as_ref().map_or("", |m| &m.org);
+    let compiled = compile(org, connector.clone()).await?;
     let spec = connector.spec.clone().unwrap_or_default();
     if spec.tests.is_empty() {
         return Ok(());
     }
     let now = desk.context.clock.now();
     // A hundred of them take their time, and other calls don't wait for it.
-    let run = aside::SAVES.run(move |_| trial::check(&spec, &compiled, now));
+    let run = aside::SAVES.run(org, move |_| trial::check(&spec, &compiled, now));
     let errors = run.await?;
     if errors.is_empty() {
         Ok(())

@@ -348,9 +348,12 @@ pub(super) fn snake(field: &str) -> String {
     out
 }
 
-/// Aside: an org's own may be large.
-pub(super) async fn compile(definition: v1::Connector) -> Result<Arc<Connector>, Problem> {
-    let compiled = aside::SAVES.run(move |_| Connector::compile(&definition));
+/// Aside, for the org that needs it: its own may be large.
+pub(super) async fn compile(
+    org: &str,
+    definition: v1::Connector,
+) -> Result<Arc<Connector>, Problem> {
+    let compiled = aside::SAVES.run(org, move |_| Connector::compile(&definition));
     compiled.await?.map_err(Problem::Fields)
 }
 

@@ -244,6 +244,9 @@ impl v1::event_service_server::EventService for EventApi {
                 ))
                 .into());
             }
+            if replay::is_for_nobody(&self.context, &delivery) {
+                return Err(replay::refused_for_nobody(&delivery).into());
+            }
             put_back.push(replay::put_back(&self.context, &delivery, mapping));
             webhooks.insert(delivery.webhook_uid);
         }

@@ -36,7 +36,8 @@ pub(super) async fn save(
     let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
     if let Some(mapping) = mapping {
         let of_task = mapping.clone();
-        let compiled = aside::SAVES.run(move |_| Mapping::compile(&of_task).map(drop));
+        let org = webhook.metadata.as_ref().map_or("", |m| &m.org);
+        let compiled = aside::SAVES.run(org, move |_| Mapping::compile(&of_task).map(drop));
         match compiled.await? {
             Ok(_) => {
                 let uid = webhook.metadata.as_ref().map_or("", |m| &m.uid);

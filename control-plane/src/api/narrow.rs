@@ -42,6 +42,15 @@ impl Narrow {
                 format!("is longer than {MAX_TEXT} characters"),
             ));
         }
+        if words::are_too_many(&self.text) {
+            return Err(Problem::field(
+                "text",
+                format!(
+                    "has more than {} words: narrow it with other filters",
+                    words::MAX_SEARCHED
+                ),
+            ));
+        }
         if !self.text.is_empty() && words::searched(&self.text).is_empty() {
             return Err(Problem::field(
                 "text",
@@ -104,18 +113,21 @@ mod tests {
 
     #[test]
     fn what_is_searched_for_is_bounded_and_has_a_word_in_it() -> Result<(), Problem> {
-        for text in ["x".repeat(201), "-- !".to_owned()] {
+        // What goes beyond is refused, never left out: a replay would take more than was meant.
+        for text in ["x".repeat(201), "-- !".to_owned(), "x ".repeat(17)] {
             let narrow = Narrow {
                 text,
                 ..Default::default()
             };
             assert!(matches!(narrowed(narrow), Err(Problem::Fields(_))));
         }
-        let found = narrowed(Narrow {
-            text: "ä".repeat(200),
-            ..Default::default()
-        })?;
-        assert!(found.text.is_some());
+        for text in ["ä".repeat(200), "x ".repeat(16)] {
+            let found = narrowed(Narrow {
+                text,
+                ..Default::default()
+            })?;
+            assert!(found.text.is_some());
+        }
         Ok(())
     }
 

@@ -76,7 +76,7 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        skew::org(desk.context, &spec)?;
+        skew::org(desk, org.spec.as_ref(), &spec)?;
         org.spec = Some(spec);
         org.metadata.get_or_insert_default().update_time = Some(desk.now());
         transaction.checks.push((key.clone(), check));

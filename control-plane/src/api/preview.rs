@@ -85,24 +85,26 @@ impl PreviewApi {
         let chosen = self.chosen(caller, &record, &webhook, request).await?;
         let id = self.new_id()?;
         let context = self.context.clone();
-        let of_task = (webhook.clone(), named.clone());
-        // It isn't ended by its caller: the turn is its own.
-        let shown = aside::TRIALS.run(move |here| {
-            let _turn = turn;
-            let (webhook, named) = of_task;
+        let of_task = (webhook.clone(), named.clone(), Arc::clone(&turn));
+        // It isn't ended by its caller: the turn is its own, too.
+        let shown = aside::TRIALS.run(&metadata.org, move |here| {
+            let (webhook, named, _turn) = of_task;
             let event = chosen.event(here, &context, &record, &trial, id)?;
             Ok::<_, Problem>(shown(here, &context, &webhook, &named, &trial, event))
         });
         let mut shown = shown.await??;
         if request_checks {
-            shown.checks = requests::check(&self.context, &webhook, &named).await;
+            shown.checks = requests::check(&turn, &self.context, &webhook, &named).await;
         }
         Ok(shown)
     }
 
     async fn trial(&self, record: &GroupRecord, webhook: &v1::Webhook) -> Result<Trial, Problem> {
         let (context, record, webhook) = (self.context.clone(), record.clone(), webhook.clone());
-        let trial = aside::TRIALS.run(move |here| Trial::of(here, &context, &record, &webhook));
+        let org = webhook.metadata.as_ref().map_or("", |m| &m.org).to_owned();
+        let trial = aside::TRIALS.run(&org, move |here| {
+            Trial::of(here, &context, &record, &webhook)
+        });
         trial.await?
     }
 
@@ -147,8 +149,8 @@ impl PreviewApi {
         let trial = Arc::new(trial);
         let metadata = record.group.metadata.clone().unwrap_or_default();
         let selection = Selection {
-            org: Some(metadata.org),
-            group_uid: Some(metadata.uid),
+            org: Some(metadata.org.clone()),
+            group_uid: Some(metadata.uid.clone()),
             since: caller.since(),
             ..Selection::default()
         };
@@ -158,7 +160,7 @@ impl PreviewApi {
             let ends = read.len() < STEP;
             before = read.last().map(|(at, _)| *at);
             let trial = Arc::clone(&trial);
-            let found = aside::TRIALS.run(move |here| {
+            let found = aside::TRIALS.run(&metadata.org, move |here| {
                 let fits = |event: &v1::Event| trial.verdict(here, event) == Verdict::Matched;
                 read.into_iter().map(|(_, event)| event).find(fits)
             });

@@ -26,6 +26,7 @@ use super::status::Problem;
 use super::turns::Turns;
 use crate::access::Caller;
 use crate::context::Context;
+use crate::dispatch::unsubscribed::has_subscribers;
 use crate::log::{PutBack, Selection};
 
 /// Without a word from the caller, deliveries a second.
@@ -235,6 +236,24 @@ pub(super) fn webhook_of(
     let mut webhooks = record.webhooks.iter();
     let found = webhooks.find(|webhook| uid(webhook).as_ref() == Some(&delivery.webhook_uid));
     found.cloned()
+}
+
+/// Whether nobody would be given it: it is for subscribers, and its webhook, which is there, has none any more.
+pub(super) fn is_for_nobody(context: &Context, delivery: &v1::Delivery) -> bool {
+    let has_none = |webhook: std::sync::Arc<v1::Webhook>| {
+        let spec = webhook.spec.as_ref();
+        spec.is_some_and(|spec| !has_subscribers(spec))
+    };
+    let webhook = || context.view.webhook(&delivery.webhook_uid);
+    delivery.destination.is_empty() && webhook().is_some_and(has_none)
+}
+
+/// Of one that [`is_for_nobody`].
+pub(super) fn refused_for_nobody(delivery: &v1::Delivery) -> Problem {
+    Problem::Refused(format!(
+        "delivery {} is for subscribers, and webhook {} has no subscribers any more: add `subscribe` to its destinations first, or replay without those",
+        delivery.id, delivery.webhook
+    ))
 }
 
 /// After a webhook's deliveries were made or put back. It may have been deleted meanwhile, and the drop of its deliveries been before these were there.

@@ -31,7 +31,7 @@ pub(super) async fn group_of(
     let scope = Scope::parse(desk.caller, "webhook.metadata", &path)?;
     if desk.has_planned(&keys::group(&metadata.org, &metadata.group)) {
         let (group, _) = groups::find(desk, &metadata.org, &metadata.group).await?;
-        let connector = compile(desk.pinned(&group).await?).await?;
+        let connector = compile(&metadata.org, desk.pinned(&group).await?).await?;
         return Ok(GroupRecord::unsaved(group, connector));
     }
     let record = scope.record(desk.context, &path).await?;

@@ -129,11 +129,13 @@ pub(super) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        skew::webhook(desk.context, &spec)?;
+        skew::webhook(desk, webhook.spec.as_ref(), &spec)?;
         webhook.spec = Some(spec);
-        let connector = compile(desk.pinned(&group).await?).await?;
+        let connector = compile(&metadata.org, desk.pinned(&group).await?).await?;
         let of_task = webhook.clone();
-        let compiled = aside::SAVES.run(move |_| Webhook::compile(&of_task, &group, &connector));
+        let compiled = aside::SAVES.run(&metadata.org, move |_| {
+            Webhook::compile(&of_task, &group, &connector)
+        });
         let mut errors = compiled.await?.err().unwrap_or_default();
         let versions = mappings::save(desk, &mut webhook, &mut errors).await?;
         if !errors.is_empty() {

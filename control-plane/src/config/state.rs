@@ -21,6 +21,7 @@ use super::tombstone::{self, Tombstone, pin_of};
 use super::view::GroupRecord;
 use super::watch::Batch;
 use crate::access::Tokens;
+use crate::dispatch::unsubscribed::has_subscribers;
 use crate::keys;
 use crate::seal::SealKey;
 
@@ -143,13 +144,18 @@ impl State {
         Some(webhook.stored.clone())
     }
 
-    pub(crate) fn deliverable(&self) -> HashSet<String> {
-        let named = self
-            .destinations
-            .values()
-            .filter_map(|d| d.metadata.as_ref());
-        let named = named.map(|metadata| metadata.uid.clone());
-        self.webhook_keys.keys().cloned().chain(named).collect()
+    /// The uid of the webhook with this key, where it has subscribers.
+    pub(crate) fn with_subscribers(&self, key: &str) -> Option<String> {
+        let webhook = self.webhooks.get(key)?;
+        let spec = webhook.stored.spec.as_ref();
+        spec.is_none_or(has_subscribers)
+            .then(|| webhook.uid.clone())
+    }
+
+    pub(crate) fn destinations(&self) -> HashSet<String> {
+        let all = self.destinations.values();
+        let all = all.filter_map(|one| Some(one.metadata.as_ref()?.uid.clone()));
+        all.collect()
     }
 
     pub(crate) fn destination(&self, org: &str, name: &str) -> Option<Arc<v1::Destination>> {

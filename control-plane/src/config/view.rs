@@ -32,7 +32,7 @@ pub struct View {
     encoder: Encoder,
     seal: Arc<SealKey>,
     compiled: Compiled,
-    orders: Orders,
+    orders: Arc<Orders>,
     revision: watch::Sender<u64>,
     /// Apart from the revision: most of what is written, every replica's canary among it, is nothing to a listener, and thousands of
     /// streams would be woken for it.
@@ -43,6 +43,8 @@ pub struct View {
     current: Mutex<Option<Instant>>,
     /// Webhooks that were deleted since somebody asked, by their uids, with the reason their deliveries are dropped for.
     dropping: Mutex<BTreeMap<String, String>>,
+    /// Webhooks that lost their subscribers since somebody asked: their keys, by their uids.
+    unsubscribed: Mutex<BTreeMap<String, String>>,
     /// When a listener last had another epoch begun.
     renewed: Mutex<Option<Instant>>,
     shutdown: CancellationToken,
@@ -80,6 +82,11 @@ impl GroupRecord {
             revision: 0,
             webhooks: Arc::default(),
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn org(&self) -> &str {
+        self.group.metadata.as_ref().map_or("", |m| &m.org)
     }
 }
 
@@ -128,10 +135,11 @@ impl View {
             encoder,
             seal,
             compiled: Compiled::default(),
-            orders: Orders::default(),
+            orders: Arc::default(),
             lag: AtomicU64::new(UNKNOWN),
             current: Mutex::new(None),
             dropping: Mutex::default(),
+            unsubscribed: Mutex::default(),
             renewed: Mutex::new(None),
             shutdown: shutdown.clone(),
             tasks: TaskTracker::new(),
@@ -161,6 +169,12 @@ impl View {
             Some((uid.to_owned(), String::from_utf8_lossy(reason).into_owned()))
         });
         let noted: Vec<_> = noted.collect();
+        let mut unsubscribed: Vec<(String, String)> = self.read(|state| {
+            let saved = batch.keys.iter().filter(|(_, value)| value.is_some());
+            let had =
+                saved.filter_map(|(key, _)| Some((state.with_subscribers(key)?, key.clone())));
+            had.collect()
+        });
         let offers = if batch.anew {
             // Built aside: until it is whole the last one is read.
             let tokens = self.tokens();
@@ -173,6 +187,11 @@ impl View {
         };
         // Once nothing is matched with them any more.
         self.dropping().extend(noted);
+        unsubscribed.retain(|(uid, key)| {
+            let stays = self.webhook(uid).is_some();
+            stays && self.read(|state| state.with_subscribers(key)).is_none()
+        });
+        self.unsubscribed().extend(unsubscribed);
         self.revision.send_replace(revision);
         if offers {
             self.offers.send_replace(());
@@ -182,6 +201,12 @@ impl View {
     /// Webhooks that this view has seen deleted. Whoever has dropped their deliveries removes them.
     pub(crate) fn dropping(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.dropping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Webhooks that this view has seen lose their subscribers. Whoever has noted it removes them.
+    pub(crate) fn unsubscribed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        let all = self.unsubscribed.lock();
+        all.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A group by its uid.
@@ -209,9 +234,9 @@ impl View {
         self.read(|state| state.pushing > 0)
     }
 
-    /// The uids of all that can have deliveries of its own: webhooks, and destinations.
-    pub(crate) fn deliverable(&self) -> HashSet<String> {
-        self.read(State::deliverable)
+    /// The uids of all destinations that have a name of their own.
+    pub(crate) fn destinations(&self) -> HashSet<String> {
+        self.read(State::destinations)
     }
 
     /// The longest window in which any group knows repeats, in days; 0 where none says.
@@ -230,7 +255,7 @@ impl View {
     }
 
     /// What webhooks' deliveries are ordered by, compiled.
-    pub(crate) fn orders(&self) -> &Orders {
+    pub(crate) fn orders(&self) -> &Arc<Orders> {
         &self.orders
     }
 

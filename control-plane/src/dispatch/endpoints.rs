@@ -1,6 +1,6 @@
 //! What this replica knows of each destination: how it is doing, and its sink, which keeps connections and tokens.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use v1::DestinationState;
 use super::engine::breaker::{Breaker, Gate, Shut};
 use super::engine::rate::Rate;
 use super::sink::{Sink, make};
-use super::target::{EndpointKey, Resolved, Target};
+use super::target::{EndpointKey, Resolved, Target, has_own};
+use crate::config::View;
 use crate::context::Context;
 
 /// All of them.
@@ -123,12 +124,19 @@ impl Endpoints {
         Ok(sink)
     }
 
-    /// Forgets those that are gone.
-    pub(crate) fn retain(&self, there: &HashSet<String>) {
-        self.lock().retain(|key, _| {
-            let (EndpointKey::Named(uid) | EndpointKey::Own(uid, _)) = key;
-            there.contains(uid)
+    /// Forgets those that are gone: with all of a webhook, or out of one that is still there.
+    pub(crate) fn forget_gone(&self, view: &View) {
+        let named = view.destinations();
+        // Aside: nobody waits for the view while all are locked.
+        let mut gone: Vec<EndpointKey> = self.lock().keys().cloned().collect();
+        gone.retain(|key| match key {
+            EndpointKey::Named(uid) => !named.contains(uid),
+            EndpointKey::Own(uid, name) => !view.webhook(uid).is_some_and(|of| has_own(&of, name)),
         });
+        let mut known = self.lock();
+        for key in &gone {
+            known.remove(key);
+        }
     }
 
     pub(crate) fn states(&self, now: Timestamp) -> States {
@@ -201,10 +209,16 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use prost::Message;
+
     use super::*;
     use crate::dispatch::client::HttpClient;
+    use crate::dispatch::engine::tests::rig::Rig;
     use crate::dispatch::sink::http::HttpSink;
     use crate::dispatch::target::of_named;
+    use crate::keys;
 
     const T: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -304,5 +318,34 @@ mod tests {
             assert!(matches!(endpoint.gate(T), Gate::Shut(_)));
             assert!(endpoint.lock().sink.is_some());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_forgotten_also_out_of_a_webhook_that_is_still_there() {
+        let rig = Rig::new().await;
+        rig.webhook("orders", &["crm", "erp"]).await;
+        rig.webhook("other", &["crm"]).await;
+        let shared = v1::Destination {
+            metadata: Some(v1::Metadata {
+                uid: "shared".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let key = keys::destination("acme", "shared");
+        rig.put(key, shared.encode_to_vec()).await;
+        let own = |uid: &str, name: &str| EndpointKey::Own(uid.to_owned(), name.to_owned());
+        let named = |uid: &str| EndpointKey::Named(uid.to_owned());
+        let endpoints = Endpoints::default();
+        let stay = [own("orders", "erp"), own("other", "crm"), named("shared")];
+        let go = [own("orders", "crm"), own("gone", "crm"), named("gone")];
+        for key in stay.iter().chain(&go) {
+            endpoints.get(key).count(1, 0);
+        }
+        // One is renamed.
+        rig.webhook("orders", &["sales", "erp"]).await;
+        endpoints.forget_gone(&rig.context.view);
+        let known: HashSet<_> = endpoints.lock().keys().cloned().collect();
+        assert_eq!(known, stay.into());
     }
 }

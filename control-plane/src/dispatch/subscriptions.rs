@@ -4,6 +4,7 @@
 //! [`AHEAD`] deliveries wait in memory for a slow one.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::engine::broken_off;
 use super::leases::{Leases, Token};
 use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
@@ -224,18 +226,20 @@ impl Session<'_> {
     }
 
     /// What the subscriber gets, made when it is its turn: records can be large. None for a delivery that can't be mapped: it is held, and
-    /// an operator is told why.
+    /// an operator is told why; or it comes again later where that is a fault of ours. None, too, for one that is another's by now.
     async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
         let mappings = &self.context.mappings;
-        match mappings
-            .record(&aside::DELIVERIES, &lease.delivery, &lease.event)
-            .await
-        {
-            Ok(record) => Ok(Some(response(lease, record.as_ref()))),
+        let mapping = mappings.record(&aside::DELIVERIES, &lease.delivery, &lease.event);
+        let settle = match AssertUnwindSafe(mapping).catch_unwind().await {
+            Ok(Ok(record)) => {
+                // Mapping waits for its turn, and the lease may have run out meanwhile.
+                self.leases.expire(Instant::now());
+                let is_held = self.leases.token(&lease.token) == Token::Held;
+                return Ok(is_held.then(|| response(lease, record.as_ref())));
+            }
             // Nothing is wrong with the delivery: with the stream's end it goes back.
-            Err(NoRecord::Store(error)) => Err(Problem::from(error).into()),
-            Err(NoRecord::Hold(reason)) => {
-                self.leases.end(&lease.token);
+            Ok(Err(NoRecord::Store(error))) => return Err(Problem::from(error).into()),
+            Ok(Err(NoRecord::Hold(reason))) => {
                 let attempt = v1::Attempt {
                     start_time: Some(hookplane_rules::time::to_wire(self.context.clock.now())),
                     outcome: v1::AttemptOutcome::Held.into(),
@@ -243,19 +247,18 @@ impl Session<'_> {
                     mapping_version: lease.delivery.mapping_version,
                     ..Default::default()
                 };
-                let held = Settle {
+                Settle {
                     token: lease.token,
                     settlement: Settlement::Hold { reason },
                     attempt: Some(attempt),
-                };
-                self.context
-                    .log
-                    .settle(vec![held])
-                    .await
-                    .map_err(Problem::from)?;
-                Ok(None)
+                }
             }
-        }
+            // The stream goes on without it.
+            Err(_) => broken_off(lease.token, "mapping it broke off"),
+        };
+        self.leases.end(&settle.token);
+        self.settle(vec![settle]).await?;
+        Ok(None)
     }
 
     /// A name used again is another webhook.
@@ -283,18 +286,16 @@ impl Session<'_> {
         first: Option<Said>,
         said: &mut Streaming<v1::SubscribeRequest>,
     ) -> Result<(), Status> {
-        let (mut settles, mut words) = (Vec::new(), Vec::new());
+        let (mut settles, mut extended) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         let mut ended = Ok(());
         while let Some(kind) = next.take() {
             match self.settlement(kind) {
                 Ok(settle) => {
-                    let extended = match &settle.settlement {
+                    extended.push(match &settle.settlement {
                         Settlement::Extend(duration) => Some(*duration),
                         _ => None,
-                    };
-                    let activity = Activity::of(&settle.settlement);
-                    words.push((settle.token.clone(), extended, activity));
+                    });
                     settles.push(settle);
                 }
                 // What was said before it counts all the same.
@@ -313,28 +314,35 @@ impl Session<'_> {
         if settles.is_empty() {
             return ended;
         }
-        // A stale one changes nothing, and that is no error.
-        let done = self
-            .context
-            .log
-            .settle(settles)
-            .await
-            .map_err(Problem::from)?;
-        let mut settled = Activity::default();
-        for ((token, extended, activity), done) in words.into_iter().zip(done) {
+        let tokens: Vec<_> = settles.iter().map(|settle| settle.token.clone()).collect();
+        let done = self.settle(settles).await?;
+        for ((token, extended), done) in tokens.iter().zip(extended).zip(done) {
             match extended {
-                Some(duration) if done => self.leases.extend(&token, Instant::now() + duration),
+                Some(duration) if done => self.leases.extend(token, Instant::now() + duration),
                 Some(_) => {}
-                None => self.leases.end(&token),
-            }
-            if done {
-                settled.add(activity);
+                None => self.leases.end(token),
             }
         }
-        let (notes, now) = (self.context.log.notes(), self.context.clock.now());
-        let org = self.scope.org.as_deref().unwrap_or_default();
-        notes.happened(org, &self.group_uid, now, settled);
         ended
+    }
+
+    /// Settles, and counts it for the charts of the group and its org. The answer says what changed anything: a stale one doesn't, and that is no
+    /// error.
+    async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>, Status> {
+        let each = settles
+            .iter()
+            .map(|settle| Activity::of(&settle.settlement));
+        let each: Vec<Activity> = each.collect();
+        let log = &self.context.log;
+        let done = log.settle(settles).await.map_err(Problem::from)?;
+        let mut settled = Activity::default();
+        for (activity, _) in each.into_iter().zip(&done).filter(|(_, done)| **done) {
+            settled.add(activity);
+        }
+        let org = self.scope.org.as_deref().unwrap_or_default();
+        let now = self.context.clock.now();
+        log.notes().happened(org, &self.group_uid, now, settled);
+        Ok(done)
     }
 
     fn settlement(&self, kind: Option<Said>) -> Result<Settle, Status> {
@@ -400,3 +408,6 @@ fn response(lease: Lease, record: Option<&Record>) -> v1::SubscribeResponse {
         lease_expire_time: Some(hookplane_rules::time::to_wire(lease.expires)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,6 +179,12 @@ pub(crate) enum EndpointKey {
     Own(String, String),
 }
 
+/// Whether a webhook has a target of its own under this name.
+pub(crate) fn has_own(webhook: &v1::Webhook, name: &str) -> bool {
+    let mut all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
+    all.any(|one| one.r#ref.is_empty() && one.subscribe.is_none() && name_of(one) == name)
+}
+
 /// How much at a time, with the defaults in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {

@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Nobody is asked for such deliveries as for strays of what is pushed (`engine::strays`): a log tells only which of those wait. So the save
-//! leaves a note, which a crash doesn't lose, and which stays while something is pending or leased, and a while longer for replicas that keep
-//! an event by what they knew before.
+//! leaves a note, which a crash doesn't lose, and which stays while something is pending or leased, and a while longer for those who are
+//! about to make or put back a delivery by what they knew before. A replica whose view hadn't heard of the save by then writes the note again when it
+//! has. Later nothing is put back for subscribers that aren't there (`api::replay`).
 //!
 //! Whether there are subscribers again is read from the store after each lease and before anything is held: what was made for them by then is
 //! given back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::keys;
 use crate::log::{LogError, Queue, Selection, Settle, Settlement};
-use crate::store::{Entry, Precondition, StoreError, Transaction, Write};
+use crate::store::{Entry, Precondition, Revision, StoreError, Transaction, Write};
 
 const REASON: &str =
     "the webhook has no destination `subscribe` any more: add it again, and replay";
@@ -52,11 +53,30 @@ pub(crate) fn note(webhook_uid: &str, key: &str) -> Write {
     Write::Put(keys::unsubscribed(webhook_uid), key.to_owned().into())
 }
 
+/// Notes once more what this replica's view has seen lose its subscribers since: it may have kept events for them by what it knew before. What fails
+/// is tried again with the next change, or canary.
+pub(crate) async fn note_what_came_after(context: &Context) {
+    let seen = context.view.unsubscribed().clone();
+    for (uid, key) in seen {
+        let transaction = Transaction {
+            checks: Vec::new(),
+            writes: vec![note(&uid, &key)],
+        };
+        match context.store.commit(transaction).await {
+            Ok(_) => drop(context.view.unsubscribed().remove(&uid)),
+            Err(error) => {
+                tracing::warn!(%error, "deliveries for subscribers that a webhook no longer has are not held yet; it is tried again");
+                return;
+            }
+        }
+    }
+}
+
 /// What this replica remembers from look to look.
 #[derive(Default)]
 pub(crate) struct Unsubscribed {
-    /// Since when each note is known here.
-    seen: HashMap<String, Instant>,
+    /// Since when each note is known here, as it was written last.
+    seen: HashMap<String, (Instant, Revision)>,
 }
 
 impl Unsubscribed {
@@ -69,7 +89,8 @@ impl Unsubscribed {
 
     async fn try_look(&mut self, context: &Context) -> Result<(), Failed> {
         let mut after: Option<String> = None;
-        let mut before = std::mem::take(&mut self.seen);
+        let mut there = HashSet::new();
+        let mut first_failure = Ok(());
         loop {
             let listing =
                 context
@@ -77,19 +98,34 @@ impl Unsubscribed {
                     .list(keys::UNSUBSCRIBED, after.as_deref(), NOTES_AT_ONCE, None);
             let notes = listing.await?.entries;
             for note in &notes {
-                let since = before.remove(&note.key).unwrap_or_else(Instant::now);
-                self.seen.insert(note.key.clone(), since);
-                let is_done = look_at(context, note).await?;
-                if is_done && since.elapsed() >= PATIENCE || !is_noted(context, note).await? {
-                    remove(context, note).await?;
-                    self.seen.remove(&note.key);
-                }
+                there.insert(note.key.clone());
+                // What is wrong with one keeps none of the others waiting.
+                let looked = self.look_at_one(context, note).await;
+                first_failure = first_failure.and(looked);
             }
             match notes.last() {
                 Some(last) if notes.len() == NOTES_AT_ONCE => after = Some(last.key.clone()),
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        self.seen.retain(|key, _| there.contains(key));
+        first_failure
+    }
+
+    async fn look_at_one(&mut self, context: &Context, note: &Entry) -> Result<(), Failed> {
+        let seen = self.seen.get(&note.key);
+        let since = match seen {
+            Some((since, revision)) if *revision == note.revision => *since,
+            // Written again: its time begins anew.
+            _ => Instant::now(),
+        };
+        self.seen.insert(note.key.clone(), (since, note.revision));
+        let is_done = look_at(context, note).await?;
+        if is_done && since.elapsed() >= PATIENCE || !is_noted(context, note).await? {
+            remove(context, note).await?;
+            self.seen.remove(&note.key);
+        }
+        Ok(())
     }
 }
 
@@ -155,5 +191,73 @@ async fn remove(context: &Context, note: &Entry) -> Result<(), Failed> {
     match context.store.commit(transaction).await {
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::DeliveryStatus::{Held, Pending};
+
+    use super::*;
+    use crate::dispatch::engine::tests::rig::Rig;
+
+    fn for_subscribers(one: &mut crate::log::NewDelivery) {
+        one.destination = String::new();
+    }
+
+    /// As a save leaves it.
+    async fn noted(rig: &Rig, webhook: &str) {
+        let key = keys::webhook("acme", "shop", webhook);
+        rig.put(keys::unsubscribed(webhook), key.into_bytes()).await;
+    }
+
+    #[tokio::test]
+    async fn a_note_whose_webhook_cannot_be_read_keeps_none_behind_it_waiting() {
+        let rig = Rig::new().await;
+        rig.webhook("b", &["http"]).await;
+        let damaged = keys::webhook("acme", "shop", "a");
+        rig.put(damaged, b"\xff".to_vec()).await;
+        let of_a = rig.event("a", for_subscribers).await;
+        let of_b = rig.event("b", for_subscribers).await;
+        noted(&rig, "a").await;
+        noted(&rig, "b").await;
+        let mut unsubscribed = Unsubscribed::default();
+        unsubscribed.look(&rig.context).await;
+        let held = rig.delivery(&of_b).await;
+        assert_eq!(held.status(), Held);
+        assert_eq!(held.reason, REASON);
+        assert_eq!(rig.delivery(&of_a).await.status(), Pending);
+        // The time of each goes on.
+        let before = unsubscribed.seen.clone();
+        assert_eq!(before.len(), 2);
+        unsubscribed.look(&rig.context).await;
+        assert_eq!(unsubscribed.seen, before);
+        // But for one that is written again.
+        noted(&rig, "b").await;
+        unsubscribed.look(&rig.context).await;
+        let (a, b) = (keys::unsubscribed("a"), keys::unsubscribed("b"));
+        assert_eq!(unsubscribed.seen[&a], before[&a]);
+        assert!(unsubscribed.seen[&b].0 > before[&b].0);
+    }
+
+    #[tokio::test]
+    async fn what_a_view_that_lagged_made_is_held_once_it_has_heard() {
+        let rig = Rig::new().await;
+        let subscribes = v1::WebhookSpec::default();
+        rig.webhook_as("orders", subscribes).await;
+        rig.webhook("pushed", &["http"]).await;
+        assert!(rig.context.view.unsubscribed().is_empty());
+        rig.webhook("orders", &["http"]).await;
+        rig.webhook("pushed", &["http", "erp"]).await;
+        // The save's own note has gone meanwhile.
+        let late = rig.event("orders", for_subscribers).await;
+        let key = keys::webhook("acme", "shop", "orders");
+        let expected = [("orders".to_owned(), key)].into();
+        assert_eq!(*rig.context.view.unsubscribed(), expected);
+        note_what_came_after(&rig.context).await;
+        assert!(rig.context.view.unsubscribed().is_empty());
+        let mut unsubscribed = Unsubscribed::default();
+        unsubscribed.look(&rig.context).await;
+        assert_eq!(rig.delivery(&late).await.status(), Held);
     }
 }

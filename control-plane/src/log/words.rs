@@ -9,7 +9,7 @@ pub const MAX_WORDS: usize = 2_000;
 const MAX_READ_BYTES: usize = 256 * 1024;
 /// Of one word, in bytes: longer ones are found by their beginning.
 const MAX_WORD_BYTES: usize = 64;
-/// Words of a search.
+/// Words of a search. The API refuses more: what is beyond would widen it.
 pub const MAX_SEARCHED: usize = 16;
 
 /// Different words of the payload, of the event's type and of its delivery id, in order of the alphabet.
@@ -36,6 +36,22 @@ pub fn of(event: &v1::Event) -> Vec<String> {
 /// What is searched for: at most [`MAX_SEARCHED`] words.
 pub fn searched(text: &str) -> Vec<String> {
     split(text).take(MAX_SEARCHED).collect()
+}
+
+/// Whether it has more words than a search takes.
+pub fn are_too_many(text: &str) -> bool {
+    split(text).nth(MAX_SEARCHED).is_some()
+}
+
+/// Whether all that are searched for are in an event, the last as the beginning of one.
+pub fn are_in(event: &v1::Event, searched: &[String]) -> bool {
+    let Some((last, all)) = searched.split_last() else {
+        return true;
+    };
+    let there = of(event);
+    let from = there.partition_point(|word| word < last);
+    let begun = there.get(from).is_some_and(|word| word.starts_with(last));
+    begun && all.iter().all(|word| there.binary_search(word).is_ok())
 }
 
 /// Letters and digits that stand together, in lower case. An escape of JSON's, such as `\n`, parts words.
@@ -72,6 +88,23 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_all_words_and_the_beginning_of_the_last() {
+        let event = v1::Event {
+            r#type: "orders/paid".to_owned(),
+            format: v1::PayloadFormat::Json.into(),
+            body: br#"{"email":"ada@example.com"}"#.to_vec().into(),
+            ..Default::default()
+        };
+        let has = |text: &str| are_in(&event, &searched(text));
+        assert!(has(""));
+        assert!(has("Ada exam"));
+        assert!(has("paid"));
+        assert!(!has("exam ada"));
+        assert!(!has("bob"));
+        assert!(!has("zzz"));
+    }
+
+    #[test]
     fn what_is_read_is_bounded() {
         let event = v1::Event {
             format: v1::PayloadFormat::Json.into(),
@@ -84,6 +117,8 @@ mod tests {
         };
         assert_eq!(of(&event).len(), MAX_WORDS);
         assert_eq!(searched(&"x ".repeat(100)).len(), MAX_SEARCHED);
+        assert!(are_too_many(&"x ".repeat(MAX_SEARCHED + 1)));
+        assert!(!are_too_many(&"x ".repeat(MAX_SEARCHED)));
         assert_eq!(searched(&"ä".repeat(100))[0].len(), MAX_WORD_BYTES);
     }
 }

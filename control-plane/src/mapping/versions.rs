@@ -9,7 +9,7 @@ use hookplane_proto::v1;
 use prost::Message;
 
 use super::{Mapping, Record, reason};
-use crate::aside::Aside;
+use crate::aside::{Aside, Here};
 use crate::keys;
 use crate::store::{Store, StoreError};
 
@@ -73,6 +73,7 @@ impl MappingVersions {
     pub(crate) async fn get(
         &self,
         aside: &'static Aside,
+        org: &str,
         webhook_uid: &str,
         version: u32,
     ) -> Result<Arc<Mapping>, VersionError> {
@@ -90,7 +91,7 @@ impl MappingVersions {
         let stored = v1::Mapping::decode(entry.value)
             .map_err(|error| lost(format!("can't be read: {error}")))?;
         // Two who need the same at once both compile it, and neither waits for the other.
-        let compiled = aside.run(move |_| Mapping::compile(&stored)).await;
+        let compiled = aside.run(org, move |_| Mapping::compile(&stored)).await;
         let compiled = compiled.map_err(|error| lost(format!("can't be compiled: {error}")))?;
         let mapping = compiled.map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).take(3).collect();
@@ -118,14 +119,18 @@ impl MappingVersions {
         if version == 0 {
             return Ok(None);
         }
-        let mapping = match self.get(aside, &delivery.webhook_uid, version).await {
+        let mapping = match self
+            .get(aside, &event.org, &delivery.webhook_uid, version)
+            .await
+        {
             Ok(mapping) => mapping,
             Err(VersionError::Store(error)) => return Err(NoRecord::Store(error)),
             Err(lost) => return Err(NoRecord::Hold(lost.to_string())),
         };
         // The body is shared.
-        let event = event.clone();
-        match aside.run(move |_| mapping.apply(&event)).await {
+        let of_task = event.clone();
+        let work = move |_: &Here| mapping.apply(&of_task);
+        match aside.run(&event.org, work).await {
             Ok(applied) => applied
                 .map(Some)
                 .map_err(|problems| NoRecord::Hold(reason(version, &problems))),
@@ -202,19 +207,22 @@ mod tests {
         let store = EmbeddedStore::open(folder.path()).unwrap();
         let versions = MappingVersions::new(store.clone());
         put(&*store, keys::mapping("w", 1), mapping(0).encode_to_vec()).await;
-        let first = versions.get(&DELIVERIES, "w", 1).await.unwrap();
-        let again = versions.get(&DELIVERIES, "w", 1).await.unwrap();
+        let first = versions.get(&DELIVERIES, "acme", "w", 1).await.unwrap();
+        let again = versions.get(&DELIVERIES, "acme", "w", 1).await.unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         let large = mapping(200_000).encode_to_vec();
         let most = KEPT_BYTES / large.len();
         for number in 2..=u32::try_from(most).unwrap() + 2 {
             put(&*store, keys::mapping("w", number), large.clone()).await;
-            versions.get(&DELIVERIES, "w", number).await.unwrap();
+            versions
+                .get(&DELIVERIES, "acme", "w", number)
+                .await
+                .unwrap();
         }
         let kept = versions.lock().iter().map(|one| one.bytes).sum::<usize>();
         assert!(kept <= KEPT_BYTES);
         assert_eq!(versions.lock().len(), most);
-        let anew = versions.get(&DELIVERIES, "w", 1).await.unwrap();
+        let anew = versions.get(&DELIVERIES, "acme", "w", 1).await.unwrap();
         assert!(!Arc::ptr_eq(&first, &anew));
     }
 

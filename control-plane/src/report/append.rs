@@ -2,9 +2,9 @@
 
 mod build;
 mod checked;
+mod ordered;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use crate::config::{GroupRecord, ListenerScope};
 use crate::context::Context;
 use crate::log::{Activity, Appended};
 pub(crate) use build::as_kept;
+use build::built;
 pub(super) use build::for_destinations;
-use build::{built, put_in_order};
 use checked::checked;
+use ordered::ordered;
 
 /// A log that doesn't take a callback within this has too much to do. That it takes longer than a listener's last few milliseconds says nothing.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -99,34 +100,9 @@ pub(super) async fn answer(
         return answered(AnswerKind::NotKept, reason);
     }
     let repeat = Repeat::of(&callback);
-    let orders = |webhook: &Arc<v1::Webhook>| {
-        let spec = webhook.spec.as_ref();
-        spec.is_some_and(|spec| !spec.order_by.is_empty())
-    };
-    let mut new = built(context, &record, request_id, callback);
-    if record.webhooks.iter().any(orders) {
-        let (of_task, webhooks) = (context.clone(), Arc::clone(&record.webhooks));
-        let ordered = aside::ARRIVALS.run(move |here| {
-            put_in_order(here, of_task.view.orders(), &webhooks, &mut new);
-            new
-        });
-        new = match tokio::time::timeout_at(deadline, ordered).await {
-            Ok(Ok(new)) => new,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a callback's events can't be put in order");
-                return answered(
-                    AnswerKind::RetryLater,
-                    "the callback's events can't be put in order",
-                );
-            }
-            Err(_) => {
-                return answered(
-                    AnswerKind::RetryLater,
-                    "the callback's events weren't put in order in time",
-                );
-            }
-        }
-    }
+    let new = built(context, &record, request_id, callback);
+    let orders = context.view.orders();
+    let new = ordered(&aside::ARRIVALS, orders, &record.webhooks, budget, new).await;
     let samples = context.drift.samples(&new);
     let first = new
         .events

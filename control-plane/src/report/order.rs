@@ -157,6 +157,25 @@ impl<'o> Ordering<'o> {
     }
 }
 
+/// A webhook's deliveries of an event have no key: its verdict says why.
+pub(super) fn without_order(
+    source: &str,
+    why: &str,
+    event: &mut v1::Event,
+    deliveries: &[NewDelivery],
+) {
+    let uid = deliveries.first().map_or("", |d| &d.webhook_uid);
+    let verdict = event.verdicts.iter_mut().find(|v| v.webhook_uid == uid);
+    if let Some(verdict) = verdict {
+        if !verdict.reason.is_empty() {
+            verdict.reason.push_str("; ");
+        }
+        verdict
+            .reason
+            .push_str(&format!("delivered without order: `{source}` {why}"));
+    }
+}
+
 /// The keys of one event.
 pub(super) struct Keys<'k, 'o> {
     ordering: &'k mut Ordering<'o>,
@@ -182,18 +201,7 @@ impl Keys<'_, '_> {
                     delivery.order_key.clone_from(key);
                 }
             }
-            Err(why) => {
-                let uid = deliveries.first().map_or("", |d| &d.webhook_uid);
-                let verdict = event.verdicts.iter_mut().find(|v| v.webhook_uid == uid);
-                if let Some(verdict) = verdict {
-                    if !verdict.reason.is_empty() {
-                        verdict.reason.push_str("; ");
-                    }
-                    verdict
-                        .reason
-                        .push_str(&format!("delivered without order: `{source}` {why}"));
-                }
-            }
+            Err(why) => without_order(source, why, event, deliveries),
         }
     }
 

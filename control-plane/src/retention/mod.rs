@@ -19,6 +19,8 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::policy::DEFAULT_DEDUP_DAYS;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

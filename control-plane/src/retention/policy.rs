@@ -8,8 +8,8 @@ use crate::log::Retention;
 
 const DEFAULT_DAYS: u32 = 30;
 const DEFAULT_CAPTURE_DAYS: u32 = 7;
-/// A group's window for repeats when it says nothing.
-const DEFAULT_DEDUP_DAYS: u32 = 7;
+/// A group's window for repeats when it says nothing: for what is kept, and for what is forgotten.
+pub(crate) const DEFAULT_DEDUP_DAYS: u32 = 7;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Of one group. `spec` is none for one that is gone.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1::{self, EventFlag, PayloadFormat};
 
-use crate::filter::{Filter, FilterInput, Verdict};
+use crate::filter::{CALLBACK_UNITS, Filter, FilterInput, Verdict};
 use crate::group::{Credentials, TEST_HEADER};
 use crate::payload::{self, Json, Payload, PayloadAt, Reading};
 use crate::redact::{Passing, Redacted};
@@ -165,6 +165,7 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
         headers: &head.headers,
         query: &head.query,
     };
+    let mut units = CALLBACK_UNITS;
     let extraction = &group.function.protocol.extraction;
     let events: Vec<v1::ReportedEvent> = (0..)
         .zip(events)
@@ -190,8 +191,14 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
                 item_digest: event.item_digest,
             };
             match event.json {
-                Some(item) => judge(group, &mut reported, &Payload::Json(item), &seen),
-                None => judge(group, &mut reported, &payload, &seen),
+                Some(item) => judge(
+                    group,
+                    &mut reported,
+                    &Payload::Json(item),
+                    &seen,
+                    &mut units,
+                ),
+                None => judge(group, &mut reported, &payload, &seen, &mut units),
             }
             reported
         })
@@ -231,6 +238,7 @@ fn judge_again(group: &Group, callback: &mut v1::ReportedCallback) {
         query: &callback.query,
     };
     let mut whole = None;
+    let mut units = CALLBACK_UNITS;
     for event in &mut callback.events {
         if event.item.is_empty() {
             let payload = whole.get_or_insert_with(|| {
@@ -242,11 +250,11 @@ fn judge_again(group: &Group, callback: &mut v1::ReportedCallback) {
                     &callback.body,
                 )
             });
-            judge(group, event, payload, &seen);
+            judge(group, event, payload, &seen, &mut units);
         } else {
             let payload =
                 Json::validate(event.item.clone()).map_or_else(Payload::Opaque, Payload::Json);
-            judge(group, event, &payload, &seen);
+            judge(group, event, &payload, &seen, &mut units);
         }
     }
 }
@@ -296,7 +304,13 @@ pub(crate) fn match_kept(group: &Group, event: &v1::Event) -> Vec<v1::ReportedMa
             why => why.to_owned(),
         })
     });
-    judge(group, &mut reported, &payload, &seen);
+    judge(
+        group,
+        &mut reported,
+        &payload,
+        &seen,
+        &mut CALLBACK_UNITS.clone(),
+    );
     reported.matches
 }
 
@@ -320,7 +334,14 @@ fn decode_again(
     payload::decode(&as_it_was, content_type, content_encoding, body).payload
 }
 
-fn judge(group: &Group, event: &mut v1::ReportedEvent, payload: &Payload, seen: &Seen<'_>) {
+/// What the filters do is taken from `units`, the callback's.
+fn judge(
+    group: &Group,
+    event: &mut v1::ReportedEvent,
+    payload: &Payload,
+    seen: &Seen<'_>,
+    units: &mut u64,
+) {
     event.registered = group.registers(&event.r#type);
     event.matches = group
         .webhooks
@@ -331,7 +352,7 @@ fn judge(group: &Group, event: &mut v1::ReportedEvent, payload: &Payload, seen: 
                 webhook_uid: webhook.uid.clone(),
                 ..v1::ReportedMatch::default()
             };
-            match verdict_of(webhook, event, payload, seen) {
+            match verdict_of(webhook, event, payload, seen, units) {
                 Verdict::Match => verdict.matched = true,
                 Verdict::NoMatch(reason) => verdict.reason = reason,
                 // Nothing is lost to a filter that errs: its delivery waits for an operator.
@@ -350,6 +371,7 @@ fn verdict_of(
     event: &v1::ReportedEvent,
     payload: &Payload,
     seen: &Seen<'_>,
+    units: &mut u64,
 ) -> Verdict {
     let shown = match event.r#type.as_str() {
         "" => "an event without a type".to_owned(),
@@ -367,14 +389,15 @@ fn verdict_of(
     let Some(filter) = &webhook.filter else {
         return Verdict::Match;
     };
-    filter.evaluate(FilterInput {
+    let input = FilterInput {
         payload,
         headers: seen.headers,
         query: seen.query,
         event_type: &event.r#type,
         delivery_id: &event.delivery_id,
         external_id: &event.external_id,
-    })
+    };
+    filter.evaluate(input, units)
 }
 
 /// A callback is kept whole or not at all: one event that is wanted keeps them all.

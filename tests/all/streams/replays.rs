@@ -138,6 +138,45 @@ async fn what_is_dead_again_while_it_runs_is_not_taken_twice() -> Result<(), Fai
     Ok(())
 }
 
+// Risk 10: what nobody would be given is not put back, to wait for ever: whoever asks is told what to do.
+#[tokio::test]
+async fn what_is_for_subscribers_that_are_no_more_is_not_put_back() -> Result<(), Failure> {
+    let (rig, dead) = all_dead(2).await?;
+    rig.update_webhook("code", "all", |spec| {
+        spec.destinations = vec![v1::WebhookDestination {
+            http: Some(v1::HttpTarget {
+                url: "https://example.com/hooks".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }];
+    })
+    .await?;
+    let by_ids = async || {
+        let request = v1::ReplayDeliveriesRequest {
+            delivery_ids: dead.iter().map(|one| one.id.clone()).collect(),
+            ..Default::default()
+        };
+        rig.events().replay_deliveries(request).await
+    };
+    let one_by_one = by_ids().await.err().ok_or("it is put back")?;
+    let selected = replay(&rig, "code/all", |_| {}).await;
+    let selected = selected.err().ok_or("it is put back")?;
+    for status in [one_by_one, selected] {
+        assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+        assert!(status.message().contains("add `subscribe`"), "{status}");
+    }
+    // Among others they are passed over.
+    let of_group = replay(&rig, "code/-", |_| {}).await?;
+    assert_eq!(last(&of_group), (2, 0, 2));
+    of_status(&rig, DeliveryStatus::Dead, 2).await?;
+    // Once there are some again.
+    rig.update_webhook("code", "all", |spec| spec.destinations.clear())
+        .await?;
+    assert_eq!(by_ids().await?.into_inner().replayed, 2);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_selection_is_narrowed_and_bounded() -> Result<(), Failure> {
     let (rig, _) = all_dead(6).await?;

@@ -24,7 +24,7 @@ pub(crate) struct Narrow {
     /// Received before: likewise
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// With these words in the payload, in any order, case aside; the last may be the beginning of one. At most 200 characters
+    /// With these words in the payload, in any order, case aside; the last may be the beginning of one. At most 200 characters and 16 words
     #[arg(long, value_name = "WORDS")]
     pub(crate) text: Option<String>,
     /// For this destination of their webhook: subscribe, http, salesforce, or its own name
@@ -105,9 +105,9 @@ pub(crate) struct Replay {
         conflicts_with = "feed"
     )]
     pub(crate) mapping: ReplayMapping,
-    /// Deliveries a second, 1 to 10,000
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) rate: u32,
+    /// Deliveries of a selection a second, 1 to 10,000; 100 unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) rate: Option<u32>,
     /// At most so many, the oldest first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max: Option<u64>,

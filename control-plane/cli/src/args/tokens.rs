@@ -65,7 +65,7 @@ pub(crate) struct RevokeToken {
 pub(crate) enum Role {
     /// What an editor may, and tokens, and deleting the org; of the whole installation: everything
     Admin,
-    /// Reads; writes connectors, groups and webhooks; replays; has samples signed
+    /// Reads; writes connectors, groups, webhooks and destinations; applies manifests; previews, compares; replays; has samples signed
     Editor,
     /// Reads everything but tokens and secrets
     Viewer,

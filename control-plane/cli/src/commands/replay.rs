@@ -82,6 +82,7 @@ impl Wanted {
             let flag = replay.narrow.given();
             let flag = flag.or(replay.dry_run.then_some("--dry-run"));
             let flag = flag.or(replay.max.map(|_| "--max"));
+            let flag = flag.or(replay.rate.map(|_| "--rate"));
             return match flag {
                 Some(flag) => Err(Failure::Usage(format!(
                     "{flag} goes with a selection, not with ids"
@@ -122,7 +123,8 @@ impl Wanted {
             text: narrowed.text,
             destination: narrowed.destination,
             mapping: mapping(replay).into(),
-            rate_per_second: replay.rate,
+            // None is the control plane's own.
+            rate_per_second: replay.rate.unwrap_or(0),
             feed: replay.feed,
             dry_run: replay.dry_run,
             max: replay.max.unwrap_or(0),
@@ -286,7 +288,7 @@ mod tests {
         let id = "0192f1d2-0000-7000-8000-000000000000-1";
         let line = format!("hookplane replay {id} {id}");
         assert!(matches!(wanted(&line), Ok(Wanted::Ids(ids)) if ids == [id, id]));
-        for more in ["--since 2h", "--dry-run", "--max 1"] {
+        for more in ["--since 2h", "--dry-run", "--max 1", "--rate 5"] {
             let found = wanted(&format!("{line} {more}"));
             assert!(matches!(found, Err(Failure::Usage(_))), "{more}");
         }

@@ -169,14 +169,14 @@ pub(in crate::api) async fn prepare(
     };
     let mut transaction = Transaction::default();
     if action != v1::ChangeAction::Unchanged {
-        skew::group(desk.context, &admitted.spec)?;
+        skew::group(desk, old_spec.as_ref(), &admitted.spec)?;
         let old = group.clone();
         group.spec = Some(admitted.spec);
         group.metadata.get_or_insert_default().update_time = Some(desk.now());
         let status = group.status.get_or_insert_default();
         status.connector_version.clone_from(&digest);
         prune(status, desk.context.clock.now().0);
-        let connector = compile(definition.clone()).await?;
+        let connector = compile(&metadata.org, definition.clone()).await?;
         let opened =
             admission::compile_group(&desk.context.seal, &group, &connector, desk.lacking)?;
         let check = if revision == 0 {
@@ -252,7 +252,7 @@ async fn still_compile(
     let metadata = opened.metadata.clone().unwrap_or_default();
     let prefix = keys::webhook(&metadata.org, &metadata.name, "");
     let webhooks = desk.all::<v1::Webhook>(&prefix).await?;
-    let broken = aside::SAVES.run(move |_| {
+    let broken = aside::SAVES.run(&metadata.org, move |_| {
         webhooks.into_iter().find_map(|(_, webhook)| {
             let name = webhook.metadata.as_ref().map_or("", |m| &m.name);
             if name == TEMPLATE {

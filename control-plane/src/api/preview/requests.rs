@@ -9,6 +9,7 @@ use hookplane_rules::{text, time};
 
 use crate::api::desk::Desk;
 use crate::api::status::Problem;
+use crate::api::turns::Turn;
 use crate::aside::Here;
 use crate::context::Context;
 use crate::dispatch::sink::salesforce::check_against;
@@ -137,6 +138,7 @@ fn asked_sink(
 
 /// What the destinations with a description say of the mapping, each within [`CHECK_TIME`].
 pub(super) async fn check(
+    _: &Turn,
     context: &Context,
     webhook: &v1::Webhook,
     named: &Named,

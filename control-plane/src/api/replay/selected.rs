@@ -3,12 +3,15 @@
 //! A list is newest first, and what is put back first is delivered first. So the selection is walked down once, and only where each page begins
 //! and ends is remembered; then page by page up again. What joins the selection later within a page is taken along; nothing is taken twice, since a
 //! page is walked once and none has what another has.
+//!
+//! What is for subscribers that its webhook has no more would wait for ever. Of the one webhook that is named it is refused, before anything is put back;
+//! of many webhooks it is skipped, as what is of a deleted one.
 
 use std::collections::BTreeSet;
 
 use hookplane_proto::v1;
 
-use super::{Order, drop_if_gone, put_back, webhook_of};
+use super::{Order, drop_if_gone, is_for_nobody, put_back, refused_for_nobody, webhook_of};
 use crate::api::status::Problem;
 use crate::log::{Cursor, Selection};
 
@@ -42,7 +45,7 @@ pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
                 return Ok(());
             }
             let found = &found[..left];
-            let there = |delivery: &&v1::Delivery| webhook_of(&order.context, delivery).is_some();
+            let there = |delivery: &&v1::Delivery| can_go(&order, delivery);
             let found_there: Vec<_> = found.iter().filter(there).collect();
             let wanted: Vec<_> = found_there
                 .iter()
@@ -64,6 +67,12 @@ pub(super) async fn run(mut order: Order) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether there is anybody whom it would be delivered to.
+fn can_go(order: &Order, delivery: &v1::Delivery) -> bool {
+    let context = &order.context;
+    webhook_of(context, delivery).is_some() && !is_for_nobody(context, delivery)
+}
+
 /// Counts the selection, as it is now. In a dry run that is all there is to do.
 async fn walk_down(order: &mut Order, size: usize) -> Result<Vec<Page>, Problem> {
     let mut pages = Vec::new();
@@ -76,9 +85,13 @@ async fn walk_down(order: &mut Order, size: usize) -> Result<Vec<Page>, Problem>
         if order.dry_run {
             order.looks.take(read.len()).await;
         }
-        let gone = read
-            .iter()
-            .filter(|(_, delivery)| webhook_of(&order.context, delivery).is_none());
+        if order.selection.webhook_uid.is_some() {
+            let mut all = read.iter().map(|(_, delivery)| delivery);
+            if let Some(one) = all.find(|delivery| is_for_nobody(&order.context, delivery)) {
+                return Err(refused_for_nobody(one));
+            }
+        }
+        let gone = read.iter().filter(|(_, delivery)| !can_go(order, delivery));
         let gone = gone.count() as u64;
         order.progress.send_modify(|so_far| {
             so_far.total = (so_far.total + read.len() as u64).min(order.max);
@@ -136,4 +149,53 @@ async fn read(
 ) -> Result<Vec<(Cursor, v1::Delivery)>, Problem> {
     let log = &order.context.log;
     Ok(log.deliveries(selection, before, size).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+    use v1::DeliveryStatus::Held;
+
+    use super::super::Pace;
+    use super::*;
+    use crate::dispatch::engine::tests::rig::Rig;
+
+    #[tokio::test]
+    async fn what_nobody_would_be_given_is_not_put_back() {
+        let rig = Rig::new().await;
+        rig.webhook("orders", &["http"]).await;
+        let of_subscribers = |one: &mut crate::log::NewDelivery| {
+            one.destination = String::new();
+            one.hold = Some("as the test has it".to_owned());
+        };
+        let id = rig.event("orders", of_subscribers).await;
+        let order = |dry_run| Order {
+            context: rig.context.clone(),
+            selection: Selection {
+                webhook_uid: Some("orders".to_owned()),
+                status: Some(Held),
+                ..Selection::default()
+            },
+            mapping: v1::ReplayMapping::Then,
+            pace: Pace::new(1_000),
+            looks: Pace::new(1_000),
+            dry_run,
+            max: u64::MAX,
+            progress: watch::channel(v1::ReplayResponse::default()).0,
+        };
+        for dry_run in [true, false] {
+            let told = match run(order(dry_run)).await {
+                Err(Problem::Refused(told)) => told,
+                other => panic!("{other:?}"),
+            };
+            assert!(told.contains("add `subscribe`"), "{told}");
+        }
+        let delivery = rig.delivery(&id).await;
+        assert_eq!(delivery.status(), Held);
+        assert!(is_for_nobody(&rig.context, &delivery));
+        // Once there are some again.
+        rig.webhook_as("orders", v1::WebhookSpec::default()).await;
+        assert!(!is_for_nobody(&rig.context, &delivery));
+        assert!(run(order(false)).await.is_ok());
+    }
 }

@@ -57,7 +57,9 @@ pub(super) async fn admit_of_webhook(
     }
     if !spec.order_by.is_empty() {
         let source = spec.order_by.clone();
-        let compiled = aside::SAVES.run(move |here| OrderBy::compile(here, &source).map(drop));
+        let compiled = aside::SAVES.run(&metadata.org, move |here| {
+            OrderBy::compile(here, &source).map(drop)
+        });
         if let Err(why) = compiled.await? {
             return Err(Problem::field("spec.orderBy", why));
         }

@@ -1,7 +1,7 @@
 //! What the other replicas said last, as this one's watch brings it, and what is in doubt of it.
 //!
 //! ```text
-//!   unheard ──its beat moves──▶ heard ──SILENT without one──▶ silent ──DEAD──▶ buried, by whoever can write
+//!   unheard ──its beat moves──▶ heard ──`silent` without one──▶ silent ──`dead`──▶ buried, by whoever can write
 //!      └────────────────────────────┴────▶ gone: its keys are, as the store says
 //! ```
 //!

@@ -226,7 +226,7 @@ fn give_up(reason: String) -> Settlement {
 }
 
 /// A fault of ours, and an attempt all the same, or it would be repeated for ever.
-pub(super) fn broken_off(token: String, reason: &str) -> Settle {
+pub(in crate::dispatch) fn broken_off(token: String, reason: &str) -> Settle {
     tracing::error!(
         reason,
         "an attempt to deliver broke off: please report this as a bug"

@@ -146,7 +146,7 @@ pub(super) async fn run(
         tokio::select! {
             () = shutdown.cancelled() => {}
             Some(flown) = run.flights.join_next_with_id() => run.landed(flown),
-            Some(settled) = run.settling.join_next() => run.settled(settled.ok().flatten()),
+            Some(settled) = run.settling.join_next() => run.settled(settled),
             () = run.inbox.told.notified() => {}
             () = crate::due::at(not_before) => {}
         }

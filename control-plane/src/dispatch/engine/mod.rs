@@ -25,7 +25,7 @@ mod lane;
 pub(crate) mod rate;
 mod strays;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::attempt::broken_off;
 use self::breaker::Gate;
 use self::inbox::Inbox;
 use self::strays::Strays;
@@ -335,9 +336,7 @@ impl Engine {
     fn tidy(&self) {
         let now = Instant::now();
         lock(&self.resting).retain(|_, (until, _)| *until + self.timing.longest_rest > now);
-        self.context
-            .endpoints
-            .retain(&self.context.view.deliverable());
+        self.context.endpoints.forget_gone(&self.context.view);
     }
 }
 
@@ -345,8 +344,13 @@ impl Engine {
 async fn ended<T: 'static>(set: &mut JoinSet<T>, until: Instant, mut each: impl FnMut(T)) -> bool {
     let all = async {
         while let Some(ended) = set.join_next().await {
-            if let Ok(ended) = ended {
-                each(ended);
+            match ended {
+                Ok(ended) => each(ended),
+                Err(error) if error.is_panic() => {
+                    tracing::error!(%error, "a task of the delivery engine broke off as it ended: please report this as a bug");
+                }
+                // Ended by us.
+                Err(_) => {}
             }
         }
     };

@@ -23,6 +23,9 @@ const STEP_EVENTS: i64 = 256;
 /// Changes one step looks at: they are small.
 const STEP_CHANGES: i64 = 1024;
 
+/// Milliseconds. What was kept so much later than now was kept while the clock was ahead: it is passed, and goes once it has aged.
+const AHEAD: i64 = 60 * 60 * 1_000;
+
 /// Of one walk in a call; a step that was begun in it is ended.
 const SLICE: Duration = Duration::from_millis(2_500);
 /// Walks that are on their way: of more the places are forgotten, and they begin anew.
@@ -134,6 +137,7 @@ async fn walk(
 
 /// One step over the events behind one, of which those may go that were kept longer than `age` ago: pending, leased and held are not settled. Of those
 /// that are, the oldest go until they had `bytes`. None once a step has nothing so old: events are kept nearly in order, so that there is no more behind.
+/// Only what was kept by a clock that was ahead says nothing of what is behind it.
 /// What a step looks at is bounded by its number of events, not by how many of them are old.
 ///
 /// What looks settled is locked and looked at again: the event, so that no delivery is added to it, and its deliveries, so that none is put back. One
@@ -154,7 +158,8 @@ async fn events(
     };
     let sql = format!(
         "WITH {NOW}, step AS MATERIALIZED (
-             SELECT group_uid, id, seq, deliveries, octet_length(record)::bigint AS bytes, kept <= (SELECT ms FROM now) - $3 AS aged FROM events
+             SELECT group_uid, id, seq, deliveries, octet_length(record)::bigint AS bytes, kept <= (SELECT ms FROM now) - $3 AS aged,
+                 kept > (SELECT ms FROM now) + {AHEAD} AS ahead FROM events
              WHERE group_uid = $1 AND seq > $2 AND {looked_at} ORDER BY seq LIMIT $5
          ), settled AS MATERIALIZED (
              SELECT * FROM step WHERE aged AND {of_walk} AND NOT EXISTS (
@@ -186,7 +191,7 @@ async fn events(
              FROM (SELECT count(*) AS events, coalesce(sum(bytes), 0) AS bytes FROM gone WHERE seq <= (SELECT seq FROM text_mark)) AS sums
              WHERE totals.group_uid = $1 AND sums.events > 0
          )
-         SELECT (SELECT max(seq) FROM step WHERE (SELECT bool_or(aged) FROM step)), (SELECT count(*) FROM gone), (SELECT coalesce(sum(bytes), 0) FROM gone)::bigint"
+         SELECT (SELECT max(seq) FROM step WHERE (SELECT bool_or(aged OR ahead) FROM step)), (SELECT count(*) FROM gone), (SELECT coalesce(sum(bytes), 0) FROM gone)::bigint"
     );
     let mut session = shared.pool.call().await?;
     session.begin("").await?;

@@ -211,10 +211,14 @@ impl Search {
             return Ok(rows);
         }
         rows.extend(added);
-        let at = |row: &Row| row.try_get::<_, i64>(DELIVERY_WIDTH).unwrap_or_default();
-        rows.sort_by_key(|row| std::cmp::Reverse(at(row)));
-        rows.truncate(wanted);
-        Ok(rows)
+        let placed = rows.into_iter().map(|row| {
+            let at: i64 = row.try_get(DELIVERY_WIDTH)?;
+            Ok((at, row))
+        });
+        let mut placed = placed.collect::<Result<Vec<_>, Fault>>()?;
+        placed.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        placed.truncate(wanted);
+        Ok(placed.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Within two blocks, of which one at least is whole, or everywhere.

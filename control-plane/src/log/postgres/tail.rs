@@ -10,7 +10,6 @@ use super::read::{
     event_at, seq,
 };
 use crate::log::{Cursor, LogError, Selection, TailItem, words};
-use hookplane_proto::v1;
 
 /// Three walks up the line (deliveries, events without any, changes), merged.
 pub(super) async fn tail(
@@ -52,22 +51,11 @@ pub(super) async fn tail(
         _ => end,
     };
     if let Some(text) = &selection.text {
+        // Looked at here: the newest events can't be found by their text yet.
         let searched = words::searched(text);
-        items.retain(|item| has_words(&item.event, &searched));
+        items.retain(|item| words::are_in(&item.event, &searched));
     }
     Ok((items, next))
-}
-
-/// Looked at here: the newest events can't be found by their text yet.
-fn has_words(event: &v1::Event, searched: &[String]) -> bool {
-    let words = words::of(event);
-    let has = |word: &String| words.binary_search(word).is_ok();
-    match searched.split_last() {
-        Some((last, others)) => {
-            others.iter().all(has) && words.iter().any(|word| word.starts_with(last))
-        }
-        None => true,
-    }
 }
 
 /// A piece of the line.

@@ -12,11 +12,11 @@ use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::dispatch::target::name_of;
 use crate::log::{NewCallback, NewDelivery, NewEvent};
-use crate::report::order::{Keys, Ordering};
+use crate::report::order::{Ordering, without_order};
 use crate::report::{Orders, identity};
+use crate::retention::DEFAULT_DEDUP_DAYS;
 
 pub(super) const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
-const DEFAULT_DEDUP_DAYS: u32 = 7;
 
 /// What tells an event of a callback from the others in it.
 struct Place {
@@ -200,6 +200,15 @@ pub(super) fn built(
     )
 }
 
+/// True where a delivery is for a webhook that orders them.
+pub(super) fn has_order(webhooks: &[Arc<v1::Webhook>], callback: &NewCallback) -> bool {
+    let ordered = webhooks.iter().filter(|one| !order_by(one).is_empty());
+    let metadata = ordered.filter_map(|one| one.metadata.as_ref());
+    let ordered: BTreeSet<&str> = metadata.map(|of| &*of.uid).collect();
+    let mut deliveries = callback.events.iter().flat_map(|new| &new.deliveries);
+    !ordered.is_empty() && deliveries.any(|one| ordered.contains(&*one.webhook_uid))
+}
+
 /// Gives deliveries the keys that their webhooks order them by.
 pub(super) fn put_in_order(
     here: &Here,
@@ -210,8 +219,29 @@ pub(super) fn put_in_order(
     let names = Names::of(webhooks);
     let mut ordering = Ordering::new(here, orders);
     for new in &mut callback.events {
-        names.order(&mut ordering.keys(), &mut new.event, &mut new.deliveries);
+        let mut keys = ordering.keys();
+        names.each_ordered(new, |source, event, deliveries| {
+            keys.of_webhook(source, event, deliveries);
+        });
     }
+}
+
+/// Leaves them without, and says why.
+pub(super) fn leave_without_order(
+    webhooks: &[Arc<v1::Webhook>],
+    callback: &mut NewCallback,
+    why: &str,
+) {
+    let names = Names::of(webhooks);
+    for new in &mut callback.events {
+        names.each_ordered(new, |source, event, deliveries| {
+            without_order(source, why, event, deliveries);
+        });
+    }
+}
+
+fn order_by(webhook: &v1::Webhook) -> &str {
+    webhook.spec.as_ref().map_or("", |spec| &spec.order_by)
 }
 
 /// The events of a callback as they would be kept, in no order.
@@ -246,18 +276,18 @@ impl<'a> Names<'a> {
         Some(self.0[at])
     }
 
-    /// Gives the deliveries of an event the keys that their webhooks order them by.
-    fn order(
+    /// An event's deliveries to each webhook that orders them, with what it orders them by.
+    fn each_ordered(
         &self,
-        keys: &mut Keys<'_, '_>,
-        event: &mut v1::Event,
-        deliveries: &mut [NewDelivery],
+        new: &mut NewEvent,
+        mut done: impl FnMut(&str, &mut v1::Event, &mut [NewDelivery]),
     ) {
+        let deliveries = &mut new.deliveries;
         for of_one in deliveries.chunk_by_mut(|a, b| a.webhook_uid == b.webhook_uid) {
             let webhook = of_one.first().and_then(|one| self.get(&one.webhook_uid));
-            let spec = webhook.and_then(|(_, webhook)| webhook.spec.as_ref());
-            if let Some(source) = spec.map(|spec| &spec.order_by).filter(|by| !by.is_empty()) {
-                keys.of_webhook(source, event, of_one);
+            let source = webhook.map_or("", |(_, webhook)| order_by(webhook));
+            if !source.is_empty() {
+                done(source, &mut new.event, of_one);
             }
         }
     }

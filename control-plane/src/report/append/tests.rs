@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::build::*;
 use super::checked::*;
 use super::*;

@@ -17,7 +17,7 @@ use super::{ENV, Pattern, compile, paths, shorten, source, value};
 use crate::payload::{Kind, elements, kind, member};
 
 /// Making ready to evaluate, besides the nodes.
-const UNITS_PER_EVALUATION: u64 = 100;
+pub(super) const UNITS_PER_EVALUATION: u64 = 100;
 const UNITS_PER_NODE: u64 = 4;
 const BYTES_PER_UNIT: u64 = 16;
 /// Lists and objects that the engine made, inside each other.

@@ -11,7 +11,8 @@
 //! - The payload is never copied into the engine, and no tree is made of it: `cel` evaluates over values of any type that implement
 //!   its `Val`, so each value is the JSON text it was written as, and a path reads along it. Only lists and keys that a loop goes
 //!   through become vectors, of bounded length. Headers and the query become JSON texts too where a filter names them.
-//! - Work is bounded: what reads text or goes round a loop pays from a budget; when it is spent, the delivery is held.
+//! - Work is bounded: what reads text or goes round a loop pays from a budget; when it is spent, the delivery is held. So is what all filters
+//!   of one callback do together, whatever the number of its events and webhooks.
 //! - Nothing an event holds makes it panic.
 //!
 //! What differs from CEL elsewhere, for the sake of people who write filters:
@@ -41,16 +42,20 @@ use regex::Regex;
 
 use crate::payload::{Payload, decode_form, form_json};
 use crate::text::clip;
-use value::Budget;
+use value::{BYTES_PER_UNIT, Budget};
 use why::Decided;
 
 pub use expression::Expression;
+use expression::UNITS_PER_EVALUATION;
 
 /// What a source can name.
 pub const VARIABLES: [&str; 4] = ["payload", "headers", "query", "event"];
 
 /// Work one evaluation may do besides reading its payload a few times: some 40 ms.
 pub const BASE_UNITS: u64 = 4_000_000;
+
+/// Work that all evaluations for one callback may do together: some second.
+pub const CALLBACK_UNITS: u64 = 25 * BASE_UNITS;
 
 /// A filter that compiled and is within bounds.
 #[derive(Debug)]
@@ -136,31 +141,49 @@ impl Filter {
             .any(|name| matches!(*name, "headers" | "query"))
     }
 
-    /// Runs it.
-    pub fn evaluate(&self, input: FilterInput<'_>) -> Verdict {
+    /// Runs it. What it does is taken from `left`, which it shares with all filters of the callback.
+    pub fn evaluate(&self, input: FilterInput<'_>, left: &mut u64) -> Verdict {
+        if *left == 0 {
+            return callback_spent();
+        }
         let texts = match Texts::of(&input, &self.variables) {
             Ok(texts) => texts,
             Err(reason) => return Verdict::Error(reason),
         };
-        let budget = Budget::new(texts.units(), self.nodes);
+        let own = texts.units();
+        let given = own.min(*left);
+        let budget = Budget::new(given, self.nodes);
+        budget.spend(UNITS_PER_EVALUATION + texts.made() / BYTES_PER_UNIT);
+        budget.step();
+        let verdict = self.within(&texts, &budget);
+        *left -= given - budget.left();
+        match verdict {
+            Some(verdict) => verdict,
+            None if given < own => callback_spent(),
+            None => Verdict::Error(
+                "the filter does more work on this event than is allowed: loops over long lists, or many looks at a large payload"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// None when the budget was spent before it was told.
+    fn within(&self, texts: &Texts<'_>, budget: &Budget) -> Option<Verdict> {
         let mut context = Context::with_env(Arc::clone(&ENV));
         for (name, text) in texts.each() {
-            context.add_variable_as_val(name, value::value(text, &budget));
+            context.add_variable_as_val(name, value::value(text, budget));
         }
         for (number, pattern) in self.patterns.iter().enumerate() {
             context.add_variable_as_val(compile::pattern_name(number), Box::new(pattern.clone()));
         }
         let verdict = self.all(&context);
         if budget.is_spent() {
-            return Verdict::Error(
-                "the filter does more work on this event than is allowed: loops over long lists, or many looks at a large payload"
-                    .to_owned(),
-            );
+            return None;
         }
-        match verdict {
+        Some(match verdict {
             Ok(verdict) => verdict,
             Err(term) => Verdict::NoMatch(term.false_at(&context)),
-        }
+        })
     }
 
     /// As CEL has it, a false term, which is the error here, decides whatever the others say; else the first that can't be told.
@@ -175,6 +198,13 @@ impl Filter {
         }
         Ok(verdict)
     }
+}
+
+fn callback_spent() -> Verdict {
+    Verdict::Error(
+        "the group's filters did as much work on this callback as is allowed before this one was through: simplify those with loops over long lists, and replay what is wanted of the held"
+            .to_owned(),
+    )
 }
 
 impl Term {
@@ -344,6 +374,15 @@ impl<'a> Texts<'a> {
             .to_string();
         }
         Ok(texts)
+    }
+
+    /// Bytes that were written for it.
+    fn made(&self) -> u64 {
+        let payload = match &self.payload {
+            std::borrow::Cow::Owned(made) => made.len(),
+            std::borrow::Cow::Borrowed(_) => 0,
+        };
+        (payload + self.headers.len() + self.query.len() + self.event.len()) as u64
     }
 
     /// Enough to read the payload once for each of a few dozen paths, whatever its size.

@@ -14,14 +14,18 @@ fn run_on(source: &str, payload: &Payload) -> Verdict {
     let headers = BTreeMap::from([("x-kind".to_owned(), "big".to_owned())]);
     Filter::compile(source)
         .unwrap_or_else(|e| panic!("{source}: {e}"))
-        .evaluate(FilterInput {
-            payload,
-            headers: &headers,
-            query: "a=1&b=x+y&b=z",
-            event_type: "order.paid",
-            delivery_id: "d-1",
-            external_id: "acme",
-        })
+        .evaluate(input(payload, &headers), &mut CALLBACK_UNITS.clone())
+}
+
+fn input<'a>(payload: &'a Payload, headers: &'a BTreeMap<String, String>) -> FilterInput<'a> {
+    FilterInput {
+        payload,
+        headers,
+        query: "a=1&b=x+y&b=z",
+        event_type: "order.paid",
+        delivery_id: "d-1",
+        external_id: "acme",
+    }
 }
 
 const ORDER: &str = r#"{"test": false, "total": 12.50, "count": 3, "note": null, "name": "caf\u00e9 \ud83d\ude00",
@@ -429,6 +433,34 @@ fn the_parts_of_a_false_term_that_decided_are_named() {
     }
 }
 
+#[test]
+fn what_an_evaluation_does_is_taken_from_what_is_left_and_without_it_none_is_begun() {
+    let (payload, headers) = (json(ORDER), BTreeMap::new());
+    let filter = |source| Filter::compile(source).unwrap();
+    let usual = filter("payload.customer.email == 'a@b.example' && headers['x'] != 'y'");
+    let mut left = CALLBACK_UNITS;
+    usual.evaluate(input(&payload, &headers), &mut left);
+    let cost = CALLBACK_UNITS - left;
+    // The most events and webhooks that one callback brings together.
+    assert!(cost > 0 && cost * 50_000 < CALLBACK_UNITS, "{cost}");
+
+    let dear = filter("[1, 2, 3].all(x, [1, 2, 3].all(y, x + y > 0))");
+    let mut left = CALLBACK_UNITS;
+    assert_eq!(
+        dear.evaluate(input(&payload, &headers), &mut left),
+        Verdict::Match
+    );
+    let mut left = CALLBACK_UNITS - left - 1;
+    for _ in 0..2 {
+        let verdict = dear.evaluate(input(&payload, &headers), &mut left);
+        assert!(
+            matches!(&verdict, Verdict::Error(why) if why.contains("this callback")),
+            "{verdict:?}"
+        );
+        assert_eq!(left, 0);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -451,9 +483,7 @@ proptest! {
         if let Ok(filter) = Filter::compile(&words.concat()) {
             let payload = json(&payload.to_string());
             let headers = BTreeMap::new();
-            filter.evaluate(FilterInput {
-                payload: &payload, headers: &headers, query: "", event_type: "", delivery_id: "", external_id: "",
-            });
+            filter.evaluate(input(&payload, &headers), &mut CALLBACK_UNITS.clone());
         }
     }
 

@@ -21,7 +21,7 @@ use map::Map;
 pub(super) const MAX_ITEMS: usize = 10_000;
 
 /// Bytes of text that cost one unit; reading them takes some 10 ns.
-const BYTES_PER_UNIT: u64 = 16;
+pub(super) const BYTES_PER_UNIT: u64 = 16;
 
 /// Units that evaluating one node of an expression costs.
 const UNITS_PER_NODE: u64 = 4;
@@ -68,7 +68,8 @@ impl Budget {
         }
     }
 
-    fn step(&self) -> bool {
+    /// All nodes once, with what running loops hold.
+    pub(super) fn step(&self) -> bool {
         self.spend(self.nodes * (UNITS_PER_NODE + self.held.load(Relaxed) / BYTES_PER_UNIT))
     }
 }

@@ -199,3 +199,43 @@ fn a_rematch_from_the_wire_alone_says_what_the_match_would() {
         assert_eq!(verdicts(&again), verdicts(&fresh), "{body}");
     }
 }
+
+// Risk 9: what the filters of one callback do is bounded by one budget, whatever the number of its events and webhooks.
+#[test]
+fn filters_of_one_callback_share_what_they_may_do_and_the_rest_is_held() {
+    // What a step costs grows with what the loops around it hold: a long string makes few steps dear.
+    let event = serde_json::json!({
+        "type": "a", "id": "1", "a": ["x".repeat(60_000)], "b": (0..40).collect::<Vec<_>>(),
+    });
+    let body = serde_json::Value::from(vec![event; 150]).to_string();
+    let webhooks = [
+        webhook("all", &["*"], ""),
+        webhook("dear", &["*"], "payload.a.all(x, payload.b.all(y, y >= 0))"),
+        webhook("cheap", &["*"], "payload.id == '2'"),
+    ];
+    let group = group_of(PROTOCOL, &webhooks, |spec| {
+        spec.max_body_bytes = Some(20 << 20);
+    });
+    let fresh = report(matched(&group, &body));
+    assert_eq!(fresh.events.len(), 150);
+    let held = |webhook: usize| -> Vec<bool> {
+        let of_events = fresh.events.iter().map(|event| &event.matches[webhook]);
+        of_events.map(|one| !one.hold.is_empty()).collect()
+    };
+    let asked = held(1).iter().take_while(|held| !**held).count();
+    // One event's may cost 4,120,000 units and does cost a million.
+    assert!((24..100).contains(&asked), "{asked}");
+    assert!(held(1)[asked..].iter().all(|held| *held));
+    let cheap = held(2);
+    let (before, after) = cheap.split_at(asked);
+    assert!(!before.contains(&true) && !after.contains(&false));
+    assert!(!held(0).contains(&true), "no filter, nothing to be held");
+    // Nothing is lost: it waits, and says what to do.
+    let last = &fresh.events[149].matches[2];
+    assert!(last.matched && last.hold.contains("simplify"), "{last:?}");
+    assert!(fresh.events[0].matches[1].matched && !fresh.events[0].matches[2].matched);
+    // The control plane's own look is bounded as well, and says the same.
+    let mut again = fresh.clone();
+    group.rematch(&mut again);
+    assert_eq!(again.events, fresh.events);
+}

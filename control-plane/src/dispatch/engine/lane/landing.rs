@@ -61,7 +61,12 @@ impl Run {
     }
 
     /// The next of a key may be leased now, and what was given back.
-    pub(super) fn settled(&mut self, settled: Option<Settled>) {
+    pub(super) fn settled(&mut self, ended: Result<Option<Settled>, JoinError>) {
+        // What it was to settle stays leased until its leases run out by themselves; then it is offered, and sent, again.
+        let settled = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "settling what was delivered broke off: please report this as a bug");
+            None
+        });
         if let Some(Settled { queue, again }) = settled
             && (self.engine.wake(&queue) || again)
         {

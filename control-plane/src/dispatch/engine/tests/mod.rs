@@ -1,6 +1,6 @@
 //! The engine as a whole, where it needs seams that break when a test says so.
 
-mod rig;
+pub(crate) mod rig;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -72,7 +72,7 @@ async fn a_delivery_whose_mapping_breaks_off_takes_no_other_down() {
     let mut rig = Rig::new().await;
     rig.webhook("orders", &["http"]).await;
     rig.put(keys::mapping("orders", 1), mapping()).await;
-    *lock(&rig.mappings.panics_at) = Some(keys::mapping("orders", 2));
+    rig.break_off_at(keys::mapping("orders", 2));
     let sink = Scripted::willing(10);
     rig.sink("orders", &sink);
     let good = rig.event("orders", |one| one.mapping_version = 1).await;

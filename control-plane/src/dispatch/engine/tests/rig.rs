@@ -40,12 +40,12 @@ use crate::store::{
 const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: i64 = 1_700_000_000_000;
 
-pub(super) struct Rig {
-    pub(super) context: Context,
-    pub(super) log: Arc<Watched>,
+pub(crate) struct Rig {
+    pub(crate) context: Context,
+    pub(crate) log: Arc<Watched>,
     /// What mappings are read from.
-    pub(super) mappings: Arc<Failing>,
-    pub(super) clock: Arc<Hand>,
+    pub(crate) mappings: Arc<Failing>,
+    pub(crate) clock: Arc<Hand>,
     view_ends: CancellationToken,
     shutdown: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -64,7 +64,7 @@ impl Drop for Rig {
 }
 
 /// A clock that is turned by hand.
-pub(super) struct Hand(AtomicI64);
+pub(crate) struct Hand(AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
@@ -73,7 +73,7 @@ impl Clock for Hand {
 }
 
 impl Hand {
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap();
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
@@ -81,7 +81,7 @@ impl Hand {
 
 impl Rig {
     /// Without an engine yet.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(NOW)));
         let store: Arc<dyn Store> = EmbeddedStore::open(&folder.path().join("store")).unwrap();
@@ -139,15 +139,20 @@ impl Rig {
         engine
     }
 
+    /// Mapping breaks off that needs this version.
+    pub(crate) fn break_off_at(&self, version: String) {
+        *lock(&self.mappings.panics_at) = Some(version);
+    }
+
     /// From now on the view hears nothing: cut off from the store.
-    pub(super) async fn cut_off(&self) {
+    pub(crate) async fn cut_off(&self) {
         self.view_ends.cancel();
         self.context.view.tasks().close();
         soon(self.context.view.tasks().wait()).await;
     }
 
     /// A webhook that is delivered to `https://WEBHOOK.example`, under this name.
-    pub(super) async fn webhook(&self, name: &str, destinations: &[&str]) {
+    pub(crate) async fn webhook(&self, name: &str, destinations: &[&str]) {
         let destinations = destinations
             .iter()
             .map(|destination| v1::WebhookDestination {
@@ -158,6 +163,15 @@ impl Rig {
                 }),
                 ..Default::default()
             });
+        let spec = v1::WebhookSpec {
+            active: true,
+            destinations: destinations.collect(),
+            ..Default::default()
+        };
+        self.webhook_as(name, spec).await;
+    }
+
+    pub(crate) async fn webhook_as(&self, name: &str, spec: v1::WebhookSpec) {
         let webhook = v1::Webhook {
             metadata: Some(v1::Metadata {
                 org: "acme".to_owned(),
@@ -166,18 +180,14 @@ impl Rig {
                 uid: name.to_owned(),
                 ..Default::default()
             }),
-            spec: Some(v1::WebhookSpec {
-                active: true,
-                destinations: destinations.collect(),
-                ..Default::default()
-            }),
+            spec: Some(spec),
             status: None,
         };
         let key = keys::webhook("acme", "shop", name);
         self.put(key, webhook.encode_to_vec()).await;
     }
 
-    pub(super) async fn put(&self, key: String, value: Vec<u8>) {
+    pub(crate) async fn put(&self, key: String, value: Vec<u8>) {
         let transaction = Transaction {
             checks: Vec::new(),
             writes: vec![Write::Put(key, value.into())],
@@ -190,7 +200,7 @@ impl Rig {
     }
 
     /// What a webhook's deliveries are sent with.
-    pub(super) fn sink(&self, webhook: &str, sink: &Arc<Scripted>) {
+    pub(crate) fn sink(&self, webhook: &str, sink: &Arc<Scripted>) {
         let view = &self.context.view;
         let stored = view.webhook(webhook).unwrap();
         let resolved = resolve(view, &stored, "http").unwrap();
@@ -199,7 +209,7 @@ impl Rig {
     }
 
     /// How a webhook's destination is doing.
-    pub(super) fn status(&self, webhook: &str) -> v1::DestinationStatus {
+    pub(crate) fn status(&self, webhook: &str) -> v1::DestinationStatus {
         let view = &self.context.view;
         let stored = view.webhook(webhook).unwrap();
         let resolved = resolve(view, &stored, "http").unwrap();
@@ -208,7 +218,7 @@ impl Rig {
     }
 
     /// An event with one delivery, whose id this is of.
-    pub(super) async fn event(&self, webhook: &str, set: impl FnOnce(&mut NewDelivery)) -> String {
+    pub(crate) async fn event(&self, webhook: &str, set: impl FnOnce(&mut NewDelivery)) -> String {
         let n = self.events.fetch_add(1, Ordering::SeqCst);
         let id = uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + n as u128);
         let mut delivery = NewDelivery {
@@ -262,12 +272,12 @@ impl Rig {
         made.into_iter().next().unwrap().1.id
     }
 
-    pub(super) async fn delivery(&self, id: &str) -> v1::Delivery {
+    pub(crate) async fn delivery(&self, id: &str) -> v1::Delivery {
         self.context.log.delivery(id).await.unwrap()
     }
 
     /// Waits until a delivery is of this status.
-    pub(super) async fn becomes(&self, id: &str, status: v1::DeliveryStatus) -> v1::Delivery {
+    pub(crate) async fn becomes(&self, id: &str, status: v1::DeliveryStatus) -> v1::Delivery {
         soon(async {
             loop {
                 let delivery = self.delivery(id).await;
@@ -281,7 +291,7 @@ impl Rig {
     }
 
     /// Has the engine look several times, each because of news.
-    pub(super) async fn looks(&self, times: usize) {
+    pub(crate) async fn looks(&self, times: usize) {
         for _ in 0..times {
             let before = self.log.looks.load(Ordering::SeqCst);
             self.event("nobody", |_| {}).await;
@@ -290,11 +300,11 @@ impl Rig {
     }
 }
 
-pub(super) async fn soon<T>(of: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(of: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, of).await.unwrap()
 }
 
-pub(super) async fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     soon(async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -304,7 +314,7 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// What a sink does with what it is given.
-pub(super) enum Said {
+pub(crate) enum Said {
     All(Verdict),
     Each(Vec<Verdict>),
     /// Again, and why.
@@ -317,15 +327,15 @@ pub(super) enum Said {
 type Script = Box<dyn Fn(&[Job]) -> Said + Send + Sync>;
 
 /// A sink that does what a test says, and notes the keys it was given.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     batch: usize,
     script: Script,
     sent: Mutex<Vec<Vec<String>>>,
-    pub(super) go_on: watch::Sender<bool>,
+    pub(crate) go_on: watch::Sender<bool>,
 }
 
 impl Scripted {
-    pub(super) fn new(
+    pub(crate) fn new(
         batch: usize,
         script: impl Fn(&[Job]) -> Said + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -337,17 +347,17 @@ impl Scripted {
         })
     }
 
-    pub(super) fn willing(batch: usize) -> Arc<Self> {
+    pub(crate) fn willing(batch: usize) -> Arc<Self> {
         Self::new(batch, |_| Said::All(Verdict::Done))
     }
 
     /// By call.
-    pub(super) fn sent(&self) -> Vec<Vec<String>> {
+    pub(crate) fn sent(&self) -> Vec<Vec<String>> {
         lock(&self.sent).clone()
     }
 
     /// Deliveries in all.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         lock(&self.sent).iter().map(Vec::len).sum()
     }
 }
@@ -399,10 +409,10 @@ impl Sink for Scripted {
 }
 
 /// A store that can't be asked while a test says so, and that breaks off at a key.
-pub(super) struct Failing {
+pub(crate) struct Failing {
     store: Arc<dyn Store>,
-    pub(super) fails: AtomicBool,
-    pub(super) panics_at: Mutex<Option<String>>,
+    pub(crate) fails: AtomicBool,
+    pub(crate) panics_at: Mutex<Option<String>>,
 }
 
 #[async_trait::async_trait]
@@ -441,12 +451,12 @@ impl Store for Failing {
 type OnLease = Box<dyn FnMut(&Queue) + Send>;
 
 /// A log that counts what it is asked.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     log: Arc<dyn DeliveryLog>,
-    pub(super) looks: AtomicUsize,
+    pub(crate) looks: AtomicUsize,
     leases: Mutex<HashMap<Queue, usize>>,
     /// May panic.
-    pub(super) on_lease: Mutex<Option<OnLease>>,
+    pub(crate) on_lease: Mutex<Option<OnLease>>,
 }
 
 impl Watched {
@@ -460,12 +470,12 @@ impl Watched {
     }
 
     /// How often a webhook's deliveries to `http` were asked for.
-    pub(super) fn leases(&self, webhook: &str) -> usize {
+    pub(crate) fn leases(&self, webhook: &str) -> usize {
         self.asked(webhook, "http")
     }
 
     /// The same to another destination.
-    pub(super) fn asked(&self, webhook: &str, destination: &str) -> usize {
+    pub(crate) fn asked(&self, webhook: &str, destination: &str) -> usize {
         let queue = Queue {
             webhook_uid: webhook.to_owned(),
             destination: destination.to_owned(),

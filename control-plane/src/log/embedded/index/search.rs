@@ -136,13 +136,7 @@ impl Words {
 
     /// Without the index.
     pub(in crate::log::embedded) fn are_in(&self, event: &v1::Event) -> bool {
-        let there = words::of(event);
-        let Some((last, all)) = self.0.split_last() else {
-            return true;
-        };
-        let from = there.partition_point(|word| word < last);
-        let begun = there.get(from).is_some_and(|word| word.starts_with(last));
-        begun && all.iter().all(|word| there.binary_search(word).is_ok())
+        words::are_in(event, &self.0)
     }
 }
 

@@ -40,6 +40,10 @@ const CALL_EVENTS: u64 = 4_096;
 /// Steps in a row that find nothing aged, after which the younger ones aren't looked at: events are kept nearly in order.
 const VAIN_STEPS: u32 = 4;
 
+/// What was kept so much later than now was kept while the clock was ahead. It is passed as what waits is, and goes once it has aged: whatever is behind
+/// it need not be younger.
+const AHEAD: Duration = Duration::from_secs(60 * 60);
+
 /// Groups whose walks are remembered. Past it all are walked anew, which costs time and loses nothing.
 const MAX_GROUPS: usize = 100_000;
 
@@ -73,6 +77,8 @@ struct Horizon {
     /// Kept before this.
     matched: i64,
     unmatched: i64,
+    /// Kept after this: by a clock that was ahead.
+    ahead: i64,
     /// Bytes that are too many.
     excess: u64,
 }
@@ -99,6 +105,7 @@ async fn call(log: &EmbeddedLog, retention: &Retention) -> Result<Done, LogError
         group_uid: retention.group_uid.clone(),
         matched: now.saturating_sub(millis(retention.max_age)),
         unmatched: now.saturating_sub(millis(retention.unmatched_age)),
+        ahead: now.saturating_add(millis(AHEAD)),
         excess: retention
             .max_bytes
             .map_or(0, |most| kept.saturating_sub(most)),
@@ -210,7 +217,7 @@ struct Step {
     looked: u64,
     /// None: there are no more.
     last: Option<i64>,
-    /// The last one that the walk passes. None: all are younger, and what is behind them is younger still.
+    /// The last one that the walk passes. None: all are younger, and no clock was ahead, and what is behind them is younger still.
     passed: Option<i64>,
     going: Vec<Going>,
 }
@@ -226,16 +233,18 @@ fn look(db: &Connection, horizon: &Horizon, walk: Walk) -> Result<Step, Fault> {
         horizon.unmatched,
         walk.aged,
         horizon.excess > 0,
-        STEP_EVENTS
+        STEP_EVENTS,
+        horizon.ahead
     ])?;
     let mut step = Step::default();
     let mut excess = horizon.excess;
     while let Some(row) = rows.next()? {
         let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
         let (aged, older, settled): (bool, bool, bool) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let ahead: bool = row.get(5)?;
         step.looked += 1;
         step.last = Some(seq);
-        if older || excess > 0 {
+        if older || ahead || excess > 0 {
             step.passed = Some(seq);
         }
         if settled && (aged || excess > 0) {
@@ -249,8 +258,8 @@ fn look(db: &Connection, horizon: &Horizon, walk: Walk) -> Result<Step, Fault> {
 /// What isn't too old is asked for its deliveries only where there is too much.
 fn looks() -> String {
     format!(
-        "SELECT e.seq, e.bytes, e.aged, e.older, CASE WHEN e.aged OR ?7 THEN {GOES} ELSE 0 END FROM (
-             SELECT e.seq, e.deliveries, length(e.record) AS bytes, e.kept < ?6 AS older, e.kept < CASE
+        "SELECT e.seq, e.bytes, e.aged, e.older, CASE WHEN e.aged OR ?7 THEN {GOES} ELSE 0 END, e.ahead FROM (
+             SELECT e.seq, e.deliveries, length(e.record) AS bytes, e.kept < ?6 AS older, e.kept > ?9 AS ahead, e.kept < CASE
                  WHEN e.deliveries = 0 AND NOT EXISTS (SELECT 1 FROM added a WHERE a.event_seq = e.seq) THEN ?5 ELSE ?4 END AS aged
              FROM events e WHERE e.group_uid = ?1 AND e.seq > ?2 AND e.seq <= ?3 ORDER BY e.seq LIMIT ?8) e"
     )

@@ -126,6 +126,29 @@ async fn what_is_put_back_meanwhile_stays() {
     log.close().await;
 }
 
+// Risk 5: a clock that was ahead for a while stops no walk.
+#[tokio::test]
+async fn what_was_kept_by_a_clock_that_was_ahead_stays_and_what_is_behind_it_goes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ahead = 2 * SLICE;
+    let log = filled(
+        dir.path(),
+        &[
+            Stretch(300, 10, Some(DELIVERED)),
+            Stretch(ahead, 900, Some(DELIVERED)),
+            Stretch(300, 60, Some(DELIVERED)),
+            Stretch(10, 99, Some(DELIVERED)),
+        ],
+    );
+    let retention = Retention::of_age("g", DAY * 30);
+    let mut gone = 0;
+    for _ in 0..4 {
+        gone += round(&log, &retention).await.gone;
+    }
+    assert_eq!(gone, 600);
+    log.close().await;
+}
+
 // With other ages it is all looked at again.
 #[tokio::test]
 async fn a_shorter_age_holds_for_what_was_passed() {
@@ -171,7 +194,7 @@ fn plan(db: &Connection, sql: &str) -> String {
     let mut plan = db
         .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
         .expect("is SQL");
-    let rows = plan.query_map([""; 8], |row| row.get::<_, String>(3));
+    let rows = plan.query_map([""; 9], |row| row.get::<_, String>(3));
     let steps: Vec<String> = rows
         .expect("runs")
         .collect::<Result<_, _>>()
