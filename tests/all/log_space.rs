@@ -11,6 +11,7 @@ use hookplane_control_plane::log::{
 use hookplane_proto::v1::{self, PayloadFormat};
 use hookplane_tests::clock::TestClock;
 use hookplane_tests::log_suite::{callback, keep, key};
+use hookplane_tests::waiting::blocking::eventually;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -22,8 +23,15 @@ fn unsynced() -> Options {
     }
 }
 
+/// Again as soon as it was closed: a process that another test begins at that moment has its lock open until it is begun.
 fn open(dir: &Path, clock: &Arc<TestClock>) -> Arc<EmbeddedLog> {
-    EmbeddedLog::open(dir, clock.clone(), unsynced()).expect("opens")
+    eventually("the log opens", || {
+        match EmbeddedLog::open(dir, clock.clone(), unsynced()) {
+            Ok(log) => Some(log),
+            Err(error) if error.to_string().contains("in use") => None,
+            Err(error) => panic!("{error}"),
+        }
+    })
 }
 
 /// An event of 2 KiB of words that are in no other.

@@ -76,6 +76,11 @@ impl Server {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
 }
 
 impl Drop for Server {

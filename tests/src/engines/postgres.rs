@@ -260,7 +260,14 @@ impl Postgres {
     pub fn restart(&mut self, node: usize) {
         self.kill(node);
         self.spawn(node);
-        self.wait_until_up(node);
+        // One of the killed one's processes may live for a moment longer, and with it its shared memory: then the new one ends at once.
+        eventually("PostgreSQL is up again", || {
+            let server = self.nodes[node].server.as_mut();
+            if server.is_some_and(Server::has_ended) {
+                self.spawn(node);
+            }
+            self.is_up(node).then_some(())
+        });
     }
 
     /// SIGSTOP to the postmaster and all its children.
@@ -445,15 +452,15 @@ impl Postgres {
     }
 
     fn wait_until_up(&self, number: usize) {
+        eventually("PostgreSQL is up", || self.is_up(number).then_some(()));
+    }
+
+    fn is_up(&self, number: usize) -> bool {
         let url = self.node_url(number, "postgres");
-        eventually("PostgreSQL is up", || {
-            let asked = std::process::Command::new("psql")
-                .args(["-X", "-At", "-d", &url, "-c", "SELECT 1"])
-                .output();
-            asked
-                .is_ok_and(|asked| asked.status.success())
-                .then_some(())
-        });
+        let asked = std::process::Command::new("psql")
+            .args(["-X", "-At", "-d", &url, "-c", "SELECT 1"])
+            .output();
+        asked.is_ok_and(|asked| asked.status.success())
     }
 
     fn signal_all(&self, node: usize, name: &str) {
