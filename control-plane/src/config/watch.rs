@@ -175,6 +175,8 @@ impl Follower {
                 match self.list().await {
                     Ok(Some(batch)) => {
                         list_first = false;
+                        // It answers again: what fails next is another trouble, not the last one's next attempt.
+                        pause = self.timing.pause;
                         apply(batch);
                         self.listed.notify_one();
                         continue;

@@ -119,6 +119,10 @@ impl Seen {
             audit,
             answer: WAIT,
         };
+        Self::start_timed(store, timing).await
+    }
+
+    async fn start_timed(store: &Arc<Scripted>, timing: Timing) -> Self {
         let (_prompt, prompts) = mpsc::channel(1);
         let mut follower = Follower::new(store.clone(), "v1/", timing, prompts);
         let first = follower.list().await.unwrap().unwrap();
@@ -250,6 +254,32 @@ async fn compaction_lists_again_and_compares_and_never_clears() {
     store.put(9, "v1/a", "nine");
     seen.until(has("v1/a", "nine")).await;
     assert!(!seen.content.contains_key("v1/old"));
+}
+
+// Risk 12: troubles that a list ended don't add up, or each would be noticed later than the one before.
+#[tokio::test]
+async fn once_a_list_has_come_pauses_are_short_again() {
+    let gone = || Err(StoreError::Unavailable("gone".to_owned()));
+    let timing = Timing {
+        pause: Duration::from_millis(1),
+        pause_max: NEVER,
+        audit: NEVER,
+        answer: WAIT,
+    };
+    let store = store();
+    // If they did, the 20th pause would be a quarter of an hour.
+    for _ in 0..5 {
+        for _ in 0..4 {
+            store.script(vec![gone()]);
+        }
+        store.script(vec![Err(StoreError::Compacted {
+            asked: 5,
+            oldest: 6,
+        })]);
+    }
+    store.script(vec![change(7, "v1/a", Some("seven"))]);
+    let mut seen = Seen::start_timed(&store, timing).await;
+    seen.until(has("v1/a", "seven")).await;
 }
 
 // Risks 14 and 17: what a watch lost in silence, a removal among it, is found by the audit.
