@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// Run everything in one process on this machine, and print a line to paste
     #[command(after_help = examples::DEV_EXAMPLES)]
     Dev(Dev),
-    /// Run the control plane: the API, configuration, events
+    /// Run the control plane: the API, the console, configuration, events
     #[command(after_help = examples::SERVE_EXAMPLES)]
     Serve(Box<Serve>),
     /// Run a listener: it takes callbacks and reports them to a control plane

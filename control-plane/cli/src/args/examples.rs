@@ -2,7 +2,7 @@
 
 pub(super) const TOP_EXAMPLES: &str = "\
 First steps:
-  hookplane dev                              everything on this machine; prints a line to paste
+  hookplane dev                              everything on this machine; prints a line to paste, and a link to the console
   hookplane get connectors                   the providers it knows
   hookplane get functions github             what a provider posts, and how to set it up
   hookplane apply -f shop.yaml               groups and webhooks from a manifest
