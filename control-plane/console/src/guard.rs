@@ -11,7 +11,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 /// A mapping of 256 KiB, as a form writes it.
 const MAX_FORM_BYTES: usize = 1024 * 1024;
@@ -29,7 +29,7 @@ pub(crate) fn guarded(router: Router) -> Router {
 
 async fn guard(request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = if safe || same_origin(request.headers()) {
+    let mut response = if safe || same_origin(request.headers(), request.uri()) {
         next.run(request).await
     } else {
         (
@@ -59,12 +59,14 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Browsers say where a request is from; what says nothing isn't one of our forms.
-fn same_origin(headers: &HeaderMap) -> bool {
+fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
-    let (Some(origin), Some(host)) = (text(&ORIGIN), text(&HOST)) else {
+    // HTTP/2 has the host in the address.
+    let asked = uri.authority().map(|host| host.as_str().as_bytes());
+    let (Some(origin), Some(host)) = (text(&ORIGIN), asked.or(text(&HOST))) else {
         return false;
     };
     let without_scheme = [&b"https://"[..], b"http://"]
@@ -111,7 +113,16 @@ mod tests {
             (asked(&[("host", "a:1")]), false),
             (asked(&[]), false),
         ] {
-            assert_eq!(same_origin(&headers), taken, "{headers:?}");
+            assert_eq!(
+                same_origin(&headers, &Uri::from_static("/orgs")),
+                taken,
+                "{headers:?}"
+            );
+        }
+        // As HTTP/2 has it.
+        let asked = asked(&[("origin", "https://a:1")]);
+        for (uri, taken) in [("https://a:1/orgs", true), ("https://a:2/orgs", false)] {
+            assert_eq!(same_origin(&asked, &Uri::from_static(uri)), taken, "{uri}");
         }
     }
 }
