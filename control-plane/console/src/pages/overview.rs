@@ -6,7 +6,9 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use v1::DeliveryStatus;
 
+use super::activity;
 use super::groups::Row;
+use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
@@ -51,6 +53,8 @@ struct Overview {
     /// What people call the org.
     title: String,
     looks: Vec<Look>,
+    /// None: of a search, or further down the list.
+    chart: Option<Chart>,
     refusals: Vec<Refused>,
     text: String,
     /// Not the first page, or one of a search.
@@ -104,13 +108,26 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             });
         }
     }
+    let is_part = !text.is_empty() || !page.is_empty();
+    let chart = match is_part {
+        true => None,
+        false => Some(
+            activity::chart(
+                &visitor,
+                format!("orgs/{org}"),
+                &format!("The last day of {title}"),
+            )
+            .await?,
+        ),
+    };
     html(&Overview {
         page: visitor.page(title.clone(), &org),
         title,
         looks,
+        chart,
         refusals: refusals(&visitor, &org).await?,
         text: text.to_owned(),
-        is_part: !text.is_empty() || !page.is_empty(),
+        is_part,
         groups: groups.webhook_groups.into_iter().map(Row::of).collect(),
         next: groups.next_page_token,
     })

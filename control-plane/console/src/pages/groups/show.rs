@@ -8,10 +8,11 @@ use http::StatusCode;
 
 use super::asks::Asks;
 use super::{Live, Place, definition, events, title};
+use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
-use crate::pages::webhooks;
+use crate::pages::{activity, webhooks};
 use crate::problem::Problem;
 
 struct Secret {
@@ -35,6 +36,7 @@ struct Show {
     callback: Callback,
     secrets: Vec<Secret>,
     counts: v1::GroupCounts,
+    chart: Chart,
     /// When it was typed in at the provider, and the code itself.
     code: Option<(String, Moment)>,
     receipt: &'static str,
@@ -118,8 +120,11 @@ pub(in crate::pages) async fn show(
     let named = |asks: &Option<Asks>, name: fn(&Asks) -> &str, else_: &str| {
         asks.as_ref().map_or(else_, name).to_owned()
     };
+    let of_a_day = format!("The last day of {}", title(&metadata, &spec));
+    let parent = format!("orgs/{}/groups/{}", place.org, place.group);
     html(&Show {
         page: visitor.page(title(&metadata, &spec), &place.org),
+        chart: activity::chart(&visitor, parent, &of_a_day).await?,
         title: title(&metadata, &spec),
         connector_name: named(&asks, |asks| &asks.connector_name, &spec.connector),
         function_name: named(&asks, |asks| &asks.function_name, &spec.function),
