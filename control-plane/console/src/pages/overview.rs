@@ -96,6 +96,12 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             "Held",
             "A filter or mapping found no way. Mend it, then replay them.",
         ),
+        (
+            DeliveryStatus::Pending,
+            "pending",
+            "Failing",
+            "They are tried again by themselves. Here is what their destinations answer.",
+        ),
     ] {
         let (webhooks, more) = stuck(&visitor, &org, status).await?;
         if !webhooks.is_empty() {
@@ -155,7 +161,9 @@ async fn stuck(
 
 fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
     let mut found: Vec<Stuck> = Vec::new();
-    for delivery in deliveries {
+    // What is pending and was never tried is only new.
+    let is_stuck = |one: &v1::Delivery| one.status() != DeliveryStatus::Pending || one.attempts > 0;
+    for delivery in deliveries.into_iter().filter(is_stuck) {
         let same =
             |stuck: &&mut Stuck| stuck.group == delivery.group && stuck.webhook == delivery.webhook;
         match found.iter_mut().find(same) {
@@ -222,5 +230,18 @@ mod tests {
             told,
             [("shop", "paid", 2, "new"), ("code", "paid", 1, "other")]
         );
+    }
+
+    #[test]
+    fn what_is_pending_is_stuck_once_it_was_tried() {
+        let pending = |webhook: &str, attempts| v1::Delivery {
+            webhook: webhook.to_owned(),
+            status: DeliveryStatus::Pending.into(),
+            attempts,
+            ..Default::default()
+        };
+        let found = by_webhook(vec![pending("new", 0), pending("failing", 1)]);
+        let found: Vec<_> = found.iter().map(|one| one.webhook.as_str()).collect();
+        assert_eq!(found, ["failing"]);
     }
 }
