@@ -3,6 +3,7 @@
 mod browser;
 mod came;
 mod destinations;
+mod fleet;
 mod groups;
 mod mapping;
 mod sign_in;
