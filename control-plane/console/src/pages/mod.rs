@@ -129,6 +129,11 @@ fn of_webhooks() -> Router<Arc<Console>> {
         )
         .route(&one("/mapping"), get(mapping::show).post(mapping::post))
         .route(&one("/mapping/activate"), post(mapping::activate))
+        .route(&one("/mapping/versions"), get(mapping::versions::list))
+        .route(
+            &one("/mapping/versions/{version}"),
+            get(mapping::versions::show),
+        )
 }
 
 fn of_destinations() -> Router<Arc<Console>> {
