@@ -201,6 +201,9 @@ pub(crate) struct Get {
     /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
     #[arg(long, value_enum, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
+    /// Webhook: with this version of its mapping instead of the one of now, as a delivery names it. With -o yaml it can be applied, to go back
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) mapping_version: Option<u32>,
     /// Events: only those that no webhook matched
     #[arg(long)]
     pub(crate) unmatched: bool,

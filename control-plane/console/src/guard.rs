@@ -13,6 +13,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+use crate::page::PART;
+use crate::problem::WholePage;
+
 /// A mapping of 256 KiB, as a form writes it.
 const MAX_FORM_BYTES: usize = 1024 * 1024;
 
@@ -29,6 +32,7 @@ pub(crate) fn guarded(router: Router) -> Router {
 
 async fn guard(request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let looks_again = safe && request.headers().contains_key(PART);
     let mut response = if safe || same_origin(request.headers(), request.uri()) {
         next.run(request).await
     } else {
@@ -38,6 +42,14 @@ async fn guard(request: Request, next: Next) -> Response {
         )
             .into_response()
     };
+    // What a page asks for time and again is gone, or no longer for who looks: the page says so as a whole. What is typed elsewhere stays.
+    let gone = response.status().is_client_error();
+    if looks_again && gone && response.extensions().get::<WholePage>().is_some() {
+        let again = HeaderName::from_static("hx-refresh");
+        response
+            .headers_mut()
+            .insert(again, HeaderValue::from_static("true"));
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),

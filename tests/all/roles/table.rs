@@ -73,6 +73,11 @@ const ROWS: &[Row] = &[
     stale("WebhookGroupService/RotateCallbackUrl", "AEae", "ae"),
     row("WebhookService/ListWebhooks", "AEVaev", "aev"),
     row("WebhookService/GetWebhook", "AEVCaevc", "aev"),
+    // It is one without a mapping.
+    Row {
+        done: Code::InvalidArgument,
+        ..row("WebhookService/GetMappingVersion", "AEVCaevc", "aev")
+    },
     row("WebhookService/CreateWebhook", "AEae", "ae"),
     row("WebhookService/UpdateWebhook", "AEae", "ae"),
     stale("WebhookService/DeleteWebhook", "AEae", "ae"),

@@ -195,6 +195,7 @@ struct DeliveryPage {
     idempotency_key: String,
     order_key: String,
     mapping_version: u32,
+    webhook_uid: String,
     tries: Vec<Tried>,
 }
 
@@ -231,6 +232,7 @@ pub(super) async fn show(
         idempotency_key: delivery.idempotency_key.clone(),
         order_key: delivery.order_key.clone(),
         mapping_version: delivery.mapping_version,
+        webhook_uid: delivery.webhook_uid.clone(),
         tries: history.into_iter().map(Tried::of).collect(),
         row: Row::of(delivery),
     })

@@ -1,4 +1,4 @@
-//! The listeners that the visitor may see: where each has come, and what it refused.
+//! The listeners that the visitor may see: where each has come, what it answers for, and what it refused.
 
 use askama::Template;
 use axum::response::Response;
@@ -7,6 +7,7 @@ use hookplane_proto::v1;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::words;
 
 /// Listeners shown: a page of more would be over its size.
 const SHOWN: usize = 300;
@@ -20,6 +21,9 @@ struct Row {
     ready: bool,
     revision: u64,
     lag: u64,
+    /// A second, over the last minute.
+    accepted: String,
+    refused: String,
     since: Option<Moment>,
     problems: Vec<String>,
     more_problems: usize,
@@ -28,6 +32,7 @@ struct Row {
 impl Row {
     fn of(listener: v1::Listener) -> Self {
         let more_problems = listener.problems.len().saturating_sub(PROBLEMS);
+        let flow = listener.last_minute;
         let problems = listener.problems.into_iter().take(PROBLEMS);
         Self {
             name: listener.name,
@@ -36,6 +41,8 @@ impl Row {
             ready: listener.ready,
             revision: listener.revision,
             lag: listener.store_revision.saturating_sub(listener.revision),
+            accepted: words::a_second(flow.map(|sum| sum.accepted)),
+            refused: words::a_second(flow.map(|sum| sum.refused)),
             since: Moment::of(listener.connect_time.as_ref()),
             problems: problems.map(|error| error.reason).collect(),
             more_problems,
@@ -50,6 +57,9 @@ struct Fleet {
     /// The store's.
     revision: u64,
     count: usize,
+    /// All together, a second.
+    accepted: String,
+    refused: String,
     ready: usize,
     pools: usize,
     listeners: Vec<Row>,
@@ -64,7 +74,13 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
     pools.dedup();
     let pools = pools.len();
     let revision = listeners.iter().map(|listener| listener.store_revision);
+    let sum = |of: fn(&v1::ListenerThroughput) -> u64| {
+        let each = listeners.iter().map(|one| one.last_minute.as_ref().map(of));
+        words::a_second(each.sum())
+    };
     html(&Fleet {
+        accepted: sum(|flow| flow.accepted),
+        refused: sum(|flow| flow.refused),
         page: visitor.page("Fleet", &visitor.who.org),
         revision: revision.max().unwrap_or(0),
         count: listeners.len(),

@@ -19,6 +19,8 @@ mod payload;
 mod row;
 mod shown;
 mod tree;
+mod unlike;
+pub(super) mod versions;
 mod view;
 
 use askama::Template;
@@ -51,6 +53,8 @@ struct Editor<'d> {
     connector: String,
     label: String,
     etag: String,
+    /// The rows are of this version, and not saved.
+    from: Option<u32>,
     /// As the form has it: new events are mapped with what is saved.
     active: bool,
     objects: Vec<view::Shown<'d>>,
@@ -103,6 +107,8 @@ struct NamesPart<'p> {
 /// What a page is made of, besides what it asks for itself.
 struct Draft {
     base: Object,
+    /// The rows began as those of this version.
+    from: Option<u32>,
     active: bool,
     etag: String,
     choice: String,
@@ -118,11 +124,17 @@ struct Draft {
 impl Draft {
     fn stored(webhook: &v1::Webhook) -> Self {
         let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
+        Self::with(mapping, webhook)
+    }
+
+    /// With the rows of that mapping.
+    fn with(mapping: Option<&v1::Mapping>, webhook: &v1::Webhook) -> Self {
         let base = mapping.and_then(|mapping| mapping.base.as_ref());
         let mut base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
         form::fold(&mut base, MAX_OPEN);
         Self {
             base,
+            from: None,
             active: mapping.is_none_or(|mapping| mapping.active),
             etag: webhook.metadata.clone().unwrap_or_default().etag,
             choice: String::new(),
@@ -138,6 +150,7 @@ impl Draft {
     fn typed(form: &Form) -> Option<Self> {
         Some(Self {
             base: Object::read(form)?,
+            from: form.text("from").parse().ok(),
             active: form.ticked("active"),
             etag: form.text("etag").to_owned(),
             choice: form.text("event").to_owned(),
@@ -176,10 +189,19 @@ pub(super) async fn show(
         return Ok(to(&format!("{}#mapping", place.path())));
     }
     let webhook = place.get(&visitor).await?;
-    let draft = Draft {
-        choice: visitor.query.text("event").to_owned(),
-        ..Draft::stored(&webhook)
-    };
+    let mut draft = Draft::stored(&webhook);
+    if let Ok(version) = visitor.query.text("version").parse() {
+        // The list says what there is.
+        let Some(then) = versions::read(&visitor, &place, version).await? else {
+            return Ok(to(&format!("{}/mapping/versions", place.path())));
+        };
+        draft = Draft {
+            from: Some(version),
+            active: draft.active,
+            ..Draft::with(then.mapping.as_ref(), &webhook)
+        };
+    }
+    visitor.query.text("event").clone_into(&mut draft.choice);
     render(&visitor, &place, &webhook, draft).await
 }
 
@@ -381,6 +403,7 @@ async fn render(
         connector: group.connector,
         label,
         etag: draft.etag,
+        from: draft.from,
         active: draft.active,
         objects,
         rows,

@@ -129,6 +129,11 @@ fn of_webhooks() -> Router<Arc<Console>> {
         )
         .route(&one("/mapping"), get(mapping::show).post(mapping::post))
         .route(&one("/mapping/activate"), post(mapping::activate))
+        .route(&one("/mapping/versions"), get(mapping::versions::list))
+        .route(
+            &one("/mapping/versions/{version}"),
+            get(mapping::versions::show),
+        )
 }
 
 fn of_destinations() -> Router<Arc<Console>> {
@@ -139,7 +144,7 @@ fn of_destinations() -> Router<Arc<Console>> {
             ALL,
             get(destinations::list).post(destinations::edit::create),
         )
-        // No name of a destination can be this: see the form.
+        // Also the page of one that has this name, as is a group's below: the form's address says of which kind it is.
         .route(&format!("{ALL}/new"), get(destinations::edit::fresh))
         .route(&one(""), get(destinations::show))
         .route(

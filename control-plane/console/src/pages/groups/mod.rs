@@ -173,6 +173,8 @@ pub(super) struct Row {
     pub(super) update: bool,
     pub(super) live: Live,
     pub(super) counts: v1::GroupCounts,
+    /// There is a secret to rotate.
+    pub(super) has_secret: bool,
 }
 
 impl Row {
@@ -182,6 +184,7 @@ impl Row {
         let spec = group.spec.unwrap_or_default();
         let status = group.status.unwrap_or_default();
         Self {
+            has_secret: !spec.signature_secrets.is_empty(),
             title: title(&metadata, &spec),
             org: metadata.org,
             name: metadata.name,

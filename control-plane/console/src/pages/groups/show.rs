@@ -35,6 +35,8 @@ struct Show {
     made: bool,
     callback: Callback,
     secrets: Vec<Secret>,
+    /// As far as it is known: a connector of the org's own may be gone.
+    checks_secret: bool,
     counts: v1::GroupCounts,
     chart: Chart,
     /// When it was typed in at the provider, and the code itself.
@@ -128,6 +130,7 @@ pub(in crate::pages) async fn show(
         title: title(&metadata, &spec),
         connector_name: named(&asks, |asks| &asks.connector_name, &spec.connector),
         function_name: named(&asks, |asks| &asks.function_name, &spec.function),
+        checks_secret: asks.as_ref().is_none_or(|asks| asks.secret),
         steps: asks.map(|asks| asks.steps).unwrap_or_default(),
         made: visitor.query.text("done") == "group-created",
         callback,

@@ -44,6 +44,7 @@ struct Edit {
     draft: Draft,
     events: Choices,
     destinations: Vec<targets::Choice>,
+    own: targets::Own,
     changes: Option<Changes>,
     last: u32,
     faults: Faults,
@@ -92,7 +93,8 @@ fn typed(form: &Form) -> Draft {
         label: form.text("label").to_owned(),
         name: form.text("name").to_owned(),
         active: form.ticked("active"),
-        filter: form.text("filter").to_owned(),
+        // Browsers end lines with both.
+        filter: form.text("filter").replace("\r\n", "\n"),
         order_by: form.text("order_by").to_owned(),
         etag: form.text("etag").to_owned(),
     }
@@ -115,6 +117,7 @@ pub(super) async fn shown(
         draft: draft(&webhook),
         events: events(visitor, place, &spec.events).await?,
         destinations: targets::choices(visitor, &place.org, &spec.destinations).await?,
+        own: targets::Own::default(),
         changes: None,
         last: changes::LASTS[1],
         faults,
@@ -188,6 +191,7 @@ pub(in crate::pages) async fn save(
         draft,
         events: events(&visitor, &place, &chosen).await?,
         destinations,
+        own: targets::Own::typed(&form),
         changes: compared,
         last,
         faults,

@@ -31,6 +31,7 @@ struct View {
     destinations: Vec<targets::Row>,
     warnings: Vec<Warning>,
     mapping: String,
+    newest: u32,
     objects: Vec<outline::Object>,
     updated: Option<Moment>,
 }
@@ -68,6 +69,7 @@ pub(in crate::pages) async fn show(
             status.mapping_version,
             status.newest_mapping_version,
         ),
+        newest: status.newest_mapping_version,
         objects: outline::of(spec.mapping.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),
         spec,
