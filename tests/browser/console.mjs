@@ -85,8 +85,10 @@ export async function accessible(page) {
   };
   await evaluate(axe + "; undefined");
   return {
-    run: async (name) => {
-      const found = await evaluate(`axe.run({ resultTypes: ["violations"] }).then(({ violations }) =>
+    run: async (name, { colours = true, layout = true } = {}) => {
+      const contrast = "color-contrast";
+      const which = layout ? { rules: { [contrast]: { enabled: colours } } } : { runOnly: [contrast] };
+      const found = await evaluate(`axe.run({ ...${JSON.stringify(which)}, resultTypes: ["violations"] }).then(({ violations }) =>
         violations.map(({ id, nodes }) => \`\${id}: \${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}\`))`);
       return found.map((text) => `${name}: ${text}`);
     },

@@ -157,21 +157,11 @@ async function walk() {
   await show("destination");
   must(!(await page.content()).includes(CLIENT_SECRET), "a secret is in the page");
 
-  at("chooses it for the webhook");
+  at("opens the mapping under its connector");
   await menu("Connectors").click();
   await page.getByLabel("Search").fill("shopify");
   await button("Search").click();
   await page.getByRole("link", { name: /^Shopify / }).first().click();
-  await row("Inbound").getByRole("link", { name: "Order paid", exact: true }).click();
-  await link("Edit").click();
-  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^crm/ }).check();
-  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^subscribe/i }).uncheck();
-  await show("webhook-form");
-  await button("Save").click();
-  await note("The webhook is saved.");
-
-  at("opens the mapping under its connector");
-  await link("shopify").click();
   await show("inbound");
   await row("Inbound").getByRole("link", { name: "Map Order paid" }).click();
   await heading("Mapping of Order paid");
@@ -182,7 +172,7 @@ async function walk() {
   await button("What would change").click();
   await page.getByRole("heading", { name: "What would change" }).waitFor();
   await page.getByText("1 recorded event looked at").waitFor();
-  await row("Order__c.Total__c").first().waitFor();
+  await row("base.fields.Total__c").first().waitFor();
   await show("changes");
 
   at("saves the mapping");
@@ -194,9 +184,19 @@ async function walk() {
   await note("The mapping is active");
   await page.locator(".badge.good").filter({ hasText: "version 1 maps new events" }).waitFor();
   await show("mapping-active");
-  at("waits until listeners have it");
+  at("chooses the destination");
   await link("Order paid").click();
+  await link("Edit").click();
+  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^crm/ }).check();
+  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^Teams that subscribe/ }).uncheck();
+  await show("webhook-form");
+  await button("Save").click();
+  await note("The webhook is saved.");
   await reloaded(page.locator("main .badge.good").filter({ hasText: "live" }));
+  await link("Mapping").click();
+  await button("Ask the destinations whether they would take it").click();
+  await page.getByText("crm has all these objects and fields.").waitFor();
+  await show("checked");
 
   at("sees it delivered");
   must((await callback(url, "d-2", order(1002, "1234567890123456.10"))) === 200, "the second callback is refused");
@@ -221,8 +221,8 @@ async function map() {
   // Told by the destination, as soon as they are there.
   await page.locator("#objects option[value=Order__c]").waitFor({ state: "attached" });
   await base.getByLabel("Object", { exact: true }).fill("Order__c");
-  await base.getByLabel("Operation").selectOption("upsert");
-  await base.getByLabel("Key").fill("Shop_Id__c");
+  await base.getByLabel("Operation").first().selectOption("upsert");
+  await base.getByLabel("Key", { exact: true }).first().fill("Shop_Id__c");
   await page.locator("[id='fields-Order__c'] option[value=Total__c]").waitFor({ state: "attached" });
   const field = (index) => base.getByRole("listitem").nth(index);
   const write = async (index, name, pick, kind) => {
@@ -230,41 +230,39 @@ async function map() {
       await base.getByRole("button", { name: "Add a field to Order__c" }).click();
       await field(index).waitFor();
     }
-    await field(index).getByLabel("Field").fill(name);
-    await field(index).getByLabel("From").focus();
+    await field(index).getByLabel("Field", { exact: true }).fill(name);
+    await field(index).getByLabel("From", { exact: true }).focus();
     await pick();
     if (kind) await field(index).getByLabel("As", { exact: true }).selectOption(kind);
   };
   const picked = (path) => () => page.locator(`[data-pick="${path}"]`).click();
   await write(0, "Shop_Id__c", picked("payload.id"), "string");
-  must((await field(0).getByLabel("From").inputValue()) === "payload.id", "what is picked isn't in its row");
+  must((await field(0).getByLabel("From", { exact: true }).inputValue()) === "payload.id", "what is picked isn't in its row");
   await write(1, "Total__c", picked("payload.total_price"), "decimal");
   // A path that the event doesn't have: said at its row, and nothing else is lost.
-  await write(2, "Note__c", () => field(2).getByLabel("From").fill("payload.remark"));
+  await write(2, "Note__c", () => field(2).getByLabel("From", { exact: true }).fill("payload.remark"));
   await field(2).getByLabel("If missing").selectOption("fail");
   await field(2).getByLabel("If missing").blur();
   await field(2).locator(".error").filter({ hasText: "is missing" }).waitFor();
   await page.locator("#preview").getByText("would be held").waitFor();
   await show("mapping-with-an-error");
-  await field(2).getByLabel("From").focus();
+  await field(2).getByLabel("From", { exact: true }).focus();
   await picked("payload.note")();
   await page.locator("#preview").getByText("by the gate").waitFor();
   await page.locator("#preview .badge.good").waitFor();
   await base.getByRole("button", { name: "Add children of Order__c" }).click();
   const lines = base.getByRole("group").first();
   await lines.getByLabel("Object", { exact: true }).fill("OrderLine__c");
-  await lines.getByLabel("Key").fill("Line_Id__c");
+  await lines.getByLabel("Key", { exact: true }).fill("Line_Id__c");
   await lines.getByLabel("Field that points up").fill("Order__r");
   await lines.getByLabel("For each").focus();
   await picked("payload.line_items")();
   await lines.getByLabel("Field", { exact: true }).fill("Line_Id__c");
-  await lines.getByLabel("From").focus();
+  await lines.getByLabel("From", { exact: true }).focus();
   await picked("payload.line_items[0].id")();
-  must((await lines.getByLabel("From").inputValue()) === "item.id", "what is picked of a list isn't its item's");
+  must((await lines.getByLabel("From", { exact: true }).inputValue()) === "item.id", "what is picked of a list isn't its item's");
   await lines.getByLabel("As", { exact: true }).selectOption("string");
   await page.locator("#preview").getByText("10012").waitFor();
-  await button("Ask the destinations whether they would take it").click();
-  await page.getByText("crm has all these objects and fields.").waitFor();
   await show("mapping");
 }
 

@@ -14,17 +14,45 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("metadata.name", "name", "Name"),
     ("spec.displayName", "display_name", "What people read"),
     ("spec.externalId", "external_id", "External Id"),
-    ("spec.registeredEvents", "registered-events", "Registered Events"),
-    ("spec.acceptUnsigned", "accept_unsigned", "Unsigned callbacks"),
+    (
+        "spec.registeredEvents",
+        "registered-events",
+        "Registered Events",
+    ),
+    (
+        "spec.acceptUnsigned",
+        "accept_unsigned",
+        "Unsigned callbacks",
+    ),
     ("spec.learnSecret", "learn_secret", "The provider's secret"),
     ("spec.pool", "pool", "Pool"),
     ("spec.maxBodyBytes", "max_body_bytes", "Body limit"),
-    ("spec.rateLimitPerSecond", "rate_limit_per_second", "Callbacks a second"),
-    ("spec.dedupWindowDays", "dedup_window_days", "Days in which a resend is recognised"),
-    ("spec.captureDays", "capture_days", "Days for events that no webhook wants"),
+    (
+        "spec.rateLimitPerSecond",
+        "rate_limit_per_second",
+        "Callbacks a second",
+    ),
+    (
+        "spec.dedupWindowDays",
+        "dedup_window_days",
+        "Days in which a resend is recognised",
+    ),
+    (
+        "spec.captureDays",
+        "capture_days",
+        "Days for events that no webhook wants",
+    ),
     ("spec.redact", "redact", "Redaction"),
-    ("spec.retention.maxDays", "retention_days", "Days for which events are kept"),
-    ("spec.retention.maxBytes", "retention_bytes", "Bytes for which events are kept"),
+    (
+        "spec.retention.maxDays",
+        "retention_days",
+        "Days for which events are kept",
+    ),
+    (
+        "spec.retention.maxBytes",
+        "retention_bytes",
+        "Bytes for which events are kept",
+    ),
     ("spec.label", "label", "Label"),
     ("spec.active", "active", "Active"),
     ("spec.events", "events", "Events"),
@@ -32,18 +60,38 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("spec.orderBy", "order_by", "One after the other by"),
     ("spec.destinations", "destinations", "Destinations"),
     ("spec.http.url", "url", "URL"),
-    ("spec.http.signingSecret", "signing_secret", "Signing secret"),
+    (
+        "spec.http.signingSecret",
+        "signing_secret",
+        "Signing secret",
+    ),
     ("spec.http.headers", "headers", "Headers"),
     ("spec.salesforce.url", "url", "URL"),
     ("spec.salesforce.clientId", "client_id", "Client id"),
-    ("spec.salesforce.clientSecret", "client_secret", "Client secret"),
+    (
+        "spec.salesforce.clientSecret",
+        "client_secret",
+        "Client secret",
+    ),
     ("spec.salesforce.privateKey", "private_key", "Private key"),
     ("spec.salesforce.username", "username", "User to act as"),
     ("spec.salesforce.audience", "audience", "Audience"),
     ("spec.salesforce.apiVersion", "api_version", "API version"),
-    ("spec.limits.concurrency", "concurrency", "Requests at a time"),
-    ("spec.limits.ratePerSecond", "rate_per_second", "Requests a second"),
-    ("spec.limits.timeoutSeconds", "timeout_seconds", "Seconds for one request"),
+    (
+        "spec.limits.concurrency",
+        "concurrency",
+        "Requests at a time",
+    ),
+    (
+        "spec.limits.ratePerSecond",
+        "rate_per_second",
+        "Requests a second",
+    ),
+    (
+        "spec.limits.timeoutSeconds",
+        "timeout_seconds",
+        "Seconds for one request",
+    ),
     ("spec.limits.maxAttempts", "max_attempts", "Attempts"),
     ("spec.role", "role", "Role"),
     ("spec.webhooks", "webhooks", "Webhooks"),
@@ -78,12 +126,22 @@ fn place(field: &str) -> (String, &str) {
     if let Some(parameter) = field.strip_prefix("spec.parameters.") {
         return (format!("parameter.{parameter}"), parameter);
     }
+    if field == "spec.mapping" {
+        return ("needs-mapping".to_owned(), "Mapping");
+    }
     if let Some(part) = field.strip_prefix("spec.mapping.") {
         return of_mapping(part);
     }
     // What a list is narrowed by, and how a replay is bounded, is called as its field is.
     let plain = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_lowercase());
-    (if plain { field.to_owned() } else { String::new() }, field)
+    (
+        if plain {
+            field.to_owned()
+        } else {
+            String::new()
+        },
+        field,
+    )
 }
 
 /// `base.children[0].fields.Sku__c.from` is in the row of `Sku__c`, `base.children[0].key` in the object.
@@ -97,7 +155,15 @@ fn of_mapping(part: &str) -> (String, &str) {
     if part.ends_with(']') && part.rfind(".fields[").is_some() {
         return (format!("row-{part}"), "A field");
     }
-    let parts = ["object", "operation", "key", "field", "parentField", "forEach", "fields"];
+    let parts = [
+        "object",
+        "operation",
+        "key",
+        "field",
+        "parentField",
+        "forEach",
+        "fields",
+    ];
     let object = match part.rsplit_once('.') {
         Some((object, last)) if parts.contains(&last) => object,
         _ => part,
@@ -112,15 +178,39 @@ mod tests {
     #[test]
     fn a_field_of_the_api_is_found_where_it_is_typed() {
         for (field, id, label) in [
-            ("spec.registeredEvents[3]", "registered-events", "Registered Events"),
-            ("spec.retention.maxDays", "retention_days", "Days for which events are kept"),
-            ("spec.signatureSecrets[1].value", "secret", "Signature Secret"),
+            (
+                "spec.registeredEvents[3]",
+                "registered-events",
+                "Registered Events",
+            ),
+            (
+                "spec.retention.maxDays",
+                "retention_days",
+                "Days for which events are kept",
+            ),
+            (
+                "spec.signatureSecrets[1].value",
+                "secret",
+                "Signature Secret",
+            ),
             ("spec.signatureSecrets[1].name", "name", "What to call it"),
             ("spec.parameters.verify", "parameter.verify", "verify"),
             ("spec.pools[0]", "pools", "Pools"),
-            ("spec.mapping.base.fields.Note__c.from", "row-base.fields.Note__c", "Note__c"),
-            ("spec.mapping.base.fields[2]", "row-base.fields[2]", "A field"),
-            ("spec.mapping.base.children[0].key", "object-base.children[0]", "base.children[0].key"),
+            (
+                "spec.mapping.base.fields.Note__c.from",
+                "row-base.fields.Note__c",
+                "Note__c",
+            ),
+            (
+                "spec.mapping.base.fields[2]",
+                "row-base.fields[2]",
+                "A field",
+            ),
+            (
+                "spec.mapping.base.children[0].key",
+                "object-base.children[0]",
+                "base.children[0].key",
+            ),
             ("spec.mapping.base", "object-base", "base"),
             ("since", "since", "since"),
             ("spec.newOne", "", "spec.newOne"),

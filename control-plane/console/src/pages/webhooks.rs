@@ -326,7 +326,10 @@ pub(super) async fn activate(
             let done = if active { "activated" } else { "deactivated" };
             // Whoever did it in a row goes on with the rows.
             Ok(match form.ticked("rows") {
-                true => to(&format!("{}?done=webhook-{done}#webhooks", place.group_path())),
+                true => to(&format!(
+                    "{}?done=webhook-{done}#webhooks",
+                    place.group_path()
+                )),
                 false => to(&format!("{}?done=webhook-{done}", place.path())),
             })
         }
