@@ -21,12 +21,14 @@ export const start = () =>
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
   });
 
-/** Somebody with a browser of their own, signed in. What the browser complains of is an error at the end. */
-export async function visitor(browser, { width = 1280, dark = false, scripts = true } = {}) {
+/** Somebody with a browser of their own, not signed in yet. What the browser complains of is an error at the end. */
+export async function stranger(browser, { width = 1280, dark = false, scripts = true } = {}) {
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: dark ? "dark" : "light",
     javaScriptEnabled: scripts,
+    // What fades in hasn't its colours yet.
+    reducedMotion: "reduce",
     baseURL: base,
   });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: base });
@@ -37,8 +39,14 @@ export async function visitor(browser, { width = 1280, dark = false, scripts = t
     if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) wrong.push(message.text());
   });
   page.on("pageerror", (error) => wrong.push(String(error)));
+  return { page, wrong };
+}
+
+/** Somebody who is signed in, with this token. */
+export async function visitor(browser, view = {}, bearer = token) {
+  const { page, wrong } = await stranger(browser, view);
   await page.goto("/sign-in");
-  await page.fill("#token", token);
+  await page.fill("#token", bearer);
   await page.click("button.main");
   await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
   return { page, wrong };
@@ -59,8 +67,8 @@ export async function look(page, name) {
   return problems;
 }
 
-/** What axe finds. Its script is let in past the page's policy by the browser, for it alone. */
-export async function accessible(page, name) {
+/** Axe, in the page that is shown now: `run` says what it finds. Its script is let in past the page's policy by the browser, for it alone. */
+export async function accessible(page) {
   const session = await page.context().newCDPSession(page);
   await session.send("Page.enable");
   const { frameTree } = await session.send("Page.getFrameTree");
@@ -76,11 +84,34 @@ export async function accessible(page, name) {
     return answer.result.value;
   };
   await evaluate(axe + "; undefined");
-  const violations = await evaluate("axe.run().then((found) => found.violations)");
-  await session.detach();
-  return violations.map(
-    (found) => `${name}: ${found.id}: ${found.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")}`,
-  );
+  return {
+    run: async (name, { colours = true, layout = true } = {}) => {
+      const contrast = "color-contrast";
+      const which = layout ? { rules: { [contrast]: { enabled: colours } } } : { runOnly: [contrast] };
+      const found = await evaluate(`axe.run({ ...${JSON.stringify(which)}, resultTypes: ["violations"] }).then(({ violations }) =>
+        violations.map(({ id, nodes }) => \`\${id}: \${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}\`))`);
+      return found.map((text) => `${name}: ${text}`);
+    },
+    end: () => session.detach(),
+  };
+}
+
+/** A page that stays as it is. */
+export async function seen(page, name) {
+  const axe = await accessible(page);
+  const problems = [...(await look(page, name)), ...(await axe.run(name))];
+  await axe.end();
+  await shot(page, name);
+  return problems;
+}
+
+/** What comes by loading the page again, as a person does. */
+export async function reloaded(locator) {
+  const end = Date.now() + 30_000;
+  while (!(await locator.first().isVisible())) {
+    if (Date.now() > end) throw new Error(`${locator} never comes`);
+    await locator.page().reload();
+  }
 }
 
 export function finish(problems) {

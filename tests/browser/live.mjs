@@ -1,6 +1,6 @@
 // A live view: rows appear by themselves, a pause closes the connection, going on begins with the newest, and a lost connection is told.
 
-import { accessible, finish, look, shot, start, visitor } from "./console.mjs";
+import { finish, seen, shot, start, visitor } from "./console.mjs";
 
 const problems = [];
 const must = (holds, what) => {
@@ -26,8 +26,7 @@ await send();
 await more(0);
 // Pending, leased, delivered: the last change of what was sent.
 await page.waitForSelector("[data-live-rows] .badge.good");
-problems.push(...(await look(page, "live")), ...(await accessible(page, "live")));
-await shot(page, "live");
+problems.push(...(await seen(page, "live-rows")));
 
 await page.click("[data-live-pause]");
 await says("Paused");

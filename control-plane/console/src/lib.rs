@@ -21,6 +21,7 @@
 mod api;
 mod assets;
 mod chart;
+mod fields;
 mod form;
 mod guard;
 mod moment;

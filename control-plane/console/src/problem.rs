@@ -8,6 +8,7 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::fields::{Fault, is_in};
 use crate::{assets, page};
 
 /// Why there is no page.
@@ -210,11 +211,7 @@ impl Faults {
 
     /// What is wrong with this field or anything in it: `spec.registeredEvents[3]`, `spec.parameters.user`.
     pub(crate) fn below(&self, field: &str) -> String {
-        let within = |path: &str| match path.strip_prefix(field) {
-            Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
-            None => false,
-        };
-        let found = self.0.iter().filter(|(path, _)| within(path));
+        let found = self.0.iter().filter(|(path, _)| is_in(path, field));
         let messages: Vec<&str> = found.map(|(_, message)| message.as_str()).collect();
         messages.join("; ")
     }
@@ -228,5 +225,10 @@ impl Faults {
         self.0
             .iter()
             .map(|(field, message)| (field.as_str(), message.as_str()))
+    }
+
+    /// The same, each with the way to where it is typed.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Fault<'_>> {
+        self.all().map(|(field, message)| Fault::of(field, message))
     }
 }

@@ -13,7 +13,7 @@ fn token(dev: &Dev, org: &str, role: &str) -> (String, String) {
 }
 
 /// The path of the link that is printed.
-fn link(dev: &Dev) -> String {
+pub(super) fn link(dev: &Dev) -> String {
     let before = format!("console    {}", dev.api_url());
     hookplane_tests::product::eventually("a link is printed", || {
         let printed = dev.printed();

@@ -384,7 +384,7 @@ async fn render(
     }
     let names = match draft.with_names {
         true => names::of(visitor, &place.org, webhook, &draft.base).await,
-        false => Names::unasked(webhook),
+        false => Names::unasked(visitor, &place.org, webhook).await,
     };
     let objects = view::of(&draft.base, &marks);
     let rows = draft.base.count();

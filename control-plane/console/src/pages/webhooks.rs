@@ -324,7 +324,14 @@ pub(super) async fn activate(
     match update(&visitor, webhook, &["active"]).await {
         Ok(_) => {
             let done = if active { "activated" } else { "deactivated" };
-            Ok(to(&format!("{}?done=webhook-{done}", place.path())))
+            // Whoever did it in a row goes on with the rows.
+            Ok(match form.ticked("rows") {
+                true => to(&format!(
+                    "{}?done=webhook-{done}#webhooks",
+                    place.group_path()
+                )),
+                false => to(&format!("{}?done=webhook-{done}", place.path())),
+            })
         }
         // What is missing is filled in there.
         Err(status) => edit::shown(&visitor, &place, Faults::of(status)?).await,

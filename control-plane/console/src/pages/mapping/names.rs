@@ -7,8 +7,10 @@ use hookplane_proto::v1;
 use super::form::Object;
 use crate::page::Visitor;
 
-/// Destinations of a webhook that are tried.
+/// Destinations that are tried.
 const MAX_ASKED: usize = 3;
+/// The org's, among which those that take records are looked for.
+const LOOKED_AT: u32 = 100;
 /// Objects of a mapping whose fields are asked for.
 const MAX_OBJECTS: usize = 12;
 /// Offered of each list.
@@ -17,7 +19,7 @@ const MAX_OFFERED: usize = 1_000;
 /// For `mapping_names.html`, under the name `names`.
 #[derive(Default)]
 pub(super) struct Names {
-    /// The webhook has a destination that may have a description.
+    /// There is a destination that may have a description.
     pub(super) there: bool,
     /// Who was asked.
     pub(super) destination: String,
@@ -29,9 +31,9 @@ pub(super) struct Names {
 
 impl Names {
     /// Before anybody is asked.
-    pub(super) fn unasked(webhook: &v1::Webhook) -> Self {
+    pub(super) async fn unasked(visitor: &Visitor, org: &str, webhook: &v1::Webhook) -> Self {
         Self {
-            there: shared(webhook).next().is_some(),
+            there: !destinations(visitor, org, webhook).await.is_empty(),
             ..Self::default()
         }
     }
@@ -41,10 +43,27 @@ impl Names {
     }
 }
 
-fn shared(webhook: &v1::Webhook) -> impl Iterator<Item = &str> {
-    let all = webhook.spec.iter().flat_map(|spec| &spec.destinations);
-    all.map(|one| one.r#ref.as_str())
-        .filter(|name| !name.is_empty())
+/// Those of the webhook. While it has none, the org's that take records: an active webhook gets one of them only once it is mapped.
+async fn destinations(visitor: &Visitor, org: &str, webhook: &v1::Webhook) -> Vec<String> {
+    let own = webhook.spec.iter().flat_map(|spec| &spec.destinations);
+    let own = own.map(|one| one.r#ref.clone());
+    let mut all: Vec<_> = own.filter(|name| !name.is_empty()).collect();
+    if all.is_empty() {
+        let request = v1::ListDestinationsRequest {
+            parent: format!("orgs/{org}"),
+            page_size: LOOKED_AT,
+            page_token: String::new(),
+        };
+        // Without them the rows can be written all the same.
+        let listed = visitor.api.destinations().list_destinations(request).await;
+        let listed = listed.map_or_else(|_| Vec::new(), |answer| answer.into_inner().destinations);
+        all.extend(listed.into_iter().filter_map(|one| {
+            let takes_records = one.spec.is_some_and(|spec| spec.salesforce.is_some());
+            takes_records.then(|| one.metadata.unwrap_or_default().name)
+        }));
+    }
+    all.truncate(MAX_ASKED);
+    all
 }
 
 pub(super) async fn of(
@@ -53,7 +72,11 @@ pub(super) async fn of(
     webhook: &v1::Webhook,
     base: &Object,
 ) -> Names {
-    let mut names = Names::unasked(webhook);
+    let destinations = destinations(visitor, org, webhook).await;
+    let mut names = Names {
+        there: !destinations.is_empty(),
+        ..Names::default()
+    };
     let describe = async |destination: &str, object: &str| {
         let request = v1::DescribeDestinationRequest {
             name: format!("orgs/{org}/destinations/{destination}"),
@@ -63,10 +86,10 @@ pub(super) async fn of(
         let answer = api.describe_destination(request).await?;
         Ok::<_, tonic::Status>(answer.into_inner().objects)
     };
-    for destination in shared(webhook).take(MAX_ASKED) {
-        match describe(destination, "").await {
+    for destination in destinations {
+        match describe(&destination, "").await {
             Ok(objects) => {
-                names.destination = destination.to_owned();
+                names.destination = destination;
                 names.objects = objects;
                 break;
             }

@@ -87,6 +87,8 @@ pub(super) struct Line<'d> {
     pub(super) at: String,
     /// As the API's problems name it, for the script that marks it.
     pub(super) named: String,
+    /// As the summary above the form names it: a row whose field has no name, or that of another row, by its place.
+    pub(super) anchor: String,
     pub(super) row: &'d Row,
     pub(super) error: String,
     /// In a line.
@@ -178,6 +180,7 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
     let rows = object.rows.iter().enumerate().map(|(index, row)| {
         let at = format!("{at}.fields[{index}]");
         let mut error = faults.at(&format!("{SPEC}.{at}")).to_owned();
+        let by_place = !error.is_empty();
         let named = format!(
             "{}.fields.{}",
             spec.trim_start_matches("spec.mapping."),
@@ -194,6 +197,7 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
         // What is wrong is to be mended.
         let folded = (row.folded && error.is_empty()).then(|| row.folded());
         Line {
+            anchor: if by_place { at.clone() } else { named.clone() },
             at,
             named,
             row,
