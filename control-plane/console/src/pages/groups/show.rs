@@ -13,6 +13,10 @@ use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
 use crate::pages::webhooks;
 use crate::problem::Problem;
+use crate::weight;
+
+/// Of a list of settings, in the page.
+const ROOM: usize = 12 * 1024;
 
 struct Secret {
     name: String,
@@ -44,6 +48,9 @@ struct Show {
     sources: Vec<String>,
     limitations: Vec<String>,
     redact: Vec<v1::Redaction>,
+    more_redact: usize,
+    registered: Vec<String>,
+    more_registered: usize,
     retention: Option<v1::Retention>,
     created: Option<Moment>,
     updated: Option<Moment>,
@@ -118,6 +125,14 @@ pub(in crate::pages) async fn show(
     let named = |asks: &Option<Asks>, name: fn(&Asks) -> &str, else_: &str| {
         asks.as_ref().map_or(else_, name).to_owned()
     };
+    let shown_events = events(&spec.registered_events);
+    let (redact, more_redact) = weight::first(std::mem::take(&mut spec.redact), ROOM, |one| {
+        40 + weight::of(&one.path)
+    });
+    let (registered, more_registered) =
+        weight::first(std::mem::take(&mut spec.registered_events), ROOM, |event| {
+            15 + weight::of(event)
+        });
     html(&Show {
         page: visitor.page(title(&metadata, &spec), &place.org),
         title: title(&metadata, &spec),
@@ -134,8 +149,11 @@ pub(in crate::pages) async fn show(
         confidence: Confidence::of(&confidence),
         sources: status.connector_sources,
         limitations: status.connector_limitations,
-        events: events(&spec.registered_events),
-        redact: std::mem::take(&mut spec.redact),
+        events: shown_events,
+        redact,
+        more_redact,
+        registered,
+        more_registered,
         retention: spec.retention.take(),
         created: Moment::of(metadata.create_time.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),
