@@ -146,6 +146,22 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// Of an admin.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            title: "t".repeat(200),
+            org: "o".repeat(63),
+            path: String::new(),
+            who: Who {
+                role: TokenRole::Admin,
+                ..Who::default()
+            },
+            mark: "m".repeat(64),
+            note: None,
+        }
+    }
+
     pub(crate) fn style(&self) -> &'static str {
         assets::style()
     }

@@ -11,11 +11,13 @@ use super::selection::{Selection, faults_of, groups};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 use crate::words::{self, Standing};
 
 const PAGE: u32 = 50;
-/// What a list shows of a reason, in characters.
-const REASON: usize = 200;
+/// What a list shows of a reason, of an event type: outsiders write both.
+const REASON: usize = 400;
+const TYPE: usize = 150;
 
 /// A delivery, as a list shows it.
 pub(super) struct Row {
@@ -36,21 +38,13 @@ impl Row {
             time: Moment::of(delivery.create_time.as_ref()),
             standing: Standing(delivery.status()),
             attempts: delivery.attempts,
-            reason: shortened(&delivery.reason),
+            reason: weight::cut(&delivery.reason, REASON),
             id: delivery.id,
-            event_type: delivery.event_type,
+            event_type: weight::cut(&delivery.event_type, TYPE),
             group: delivery.group,
             webhook: delivery.webhook,
             destination: delivery.destination,
         }
-    }
-}
-
-/// A reason's beginning.
-fn shortened(reason: &str) -> String {
-    match reason.char_indices().nth(REASON) {
-        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-        None => reason.to_owned(),
     }
 }
 
@@ -243,8 +237,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_reason_is_cut_between_characters() {
-        assert_eq!(shortened("ä"), "ä");
-        assert_eq!(shortened(&"ä".repeat(500)).chars().count(), REASON + 1);
+    fn a_page_of_deliveries_is_light_whatever_outsiders_wrote() {
+        let delivery = |_| {
+            Row::of(v1::Delivery {
+                id: "i".repeat(45),
+                event_type: "<".repeat(512),
+                group: "g".repeat(63),
+                webhook: "w".repeat(63),
+                destination: "d".repeat(63),
+                reason: "\"".repeat(4_000),
+                create_time: Some(prost_types::Timestamp::default()),
+                ..Default::default()
+            })
+        };
+        let page = Deliveries {
+            page: Page::for_tests(),
+            selection: Selection::default(),
+            faults: Faults::default(),
+            groups: vec!["g".repeat(63); 100],
+            rows: (0..PAGE).map(delivery).collect(),
+            next: Some("f".repeat(100)),
+            later: true,
+        };
+        weight::assert_light(&page);
     }
 }

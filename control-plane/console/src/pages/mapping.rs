@@ -14,6 +14,7 @@ mod form;
 mod json;
 mod lines;
 mod names;
+mod open;
 pub(super) mod outline;
 mod payload;
 mod row;
@@ -41,9 +42,6 @@ use crate::form::Form;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
-/// Rows that are open at once: of some 1,600 bytes each. In a larger mapping a row is one line until somebody opens it.
-const MAX_OPEN: usize = 60;
-
 #[derive(Template)]
 #[template(path = "mapping.html")]
 struct Editor<'d> {
@@ -59,6 +57,8 @@ struct Editor<'d> {
     active: bool,
     objects: Vec<view::Shown<'d>>,
     rows: usize,
+    /// Of a large mapping: what isn't open.
+    rest: Option<open::Rest>,
     /// Buttons swap the editor.
     swaps: bool,
     events: Choices,
@@ -109,6 +109,7 @@ struct Draft {
     base: Object,
     /// The rows began as those of this version.
     from: Option<u32>,
+    place: open::Place,
     active: bool,
     etag: String,
     choice: String,
@@ -130,11 +131,11 @@ impl Draft {
     /// With the rows of that mapping.
     fn with(mapping: Option<&v1::Mapping>, webhook: &v1::Webhook) -> Self {
         let base = mapping.and_then(|mapping| mapping.base.as_ref());
-        let mut base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
-        form::fold(&mut base, MAX_OPEN);
+        let base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
         Self {
             base,
             from: None,
+            place: open::Place::default(),
             active: mapping.is_none_or(|mapping| mapping.active),
             etag: webhook.metadata.clone().unwrap_or_default().etag,
             choice: String::new(),
@@ -150,7 +151,8 @@ impl Draft {
     fn typed(form: &Form) -> Option<Self> {
         Some(Self {
             base: Object::read(form)?,
-            from: form.text("from").parse().ok(),
+            from: form.text("began_as").parse().ok(),
+            place: open::Place::read(form),
             active: form.ticked("active"),
             etag: form.text("etag").to_owned(),
             choice: form.text("event").to_owned(),
@@ -270,6 +272,7 @@ pub(super) async fn post(
         }
         what => {
             tree::change(&mut draft.base, what);
+            draft.place.follow(what, &mut draft.base);
             draft.quiet = true;
         }
     }
@@ -375,7 +378,9 @@ async fn render(
     }
     let refused = !draft.faults.is_empty();
     let mut marks = draft.faults.clone();
-    let preview = match refused || payload.nodes.is_empty() && draft.quiet {
+    // What was asked for instead of it has its room on the page.
+    let instead = refused || draft.with_names || draft.changes.is_some();
+    let preview = match instead || payload.nodes.is_empty() && draft.quiet {
         true => Preview::default(),
         false => preview(visitor, place, webhook, &draft, &mut marks).await?,
     };
@@ -386,7 +391,9 @@ async fn render(
         true => names::of(visitor, &place.org, webhook, &draft.base).await,
         false => Names::unasked(visitor, &place.org, webhook).await,
     };
-    let objects = view::of(&draft.base, &marks);
+    let all = view::of(&draft.base, &marks);
+    let cut = open::cut(&draft.base, draft.place, all);
+    let (objects, rest) = cut.map_err(|open::TooLarge| Problem::TooMuch)?;
     let rows = draft.base.count();
     let status = match refused {
         true => StatusCode::UNPROCESSABLE_ENTITY,
@@ -407,7 +414,8 @@ async fn render(
         active: draft.active,
         objects,
         rows,
-        swaps: rows <= MAX_OPEN,
+        swaps: rest.is_none(),
+        rest,
         events,
         choice: draft.choice,
         payload,

@@ -12,13 +12,18 @@ use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::weight;
 
 /// Groups on one page.
 const ROWS: u32 = 50;
 /// Deliveries are counted so far.
 const COUNTED: u32 = 100;
+/// Webhooks that they are told of.
+const STUCK: usize = 15;
 /// Refusals shown.
 const REFUSALS: u32 = 5;
+/// Of a reason.
+const REASON: usize = 400;
 
 /// Deliveries of one webhook that nobody gets unless somebody does something.
 struct Stuck {
@@ -36,6 +41,8 @@ struct Look {
     /// There are more than were counted.
     more: bool,
     webhooks: Vec<Stuck>,
+    /// Webhooks that aren't named here.
+    others: usize,
 }
 
 struct Refused {
@@ -103,13 +110,16 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             "They are tried again by themselves. Here is what their destinations answer.",
         ),
     ] {
-        let (webhooks, more) = stuck(&visitor, &org, status).await?;
+        let (mut webhooks, more) = stuck(&visitor, &org, status).await?;
+        let others = webhooks.len().saturating_sub(STUCK);
+        webhooks.truncate(STUCK);
         if !webhooks.is_empty() {
             looks.push(Look {
                 status: word,
                 what,
                 advice,
                 more,
+                others,
                 webhooks,
             });
         }
@@ -172,7 +182,7 @@ fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
                 group: delivery.group,
                 webhook: delivery.webhook,
                 count: 1,
-                reason: delivery.reason,
+                reason: weight::cut(&delivery.reason, REASON),
             }),
         }
     }
@@ -192,8 +202,8 @@ async fn refusals(visitor: &Visitor, org: &str) -> Result<Vec<Refused>, Problem>
             time: Moment::of(refusal.time.as_ref()),
             group: refusal.group,
             clause: refusal.clause,
-            reason: refusal.reason,
-            advice: refusal.advice,
+            reason: weight::cut(&refusal.reason, REASON),
+            advice: weight::cut(&refusal.advice, REASON),
         })
         .collect())
 }

@@ -14,6 +14,10 @@ use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
 use crate::pages::{activity, webhooks};
 use crate::problem::Problem;
+use crate::weight;
+
+/// Of a list of settings, in the page.
+const ROOM: usize = 12 * 1024;
 
 struct Secret {
     name: String,
@@ -48,6 +52,9 @@ struct Show {
     sources: Vec<String>,
     limitations: Vec<String>,
     redact: Vec<v1::Redaction>,
+    more_redact: usize,
+    registered: Vec<String>,
+    more_registered: usize,
     retention: Option<v1::Retention>,
     created: Option<Moment>,
     updated: Option<Moment>,
@@ -124,6 +131,14 @@ pub(in crate::pages) async fn show(
     };
     let of_a_day = format!("The last day of {}", title(&metadata, &spec));
     let parent = format!("orgs/{}/groups/{}", place.org, place.group);
+    let shown_events = events(&spec.registered_events);
+    let (redact, more_redact) = weight::first(std::mem::take(&mut spec.redact), ROOM, |one| {
+        40 + weight::of(&one.path)
+    });
+    let (registered, more_registered) =
+        weight::first(std::mem::take(&mut spec.registered_events), ROOM, |event| {
+            15 + weight::of(event)
+        });
     html(&Show {
         page: visitor.page(title(&metadata, &spec), &place.org),
         chart: activity::chart(&visitor, parent, &of_a_day).await?,
@@ -142,8 +157,11 @@ pub(in crate::pages) async fn show(
         confidence: Confidence::of(&confidence),
         sources: status.connector_sources,
         limitations: status.connector_limitations,
-        events: events(&spec.registered_events),
-        redact: std::mem::take(&mut spec.redact),
+        events: shown_events,
+        redact,
+        more_redact,
+        registered,
+        more_registered,
         retention: spec.retention.take(),
         created: Moment::of(metadata.create_time.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),

@@ -7,12 +7,12 @@ use hookplane_proto::v1;
 use super::form::{Kind, Object};
 use super::outline;
 use super::row::Row;
-use crate::pages::webhooks::cut;
+use crate::weight::cut;
 
 /// More nobody reads on a page.
 pub(super) const SHOWN: usize = 100;
-/// Of a row's text.
-const SHOWN_CHARS: usize = 300;
+/// Of a row's text, in bytes.
+const TEXT: usize = 300;
 
 /// A row that isn't the same in both.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub(super) fn between(one: Option<&v1::Mapping>, other: Option<&v1::Mapping>) ->
             differences.push(Difference {
                 object: key.0,
                 field: key.1,
-                one: cut(&text, SHOWN_CHARS),
-                other: cut(&there, SHOWN_CHARS),
+                one: cut(&text, TEXT),
+                other: cut(&there, TEXT),
             });
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn between(one: Option<&v1::Mapping>, other: Option<&v1::Mapping>) ->
         object,
         field,
         one: String::new(),
-        other: cut(&text, SHOWN_CHARS),
+        other: cut(&text, TEXT),
     }));
     differences.sort_by(|a, b| (&a.object, &a.field).cmp(&(&b.object, &b.field)));
     differences

@@ -45,6 +45,7 @@ struct Edit {
     events: Choices,
     destinations: Vec<targets::Choice>,
     own: targets::Own,
+    more_destinations: bool,
     changes: Option<Changes>,
     last: u32,
     faults: Faults,
@@ -112,12 +113,15 @@ pub(super) async fn shown(
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,
     };
+    let (destinations, more_destinations) =
+        targets::choices(visitor, &place.org, &spec.destinations).await?;
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
         draft: draft(&webhook),
         events: events(visitor, place, &spec.events).await?,
-        destinations: targets::choices(visitor, &place.org, &spec.destinations).await?,
+        destinations,
         own: targets::Own::default(),
+        more_destinations,
         changes: None,
         last: changes::LASTS[1],
         faults,
@@ -180,7 +184,8 @@ pub(in crate::pages) async fn save(
             Err(status) => faults = Faults::of(status)?,
         }
     }
-    let mut destinations = targets::choices(&visitor, &place.org, &stored.destinations).await?;
+    let (mut destinations, more_destinations) =
+        targets::choices(&visitor, &place.org, &stored.destinations).await?;
     targets::tick(&mut destinations, &form);
     let status = match faults.is_empty() {
         true => StatusCode::OK,
@@ -192,6 +197,7 @@ pub(in crate::pages) async fn save(
         events: events(&visitor, &place, &chosen).await?,
         destinations,
         own: targets::Own::typed(&form),
+        more_destinations,
         changes: compared,
         last,
         faults,

@@ -8,9 +8,14 @@ use crate::form::Form;
 use crate::moment::Moment;
 use crate::page::Visitor;
 use crate::problem::Problem;
+use crate::weight::{self, Room};
 
-/// Boxes offered for the org's destinations.
+/// Boxes offered for the org's destinations: as many as there may be, and as fit.
 const OFFERED: u32 = 200;
+const ROOM: usize = 40 * 1024;
+/// What is shown of what one is, and of why it doesn't do.
+const ABOUT: usize = 200;
+const REASON: usize = 400;
 const KEEP: &str = "keep:";
 const ADD: &str = "add:";
 const SUBSCRIBE: &str = "subscribe";
@@ -101,13 +106,13 @@ pub(super) fn rows(webhook: &v1::Webhook) -> Vec<Row> {
         Row {
             name: name.to_owned(),
             kind,
-            url: url.to_owned(),
+            url: weight::cut(url, REASON),
             facts: facts(destination),
             shared: destination.r#ref.clone(),
             paused: destination.paused,
             can_pause: destination.subscribe.is_none(),
             state: State(status.state()),
-            reason: status.reason.clone(),
+            reason: weight::cut(&status.reason, REASON),
             since: Moment::of(status.since.as_ref()),
             retry: Moment::of(status.retry_time.as_ref()),
             delivered: status.delivered,
@@ -125,12 +130,12 @@ pub(super) struct Choice {
     pub(super) ticked: bool,
 }
 
-/// The boxes of a webhook's form: its own first, then what else the org has.
+/// The boxes of a webhook's form: its own first, then what else the org has, and whether it has more than are offered.
 pub(super) async fn choices(
     visitor: &Visitor,
     org: &str,
     stored: &[v1::WebhookDestination],
-) -> Result<Vec<Choice>, Problem> {
+) -> Result<(Vec<Choice>, bool), Problem> {
     let mut choices = Vec::new();
     let explicit = stored.iter().any(|one| one.subscribe.is_some());
     if !explicit {
@@ -150,8 +155,8 @@ pub(super) async fn choices(
                 None => name_of(one).to_owned(),
             },
             about: match facts(one) {
-                facts if facts.is_empty() => format!("{kind} {url}").trim_end().to_owned(),
-                facts => format!("{kind} {url} ({facts})"),
+                facts if facts.is_empty() => weight::cut(format!("{kind} {url}").trim_end(), ABOUT),
+                facts => weight::cut(&format!("{kind} {url} ({facts})"), ABOUT),
             },
             ticked: true,
         }
@@ -166,7 +171,10 @@ pub(super) async fn choices(
         .destinations()
         .list_destinations(request)
         .await?;
-    for destination in answer.into_inner().destinations {
+    let answer = answer.into_inner();
+    let mut more = !answer.next_page_token.is_empty();
+    let mut room = Room::of(ROOM);
+    for destination in answer.destinations {
         let name = destination.metadata.unwrap_or_default().name;
         if stored.iter().any(|one| one.r#ref == name) {
             continue;
@@ -177,14 +185,20 @@ pub(super) async fn choices(
             (_, Some(salesforce)) => format!("Salesforce {}", salesforce.url),
             _ => String::new(),
         };
+        let about = format!("{} {kind}", spec.display_name);
+        let about = weight::cut(about.trim(), ABOUT);
+        if !room.takes(200 + 2 * name.len() + weight::of(&about)) {
+            more = true;
+            break;
+        }
         choices.push(Choice {
             value: format!("{ADD}{name}"),
-            about: format!("{} {kind}", spec.display_name).trim().to_owned(),
+            about,
             label: name,
             ticked: false,
         });
     }
-    Ok(choices)
+    Ok((choices, more))
 }
 
 /// One to be added, HTTP and of the webhook's own, as it is typed; without its secrets.
