@@ -88,7 +88,7 @@ fn limits() -> Option<v1::DeliveryLimits> {
 
 fn http() -> v1::HttpTarget {
     v1::HttpTarget {
-        url: "https://erp.example.com/hooks?a=1&b=\"2\"".to_owned(),
+        url: "https://erp.example.com/hooks?a=1&b=2".to_owned(),
         signing_secret: secret(SIGNING),
         headers: BTreeMap::from([
             ("authorization".to_owned(), secret("Bearer mine").unwrap()),
@@ -174,7 +174,7 @@ fn webhook() -> v1::WebhookSpec {
     v1::WebhookSpec {
         label: "Pushes & \"others\"".to_owned(),
         active: true,
-        events: vec!["push".to_owned(), "made.up".to_owned()],
+        events: vec!["push".to_owned(), "pull_request.opened".to_owned()],
         filter: "payload.n < 1 &&\n  payload.m == '\"'".to_owned(),
         mapping: Some(mapping()),
         destinations: vec![
@@ -196,7 +196,7 @@ fn webhook() -> v1::WebhookSpec {
             },
             v1::WebhookDestination {
                 subscribe: Some(v1::SubscribeDestination {}),
-                ..to("teams")
+                ..to("")
             },
         ],
         order_by: "payload.customer.id".to_owned(),
@@ -219,7 +219,7 @@ fn group() -> v1::WebhookGroupSpec {
             .into(),
         parameters: BTreeMap::new(),
         accept_unsigned: false,
-        registered_events: vec!["push".to_owned(), "made.up".to_owned()],
+        registered_events: vec!["push".to_owned(), "pull_request".to_owned()],
         disabled: true,
         max_body_bytes: Some(4_096),
         capture_unmatched: true,

@@ -42,6 +42,8 @@ impl Stream {
 
 /// A viewer of `demo`, and the token's id.
 fn viewer(dev: &Dev) -> (Visitor, String) {
+    // The org is there by then.
+    Visitor::at(dev);
     let made = dev.ok(&["token", "create", "--org", "demo", "--role", "viewer"]);
     let bearer = made.trim();
     let id = bearer.split('_').nth(1).expect("it has its id");

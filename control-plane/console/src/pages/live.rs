@@ -178,7 +178,10 @@ pub(super) async fn stream(
     RawQuery(query): RawQuery,
     Extension(streams): Extension<Streams>,
 ) -> Result<Response, Problem> {
-    let page = format!("/orgs/{org}/live?{}", query.unwrap_or_default());
+    let page = match query {
+        Some(query) if !query.is_empty() => format!("/orgs/{org}/live?{query}"),
+        _ => format!("/orgs/{org}/live"),
+    };
     let visitor = match visitor {
         Ok(visitor) => visitor,
         // A page would be none that a stream's reader understands.
