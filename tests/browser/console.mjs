@@ -52,8 +52,9 @@ export async function visitor(browser, view = {}, bearer = token) {
   return { page, wrong };
 }
 
+/** With the caret as it is: to hide it would write styles into the page, which a later swap would carry on against its policy. */
 export const shot = (page, name) =>
-  page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true, caret: "initial" });
 
 /** Complains of what a reader with a small screen or a screen reader would. */
 export async function look(page, name) {

@@ -143,8 +143,10 @@
       li.classList.remove("bad");
       li.querySelector(".from")?.removeAttribute("aria-invalid");
     }
+    // As the API names it, with the field's name as it is typed now.
+    const named = (li) => `${li.closest("fieldset.object").dataset.at}.fields.${li.querySelector("input[name$='.name']").value.trim()}`;
     for (const { dataset: { problem }, lastElementChild } of preview.querySelectorAll("[data-problem]")) {
-      const at = rows.find((li) => problem === li.dataset.row || problem.startsWith(`${li.dataset.row}.`)
+      const at = rows.find((li) => problem === named(li) || problem.startsWith(`${named(li)}.`)
         || li.querySelector(".from")?.name === `${problem}.from`);
       if (!at || at.querySelector(":scope > .error")) continue;
       const text = document.createElement("p");

@@ -84,9 +84,7 @@ pub(super) struct Errors {
 
 pub(super) struct Line<'d> {
     pub(super) at: String,
-    /// As the API's problems name it, for the script that marks it.
-    pub(super) named: String,
-    /// As the summary above the form names it: a row whose field has no name, or that of another row, by its place.
+    /// As the summary above the form names it: by its field, or by its place where that has no name, or another row's.
     pub(super) anchor: String,
     pub(super) row: &'d Row,
     pub(super) error: String,
@@ -191,9 +189,8 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
         }
         error.push_str(&of_api);
         Line {
-            anchor: if by_place { at.clone() } else { named.clone() },
+            anchor: if by_place { at.clone() } else { named },
             at,
-            named,
             row,
             error,
         }
