@@ -127,6 +127,10 @@ const METHODS: &[(&str, Needs)] = &[
         Needs::View,
     ),
     (
+        "/hookplane.v1.DestinationService/ListTroubles",
+        Needs::View,
+    ),
+    (
         "/hookplane.v1.DestinationService/CreateDestination",
         Needs::Edit,
     ),
