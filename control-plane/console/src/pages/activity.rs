@@ -17,7 +17,8 @@ pub(super) async fn chart(
     let answer = known(visitor.api.events().get_activity(request).await)?;
     Ok(answer.map(|answer| {
         let now = (visitor.console.now)();
-        chart::of(title, &answer.into_inner().buckets, now)
+        let answer = answer.into_inner();
+        chart::of(title, &answer.buckets, now).since(answer.since)
     }))
 }
 

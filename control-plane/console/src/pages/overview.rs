@@ -238,7 +238,14 @@ async fn refusals(visitor: &Visitor, org: &str) -> Result<Option<Vec<Refused>>, 
         reason: weight::cut(&refusal.reason, REASON),
         advice: weight::cut(&refusal.advice, REASON),
     };
-    Ok(answer.map(|answer| answer.into_inner().refusals.into_iter().map(refused).collect()))
+    Ok(answer.map(|answer| {
+        answer
+            .into_inner()
+            .refusals
+            .into_iter()
+            .map(refused)
+            .collect()
+    }))
 }
 
 /// Destinations that nothing gets through to, and how many more there are.
