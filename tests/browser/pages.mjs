@@ -177,7 +177,7 @@ states.push(
     name: "compared",
     go: async (page) => {
       await page.goto(`${long_webhook}/mapping`);
-      await page.locator("[name$='.fields[0].default']").first().fill("x");
+      await page.locator("[name='base.fields[0].from']").fill("payload.other");
       await page.getByRole("button", { name: "What would change" }).click();
       await page.getByRole("heading", { name: "What would change" }).waitFor();
     },
