@@ -1,9 +1,10 @@
 //! What became of callbacks and deliveries over the last two days, by group and by org, in buckets of five minutes: what charts are drawn from.
 //!
 //! It promises what the notes do: adding never waits and never fails, and what was added in the last seconds before a crash may be lost. Adding
-//! is a look-up and an addition under a lock that nobody holds for longer; everything is bounded by the numbers here.
+//! is a look-up and an addition under a lock that every callback takes. So a bucket is a table of its own: the oldest goes as a whole, and is freed
+//! behind the lock, however many groups it has. Everything is bounded by the numbers here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hookplane_rules::Timestamp;
@@ -14,7 +15,7 @@ use super::Settlement;
 pub(super) const BUCKET: i64 = 5 * 60 * 1_000;
 /// Buckets that are kept: two days.
 pub(super) const KEPT: i64 = 2 * 24 * 12;
-/// Buckets in memory of all groups, and as many of all orgs. Past it the oldest go first, so that charts are shorter where there is very much.
+/// Sums in memory of all groups, and as many of all orgs. Past it the oldest go first, so that charts are shorter where there is very much.
 const MAX: usize = 100_000;
 
 /// Counted of something.
@@ -103,11 +104,15 @@ struct Inner {
     orgs: Kept,
 }
 
+/// What was added in one bucket, by whose it is.
+type Sums = HashMap<String, Activity>;
+
 #[derive(Default)]
 struct Kept {
-    of: HashMap<String, BTreeMap<i64, Activity>>,
-    /// Buckets in all.
-    buckets: usize,
+    /// Oldest first.
+    buckets: VecDeque<(i64, Sums)>,
+    /// In all of them.
+    sums: usize,
     newest: i64,
 }
 
@@ -125,9 +130,13 @@ impl Buckets {
             return;
         }
         let bucket = at.0.div_euclid(BUCKET);
+        let mut gone = Vec::new();
         let mut inner = self.lock();
-        inner.groups.add(group_uid, bucket, activity);
-        inner.orgs.add(org, bucket, activity);
+        inner.groups.add(group_uid, bucket, activity, &mut gone);
+        inner.orgs.add(org, bucket, activity, &mut gone);
+        drop(inner);
+        // Freed now that nobody waits.
+        drop(gone);
     }
 
     /// Oldest first, of buckets that began at or after `since`.
@@ -138,10 +147,9 @@ impl Buckets {
             ActivityOf::Org(name) => (&inner.orgs, name),
         };
         let first = first_since(since);
-        let buckets = kept.of.get(whose).into_iter();
-        let buckets = buckets.flat_map(|buckets| buckets.range(first..));
+        let buckets = kept.buckets.iter().filter(|(bucket, _)| *bucket >= first);
         buckets
-            .map(|(bucket, activity)| (begins(*bucket), *activity))
+            .filter_map(|(bucket, sums)| Some((begins(*bucket), *sums.get(whose)?)))
             .collect()
     }
 
@@ -149,10 +157,10 @@ impl Buckets {
     pub(super) fn take(&self) -> Vec<Row> {
         let taken = std::mem::take(&mut *self.lock());
         let rows = |kept: Kept, is_org| {
-            kept.of.into_iter().flat_map(move |(whose, buckets)| {
-                buckets.into_iter().map(move |(bucket, activity)| Row {
+            kept.buckets.into_iter().flat_map(move |(bucket, sums)| {
+                sums.into_iter().map(move |(whose, activity)| Row {
                     is_org,
-                    whose: whose.clone(),
+                    whose,
                     bucket,
                     activity,
                 })
@@ -165,20 +173,21 @@ impl Buckets {
 
     /// Puts back what was taken and could not be written.
     pub(super) fn put_back(&self, rows: Vec<Row>) {
+        let mut gone = Vec::new();
         let mut inner = self.lock();
         for row in rows {
             let kept = match row.is_org {
                 true => &mut inner.orgs,
                 false => &mut inner.groups,
             };
-            kept.add(&row.whose, row.bucket, row.activity);
+            kept.add(&row.whose, row.bucket, row.activity, &mut gone);
         }
     }
 
     pub(super) fn forget(&self, group_uid: &str) {
         let groups = &mut self.lock().groups;
-        if let Some(gone) = groups.of.remove(group_uid) {
-            groups.buckets -= gone.len();
+        for (_, sums) in &mut groups.buckets {
+            groups.sums -= usize::from(sums.remove(group_uid).is_some());
         }
     }
 
@@ -188,43 +197,54 @@ impl Buckets {
 }
 
 impl Kept {
-    fn add(&mut self, whose: &str, bucket: i64, activity: Activity) {
-        if bucket > self.newest {
-            self.newest = bucket;
-            self.forget_before(bucket - KEPT + 1);
-        }
-        if bucket <= self.newest - KEPT {
+    /// What has to go for it is put among the `gone`.
+    fn add(&mut self, whose: &str, bucket: i64, activity: Activity, gone: &mut Vec<Sums>) {
+        self.newest = self.newest.max(bucket);
+        let first = self.newest - KEPT + 1;
+        if bucket < first {
             return;
         }
-        // A name that is known costs no copy of it.
-        if !self.of.contains_key(whose) {
-            self.of.insert(whose.to_owned(), BTreeMap::new());
+        while self
+            .buckets
+            .front()
+            .is_some_and(|(oldest, _)| *oldest < first)
+        {
+            self.forget_oldest(gone);
         }
-        let Some(buckets) = self.of.get_mut(whose) else {
+        let place = self.buckets.partition_point(|(known, _)| *known < bucket);
+        if self
+            .buckets
+            .get(place)
+            .is_none_or(|(known, _)| *known != bucket)
+        {
+            // It will have as many as the one before: a table that grows keeps others waiting.
+            let before = place
+                .checked_sub(1)
+                .and_then(|place| self.buckets.get(place));
+            let sums = Sums::with_capacity(before.map_or(0, |(_, sums)| sums.len()));
+            self.buckets.insert(place, (bucket, sums));
+        }
+        let Some((_, sums)) = self.buckets.get_mut(place) else {
             return;
         };
-        let before = buckets.len();
-        buckets.entry(bucket).or_default().add(activity);
-        self.buckets += buckets.len() - before;
-        let mut window = KEPT;
-        while self.buckets > MAX && window > 1 {
-            window /= 2;
-            self.forget_before(self.newest - window + 1);
+        // A name that is known costs no copy of it.
+        match sums.get_mut(whose) {
+            Some(sum) => sum.add(activity),
+            None => {
+                sums.insert(whose.to_owned(), activity);
+                self.sums += 1;
+            }
         }
-        if self.buckets > MAX {
-            *self = Self {
-                newest: self.newest,
-                ..Self::default()
-            };
+        while self.sums > MAX {
+            self.forget_oldest(gone);
         }
     }
 
-    fn forget_before(&mut self, first: i64) {
-        self.of.retain(|_, buckets| {
-            *buckets = buckets.split_off(&first);
-            !buckets.is_empty()
-        });
-        self.buckets = self.of.values().map(BTreeMap::len).sum();
+    fn forget_oldest(&mut self, gone: &mut Vec<Sums>) {
+        if let Some((_, sums)) = self.buckets.pop_front() {
+            self.sums -= sums.len();
+            gone.push(sums);
+        }
     }
 }
 
@@ -262,6 +282,7 @@ mod tests {
         let kept = buckets.of(ActivityOf::Group("g"), Timestamp(0));
         assert_eq!(kept.len() as i64, KEPT);
         assert_eq!(kept[0].0, begins(10));
+        assert_eq!(buckets.lock().groups.sums as i64, KEPT);
         // By a clock that went back.
         buckets.add("acme", "g", at(0), one());
         assert_eq!(
@@ -273,15 +294,32 @@ mod tests {
                 buckets.add("acme", &group.to_string(), at(bucket), one());
             }
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().groups.sums <= MAX);
         let newest = buckets.of(ActivityOf::Group("7"), begins(KEPT + 9));
         assert_eq!(newest, [(begins(KEPT + 9), one())]);
         // However many there are in one bucket.
         for group in 0..MAX + 10 {
             buckets.add("acme", &group.to_string(), at(KEPT + 10), one());
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().groups.sums <= MAX);
         assert!(!buckets.of(ActivityOf::Org("acme"), Timestamp(0)).is_empty());
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_in_its_own_bucket() {
+        let buckets = Buckets::default();
+        for bucket in [7, 9, 8, 7] {
+            buckets.add("acme", "g", at(bucket), one());
+        }
+        let counted = buckets.of(ActivityOf::Group("g"), Timestamp(0));
+        let counted: Vec<_> = counted
+            .into_iter()
+            .map(|(at, sum)| (at, sum.accepted))
+            .collect();
+        assert_eq!(counted, [(begins(7), 2), (begins(8), 1), (begins(9), 1)]);
+        buckets.forget("g");
+        assert_eq!(buckets.lock().groups.sums, 0);
+        assert_eq!(buckets.of(ActivityOf::Org("acme"), begins(8)).len(), 2);
     }
 
     #[test]
