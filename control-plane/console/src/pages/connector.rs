@@ -85,7 +85,7 @@ pub(super) async fn show(
     };
     for function in all {
         let answer = match listed {
-            true => groups(&function.name, each.max(1), page).await?,
+            true => groups(&function.name, each.max(1), if alone { page } else { "" }).await?,
             false => v1::ListWebhookGroupsResponse::default(),
         };
         functions.push(Function {
