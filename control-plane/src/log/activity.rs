@@ -3,7 +3,7 @@
 //! It promises what the notes do: adding never waits and never fails, and what was added in the last seconds before a crash may be lost. Adding
 //! is a look-up and an addition under a lock that nobody holds for longer; everything is bounded by the numbers here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hookplane_rules::Timestamp;
@@ -99,15 +99,26 @@ pub(super) struct Buckets(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    new: Sums,
+    /// Taken, and not yet known to be written.
+    under_way: Sums,
+}
+
+#[derive(Default)]
+struct Sums {
     groups: Kept,
     orgs: Kept,
 }
 
+/// What was added in one bucket, by whose it is.
+type InBucket = HashMap<String, Activity>;
+
 #[derive(Default)]
 struct Kept {
-    of: HashMap<String, BTreeMap<i64, Activity>>,
-    /// Buckets in all.
-    buckets: usize,
+    /// Oldest first.
+    buckets: VecDeque<(i64, InBucket)>,
+    /// Sums in all of them.
+    sums: usize,
     newest: i64,
     /// The first one that is whole, where there was too much.
     cut: Option<i64>,
@@ -127,71 +138,80 @@ impl Buckets {
             return;
         }
         let bucket = at.0.div_euclid(BUCKET);
+        let mut gone = Vec::new();
         let mut inner = self.lock();
-        inner.groups.add(group_uid, bucket, activity);
-        inner.orgs.add(org, bucket, activity);
+        let Sums { groups, orgs } = &mut inner.new;
+        for (kept, whose) in [(groups, group_uid), (orgs, org)] {
+            kept.follow_the_clock_to(bucket, &mut gone);
+            kept.add(whose, bucket, activity, &mut gone);
+        }
+        drop(inner);
+        // Freed now that nobody waits.
+        drop(gone);
     }
 
-    /// Oldest first, of buckets that began at or after `since`.
+    /// Oldest first, of buckets that began at or after `since`; also what is being written.
     pub(super) fn of(&self, of: ActivityOf<'_>, since: Timestamp) -> Vec<Bucket> {
+        self.with(of, since, BTreeMap::new())
+    }
+
+    /// The same, added to what is there of it elsewhere.
+    pub(super) fn with(
+        &self,
+        of: ActivityOf<'_>,
+        since: Timestamp,
+        mut all: BTreeMap<i64, Activity>,
+    ) -> Vec<Bucket> {
         let inner = self.lock();
-        let (kept, whose) = match of {
-            ActivityOf::Group(uid) => (&inner.groups, uid),
-            ActivityOf::Org(name) => (&inner.orgs, name),
-        };
-        let first = first_since(since);
-        let buckets = kept.of.get(whose).into_iter();
-        let buckets = buckets.flat_map(|buckets| buckets.range(first..));
-        buckets
-            .map(|(bucket, activity)| (begins(*bucket), *activity))
+        for sums in [&inner.new, &inner.under_way] {
+            let (kept, whose) = sums.kept(of);
+            let first = first_since(since);
+            let buckets = kept.buckets.iter().filter(|(bucket, _)| *bucket >= first);
+            for (bucket, sums) in buckets {
+                if let Some(activity) = sums.get(whose) {
+                    all.entry(*bucket).or_default().add(*activity);
+                }
+            }
+        }
+        let all = all.into_iter();
+        all.map(|(bucket, activity)| (begins(bucket), activity))
             .collect()
     }
 
     /// From when on all is there, where there was too much.
     pub(super) fn cut(&self, of: ActivityOf<'_>) -> Option<Timestamp> {
-        let inner = self.lock();
-        let kept = match of {
-            ActivityOf::Group(_) => &inner.groups,
-            ActivityOf::Org(_) => &inner.orgs,
-        };
-        kept.cut.map(begins)
+        self.lock().new.kept(of).0.cut.map(begins)
     }
 
-    /// Everything, and from here on nothing.
-    pub(super) fn take(&self) -> Vec<Row> {
-        let taken = std::mem::take(&mut *self.lock());
-        let rows = |kept: Kept, is_org| {
-            kept.of.into_iter().flat_map(move |(whose, buckets)| {
-                buckets.into_iter().map(move |(bucket, activity)| Row {
+    /// Takes what was added since the last time, to be written. Whoever takes is the only one.
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut inner = self.lock();
+        let taken = std::mem::take(&mut inner.new);
+        let rows = |kept: &Kept, is_org| {
+            let mut rows = Vec::with_capacity(kept.sums);
+            for (bucket, sums) in &kept.buckets {
+                rows.extend(sums.iter().map(|(whose, activity)| Row {
                     is_org,
                     whose: whose.clone(),
-                    bucket,
-                    activity,
-                })
-            })
+                    bucket: *bucket,
+                    activity: *activity,
+                }));
+            }
+            rows
         };
-        rows(taken.groups, false)
-            .chain(rows(taken.orgs, true))
-            .collect()
-    }
-
-    /// Puts back what was taken and could not be written.
-    pub(super) fn put_back(&self, rows: Vec<Row>) {
-        let mut inner = self.lock();
-        for row in rows {
-            let kept = match row.is_org {
-                true => &mut inner.orgs,
-                false => &mut inner.groups,
-            };
-            kept.add(&row.whose, row.bucket, row.activity);
+        let mut all = rows(&taken.groups, false);
+        all.extend(rows(&taken.orgs, true));
+        inner.under_way = taken;
+        Taken {
+            from: self,
+            rows: all,
         }
     }
 
     pub(super) fn forget(&self, group_uid: &str) {
-        let groups = &mut self.lock().groups;
-        if let Some(gone) = groups.of.remove(group_uid) {
-            groups.buckets -= gone.len();
-        }
+        let mut inner = self.lock();
+        inner.new.groups.forget(group_uid);
+        inner.under_way.groups.forget(group_uid);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -199,47 +219,117 @@ impl Buckets {
     }
 }
 
+impl Sums {
+    fn kept<'a>(&self, of: ActivityOf<'a>) -> (&Kept, &'a str) {
+        match of {
+            ActivityOf::Group(uid) => (&self.groups, uid),
+            ActivityOf::Org(name) => (&self.orgs, name),
+        }
+    }
+}
+
+/// What is being written. Unless it is said to be, it is put back, however the writing ends.
+pub(super) struct Taken<'a> {
+    from: &'a Buckets,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Taken<'_> {
+    pub(super) fn is_written(self) {
+        self.from.lock().under_way = Sums::default();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut gone = Vec::new();
+        let mut inner = self.from.lock();
+        let Sums { groups, orgs } = std::mem::take(&mut inner.under_way);
+        inner.new.groups.put_back(groups, &mut gone);
+        inner.new.orgs.put_back(orgs, &mut gone);
+    }
+}
+
 impl Kept {
-    fn add(&mut self, whose: &str, bucket: i64, activity: Activity) {
-        if bucket > self.newest {
-            self.newest = bucket;
-            self.forget_before(bucket - KEPT + 1);
-        }
-        if bucket <= self.newest - KEPT {
-            return;
-        }
-        // A name that is known costs no copy of it.
-        if !self.of.contains_key(whose) {
-            self.of.insert(whose.to_owned(), BTreeMap::new());
-        }
-        let Some(buckets) = self.of.get_mut(whose) else {
-            return;
-        };
-        let before = buckets.len();
-        buckets.entry(bucket).or_default().add(activity);
-        self.buckets += buckets.len() - before;
-        let mut window = KEPT;
-        while self.buckets > MAX && window > 1 {
-            window /= 2;
-            let first = self.newest - window + 1;
-            self.cut = Some(first);
-            self.forget_before(first);
-        }
-        if self.buckets > MAX {
-            *self = Self {
-                newest: self.newest,
-                cut: Some(self.newest + 1),
-                ..Self::default()
-            };
+    fn put_back(&mut self, older: Self, gone: &mut Vec<InBucket>) {
+        for (bucket, sums) in older.buckets {
+            for (whose, activity) in sums {
+                self.add(&whose, bucket, activity, gone);
+            }
         }
     }
 
-    fn forget_before(&mut self, first: i64) {
-        self.of.retain(|_, buckets| {
-            *buckets = buckets.split_off(&first);
-            !buckets.is_empty()
-        });
-        self.buckets = self.of.values().map(BTreeMap::len).sum();
+    fn forget(&mut self, whose: &str) {
+        for (_, sums) in &mut self.buckets {
+            self.sums -= usize::from(sums.remove(whose).is_some());
+        }
+    }
+
+    /// What comes now is never so much older than what came before, unless the clock was wrong then: it is mended, and all begins again.
+    fn follow_the_clock_to(&mut self, bucket: i64, gone: &mut Vec<InBucket>) {
+        if bucket <= self.newest - KEPT {
+            let wrong = std::mem::replace(
+                self,
+                Self {
+                    newest: bucket,
+                    cut: Some(bucket),
+                    ..Self::default()
+                },
+            );
+            gone.extend(wrong.buckets.into_iter().map(|(_, sums)| sums));
+        }
+    }
+
+    /// What has to go for it is put among the `gone`.
+    fn add(&mut self, whose: &str, bucket: i64, activity: Activity, gone: &mut Vec<InBucket>) {
+        self.newest = self.newest.max(bucket);
+        let first = self.newest - KEPT + 1;
+        if bucket < first {
+            return;
+        }
+        while self
+            .buckets
+            .front()
+            .is_some_and(|(oldest, _)| *oldest < first)
+        {
+            self.forget_oldest(gone);
+        }
+        let place = self.buckets.partition_point(|(known, _)| *known < bucket);
+        if self
+            .buckets
+            .get(place)
+            .is_none_or(|(known, _)| *known != bucket)
+        {
+            // It will have as many as the one before: a table that grows keeps others waiting.
+            let before = place
+                .checked_sub(1)
+                .and_then(|place| self.buckets.get(place));
+            let sums = InBucket::with_capacity(before.map_or(0, |(_, sums)| sums.len()));
+            self.buckets.insert(place, (bucket, sums));
+        }
+        let Some((_, sums)) = self.buckets.get_mut(place) else {
+            return;
+        };
+        // A name that is known costs no copy of it.
+        match sums.get_mut(whose) {
+            Some(sum) => sum.add(activity),
+            None => {
+                sums.insert(whose.to_owned(), activity);
+                self.sums += 1;
+            }
+        }
+        while self.sums > MAX {
+            self.forget_oldest(gone);
+            let whole = self.buckets.front().map(|(bucket, _)| *bucket);
+            self.cut = Some(whole.unwrap_or(self.newest + 1));
+        }
+    }
+
+    fn forget_oldest(&mut self, gone: &mut Vec<InBucket>) {
+        if let Some((_, sums)) = self.buckets.pop_front() {
+            self.sums -= sums.len();
+            gone.push(sums);
+        }
     }
 }
 
@@ -277,18 +367,13 @@ mod tests {
         let kept = buckets.of(ActivityOf::Group("g"), Timestamp(0));
         assert_eq!(kept.len() as i64, KEPT);
         assert_eq!(kept[0].0, begins(10));
-        // By a clock that went back.
-        buckets.add("acme", "g", at(0), one());
-        assert_eq!(
-            buckets.of(ActivityOf::Group("g"), Timestamp(0)).len() as i64,
-            KEPT
-        );
+        assert_eq!(buckets.lock().new.groups.sums as i64, KEPT);
         for bucket in KEPT..KEPT + 10 {
             for group in 0..MAX / 8 {
                 buckets.add("acme", &group.to_string(), at(bucket), one());
             }
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.sums <= MAX);
         let cut = buckets.cut(ActivityOf::Group("7"));
         assert!(
             cut > Some(begins(KEPT)) && cut <= Some(begins(KEPT + 9)),
@@ -301,23 +386,80 @@ mod tests {
         for group in 0..MAX + 10 {
             buckets.add("acme", &group.to_string(), at(KEPT + 10), one());
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.sums <= MAX);
         assert!(!buckets.of(ActivityOf::Org("acme"), Timestamp(0)).is_empty());
     }
 
+    // A clock that was wrong for a moment ends no chart for good.
     #[test]
-    fn what_could_not_be_written_waits_on_with_what_came_since() {
+    fn after_a_clock_was_days_ahead_charts_go_on_by_the_mended_one() {
+        const DAY: i64 = 24 * 12;
         let buckets = Buckets::default();
+        for day in [0, 10, 0, 0] {
+            buckets.add("acme", "g", at(day * DAY), one());
+        }
+        let of_both = [ActivityOf::Group("g"), ActivityOf::Org("acme")];
+        for of in of_both {
+            let told = buckets.of(of, Timestamp(0));
+            assert_eq!((told.len(), told[0].1.accepted), (1, 2));
+            assert_eq!(buckets.cut(of), Some(begins(0)));
+        }
+        // A little back is nothing wrong.
+        buckets.add("acme", "g", at(DAY), one());
+        buckets.add("acme", "g", at(0), one());
+        for of in of_both {
+            assert_eq!(buckets.of(of, Timestamp(0)).len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_in_its_own_bucket() {
+        let buckets = Buckets::default();
+        for bucket in [7, 9, 8, 7] {
+            buckets.add("acme", "g", at(bucket), one());
+        }
+        let counted = buckets.of(ActivityOf::Group("g"), Timestamp(0));
+        let counted: Vec<_> = counted
+            .into_iter()
+            .map(|(at, sum)| (at, sum.accepted))
+            .collect();
+        assert_eq!(counted, [(begins(7), 2), (begins(8), 1), (begins(9), 1)]);
+        buckets.forget("g");
+        assert_eq!(buckets.lock().new.groups.sums, 0);
+        assert_eq!(buckets.of(ActivityOf::Org("acme"), begins(8)).len(), 2);
+    }
+
+    #[test]
+    fn what_is_being_written_is_told_and_waits_on_unless_it_was_written() {
+        let buckets = Buckets::default();
+        let told = |of| {
+            let all = buckets.of(of, at(6));
+            all.iter().map(|(_, of)| of.accepted).sum::<u64>()
+        };
+        let of_both = [ActivityOf::Group("g"), ActivityOf::Org("acme")];
         buckets.add("acme", "g", at(7), one());
         let taken = buckets.take();
-        assert_eq!(taken.len(), 2);
+        assert_eq!(taken.rows.len(), 2);
         buckets.add("acme", "g", at(7), one());
-        buckets.put_back(taken);
-        for of in [ActivityOf::Group("g"), ActivityOf::Org("acme")] {
-            assert_eq!(buckets.of(of, at(6))[0].1.accepted, 2);
-            assert!(buckets.of(of, at(7)).is_empty(), "it began before");
-        }
+        assert_eq!(of_both.map(told), [2, 2]);
+        // As when the write fails, or nobody waits for it any more.
+        drop(taken);
+        assert_eq!(of_both.map(told), [2, 2]);
+        let all = buckets.of(ActivityOf::Group("g"), at(6));
+        assert_eq!(all.len(), 1);
+        assert!(
+            buckets.of(ActivityOf::Group("g"), at(7)).is_empty(),
+            "it began before"
+        );
+        let taken = buckets.take();
+        assert_eq!(taken.rows.len(), 2);
+        assert_eq!(taken.rows[0].activity.accepted, 2);
+        buckets.add("acme", "g", at(8), one());
+        taken.is_written();
+        assert_eq!(of_both.map(told), [1, 1]);
+        let taken = buckets.take();
         buckets.forget("g");
+        drop(taken);
         assert!(buckets.of(ActivityOf::Group("g"), Timestamp(0)).is_empty());
     }
 }
