@@ -99,6 +99,13 @@ pub(super) struct Buckets(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    new: Sums,
+    /// Taken, and not yet known to be written.
+    under_way: Sums,
+}
+
+#[derive(Default)]
+struct Sums {
     groups: Kept,
     orgs: Kept,
 }
@@ -127,71 +134,70 @@ impl Buckets {
             return;
         }
         let bucket = at.0.div_euclid(BUCKET);
-        let mut inner = self.lock();
-        inner.groups.add(group_uid, bucket, activity);
-        inner.orgs.add(org, bucket, activity);
+        let new = &mut self.lock().new;
+        new.groups.add(group_uid, bucket, activity);
+        new.orgs.add(org, bucket, activity);
     }
 
-    /// Oldest first, of buckets that began at or after `since`.
+    /// Oldest first, of buckets that began at or after `since`; also what is being written.
     pub(super) fn of(&self, of: ActivityOf<'_>, since: Timestamp) -> Vec<Bucket> {
+        self.with(of, since, BTreeMap::new())
+    }
+
+    /// The same, added to what is there of it elsewhere.
+    pub(super) fn with(
+        &self,
+        of: ActivityOf<'_>,
+        since: Timestamp,
+        mut all: BTreeMap<i64, Activity>,
+    ) -> Vec<Bucket> {
         let inner = self.lock();
-        let (kept, whose) = match of {
-            ActivityOf::Group(uid) => (&inner.groups, uid),
-            ActivityOf::Org(name) => (&inner.orgs, name),
-        };
-        let first = first_since(since);
-        let buckets = kept.of.get(whose).into_iter();
-        let buckets = buckets.flat_map(|buckets| buckets.range(first..));
-        buckets
-            .map(|(bucket, activity)| (begins(*bucket), *activity))
+        for sums in [&inner.new, &inner.under_way] {
+            let (kept, whose) = sums.kept(of);
+            let buckets = kept.of.get(whose).into_iter();
+            for (bucket, activity) in buckets.flat_map(|all| all.range(first_since(since)..)) {
+                all.entry(*bucket).or_default().add(*activity);
+            }
+        }
+        let all = all.into_iter();
+        all.map(|(bucket, activity)| (begins(bucket), activity))
             .collect()
     }
 
     /// From when on all is there, where there was too much.
     pub(super) fn cut(&self, of: ActivityOf<'_>) -> Option<Timestamp> {
-        let inner = self.lock();
-        let kept = match of {
-            ActivityOf::Group(_) => &inner.groups,
-            ActivityOf::Org(_) => &inner.orgs,
-        };
-        kept.cut.map(begins)
+        self.lock().new.kept(of).0.cut.map(begins)
     }
 
-    /// Everything, and from here on nothing.
-    pub(super) fn take(&self) -> Vec<Row> {
-        let taken = std::mem::take(&mut *self.lock());
-        let rows = |kept: Kept, is_org| {
-            kept.of.into_iter().flat_map(move |(whose, buckets)| {
-                buckets.into_iter().map(move |(bucket, activity)| Row {
+    /// Takes what was added since the last time, to be written. Whoever takes is the only one.
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut inner = self.lock();
+        let taken = std::mem::take(&mut inner.new);
+        let rows = |kept: &Kept, is_org| {
+            let mut rows = Vec::with_capacity(kept.buckets);
+            for (whose, buckets) in &kept.of {
+                rows.extend(buckets.iter().map(|(bucket, activity)| Row {
                     is_org,
                     whose: whose.clone(),
-                    bucket,
-                    activity,
-                })
-            })
+                    bucket: *bucket,
+                    activity: *activity,
+                }));
+            }
+            rows
         };
-        rows(taken.groups, false)
-            .chain(rows(taken.orgs, true))
-            .collect()
-    }
-
-    /// Puts back what was taken and could not be written.
-    pub(super) fn put_back(&self, rows: Vec<Row>) {
-        let mut inner = self.lock();
-        for row in rows {
-            let kept = match row.is_org {
-                true => &mut inner.orgs,
-                false => &mut inner.groups,
-            };
-            kept.add(&row.whose, row.bucket, row.activity);
+        let mut all = rows(&taken.groups, false);
+        all.extend(rows(&taken.orgs, true));
+        inner.under_way = taken;
+        Taken {
+            from: self,
+            rows: all,
         }
     }
 
     pub(super) fn forget(&self, group_uid: &str) {
-        let groups = &mut self.lock().groups;
-        if let Some(gone) = groups.of.remove(group_uid) {
-            groups.buckets -= gone.len();
-        }
+        let mut inner = self.lock();
+        inner.new.groups.forget(group_uid);
+        inner.under_way.groups.forget(group_uid);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -199,7 +205,51 @@ impl Buckets {
     }
 }
 
+impl Sums {
+    fn kept<'a>(&self, of: ActivityOf<'a>) -> (&Kept, &'a str) {
+        match of {
+            ActivityOf::Group(uid) => (&self.groups, uid),
+            ActivityOf::Org(name) => (&self.orgs, name),
+        }
+    }
+}
+
+/// What is being written. Unless it is said to be, it is put back, however the writing ends.
+pub(super) struct Taken<'a> {
+    from: &'a Buckets,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Taken<'_> {
+    pub(super) fn is_written(self) {
+        self.from.lock().under_way = Sums::default();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.from.lock();
+        let Sums { groups, orgs } = std::mem::take(&mut inner.under_way);
+        inner.new.groups.put_back(groups);
+        inner.new.orgs.put_back(orgs);
+    }
+}
+
 impl Kept {
+    fn put_back(&mut self, older: Self) {
+        for (whose, buckets) in older.of {
+            for (bucket, activity) in buckets {
+                self.add(&whose, bucket, activity);
+            }
+        }
+    }
+
+    fn forget(&mut self, whose: &str) {
+        if let Some(gone) = self.of.remove(whose) {
+            self.buckets -= gone.len();
+        }
+    }
+
     fn add(&mut self, whose: &str, bucket: i64, activity: Activity) {
         if bucket > self.newest {
             self.newest = bucket;
@@ -288,7 +338,7 @@ mod tests {
                 buckets.add("acme", &group.to_string(), at(bucket), one());
             }
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.buckets <= MAX);
         let cut = buckets.cut(ActivityOf::Group("7"));
         assert!(
             cut > Some(begins(KEPT)) && cut <= Some(begins(KEPT + 9)),
@@ -301,23 +351,41 @@ mod tests {
         for group in 0..MAX + 10 {
             buckets.add("acme", &group.to_string(), at(KEPT + 10), one());
         }
-        assert!(buckets.lock().groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.buckets <= MAX);
         assert!(!buckets.of(ActivityOf::Org("acme"), Timestamp(0)).is_empty());
     }
 
     #[test]
-    fn what_could_not_be_written_waits_on_with_what_came_since() {
+    fn what_is_being_written_is_told_and_waits_on_unless_it_was_written() {
         let buckets = Buckets::default();
+        let told = |of| {
+            let all = buckets.of(of, at(6));
+            all.iter().map(|(_, of)| of.accepted).sum::<u64>()
+        };
+        let of_both = [ActivityOf::Group("g"), ActivityOf::Org("acme")];
         buckets.add("acme", "g", at(7), one());
         let taken = buckets.take();
-        assert_eq!(taken.len(), 2);
+        assert_eq!(taken.rows.len(), 2);
         buckets.add("acme", "g", at(7), one());
-        buckets.put_back(taken);
-        for of in [ActivityOf::Group("g"), ActivityOf::Org("acme")] {
-            assert_eq!(buckets.of(of, at(6))[0].1.accepted, 2);
-            assert!(buckets.of(of, at(7)).is_empty(), "it began before");
-        }
+        assert_eq!(of_both.map(told), [2, 2]);
+        // As when the write fails, or nobody waits for it any more.
+        drop(taken);
+        assert_eq!(of_both.map(told), [2, 2]);
+        let all = buckets.of(ActivityOf::Group("g"), at(6));
+        assert_eq!(all.len(), 1);
+        assert!(
+            buckets.of(ActivityOf::Group("g"), at(7)).is_empty(),
+            "it began before"
+        );
+        let taken = buckets.take();
+        assert_eq!(taken.rows.len(), 2);
+        assert_eq!(taken.rows[0].activity.accepted, 2);
+        buckets.add("acme", "g", at(8), one());
+        taken.is_written();
+        assert_eq!(of_both.map(told), [1, 1]);
+        let taken = buckets.take();
         buckets.forget("g");
+        drop(taken);
         assert!(buckets.of(ActivityOf::Group("g"), Timestamp(0)).is_empty());
     }
 }
