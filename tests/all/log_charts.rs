@@ -59,3 +59,30 @@ async fn whoever_looks_at_a_chart_and_gives_up_changes_no_count() {
     assert_eq!(told(&log).await, [52, 52]);
     log.close().await;
 }
+
+// A replica's clock that is days ahead, for as long as it takes to write once, takes nothing of anybody's chart, and leaves nothing that stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_dated_in_the_future_removes_nothing_of_a_chart() {
+    const DAY: i64 = 24 * 3_600_000;
+    let postgres = Postgres::start_alone(&["fsync = off"]);
+    let url = postgres.database("future");
+    let millis = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let now: i64 = postgres.sql("future", millis).parse().expect("a number");
+    for (at, accepted) in [(now, 3), (now + DAY * 10, 100), (now + DAY, 4)] {
+        let log = open(&url).await;
+        count(&log, at, accepted);
+        log.close().await;
+    }
+    let log = open(&url).await;
+    assert_eq!(told(&log).await, [7, 7]);
+    // Of what is old by both clocks nothing stays.
+    postgres.sql(
+        "future",
+        "UPDATE hookplane.activity SET bucket = bucket - 1000",
+    );
+    count(&log, now, 5);
+    log.close().await;
+    let log = open(&url).await;
+    assert_eq!(told(&log).await, [5, 5]);
+    log.close().await;
+}

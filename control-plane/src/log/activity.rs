@@ -134,9 +134,11 @@ impl Buckets {
             return;
         }
         let bucket = at.0.div_euclid(BUCKET);
-        let new = &mut self.lock().new;
-        new.groups.add(group_uid, bucket, activity);
-        new.orgs.add(org, bucket, activity);
+        let Sums { groups, orgs } = &mut self.lock().new;
+        for (kept, whose) in [(groups, group_uid), (orgs, org)] {
+            kept.follow_the_clock_to(bucket);
+            kept.add(whose, bucket, activity);
+        }
     }
 
     /// Oldest first, of buckets that began at or after `since`; also what is being written.
@@ -250,6 +252,17 @@ impl Kept {
         }
     }
 
+    /// What comes now is never so much older than what came before, unless the clock was wrong then: it is mended, and all begins again.
+    fn follow_the_clock_to(&mut self, bucket: i64) {
+        if bucket <= self.newest - KEPT {
+            *self = Self {
+                newest: bucket,
+                cut: Some(bucket),
+                ..Self::default()
+            };
+        }
+    }
+
     fn add(&mut self, whose: &str, bucket: i64, activity: Activity) {
         if bucket > self.newest {
             self.newest = bucket;
@@ -327,12 +340,6 @@ mod tests {
         let kept = buckets.of(ActivityOf::Group("g"), Timestamp(0));
         assert_eq!(kept.len() as i64, KEPT);
         assert_eq!(kept[0].0, begins(10));
-        // By a clock that went back.
-        buckets.add("acme", "g", at(0), one());
-        assert_eq!(
-            buckets.of(ActivityOf::Group("g"), Timestamp(0)).len() as i64,
-            KEPT
-        );
         for bucket in KEPT..KEPT + 10 {
             for group in 0..MAX / 8 {
                 buckets.add("acme", &group.to_string(), at(bucket), one());
@@ -353,6 +360,28 @@ mod tests {
         }
         assert!(buckets.lock().new.groups.buckets <= MAX);
         assert!(!buckets.of(ActivityOf::Org("acme"), Timestamp(0)).is_empty());
+    }
+
+    // A clock that was wrong for a moment ends no chart for good.
+    #[test]
+    fn after_a_clock_was_days_ahead_charts_go_on_by_the_mended_one() {
+        const DAY: i64 = 24 * 12;
+        let buckets = Buckets::default();
+        for day in [0, 10, 0, 0] {
+            buckets.add("acme", "g", at(day * DAY), one());
+        }
+        let of_both = [ActivityOf::Group("g"), ActivityOf::Org("acme")];
+        for of in of_both {
+            let told = buckets.of(of, Timestamp(0));
+            assert_eq!((told.len(), told[0].1.accepted), (1, 2));
+            assert_eq!(buckets.cut(of), Some(begins(0)));
+        }
+        // A little back is nothing wrong.
+        buckets.add("acme", "g", at(DAY), one());
+        buckets.add("acme", "g", at(0), one());
+        for of in of_both {
+            assert_eq!(buckets.of(of, Timestamp(0)).len(), 2);
+        }
     }
 
     #[test]

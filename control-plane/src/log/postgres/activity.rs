@@ -20,7 +20,7 @@ use super::Shared;
 use super::fault::Fault;
 use super::statement::text;
 use crate::log::LogError;
-use crate::log::activity::{Activity, ActivityOf, Bucket, KEPT, Taken, first_since};
+use crate::log::activity::{Activity, ActivityOf, BUCKET, Bucket, KEPT, Taken, first_since};
 
 /// Between two writes.
 const EVERY: Duration = Duration::from_secs(10);
@@ -51,15 +51,17 @@ pub(super) async fn write(shared: &Shared) -> Result<(), Fault> {
 }
 
 async fn insert(shared: &Shared, taken: Taken<'_>) -> Result<(), Fault> {
+    // No replica's clock that is ahead removes what the others counted: what goes is old by the server's as well.
     const SQL: &str = "
         WITH mode AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-        gone AS (DELETE FROM activity WHERE bucket <= $10),
+        server AS MATERIALIZED (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000 / $12::bigint)::bigint AS now),
+        gone AS (DELETE FROM activity WHERE bucket <= (SELECT least($10::bigint, now) - $11::bigint FROM server)),
         new AS (
             INSERT INTO activity (kind, whose, bucket, accepted, refused, filtered, duplicates, delivered, failed)
             SELECT kind, whose, bucket, sum(accepted), sum(refused), sum(filtered), sum(duplicates), sum(delivered), sum(failed)
             FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
                 AS new (kind, whose, bucket, accepted, refused, filtered, duplicates, delivered, failed)
-            WHERE bucket > $10
+            WHERE bucket > $10::bigint - $11::bigint AND bucket <= (SELECT now + $11::bigint FROM server)
             GROUP BY kind, whose, bucket
             ON CONFLICT (kind, whose, bucket) DO UPDATE SET
                 accepted = activity.accepted + excluded.accepted, refused = activity.refused + excluded.refused,
@@ -100,7 +102,9 @@ async fn insert(shared: &Shared, taken: Taken<'_>) -> Result<(), Fault> {
                 &column(3),
                 &column(4),
                 &column(5),
-                &(newest - KEPT),
+                &newest,
+                &KEPT,
+                &BUCKET,
             ],
         )
         .await?;
