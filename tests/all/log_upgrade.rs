@@ -215,8 +215,7 @@ async fn a_log_of_version_2_is_brought_up_and_counts_for_charts() {
         let told = log.notes().activity(ActivityOf::Org("acme"), Timestamp(0));
         let told = told.await.expect("reads");
         assert_eq!((told.len(), told[0].1.delivered), (1, count));
-    }
-    for log in logs {
+        // Written at the latest when it ends.
         log.close().await;
     }
 }

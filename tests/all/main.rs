@@ -24,6 +24,7 @@ mod inspecting;
 mod kills;
 mod listener;
 mod log;
+mod log_charts;
 mod log_faults;
 mod log_index;
 mod log_line;

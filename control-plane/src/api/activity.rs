@@ -4,6 +4,7 @@ use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use hookplane_rules::time::to_wire;
 
+use super::glance::glance;
 use super::scope::Scope;
 use super::status::Problem;
 use crate::access::Caller;
@@ -52,7 +53,7 @@ pub(super) async fn get(
     };
     let notes = context.log.notes();
     let began = notes.counts_since(of).filter(|began| *began > since);
-    let buckets = notes.activity(of, since).await?;
+    let buckets = glance(notes.activity(of, since)).await?;
     let buckets = buckets
         .into_iter()
         .map(|(start, activity)| v1::ActivityBucket {

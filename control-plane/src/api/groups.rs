@@ -12,6 +12,7 @@ use hookplane_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, stamp};
+use super::glance::glance;
 use super::names;
 use super::status::Problem;
 use crate::access::{Caller, Needs, Target, opened};
@@ -24,9 +25,6 @@ use crate::report::code_of;
 use definitions::Definitions;
 pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
-
-/// For the log to say what was counted.
-const COUNTS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long a code for a person is shown: an hour.
 const CODE_MILLIS: i64 = 3_600_000;
@@ -95,15 +93,10 @@ pub(super) async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) 
     let uid = |group: &v1::WebhookGroup| group.metadata.as_ref().map(|m| m.uid.clone());
     let uids: Vec<String> = groups.iter().filter_map(uid).collect();
     let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
-    let asked = tokio::time::timeout(COUNTS, context.log.notes().counts(&uids));
-    let mut counts = match asked.await {
-        Ok(Ok(counts)) => counts,
-        Ok(Err(error)) => {
+    let mut counts = match glance(context.log.notes().counts(&uids)).await {
+        Ok(counts) => counts,
+        Err(error) => {
             tracing::debug!(%error, "groups are shown without their counts");
-            return;
-        }
-        Err(_) => {
-            tracing::debug!("groups are shown without their counts: the event log is slow");
             return;
         }
     };
@@ -118,10 +111,10 @@ async fn code(context: &Context, group: &v1::WebhookGroup) -> Option<v1::Handsha
     let uid = &group.metadata.as_ref()?.uid;
     let of = NotesOf::Group(uid);
     let asked = context.log.notes().notes(NoteKind::Code, of, 1);
-    let notes = match tokio::time::timeout(COUNTS, asked).await {
-        Ok(Ok(notes)) => notes,
-        _ => {
-            tracing::debug!("a group is shown without its code: the event log is slow or away");
+    let notes = match glance(asked).await {
+        Ok(notes) => notes,
+        Err(error) => {
+            tracing::debug!(%error, "a group is shown without its code");
             return None;
         }
     };

@@ -17,6 +17,7 @@ mod desk;
 mod destinations;
 mod difference;
 pub mod events;
+mod glance;
 mod groups;
 mod guard;
 mod manifests;

@@ -90,18 +90,14 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
     pools.dedup();
     let pools = pools.len();
     let revision = listeners.iter().map(|listener| listener.store_revision);
-    let sum = |of: fn(&v1::ListenerThroughput) -> u64| {
-        let each = listeners.iter().map(|one| one.last_minute.as_ref().map(of));
-        words::a_second(each.sum())
-    };
     let strays = match visitor.who.org.is_empty() {
         true => strays(&visitor).await?,
         false => Vec::new(),
     };
     html(&Fleet {
         strays,
-        accepted: sum(|flow| flow.accepted),
-        refused: sum(|flow| flow.refused),
+        accepted: words::a_second(sum(&listeners, |flow| flow.accepted)),
+        refused: words::a_second(sum(&listeners, |flow| flow.refused)),
         page: visitor.page("Fleet", &visitor.who.org),
         revision: revision.max().unwrap_or(0),
         count: listeners.len(),
@@ -130,4 +126,30 @@ async fn strays(visitor: &Visitor) -> Result<Vec<Stray>, Problem> {
             from: refusal.remote_address,
         })
         .collect())
+}
+
+/// Of all; unknown where it is of one.
+fn sum(listeners: &[v1::Listener], of: fn(&v1::ListenerThroughput) -> u64) -> Option<u64> {
+    let mut each = listeners.iter().map(|one| one.last_minute.as_ref().map(of));
+    each.try_fold(0u64, |sum, one| Some(sum.saturating_add(one?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_any_counts_are_shown_and_what_is_unknown_of_one_is_unknown() {
+        let listener = |accepted| v1::Listener {
+            last_minute: Some(v1::ListenerThroughput {
+                accepted,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let mut listeners = vec![listener(u64::MAX), listener(2)];
+        assert_eq!(sum(&listeners, |flow| flow.accepted), Some(u64::MAX));
+        listeners.push(v1::Listener::default());
+        assert_eq!(sum(&listeners, |flow| flow.accepted), None);
+    }
 }

@@ -109,15 +109,16 @@ impl Flow {
         let at = self.at(now);
         let mut counted = Vec::new();
         self.lock().retain(|RunId(run), slots| {
-            let Sum { accepted, refused } = added(slots, at);
-            if accepted + refused > 0 {
-                counted.push(Counted {
-                    run: *run,
-                    accepted,
-                    refused,
-                });
+            let sum = added(slots, at);
+            if sum == Sum::default() {
+                return false;
             }
-            accepted + refused > 0
+            counted.push(Counted {
+                run: *run,
+                accepted: sum.accepted,
+                refused: sum.refused,
+            });
+            true
         });
         // The same is written the same.
         counted.sort_by_key(|counted| counted.run);
@@ -192,6 +193,18 @@ mod tests {
         // A slot that is used again begins at nothing.
         flow.count(run("a"), sum(1, 1), after(3_600));
         assert_eq!(flow.of(run("a"), after(3_600)), sum(1, 1));
+    }
+
+    // Whatever a listener says that it counted.
+    #[test]
+    fn counts_of_any_size_are_told() {
+        let flow = Flow::default();
+        for _ in 0..2 {
+            flow.count(run("a"), sum(u64::MAX, u64::MAX), flow.began);
+        }
+        let told = flow.told(flow.began).counted;
+        assert_eq!((told[0].accepted, told[0].refused), (u64::MAX, u64::MAX));
+        assert_eq!(flow.of(run("a"), flow.began), sum(u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -1,8 +1,15 @@
 //! What charts are drawn from: a small table that all replicas add to.
 //!
-//! Each replica adds up in memory and writes that every ten seconds, a row for each group, org and bucket in which anything happened; and before it
-//! reads, so that it tells at once what it counted itself. No disk waits for such a commit.
+//! ```text
+//!   happened ─▶ memory ─▶ every ten seconds: a row for each group, org and bucket in which anything happened
+//!                  └──────────────┬──────────────┘
+//!                        what is read: both
+//! ```
+//!
+//! Reading writes nothing, so that no view of a chart waits for a turn to write. What is being written is in the table or in memory to whoever reads,
+//! never in both or neither: only the commit keeps readers out. No disk waits for such a commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +20,7 @@ use super::Shared;
 use super::fault::Fault;
 use super::statement::text;
 use crate::log::LogError;
-use crate::log::activity::{Activity, ActivityOf, Bucket, KEPT, Row, begins, first_since};
+use crate::log::activity::{Activity, ActivityOf, BUCKET, Bucket, KEPT, Taken, first_since};
 
 /// Between two writes.
 const EVERY: Duration = Duration::from_secs(10);
@@ -36,27 +43,25 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 /// Writes all that was added. What can't be written waits on.
 pub(super) async fn write(shared: &Shared) -> Result<(), Fault> {
-    let rows = shared.activity.take();
-    if rows.is_empty() {
+    let taken = shared.activity.take();
+    if taken.rows.is_empty() {
         return Ok(());
     }
-    let written = insert(shared, &rows).await;
-    if written.is_err() {
-        shared.activity.put_back(rows);
-    }
-    written
+    insert(shared, taken).await
 }
 
-async fn insert(shared: &Shared, rows: &[Row]) -> Result<(), Fault> {
+async fn insert(shared: &Shared, taken: Taken<'_>) -> Result<(), Fault> {
+    // No replica's clock that is ahead removes what the others counted: what goes is old by the server's as well.
     const SQL: &str = "
         WITH mode AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-        gone AS (DELETE FROM activity WHERE bucket <= $10),
+        server AS MATERIALIZED (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000 / $12::bigint)::bigint AS now),
+        gone AS (DELETE FROM activity WHERE bucket <= (SELECT least($10::bigint, now) - $11::bigint FROM server)),
         new AS (
             INSERT INTO activity (kind, whose, bucket, accepted, refused, filtered, duplicates, delivered, failed)
             SELECT kind, whose, bucket, sum(accepted), sum(refused), sum(filtered), sum(duplicates), sum(delivered), sum(failed)
             FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
                 AS new (kind, whose, bucket, accepted, refused, filtered, duplicates, delivered, failed)
-            WHERE bucket > $10
+            WHERE bucket > $10::bigint - $11::bigint AND bucket <= (SELECT now + $11::bigint FROM server)
             GROUP BY kind, whose, bucket
             ON CONFLICT (kind, whose, bucket) DO UPDATE SET
                 accepted = activity.accepted + excluded.accepted, refused = activity.refused + excluded.refused,
@@ -66,6 +71,7 @@ async fn insert(shared: &Shared, rows: &[Row]) -> Result<(), Fault> {
         SELECT count(*) FROM mode";
     // One replica at a time: so no two wait for each other both ways.
     const TURN: &str = "SELECT pg_advisory_xact_lock(1752920173)";
+    let rows = &taken.rows;
     let newest = rows.iter().map(|row| row.bucket).max().unwrap_or_default();
     let kinds: Vec<i16> = rows.iter().map(|row| kind(row.is_org)).collect();
     let whose: Vec<String> = rows.iter().map(|row| text(&row.whose)).collect();
@@ -96,11 +102,16 @@ async fn insert(shared: &Shared, rows: &[Row]) -> Result<(), Fault> {
                 &column(3),
                 &column(4),
                 &column(5),
-                &(newest - KEPT),
+                &newest,
+                &KEPT,
+                &BUCKET,
             ],
         )
         .await?;
-    session.commit().await
+    let _no_reader = shared.charted.write().await;
+    session.commit().await?;
+    taken.is_written();
+    Ok(())
 }
 
 /// As stored. Never used for anything else.
@@ -113,29 +124,27 @@ pub(super) async fn activity(
     of: ActivityOf<'_>,
     since: Timestamp,
 ) -> Result<Vec<Bucket>, LogError> {
-    // What can't be written now is written later; the rest can be told.
-    if let Err(error) = write(shared).await {
-        tracing::debug!(error = %LogError::from(error), "what this replica counted isn't told yet");
-    }
     let (is_org, whose) = match of {
         ActivityOf::Group(uid) => (false, uid),
         ActivityOf::Org(name) => (true, name),
     };
     let sql =
         "SELECT bucket, accepted, refused, filtered, duplicates, delivered, failed FROM activity
-        WHERE kind = $1 AND whose = $2 AND bucket >= $3 ORDER BY bucket";
+        WHERE kind = $1 AND whose = $2 AND bucket >= $3";
     let mut session = shared.pool.read().await?;
+    // Until what is in memory is added.
+    let _no_commit = shared.charted.read().await;
     let rows = session
         .query(sql, &[&kind(is_org), &whose, &first_since(since)])
         .await?;
-    rows.iter()
-        .map(|row| {
-            let get = |place| row.try_get::<_, i64>(place).map_err(Fault::from);
-            let mut sums = [0; 6];
-            for (place, sum) in sums.iter_mut().enumerate() {
-                *sum = get(place + 1)?.unsigned_abs();
-            }
-            Ok((begins(get(0)?), Activity::of_sums(sums)))
-        })
-        .collect()
+    let mut written = BTreeMap::new();
+    for row in &rows {
+        let get = |place| row.try_get::<_, i64>(place).map_err(Fault::from);
+        let mut sums = [0; 6];
+        for (place, sum) in sums.iter_mut().enumerate() {
+            *sum = get(place + 1)?.unsigned_abs();
+        }
+        written.insert(get(0)?, Activity::of_sums(sums));
+    }
+    Ok(shared.activity.with(of, since, written))
 }

@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 use hookplane_rules::{Clock, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -130,6 +130,8 @@ struct Shared {
     counted: Mutex<Stats>,
     noted: notes::Waiting,
     activity: Buckets,
+    /// Held by readers of it, and for its commits.
+    charted: RwLock<()>,
     trouble: Arc<trouble::Trouble>,
     forgetting: repeats::Place,
     retaining: retain::Places,
@@ -176,6 +178,7 @@ impl PostgresLog {
             counted: Mutex::default(),
             noted: notes::Waiting::default(),
             activity: Buckets::default(),
+            charted: RwLock::default(),
             trouble,
             forgetting: repeats::Place::default(),
             retaining: retain::Places::default(),
@@ -320,13 +323,19 @@ impl DeliveryLog for PostgresLog {
         self.shared.queue.close().await;
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        // No commit is broken off: what it was of would be written again.
+        let charted = tokio::time::timeout(LAST_NOTES, self.shared.charted.write()).await;
         tasks.shutdown().await;
-        let noted = async {
-            notes::write(&self.shared).await?;
-            activity::write(&self.shared).await
-        };
-        if let Ok(Err(error)) = tokio::time::timeout(LAST_NOTES, noted).await {
-            tracing::debug!(error = %LogError::from(error), "the last notes are lost");
+        drop(charted);
+        // One that fails keeps the other from nothing.
+        let last =
+            async { tokio::join!(notes::write(&self.shared), activity::write(&self.shared)) };
+        match tokio::time::timeout(LAST_NOTES, last).await {
+            Ok((Ok(()), Ok(()))) => {}
+            Ok((Err(error), _) | (_, Err(error))) => {
+                tracing::debug!(error = %LogError::from(error), "the last notes are lost");
+            }
+            Err(_) => tracing::debug!("the last notes are lost: PostgreSQL didn't answer in time"),
         }
         self.shared.pool.close();
     }
