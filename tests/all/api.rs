@@ -1,5 +1,6 @@
 //! The API as a client sees it: the real server on a loopback socket, with the embedded store and log.
 
+mod charts;
 mod doors;
 mod groups;
 mod mappings;

@@ -3,7 +3,11 @@
 mod browser;
 mod came;
 mod destinations;
+mod fleet;
+mod form;
 mod groups;
+mod kept;
+mod live;
 mod mapping;
 mod sign_in;
 mod tokens;
@@ -53,6 +57,22 @@ impl Visitor {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, Vec::new(), b"")
+    }
+
+    /// As a script does that asks for a part of the page that it is on.
+    pub(crate) fn part(&self, path: &str, page: &str) -> Answer {
+        let headers = [
+            ("hx-request", "true".to_owned()),
+            ("hx-current-url", format!("{}{page}", self.base)),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
+        self.ask("GET", path, headers.into(), b"")
+    }
+
+    /// Opens it and reads on for as long as it goes.
+    pub(crate) fn stream(&self, path: &str) -> live::Stream {
+        let cookie = self.cookie.as_deref().unwrap_or_default();
+        live::Stream::open(&self.base, path, cookie)
     }
 
     /// The page, which is there.

@@ -123,7 +123,7 @@ async function work() {
 
   step = "its menu";
   await page.goto("/orgs/demo/connectors/github");
-  await tab("Menu of keys");
+  await tab("Actions of keys");
   await press("Enter");
   await tab("View");
   await press("Enter");
@@ -143,14 +143,14 @@ async function work() {
   await tab("keys", "A");
   await press("Enter");
   await heading("Keys");
-  await tab("Do something with by-keys");
+  await tab("Actions of by-keys");
   await press("Space");
   await tab("Activate");
   await press("Enter");
   await note("The webhook is active");
 
   step = "a mapping";
-  await tab("Do something with by-keys");
+  await tab("Actions of by-keys");
   await press("Enter");
   await tab("Mapping");
   await press("Enter");

@@ -112,7 +112,7 @@ async function walk() {
 
   at("opens the menu of the group's row");
   await link("Shopify").click();
-  await page.getByRole("group").filter({ hasText: "Menu" }).locator("summary").click();
+  await page.getByRole("group").filter({ hasText: "Actions" }).locator("summary").click();
   for (const name of ["View", "Edit", "Rotate secret", "Disable", "Delete"]) await link(name).waitFor();
   await show("menu");
   await link("View").click();

@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// Run everything in one process on this machine, and print a line to paste
     #[command(after_help = examples::DEV_EXAMPLES)]
     Dev(Dev),
-    /// Run the control plane: the API, configuration, events
+    /// Run the control plane: the API, the console, configuration, events
     #[command(after_help = examples::SERVE_EXAMPLES)]
     Serve(Box<Serve>),
     /// Run a listener: it takes callbacks and reports them to a control plane
@@ -201,6 +201,9 @@ pub(crate) struct Get {
     /// Deliveries: only those that are pending, leased, delivered, held, dead or dropped
     #[arg(long, value_enum, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
+    /// Webhook: with this version of its mapping instead of the one of now, as a delivery names it. With -o yaml it can be applied, to go back
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) mapping_version: Option<u32>,
     /// Events: only those that no webhook matched
     #[arg(long)]
     pub(crate) unmatched: bool,

@@ -1,5 +1,5 @@
-// What a page can do only with a script: times in the viewer's zone, copying, and a question before what can't be undone is asked by the page itself
-// where there is none. Everything else works without.
+// What a page can do only with a script: times in the viewer's zone, copying, select-all and filters of lists, names made of what is typed, live views,
+// and in the mapping editor picking paths and marking rows. Everything but live views works without.
 (() => {
   "use strict";
 
@@ -57,6 +57,8 @@
   const MAX_LIVE_ROWS = 200;
   let source = null;
   let paused = false;
+  // There was no room for the stream, and its reader comes again.
+  let full = false;
   const say = (text) => {
     const state = document.getElementById("live-state");
     if (state && state.textContent !== text) state.textContent = text;
@@ -69,10 +71,14 @@
   // A page that is left has lost nothing; one that is come back to has.
   addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", (event) => { if (event.persisted && source) location.reload(); });
-  document.addEventListener("htmx:sseOpen", () => say("Live"));
-  document.addEventListener("htmx:sseError", () => { if (!paused) say("Disconnected; trying again …"); });
-  document.addEventListener("htmx:sseClose", () => say("You are signed out, or the token has ended: reload the page"));
-  document.addEventListener("htmx:sseMessage", () => {
+  document.addEventListener("htmx:sseError", () => { if (!paused && !full) say("Disconnected; trying again …"); });
+  document.addEventListener("htmx:sseClose", (event) => { if (event.detail.type === "message") say("Ended"); });
+  document.addEventListener("htmx:sseMessage", (event) => {
+    const { type } = event.detail;
+    if (type === "begun" || type === "full") {
+      full = type === "full";
+      say(full ? "Waiting for room" : "Live");
+    }
     const rows = document.querySelector("[data-live-rows]");
     while (rows && rows.rows.length > MAX_LIVE_ROWS) rows.lastElementChild.remove();
   });

@@ -11,7 +11,10 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+
+use crate::page::PART;
+use crate::problem::WholePage;
 
 /// A mapping of 256 KiB, as a form writes it.
 const MAX_FORM_BYTES: usize = 1024 * 1024;
@@ -29,7 +32,8 @@ pub(crate) fn guarded(router: Router) -> Router {
 
 async fn guard(request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = if safe || same_origin(request.headers()) {
+    let looks_again = safe && request.headers().contains_key(PART);
+    let mut response = if safe || same_origin(request.headers(), request.uri()) {
         next.run(request).await
     } else {
         (
@@ -38,6 +42,14 @@ async fn guard(request: Request, next: Next) -> Response {
         )
             .into_response()
     };
+    // What a page asks for time and again is gone, or no longer for who looks: the page says so as a whole. What is typed elsewhere stays.
+    let gone = response.status().is_client_error();
+    if looks_again && gone && response.extensions().get::<WholePage>().is_some() {
+        let again = HeaderName::from_static("hx-refresh");
+        response
+            .headers_mut()
+            .insert(again, HeaderValue::from_static("true"));
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -59,12 +71,14 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Browsers say where a request is from; what says nothing isn't one of our forms.
-fn same_origin(headers: &HeaderMap) -> bool {
+fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
-    let (Some(origin), Some(host)) = (text(&ORIGIN), text(&HOST)) else {
+    // HTTP/2 has the host in the address.
+    let asked = uri.authority().map(|host| host.as_str().as_bytes());
+    let (Some(origin), Some(host)) = (text(&ORIGIN), asked.or(text(&HOST))) else {
         return false;
     };
     let without_scheme = [&b"https://"[..], b"http://"]
@@ -111,7 +125,16 @@ mod tests {
             (asked(&[("host", "a:1")]), false),
             (asked(&[]), false),
         ] {
-            assert_eq!(same_origin(&headers), taken, "{headers:?}");
+            assert_eq!(
+                same_origin(&headers, &Uri::from_static("/orgs")),
+                taken,
+                "{headers:?}"
+            );
+        }
+        // As HTTP/2 has it.
+        let asked = asked(&[("origin", "https://a:1")]);
+        for (uri, taken) in [("https://a:1/orgs", true), ("https://a:2/orgs", false)] {
+            assert_eq!(same_origin(&asked, &Uri::from_static(uri)), taken, "{uri}");
         }
     }
 }

@@ -32,6 +32,7 @@ mod problem;
 mod session;
 mod sign_in;
 pub mod trial;
+mod weight;
 mod words;
 
 use std::sync::Arc;

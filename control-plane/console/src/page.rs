@@ -6,9 +6,9 @@ use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use hookplane_proto::v1::{self, TokenRole};
-use http::StatusCode;
-use http::header::SET_COOKIE;
+use http::header::{HeaderName, REFERER, SET_COOKIE};
 use http::request::Parts;
+use http::{Method, StatusCode, Uri};
 
 use crate::Console;
 use crate::api::Api;
@@ -68,8 +68,9 @@ impl Visitor {
     /// Who the request's cookie says, if the API lets them in.
     async fn of(parts: &Parts, console: &Arc<Console>) -> Result<Self, Problem> {
         let sign_in = || Problem::SignIn {
-            next: parts.uri.to_string(),
+            next: where_to_come_back(parts),
             tls: console.tls,
+            part: parts.headers.contains_key(PART),
         };
         let now = (console.now)();
         let session = console.sessions.of(&parts.headers, now, console.tls);
@@ -145,6 +146,22 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// Of an admin.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            title: "t".repeat(200),
+            org: "o".repeat(63),
+            path: String::new(),
+            who: Who {
+                role: TokenRole::Admin,
+                ..Who::default()
+            },
+            mark: "m".repeat(64),
+            note: None,
+        }
+    }
+
     pub(crate) fn style(&self) -> &'static str {
         assets::style()
     }
@@ -209,10 +226,39 @@ pub(crate) fn safe_next(next: &str) -> &str {
     if ours && leads_on { next } else { "/" }
 }
 
-/// To the page that signs in, the old session forgotten.
-pub(crate) fn to_sign_in(next: &str, tls: bool) -> Response {
+/// A script that asks for a part of a page says so, and on which page it is.
+pub(crate) const PART: &str = "hx-request";
+const PART_OF: HeaderName = HeaderName::from_static("hx-current-url");
+/// Has such a script load another page.
+const LEAVE_FOR: HeaderName = HeaderName::from_static("hx-redirect");
+
+/// Where somebody is who isn't signed in any more: a part of a page, or the address of a form, is no page to come back to.
+fn where_to_come_back(parts: &Parts) -> String {
+    let name = match parts.method {
+        _ if parts.headers.contains_key(PART) => PART_OF,
+        Method::GET | Method::HEAD => return parts.uri.to_string(),
+        _ => REFERER,
+    };
+    let said = parts.headers.get(name).and_then(|page| page.to_str().ok());
+    let page = said.and_then(|page| page.parse::<Uri>().ok());
+    let page = page.and_then(|page| page.into_parts().path_and_query);
+    page.map_or_else(String::new, |page| page.to_string())
+}
+
+/// The page that signs in.
+pub(crate) fn sign_in_path(next: &str) -> String {
     let next: String = form_urlencoded::byte_serialize(safe_next(next).as_bytes()).collect();
-    to_with_cookie(&format!("/sign-in?next={next}"), &session::ended(tls))
+    format!("/sign-in?next={next}")
+}
+
+/// To the page that signs in, the old session forgotten. Of a part of a page: the whole page goes there, for in the part it would be out of place.
+pub(crate) fn to_sign_in(next: &str, tls: bool, part: bool) -> Response {
+    let (path, cookie) = (sign_in_path(next), session::ended(tls));
+    if part {
+        let headers = [(SET_COOKIE, cookie), (LEAVE_FOR, path)];
+        return (StatusCode::UNAUTHORIZED, headers).into_response();
+    }
+    to_with_cookie(&path, &cookie)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Payloads as text: JSON indented, bytes as text or as a dump. Each is bounded by what it weighs in a page; nothing of it is markup.
 
+use crate::weight;
+
 /// Of what is indented, as a page writes it.
-pub(crate) const MAX_PRETTY: usize = 80 * 1024;
+pub(crate) const MAX_PRETTY: usize = 64 * 1024;
 /// Of what is shown as it came.
-pub(crate) const MAX_RAW: usize = 32 * 1024;
+pub(crate) const MAX_RAW: usize = 24 * 1024;
 /// Deeper than any payload that is decoded.
 const MAX_DEPTH: usize = 200;
 /// Bytes of a line of a dump.
@@ -39,11 +41,7 @@ impl Bounded {
 
     /// False: there is no room.
     fn push(&mut self, c: char) -> bool {
-        self.weight += match c {
-            // As they are escaped.
-            '"' | '\'' | '&' | '<' | '>' => 5,
-            c => c.len_utf8(),
-        };
+        self.weight += weight::of_char(c);
         let fits = self.weight <= self.max;
         if fits {
             self.text.push(c);

@@ -15,7 +15,12 @@ use crate::{assets, page};
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// Nobody is signed in, or not any more.
-    SignIn { next: String, tls: bool },
+    SignIn {
+        next: String,
+        tls: bool,
+        /// A script asks, for a part of a page.
+        part: bool,
+    },
     /// The form is not from one of this session's pages.
     Unmarked,
     /// More fields than any form of ours has.
@@ -34,6 +39,10 @@ impl From<Status> for Problem {
     }
 }
 
+/// Of an answer: a problem's page, which is out of place as a part of another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WholePage;
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
@@ -48,7 +57,7 @@ struct ProblemPage<'a> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, title, message, advice) = match &self {
-            Self::SignIn { next, tls } => return page::to_sign_in(next, *tls),
+            Self::SignIn { next, tls, part } => return page::to_sign_in(next, *tls, *part),
             Self::Unmarked => (
                 StatusCode::FORBIDDEN,
                 "This form is too old",
@@ -84,7 +93,11 @@ impl IntoResponse for Problem {
             advice,
         };
         match page.render() {
-            Ok(text) => (status, Html(text)).into_response(),
+            Ok(text) => {
+                let mut response = (status, Html(text)).into_response();
+                response.extensions_mut().insert(WholePage);
+                response
+            }
             Err(_) => (status, title.to_owned()).into_response(),
         }
     }

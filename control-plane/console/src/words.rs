@@ -179,6 +179,17 @@ pub(crate) fn advice(clause: &str) -> &'static str {
     }
 }
 
+/// So many a second, of a count of one minute. What isn't known isn't nothing.
+pub(crate) fn a_second(in_a_minute: Option<u64>) -> String {
+    match in_a_minute {
+        None => "unknown".to_owned(),
+        Some(0) => "0".to_owned(),
+        Some(count @ ..6) => format!("{:.2}", count as f64 / 60.0),
+        Some(count @ ..600) => format!("{:.1}", count as f64 / 60.0),
+        Some(count) => number(count / 60),
+    }
+}
+
 /// `12,345`: thousands are told apart.
 pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();

@@ -110,6 +110,10 @@ const METHODS: &[(&str, Needs)] = &[
         "/hookplane.v1.WebhookService/GetWebhook",
         Needs::ViewWebhook,
     ),
+    (
+        "/hookplane.v1.WebhookService/GetMappingVersion",
+        Needs::ViewWebhook,
+    ),
     ("/hookplane.v1.WebhookService/CreateWebhook", Needs::Edit),
     ("/hookplane.v1.WebhookService/UpdateWebhook", Needs::Edit),
     ("/hookplane.v1.WebhookService/DeleteWebhook", Needs::Edit),
@@ -122,6 +126,7 @@ const METHODS: &[(&str, Needs)] = &[
         "/hookplane.v1.DestinationService/GetDestination",
         Needs::View,
     ),
+    ("/hookplane.v1.DestinationService/ListTroubles", Needs::View),
     (
         "/hookplane.v1.DestinationService/CreateDestination",
         Needs::Edit,

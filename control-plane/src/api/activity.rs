@@ -50,7 +50,9 @@ pub(super) async fn get(
             scope.since.map_or(since, |of| of.max(since)),
         ),
     };
-    let buckets = context.log.notes().activity(of, since).await?;
+    let notes = context.log.notes();
+    let began = notes.counts_since(of).filter(|began| *began > since);
+    let buckets = notes.activity(of, since).await?;
     let buckets = buckets
         .into_iter()
         .map(|(start, activity)| v1::ActivityBucket {
@@ -64,5 +66,6 @@ pub(super) async fn get(
         });
     Ok(v1::GetActivityResponse {
         buckets: buckets.collect(),
+        since: began.map(to_wire),
     })
 }

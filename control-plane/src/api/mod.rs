@@ -35,6 +35,7 @@ mod tail;
 mod targets;
 mod tokens;
 mod trial;
+mod troubles;
 mod turns;
 mod waiting;
 mod webhooks;

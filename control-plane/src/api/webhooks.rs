@@ -372,6 +372,18 @@ impl v1::webhook_service_server::WebhookService for WebhookApi {
         Ok(Response::new(present(&desk, webhook, revision).await?))
     }
 
+    async fn get_mapping_version(
+        &self,
+        request: Request<v1::GetMappingVersionRequest>,
+    ) -> Result<Response<v1::MappingVersion>, Status> {
+        let (caller, request) = opened(request)?;
+        let desk = Desk::new(&self.context, &caller);
+        let (_, webhook, _) = self.find(&desk, &request.name).await?;
+        Ok(Response::new(
+            mappings::read(&desk, &webhook, request).await?,
+        ))
+    }
+
     async fn create_webhook(
         &self,
         request: Request<v1::CreateWebhookRequest>,

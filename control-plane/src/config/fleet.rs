@@ -12,6 +12,7 @@
 //!
 //! A replica that can't reach the store is not heard of, and so are its listeners: to the others they are as those that lost their streams.
 
+mod flow;
 mod others;
 mod publish;
 mod record;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use hookplane_proto::v1;
 use hookplane_rules::Timestamp;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +35,8 @@ use super::scope::scopes_of;
 use super::watch::{Follower, Timing as Following};
 use crate::keys;
 use crate::store::{Store, StoreError};
+use flow::{Flow, plus};
+pub(crate) use flow::{RunId, Sum};
 use others::{Others, Word};
 use publish::Publisher;
 use record::{Record, Runs};
@@ -55,6 +59,8 @@ pub(crate) struct Timing {
     pub(crate) dead: Duration,
     /// For a write to be made, and for the watch to bring it.
     pub(crate) answer: Duration,
+    /// What listeners handed over is told this often.
+    pub(crate) flow: Duration,
 }
 
 impl Default for Timing {
@@ -65,6 +71,7 @@ impl Default for Timing {
             silent: Duration::from_secs(5),
             dead: Duration::from_secs(15),
             answer: Duration::from_secs(4),
+            flow: Duration::from_secs(10),
         }
     }
 }
@@ -73,6 +80,8 @@ impl Default for Timing {
 pub struct Fleet {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
+    /// Apart, so that what is counted of each batch waits for nothing.
+    flow: Flow,
 }
 
 #[derive(Default)]
@@ -129,6 +138,7 @@ impl Fleet {
         Self {
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
+            flow: Flow::default(),
         }
     }
 
@@ -249,7 +259,7 @@ impl Fleet {
         store_revision: u64,
         offered: impl Fn(&ListenerScope) -> u64,
     ) -> Vec<v1::Listener> {
-        let shown = |record: Record, scope: &ListenerScope, runs: Runs| v1::Listener {
+        let shown = |record: Record, scope: &ListenerScope, runs: Runs, flow| v1::Listener {
             revision: if runs.revision > 0 && runs.digest == offered(scope) {
                 runs.revision.max(store_revision)
             } else {
@@ -265,6 +275,7 @@ impl Fleet {
             connect_time: Some(hookplane_rules::time::to_wire(Timestamp(
                 record.connected_ms,
             ))),
+            last_minute: flow,
         };
         let inner = self.lock();
         let own = inner
@@ -275,13 +286,20 @@ impl Fleet {
             .others
             .listeners()
             .map(|(record, runs)| (record.clone(), runs));
-        let mut all: Vec<(ListenerScope, Record, Runs)> = own
+        let now = Instant::now();
+        let mut all: Vec<(ListenerScope, Record, Runs, Option<Sum>)> = own
             .chain(others)
             .map(|(record, runs)| (record.scope(), record, runs))
             .filter(|(scope, ..)| org.is_none() || scope.org.as_deref() == org)
+            .map(|(scope, record, runs)| {
+                let run = RunId::of(&scope, &record.name, &record.boot);
+                let there = inner.others.handed_over(run);
+                let flow = there.map(|there| plus(there, self.flow.of(run, now)));
+                (scope, record, runs, flow)
+            })
             .collect();
         drop(inner);
-        all.sort_by(|(a_scope, a, _), (b_scope, b, _)| {
+        all.sort_by(|(a_scope, a, ..), (b_scope, b, ..)| {
             (&a.pool, &a.name, &a_scope.org, &a.boot, -a.connected_ms).cmp(&(
                 &b.pool,
                 &b.name,
@@ -290,13 +308,18 @@ impl Fleet {
                 -b.connected_ms,
             ))
         });
-        all.dedup_by(|(later_scope, later, _), (scope, first, _)| {
+        all.dedup_by(|(later_scope, later, ..), (scope, first, ..)| {
             let same = later.name == first.name && later.boot == first.boot;
             same && later_scope == scope && !first.boot.is_empty()
         });
         all.into_iter()
-            .map(|(scope, record, runs)| shown(record, &scope, runs))
+            .map(|(scope, record, runs, flow)| shown(record, &scope, runs, flow))
             .collect()
+    }
+
+    /// A listener handed this over to this replica, or told it.
+    pub(crate) fn handed_over(&self, run: RunId, sum: Sum) {
+        self.flow.count(run, sum, Instant::now());
     }
 
     /// Another replica, and what it makes callback URLs begin with, where that is not `public_url`.

@@ -17,5 +17,6 @@ mod view;
 mod watch;
 
 pub use fleet::{Connected, Fleet};
+pub(crate) use fleet::{RunId, Sum};
 pub use scope::ListenerScope;
 pub use view::{GroupRecord, View};

@@ -109,6 +109,8 @@ struct Kept {
     /// Buckets in all.
     buckets: usize,
     newest: i64,
+    /// The first one that is whole, where there was too much.
+    cut: Option<i64>,
 }
 
 /// All that was added of one group or org in one bucket.
@@ -143,6 +145,16 @@ impl Buckets {
         buckets
             .map(|(bucket, activity)| (begins(*bucket), *activity))
             .collect()
+    }
+
+    /// From when on all is there, where there was too much.
+    pub(super) fn cut(&self, of: ActivityOf<'_>) -> Option<Timestamp> {
+        let inner = self.lock();
+        let kept = match of {
+            ActivityOf::Group(_) => &inner.groups,
+            ActivityOf::Org(_) => &inner.orgs,
+        };
+        kept.cut.map(begins)
     }
 
     /// Everything, and from here on nothing.
@@ -209,11 +221,14 @@ impl Kept {
         let mut window = KEPT;
         while self.buckets > MAX && window > 1 {
             window /= 2;
-            self.forget_before(self.newest - window + 1);
+            let first = self.newest - window + 1;
+            self.cut = Some(first);
+            self.forget_before(first);
         }
         if self.buckets > MAX {
             *self = Self {
                 newest: self.newest,
+                cut: Some(self.newest + 1),
                 ..Self::default()
             };
         }
@@ -274,6 +289,12 @@ mod tests {
             }
         }
         assert!(buckets.lock().groups.buckets <= MAX);
+        let cut = buckets.cut(ActivityOf::Group("7"));
+        assert!(
+            cut > Some(begins(KEPT)) && cut <= Some(begins(KEPT + 9)),
+            "{cut:?}"
+        );
+        assert_eq!(buckets.cut(ActivityOf::Org("acme")), None);
         let newest = buckets.of(ActivityOf::Group("7"), begins(KEPT + 9));
         assert_eq!(newest, [(begins(KEPT + 9), one())]);
         // However many there are in one bucket.

@@ -145,6 +145,9 @@ pub trait Notes: Send + Sync + 'static {
     /// Adds what just became of callbacks or deliveries of a group. `at` is the time of whoever adds.
     fn happened(&self, org: &str, group_uid: &str, at: Timestamp, activity: Activity);
 
+    /// Since when [`activity`](Self::activity) knows all that happened. None: for as long as anything is kept.
+    fn counts_since(&self, of: ActivityOf<'_>) -> Option<Timestamp>;
+
     /// What happened lately, oldest first, in buckets that began at or after `since`; those without anything are left out.
     async fn activity(&self, of: ActivityOf<'_>, since: Timestamp)
     -> Result<Vec<Bucket>, LogError>;

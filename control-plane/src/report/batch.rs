@@ -3,12 +3,12 @@
 use std::sync::atomic::AtomicBool;
 
 use futures_util::future::join_all;
-use hookplane_proto::v1;
+use hookplane_proto::v1::{self, AnswerKind};
 use tokio::time::Instant;
 
 use super::append;
 use super::credit::Credit;
-use crate::config::ListenerScope;
+use crate::config::{ListenerScope, Sum};
 use crate::context::Context;
 
 /// What a callback takes besides its bodies, about: counted once more exactly it would cost as much as reading it.
@@ -21,6 +21,16 @@ pub(super) fn size(batch: &v1::ReportBatch) -> usize {
         HEAD_BYTES + callback.body.len() + items
     };
     batch.callbacks.iter().map(of).sum()
+}
+
+/// What was taken of a batch. What is to come again is counted when it does; what is refused is among the listener's own counters.
+pub(super) fn taken(answer: &v1::ReportBatchAnswer) -> Sum {
+    let mut sum = Sum::default();
+    for callback in &answer.callbacks {
+        let taken = [AnswerKind::Kept, AnswerKind::Duplicate, AnswerKind::NotKept];
+        sum.accepted += u64::from(taken.contains(&callback.kind()));
+    }
+    sum
 }
 
 /// Answers a batch.

@@ -18,7 +18,7 @@ use super::batch;
 use super::credit::{CREDIT_BYTES, CREDIT_CALLBACKS, Credit, Grant, Member};
 use super::news::{self, Noted};
 use crate::access::{Caller, opened};
-use crate::config::{ListenerScope, View};
+use crate::config::{ListenerScope, RunId, Sum, View};
 use crate::context::Context;
 use crate::keys;
 
@@ -121,6 +121,7 @@ async fn run(
         shared,
         out,
         run: run_of(&scope, &hello),
+        counted: RunId::of(&scope, &hello.listener, &hello.boot),
         hello,
         scope,
         member,
@@ -143,6 +144,8 @@ struct Stream<'a> {
     hello: v1::ReportHello,
     /// See [`run_of`].
     run: String,
+    /// The same run, as the fleet counts what it hands over.
+    counted: RunId,
     scope: Arc<ListenerScope>,
     member: Member,
     /// What a listener sends beyond the largest credit stays in its socket.
@@ -210,6 +213,8 @@ impl Stream<'_> {
             Some(Said::Counters(counters)) => {
                 let sequence = counters.sequence;
                 if self.shared.noted.is_new(&self.run, sequence) {
+                    let told = told_of(&counters);
+                    context.fleet.handed_over(self.counted, told);
                     news::count(context, &self.scope, counters);
                 }
                 self.noted(sequence).await
@@ -253,8 +258,10 @@ impl Stream<'_> {
             return Err(gone());
         };
         let (shared, scope, out) = (self.shared.clone(), self.scope.clone(), self.out.clone());
+        let run = self.counted;
         self.batches.spawn(async move {
             let answer = batch::answers(&shared.context, &scope, &shared.credit, batch).await;
+            shared.context.fleet.handed_over(run, batch::taken(&answer));
             drop((callbacks, bytes, taken));
             // A listener that is gone sends the batch again elsewhere.
             let _ = send(&out, Kind::Batch(answer)).await;
@@ -278,6 +285,17 @@ fn bounded(hello: &v1::ReportHello) -> Result<(), Status> {
         )));
     }
     Ok(())
+}
+
+/// What became no batch: decided by the listener alone.
+fn told_of(counters: &v1::ReportCounters) -> Sum {
+    let mut sum = Sum::default();
+    for group in &counters.groups {
+        let not_kept = group.not_registered.saturating_add(group.not_matched);
+        sum.accepted = sum.accepted.saturating_add(not_kept);
+        sum.refused = sum.refused.saturating_add(group.refused);
+    }
+    sum
 }
 
 /// Names a run of a listener among all that report. With its scope: what one org's listener says of itself can't be taken for another's word.

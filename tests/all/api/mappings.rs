@@ -1,7 +1,7 @@
 //! Mappings as they are saved: checked, and each change a version that stays.
 
 use hookplane_control_plane::keys;
-use hookplane_control_plane::store::Store;
+use hookplane_control_plane::store::{Store, Transaction, Write};
 use hookplane_proto::v1;
 use prost::Message;
 
@@ -102,7 +102,53 @@ async fn a_changed_mapping_is_a_new_version_and_no_number_is_used_again() {
     for ((number, from), (key, saved)) in (1..).zip(expected).zip(kept) {
         assert_eq!(key, keys::mapping(&uid, number));
         assert_eq!(saved, mapping(from), "v{number}");
+        let read = version(&rig, number).await.unwrap();
+        assert_eq!(read.mapping, Some(mapping(from)), "v{number}");
+        assert_eq!((read.version, &read.webhook_uid), (number, &uid));
+        assert!(read.create_time.is_some() && !read.token_id.is_empty());
     }
+    for none in [0, 5] {
+        let status = version(&rig, none).await.unwrap_err();
+        assert_eq!(wrong_fields(&status), ["version"], "{status}");
+    }
+    rig.stop().await;
+}
+
+async fn version(rig: &Rig, version: u32) -> Result<v1::MappingVersion, tonic::Status> {
+    let name = PUSHES.to_owned();
+    let request = v1::GetMappingVersionRequest { name, version };
+    let mut api = rig.webhooks();
+    Ok(api.get_mapping_version(request).await?.into_inner())
+}
+
+// What an older program saved has neither; what it doesn't keep any more is told apart from what never was.
+#[tokio::test]
+async fn a_version_of_an_older_program_is_read_and_one_that_is_not_kept_is_not_found() {
+    let rig = with_webhook().await;
+    for from in ["payload.a", "payload.b"] {
+        update(&rig, |spec| spec.mapping = Some(mapping(from)))
+            .await
+            .unwrap();
+    }
+    let uid = rig.webhook(PUSHES).await.unwrap().metadata.unwrap().uid;
+    let writes = vec![
+        Write::Put(
+            keys::mapping(&uid, 2),
+            mapping("payload.b").encode_to_vec().into(),
+        ),
+        Write::Delete(keys::mapping(&uid, 1)),
+    ];
+    let checks = Vec::new();
+    rig.store
+        .commit(Transaction { checks, writes })
+        .await
+        .unwrap();
+    let older = version(&rig, 2).await.unwrap();
+    assert_eq!(older.mapping, Some(mapping("payload.b")));
+    assert!(older.create_time.is_none() && older.token_id.is_empty());
+    let status = version(&rig, 1).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    assert!(status.message().contains("the newest 200"), "{status}");
     rig.stop().await;
 }
 

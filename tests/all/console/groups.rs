@@ -384,3 +384,60 @@ fn the_overview_says_what_needs_a_look() {
     let none = visitor.page("/orgs/demo?q=none");
     assert!(none.contains("No group has “none”"), "{none}");
 }
+
+#[test]
+fn a_group_that_is_called_new_has_pages_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let fields = [("name", "new"), ("secret", SECRET), ("event", "*")];
+    let answer = visitor.post(NEW, NEW, &fields);
+    let group = "/orgs/demo/groups/new";
+    assert_eq!(location(&answer), format!("{group}?done=group-created"));
+    let page = visitor.page(location(&answer));
+    assert!(page.contains(&dev.callback_url("demo/new")), "{page}");
+    for part in [
+        "",
+        "/edit",
+        "/secrets",
+        "/url",
+        "/disable",
+        "/delete",
+        "/test",
+        "/webhooks",
+    ] {
+        visitor.page(&format!("{group}{part}"));
+    }
+    visitor.page(&format!("{group}/webhooks/template/clone"));
+    assert_eq!(visitor.get(&format!("{group}/live?was=")).status, 200);
+    // And so have a destination and a webhook of that name.
+    dev.apply("apiVersion: hookplane.dev/v1\nkind: Destination\nmetadata: {org: demo, name: new}\nspec: {http: {url: \"https://a.example/\"}}\n");
+    let page = visitor.page("/orgs/demo/destinations/new");
+    assert!(page.contains("https://a.example/"), "{page}");
+    visitor.page("/orgs/demo/destinations/new/edit");
+    let clone = [("label", "New"), ("name", "new"), ("event", "*")];
+    let from = format!("{group}/webhooks/template/clone");
+    assert_eq!(visitor.post(&from, &from, &clone).status, 303);
+    visitor.page(&format!("{group}/webhooks/new"));
+}
+
+#[test]
+fn a_secret_is_rotated_where_the_function_checks_one_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let visitor = with_group(&dev);
+    dev.apply("apiVersion: hookplane.dev/v1\nkind: WebhookGroup\nmetadata: {org: demo, name: images}\nspec: {connector: docker-hub, acceptUnsigned: true, registeredEvents: [\"*\"]}\n");
+    let offers = |page: &str, group: &str| {
+        let link = format!("/orgs/demo/groups/{group}/secrets\"");
+        visitor.page(page).contains(&link)
+    };
+    let images = "/orgs/demo/groups/images";
+    assert!(offers(GROUP, "shop-production") && !offers(images, "images"));
+    assert!(offers("/orgs/demo", "shop-production") && !offers("/orgs/demo", "images"));
+    let page = visitor.page(&format!("{images}/secrets"));
+    assert!(
+        page.contains("aren&#39;t checked with a Signature Secret")
+            || page.contains("aren't checked with a Signature Secret")
+    );
+    assert!(!page.contains("Add a secret"), "{page}");
+}

@@ -189,3 +189,92 @@ spec:
     let (error, _) = error.split_once("</p>").unwrap();
     assert!(error.contains("Order__c has no such field"), "{error}");
 }
+
+/// What an address is for.
+fn hrefs(page: &str) -> Vec<&str> {
+    let parts = page.split("href=\"").skip(1);
+    parts.filter_map(|part| part.split('"').next()).collect()
+}
+
+#[test]
+fn an_earlier_version_is_looked_at_compared_and_put_back_into_the_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let versions = format!("{EDITOR}/versions");
+    assert!(visitor.page(&versions).contains("There is none yet"));
+    let save = |page: &str, from: &str| {
+        let etag = field(page, "etag");
+        let mut fields = with(&[("do", "save"), ("etag", &etag)]);
+        fields[4].1 = from;
+        let answer = visitor.post(EDITOR, EDITOR, &fields);
+        assert_eq!(answer.status, 303, "{}", text(&answer));
+    };
+    save(&visitor.page(EDITOR), "payload.ref");
+    dev.ok(&["send", "acme/code", "push"]);
+    save(&visitor.page(EDITOR), "payload.before");
+    assert_eq!(version(&dev), "2");
+
+    // The delivery leads to the version that mapped it.
+    let delivery = &dev.items(&["deliveries", "acme/code/everything"])[0];
+    let id = delivery["metadata"]["name"].as_str().unwrap();
+    let page = visitor.page(&format!("/orgs/acme/deliveries/{id}"));
+    let hrefs = hrefs(&page);
+    let link = hrefs.iter().find(|href| href.contains("/versions/1?of="));
+    let link = *link.expect("a link");
+    let page = visitor.page(link);
+    for told in [
+        "payload.ref",
+        "payload.before",
+        "maps no new events",
+        "with the token",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    // Of a webhook that had its name before, nothing is shown.
+    let (path, _) = link.split_once('?').unwrap();
+    assert_eq!(visitor.get(&format!("{path}?of=00ff")).status, 404);
+    for (none, status) in [("0", 400), ("3", 400), ("x", 404)] {
+        assert_eq!(visitor.get(&format!("{versions}/{none}")).status, status);
+    }
+    let page = visitor.page(&versions);
+    assert!(
+        page.contains("1 changed") && page.contains("the first"),
+        "{page}"
+    );
+
+    // Into the form, where nothing is saved by itself.
+    let page = visitor.page(&format!("{EDITOR}?version=1"));
+    assert_eq!(field(&page, "base.fields[0].from"), "payload.ref");
+    assert!(page.contains("nothing is saved yet"));
+    assert_eq!(version(&dev), "2");
+    save(&page, "payload.ref");
+    assert_eq!(version(&dev), "3");
+    assert!(
+        visitor
+            .page(&format!("{versions}/1"))
+            .contains("It is the same")
+    );
+
+    // The command does the same.
+    let then = [
+        "get",
+        "webhook",
+        "acme/code/everything",
+        "--mapping-version",
+    ];
+    let manifest = dev.ok(&[&then[..], &["2", "-o", "yaml"]].concat());
+    assert!(manifest.contains("payload.before"), "{manifest}");
+    dev.apply(&manifest);
+    assert_eq!(version(&dev), "4");
+    let refused = dev.run(&[&then[..], &["9", "-o", "yaml"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    let usage = dev.run(&[&then[..], &["1"]].concat());
+    assert_eq!(usage.status.code(), Some(2));
+
+    // Who reads alone is offered no form.
+    let made = dev.ok(&["token", "create", "--org", "acme", "--role", "viewer"]);
+    let viewer = Visitor::signed_in(&dev, made.trim());
+    let page = viewer.page(&format!("{versions}/1"));
+    assert!(page.contains("payload.ref") && !page.contains("into the form"));
+}

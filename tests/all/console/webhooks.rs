@@ -234,3 +234,44 @@ fn a_webhook_is_found_in_its_groups_rows_and_under_its_connector() {
     assert!(inbound.contains(&at("everything", "/mapping")), "{inbound}");
     assert!(!inbound.contains("/webhooks/template"), "{inbound}");
 }
+
+#[test]
+fn a_destination_of_the_webhooks_own_is_added_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let edit = at("everything", "/edit");
+    let etag = field(&visitor.page(&edit), "etag");
+    let typed = |url: &'static str| {
+        vec![
+            ("etag", etag.as_str()),
+            ("label", "Everything"),
+            ("active", "on"),
+            ("event", "*"),
+            ("destination", "subscribe"),
+            ("own_url", url),
+            ("own_name", "mine"),
+            ("own_header", "authorization"),
+            ("own_header_value", "Bearer of-mine"),
+        ]
+    };
+    // Refused: what was typed comes back, but for the secret.
+    let refused = visitor.post(&edit, &edit, &typed("ftp://a.example/"));
+    let page = text(&refused);
+    assert_eq!(refused.status, 422, "{page}");
+    assert_eq!(field(&page, "own_url"), "ftp://a.example/");
+    assert!(
+        page.contains("type them again") && !page.contains("of-mine"),
+        "{page}"
+    );
+    let saved = visitor.post(&edit, &edit, &typed("https://a.example/"));
+    assert_eq!(saved.status, 303, "{}", text(&saved));
+    let spec = dev.items(&["webhook", "acme/code/everything"])[0]["spec"].clone();
+    let destinations = spec["destinations"].as_array().unwrap();
+    assert_eq!(destinations.len(), 2, "{spec}");
+    assert!(destinations[0]["subscribe"].is_object());
+    assert_eq!(destinations[1]["name"], "mine");
+    assert_eq!(destinations[1]["http"]["url"], "https://a.example/");
+    let page = visitor.page(&at("everything", ""));
+    assert!(page.contains("headers authorization"), "{page}");
+}

@@ -73,12 +73,18 @@ const ROWS: &[Row] = &[
     stale("WebhookGroupService/RotateCallbackUrl", "AEae", "ae"),
     row("WebhookService/ListWebhooks", "AEVaev", "aev"),
     row("WebhookService/GetWebhook", "AEVCaevc", "aev"),
+    // It is one without a mapping.
+    Row {
+        done: Code::InvalidArgument,
+        ..row("WebhookService/GetMappingVersion", "AEVCaevc", "aev")
+    },
     row("WebhookService/CreateWebhook", "AEae", "ae"),
     row("WebhookService/UpdateWebhook", "AEae", "ae"),
     stale("WebhookService/DeleteWebhook", "AEae", "ae"),
     row("WebhookService/CloneWebhook", "AEae", "ae"),
     row("DestinationService/ListDestinations", "AEVaev", "aev"),
     row("DestinationService/GetDestination", "AEVaev", "aev"),
+    row("DestinationService/ListTroubles", "AEVaev", "aev"),
     row("DestinationService/CreateDestination", "AEae", "ae"),
     row("DestinationService/UpdateDestination", "AEae", "ae"),
     stale("DestinationService/DeleteDestination", "AEae", "ae"),

@@ -2,7 +2,7 @@
 
 pub(super) const TOP_EXAMPLES: &str = "\
 First steps:
-  hookplane dev                              everything on this machine; prints a line to paste
+  hookplane dev                              everything on this machine; prints a line to paste, and a link to the console
   hookplane get connectors                   the providers it knows
   hookplane get functions github             what a provider posts, and how to set it up
   hookplane apply -f shop.yaml               groups and webhooks from a manifest
@@ -69,6 +69,7 @@ pub(super) const GET_EXAMPLES: &str = "\
 Examples:
   hookplane get groups                        all groups you may see, with their callback URLs
   hookplane get webhooks acme/shop-prod       the webhooks of one group
+  hookplane get webhook acme/shop-prod/order-paid -o yaml --mapping-version 3     with an earlier mapping; applied, it is a new version
   hookplane get group acme/shop-prod -o yaml  as a manifest
   hookplane get connectors pay                those with `pay` in their names
   hookplane get connector stripe              one, with how sure we are of it and what it rests on

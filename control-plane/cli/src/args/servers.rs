@@ -15,7 +15,7 @@ const MAX_GRACE_SECONDS: u64 = 3600;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
-    /// Address of the API; port 0 picks a free one
+    /// Address of the API and the console; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: String,
     #[command(flatten)]

@@ -227,6 +227,10 @@ pub(crate) fn listener(listener: v1::Listener) -> Item<Value, Value> {
             "ready": listener.ready,
             "revision": listener.revision,
             "storeRevision": listener.store_revision,
+            "lastMinute": listener.last_minute.map(|sum| json!({
+                "accepted": sum.accepted,
+                "refused": sum.refused,
+            })),
             "problems": listener.problems.iter().map(|problem| json!({
                 "uid": problem.uid,
                 "revision": problem.revision,

@@ -3,14 +3,18 @@
 use hookplane_proto::v1;
 use v1::DifferenceKind as Kind;
 
-use super::webhooks::cut;
 use crate::form::Form;
 use crate::page::Visitor;
+use crate::weight;
 
 /// How many recorded events may be looked at.
 pub(super) const LASTS: [u32; 3] = [100, 1_000, 10_000];
-/// Of the API's hundred examples.
+/// Fields that change.
 const SHOWN: usize = 40;
+/// Of all examples, in a page.
+const EXAMPLES: usize = 24 * 1024;
+/// Of an example's reason.
+const REASON: usize = 300;
 /// Of one event's fields.
 const SHOWN_FIELDS: usize = 8;
 /// Of a value.
@@ -83,12 +87,16 @@ pub(super) async fn compare(
         (Kind::Changed, "Delivered with other fields", answer.changed),
     ];
     let parts = parts.into_iter().filter(|(_, _, count)| *count > 0);
-    let parts = parts.map(|(kind, title, count)| {
+    let parts: Vec<_> = parts.collect();
+    // Each kind has some.
+    let room = EXAMPLES / parts.len().max(1);
+    let parts = parts.into_iter().map(|(kind, title, count)| {
         let of_kind = answer.differences.iter().filter(|one| one.kind() == kind);
+        let (examples, _) = weight::first(of_kind.map(example).collect(), room, Example::weight);
         Part {
             title,
             count,
-            examples: of_kind.take(SHOWN).map(example).collect(),
+            examples,
         }
     });
     Ok(Changes {
@@ -99,10 +107,20 @@ pub(super) async fn compare(
     })
 }
 
+impl Example {
+    fn weight(&self) -> usize {
+        let fields = self.fields.iter().map(|field| {
+            60 + weight::of(&field.field) + weight::of(&field.old) + weight::of(&field.new)
+        });
+        let texts = weight::of(&self.event_type) + weight::of(&self.reason);
+        200 + 2 * self.event.len() + texts + fields.sum::<usize>()
+    }
+}
+
 fn example(difference: &v1::Difference) -> Example {
     let value = |json: &str| match json {
         "" => "(none)".to_owned(),
-        json => cut(json, SHOWN_CHARS),
+        json => weight::cut(json, SHOWN_CHARS),
     };
     let fields = difference.fields.iter().take(SHOWN_FIELDS);
     let fields = fields.map(|field| v1::FieldDifference {
@@ -112,8 +130,8 @@ fn example(difference: &v1::Difference) -> Example {
     });
     Example {
         event: difference.event_id.clone(),
-        event_type: difference.event_type.clone(),
-        reason: difference.reason.clone(),
+        event_type: weight::cut(&difference.event_type, SHOWN_CHARS),
+        reason: weight::cut(&difference.reason, REASON),
         fields: fields.collect(),
         more: difference.fields.len().saturating_sub(SHOWN_FIELDS),
     }

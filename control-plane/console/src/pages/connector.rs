@@ -11,9 +11,12 @@ use super::groups::{Row, definition};
 use super::inbound::{self, Inbound};
 use crate::page::{Page, Visitor, html, to};
 use crate::problem::Problem;
+use crate::weight;
 
-/// Groups of one function on one page.
+/// Groups on one page, of some 1,600 bytes each: of all functions together, and of each at least one.
 const ROWS: u32 = 50;
+/// Of a function's description, and of the connector's: there may be many.
+const ABOUT: usize = 600;
 
 struct Function {
     name: String,
@@ -38,6 +41,8 @@ struct Connector {
     sources: Vec<String>,
     limitations: Vec<String>,
     functions: Vec<Function>,
+    /// One function's, further on.
+    is_part: bool,
     inbound: Inbound,
 }
 
@@ -60,10 +65,14 @@ pub(super) async fn show(
     let confidence = Confidence::of(&spec);
     let (of, page) = (visitor.query.text("function"), visitor.query.text("page"));
     let mut functions = Vec::new();
-    for function in spec.functions {
+    // With one of many that is paged through, the page is that one's.
+    let (mut all, alone) = (spec.functions, !page.is_empty());
+    all.retain(|function| !alone || function.name == of);
+    let each = ROWS / u32::try_from(all.len()).unwrap_or(ROWS).max(1);
+    for function in all {
         let request = v1::ListWebhookGroupsRequest {
             parent: format!("orgs/{org}"),
-            page_size: ROWS,
+            page_size: each.max(1),
             page_token: match function.name == of {
                 true => page.to_owned(),
                 false => String::new(),
@@ -77,7 +86,7 @@ pub(super) async fn show(
         functions.push(Function {
             name: function.name,
             title: function.display_name,
-            description: function.description,
+            description: weight::cut(&function.description, ABOUT),
             unsupported: function.unsupported,
             events: function.events.len(),
             open_events: function.open_events,
@@ -110,6 +119,7 @@ pub(super) async fn show(
         sources: spec.sources,
         limitations: spec.limitations,
         functions,
+        is_part: alone,
     })
 }
 

@@ -9,8 +9,11 @@ use hookplane_proto::v1;
 
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::weight;
 
 const PAGE: usize = 60;
+/// What a card shows of a text.
+const TEXT: usize = 400;
 /// As the API gives at most.
 const ALL: u32 = 1_000;
 
@@ -107,9 +110,9 @@ pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         Row {
             groups: used.get(&id).copied().unwrap_or(0),
             confidence: Confidence::of(&spec),
-            functions: functions.join(", "),
-            name: spec.display_name,
-            description: spec.description,
+            functions: weight::cut(&functions.join(", "), TEXT),
+            name: weight::cut(&spec.display_name, TEXT),
+            description: weight::cut(&spec.description, TEXT),
             id,
         }
     });

@@ -11,11 +11,13 @@ use super::selection::{Selection, faults_of, groups};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 use crate::words::{self, Standing};
 
 const PAGE: u32 = 50;
-/// What a list shows of a reason, in characters.
-const REASON: usize = 200;
+/// What a list shows of a reason, of an event type: outsiders write both.
+const REASON: usize = 400;
+const TYPE: usize = 150;
 
 /// A delivery, as a list shows it.
 pub(super) struct Row {
@@ -36,9 +38,9 @@ impl Row {
             time: Moment::of(delivery.create_time.as_ref()),
             standing: Standing(delivery.status()),
             attempts: delivery.attempts,
-            reason: shortened(&delivery.reason),
+            reason: weight::cut(&delivery.reason, REASON),
             id: delivery.id,
-            event_type: delivery.event_type,
+            event_type: weight::cut(&delivery.event_type, TYPE),
             group: delivery.group,
             webhook: delivery.webhook,
             destination: delivery.destination,
@@ -46,11 +48,20 @@ impl Row {
     }
 }
 
-/// A reason's beginning.
-fn shortened(reason: &str) -> String {
-    match reason.char_indices().nth(REASON) {
-        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-        None => reason.to_owned(),
+impl Row {
+    /// The badge's colour: what was tried in vain is not as what is only new.
+    fn class(&self) -> &'static str {
+        match self.standing.0 {
+            v1::DeliveryStatus::Pending if self.attempts > 0 => "warn",
+            _ => self.standing.class(),
+        }
+    }
+}
+
+impl Deliveries {
+    /// There is one to choose.
+    fn any_replays(&self) -> bool {
+        self.rows.iter().any(|row| row.standing.replays())
     }
 }
 
@@ -195,6 +206,7 @@ struct DeliveryPage {
     idempotency_key: String,
     order_key: String,
     mapping_version: u32,
+    webhook_uid: String,
     tries: Vec<Tried>,
 }
 
@@ -231,6 +243,7 @@ pub(super) async fn show(
         idempotency_key: delivery.idempotency_key.clone(),
         order_key: delivery.order_key.clone(),
         mapping_version: delivery.mapping_version,
+        webhook_uid: delivery.webhook_uid.clone(),
         tries: history.into_iter().map(Tried::of).collect(),
         row: Row::of(delivery),
     })
@@ -241,8 +254,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_reason_is_cut_between_characters() {
-        assert_eq!(shortened("ä"), "ä");
-        assert_eq!(shortened(&"ä".repeat(500)).chars().count(), REASON + 1);
+    fn a_page_of_deliveries_is_light_whatever_outsiders_wrote() {
+        let delivery = |_| {
+            Row::of(v1::Delivery {
+                id: "i".repeat(45),
+                event_type: "<".repeat(512),
+                group: "g".repeat(63),
+                webhook: "w".repeat(63),
+                destination: "d".repeat(63),
+                reason: "\"".repeat(4_000),
+                create_time: Some(prost_types::Timestamp::default()),
+                ..Default::default()
+            })
+        };
+        let page = Deliveries {
+            page: Page::for_tests(),
+            selection: Selection::default(),
+            faults: Faults::default(),
+            groups: vec!["g".repeat(63); 100],
+            rows: (0..PAGE).map(delivery).collect(),
+            next: Some("f".repeat(100)),
+            later: true,
+        };
+        weight::assert_light(&page);
     }
 }

@@ -14,8 +14,12 @@ use super::webhooks::State;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 
-const PAGE: u32 = 100;
+/// On one page: of some 1,500 bytes each.
+const PAGE: u32 = 60;
+/// What a list shows of a text.
+const SHOWN: usize = 300;
 
 /// Which one an address means.
 #[derive(Debug, Clone)]
@@ -96,6 +100,17 @@ impl Row {
             reason: status.reason,
         }
     }
+
+    /// In a list.
+    fn short(destination: &v1::Destination) -> Self {
+        let row = Self::of(destination);
+        Self {
+            display_name: weight::cut(&row.display_name, SHOWN),
+            url: weight::cut(&row.url, SHOWN),
+            reason: weight::cut(&row.reason, SHOWN),
+            ..row
+        }
+    }
 }
 
 #[derive(Template)]
@@ -120,7 +135,7 @@ pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Re
     let answer = answer.into_inner();
     html(&List {
         page: visitor.page("Destinations", &org),
-        rows: answer.destinations.iter().map(Row::of).collect(),
+        rows: answer.destinations.iter().map(Row::short).collect(),
         next: Some(answer.next_page_token).filter(|next| !next.is_empty()),
     })
 }
@@ -259,5 +274,38 @@ pub(super) async fn delete(
             let page = question(&visitor, place, Faults::of(status)?).await?;
             with_status(StatusCode::CONFLICT, &page)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_destinations_is_light_whatever_they_are_called() {
+        let destination = v1::Destination {
+            metadata: Some(v1::Metadata {
+                name: "d".repeat(63),
+                ..Default::default()
+            }),
+            spec: Some(v1::DestinationSpec {
+                display_name: "<".repeat(200),
+                http: Some(v1::HttpTarget {
+                    url: format!("https://{}", "&".repeat(2_000)),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            status: Some(v1::DestinationStatus {
+                reason: "\"".repeat(2_000),
+                since: Some(prost_types::Timestamp::default()),
+                ..Default::default()
+            }),
+        };
+        weight::assert_light(&List {
+            page: Page::for_tests(),
+            rows: (0..PAGE).map(|_| Row::short(&destination)).collect(),
+            next: Some("f".repeat(300)),
+        });
     }
 }

@@ -17,15 +17,28 @@ use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, with_status};
 use crate::payload::{self, Shown};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 use crate::words;
 
 const PAGE: u32 = 50;
 /// Deliveries that one event's page shows.
-const DELIVERIES: u32 = 200;
+const DELIVERIES: u32 = 60;
 /// Those of them whose attempts are asked for, one by one.
 const HISTORIES: usize = 10;
-/// Of a header's value or the query, in characters.
+/// Of a header's value or the query.
 const VALUE: usize = 1_000;
+/// Of all headers, and of what was redacted: of a hundred headers nobody reads the last.
+const HEADERS: usize = 12 * 1024;
+const REDACTED: usize = 4 * 1024;
+/// What a list shows of a text that outsiders write.
+const SHOWN: usize = 150;
+/// Of a reason, and of what was answered to an attempt: the delivery's own page has all of it.
+const REASON: usize = 400;
+const EXCERPT: usize = 400;
+/// Attempts of one delivery, the newest.
+const TRIES: usize = 3;
+/// Webhooks that were asked, with what they said.
+const DECIDED: usize = 24 * 1024;
 
 struct Row {
     id: String,
@@ -51,9 +64,9 @@ impl Row {
                 .collect(),
             duplicates: event.duplicates,
             id: event.id,
-            event_type: event.r#type,
+            event_type: weight::cut(&event.r#type, SHOWN),
             group: event.group,
-            delivery_id: event.delivery_id,
+            delivery_id: weight::cut(&event.delivery_id, SHOWN),
         }
     }
 }
@@ -141,14 +154,19 @@ struct EventPage {
     bytes: String,
     query: String,
     headers: Vec<(String, String)>,
+    more_headers: usize,
+    /// Not only by whoever knows the Callback URL.
+    proven: bool,
     flags: Vec<(&'static str, &'static str)>,
     duplicate_of: String,
     duplicates: u32,
     unsigned: Vec<String>,
     undecodable: String,
     redacted: Vec<String>,
+    more_redacted: usize,
     payload_from: String,
     decided: Vec<Decided>,
+    more_decided: usize,
     more_deliveries: bool,
     pretty: Shown,
     raw: Shown,
@@ -195,27 +213,38 @@ pub(super) async fn show(
         *delivery = whole.into_inner();
     }
     let decided = decided(std::mem::take(&mut event.verdicts), deliveries);
+    let (decided, more_decided) = weight::first(decided, DECIDED, |one| {
+        300 + weight::of(&one.reason) + 2 * one.webhook.len()
+    });
+    let headers = std::mem::take(&mut event.headers).into_iter();
+    let headers = headers.map(|(name, value)| (name, weight::cut(&value, VALUE)));
+    let (headers, more_headers) = weight::first(headers.collect(), HEADERS, |(name, value)| {
+        40 + weight::of(name) + weight::of(value)
+    });
+    let (redacted, more_redacted) =
+        weight::first(std::mem::take(&mut event.redacted), REDACTED, |path| {
+            20 + weight::of(path)
+        });
     html(&EventPage {
         page: visitor.page(format!("Event {}", event.r#type), &org),
         time: Moment::of(event.receive_time.as_ref()),
         format: format(event.format()),
         bytes: words::number(event.body.len() as u64),
+        proven: !event.flags().any(|flag| flag == v1::EventFlag::Unsigned),
         flags: event.flags().filter_map(words::flag).collect(),
         pretty: payload::pretty(&event.payload_json, payload::MAX_PRETTY),
         raw: payload::raw(&event.body, payload::MAX_RAW),
         more_deliveries: !answer.next_page_token.is_empty(),
-        headers: event
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name, shortened(value)))
-            .collect(),
-        query: shortened(event.query),
+        headers,
+        more_headers,
+        query: weight::cut(&event.query, VALUE),
         unsigned: event
             .unsigned_values
             .iter()
             .map(|name| name.replace('_', " "))
             .collect(),
         decided,
+        more_decided,
         id: event.id,
         event_type: event.r#type,
         group: event.group,
@@ -228,7 +257,8 @@ pub(super) async fn show(
         duplicate_of: event.duplicate_of,
         duplicates: event.duplicates,
         undecodable: event.undecodable_reason,
-        redacted: event.redacted,
+        redacted,
+        more_redacted,
         payload_from: event.payload,
     })
 }
@@ -263,10 +293,7 @@ fn decided(verdicts: Vec<v1::WebhookVerdict>, deliveries: Vec<v1::Delivery>) -> 
         of.reverse();
         of.into_iter()
             .map(|mut delivery| Delivered {
-                tries: std::mem::take(&mut delivery.history)
-                    .into_iter()
-                    .map(Tried::of)
-                    .collect(),
+                tries: tries(std::mem::take(&mut delivery.history)),
                 row: DeliveryRow::of(delivery),
             })
             .collect()
@@ -281,8 +308,11 @@ fn decided(verdicts: Vec<v1::WebhookVerdict>, deliveries: Vec<v1::Delivery>) -> 
             },
             matched: verdict.matched,
             reason: match (verdict.matched, of.is_empty()) {
-                (false, false) => format!("{}; matched later, by a replay", verdict.reason),
-                _ => verdict.reason,
+                (false, false) => format!(
+                    "{}; matched later, by a replay",
+                    weight::cut(&verdict.reason, REASON)
+                ),
+                _ => weight::cut(&verdict.reason, REASON),
             },
             deliveries: shown(of),
         });
@@ -301,11 +331,16 @@ fn decided(verdicts: Vec<v1::WebhookVerdict>, deliveries: Vec<v1::Delivery>) -> 
     all
 }
 
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(VALUE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+/// The last ones of a delivery, in short.
+fn tries(history: Vec<v1::Attempt>) -> Vec<Tried> {
+    let earlier = history.len().saturating_sub(TRIES);
+    let newest = history.into_iter().skip(earlier);
+    let short = newest.map(|attempt| v1::Attempt {
+        reason: weight::cut(&attempt.reason, REASON),
+        excerpt: weight::cut(&attempt.excerpt, EXCERPT),
+        ..attempt
+    });
+    short.map(Tried::of).collect()
 }
 
 /// What a payload was read as.

@@ -1,17 +1,25 @@
-//! The listeners that the visitor may see: where each has come, and what it refused.
+//! The listeners that the visitor may see: where each has come, what it answers for, and what it refused.
 
 use askama::Template;
 use axum::response::Response;
 use hookplane_proto::v1;
 
+use super::activity::known;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::weight;
+use crate::words;
 
 /// Listeners shown: a page of more would be over its size.
 const SHOWN: usize = 300;
 /// Problems shown of one.
 const PROBLEMS: usize = 5;
+/// Requests to no group's URL that are shown, of the newest refusals of all.
+const STRAYS: usize = 20;
+const LOOKED_AT: u32 = 500;
+/// Of a reason.
+const REASON: usize = 300;
 
 struct Row {
     name: String,
@@ -20,6 +28,9 @@ struct Row {
     ready: bool,
     revision: u64,
     lag: u64,
+    /// A second, over the last minute.
+    accepted: String,
+    refused: String,
     since: Option<Moment>,
     problems: Vec<String>,
     more_problems: usize,
@@ -28,6 +39,7 @@ struct Row {
 impl Row {
     fn of(listener: v1::Listener) -> Self {
         let more_problems = listener.problems.len().saturating_sub(PROBLEMS);
+        let flow = listener.last_minute;
         let problems = listener.problems.into_iter().take(PROBLEMS);
         Self {
             name: listener.name,
@@ -36,6 +48,8 @@ impl Row {
             ready: listener.ready,
             revision: listener.revision,
             lag: listener.store_revision.saturating_sub(listener.revision),
+            accepted: words::a_second(flow.map(|sum| sum.accepted)),
+            refused: words::a_second(flow.map(|sum| sum.refused)),
             since: Moment::of(listener.connect_time.as_ref()),
             problems: problems.map(|error| error.reason).collect(),
             more_problems,
@@ -50,9 +64,21 @@ struct Fleet {
     /// The store's.
     revision: u64,
     count: usize,
+    /// All together, a second.
+    accepted: String,
+    refused: String,
     ready: usize,
     pools: usize,
     listeners: Vec<Row>,
+    /// Requests to a URL that no group has, which are the operator's alone to see.
+    strays: Vec<Stray>,
+}
+
+/// A request that no group's URL was asked for by.
+struct Stray {
+    time: Option<Moment>,
+    reason: String,
+    from: String,
 }
 
 pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
@@ -64,7 +90,18 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
     pools.dedup();
     let pools = pools.len();
     let revision = listeners.iter().map(|listener| listener.store_revision);
+    let sum = |of: fn(&v1::ListenerThroughput) -> u64| {
+        let each = listeners.iter().map(|one| one.last_minute.as_ref().map(of));
+        words::a_second(each.sum())
+    };
+    let strays = match visitor.who.org.is_empty() {
+        true => strays(&visitor).await?,
+        false => Vec::new(),
+    };
     html(&Fleet {
+        strays,
+        accepted: sum(|flow| flow.accepted),
+        refused: sum(|flow| flow.refused),
         page: visitor.page("Fleet", &visitor.who.org),
         revision: revision.max().unwrap_or(0),
         count: listeners.len(),
@@ -72,4 +109,25 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
         pools,
         listeners: listeners.into_iter().take(SHOWN).map(Row::of).collect(),
     })
+}
+
+/// The newest; none where the event log doesn't answer.
+async fn strays(visitor: &Visitor) -> Result<Vec<Stray>, Problem> {
+    let request = v1::ListRefusalsRequest {
+        parent: String::new(),
+        page_size: LOOKED_AT,
+        not_kept: false,
+    };
+    let answer = known(visitor.api.events().list_refusals(request).await)?;
+    let all = answer.map(|answer| answer.into_inner().refusals);
+    let strays = all.unwrap_or_default().into_iter();
+    Ok(strays
+        .filter(|refusal| refusal.group.is_empty())
+        .take(STRAYS)
+        .map(|refusal| Stray {
+            time: Moment::of(refusal.time.as_ref()),
+            reason: weight::cut(&refusal.reason, REASON),
+            from: refusal.remote_address,
+        })
+        .collect())
 }

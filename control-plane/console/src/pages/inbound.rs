@@ -5,10 +5,13 @@ use hookplane_proto::v1;
 use super::webhooks::{Place, TEMPLATE, mapping_in_words, shortened};
 use crate::page::Visitor;
 use crate::problem::Problem;
+use crate::weight;
 
 /// Groups whose webhooks are looked at, and webhooks of all of them: the groups' own pages have the rest.
 const MAX_GROUPS: usize = 20;
-const MAX_SHOWN: usize = 100;
+const MAX_SHOWN: usize = 40;
+/// What a row shows of a text.
+const TEXT: usize = 200;
 
 pub(super) struct Function {
     pub(super) path: String,
@@ -60,10 +63,10 @@ pub(super) async fn of(
                 path: place.path(),
                 label: match spec.label.as_str() {
                     "" => place.webhook.clone(),
-                    label => label.to_owned(),
+                    label => weight::cut(label, TEXT),
                 },
                 group: place.group,
-                events: shortened(&spec.events),
+                events: weight::cut(&shortened(&spec.events), TEXT),
                 active: spec.active,
                 mapping,
             }
@@ -72,5 +75,7 @@ pub(super) async fn of(
         let shown = webhooks.filter(|function| !function.path.ends_with(&template));
         inbound.functions.extend(shown);
     }
+    inbound.more |= inbound.functions.len() > MAX_SHOWN;
+    inbound.functions.truncate(MAX_SHOWN);
     Ok(inbound)
 }

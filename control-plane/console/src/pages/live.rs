@@ -7,7 +7,9 @@
 //! ```
 //!
 //! - A browser that can't keep up misses rows, and is told how many; one that doesn't read is dropped. Neither holds anything up.
-//! - A stream ends with the token at once. After 15 minutes it ends by itself, and the browser's next one shows whether the session still lasts.
+//! - A stream ends with the token at once, and says so. After 15 minutes it ends by itself, and the browser's next one shows whether the session still
+//!   lasts.
+//! - One too many is told why, and comes again until another is closed.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, Stream};
@@ -32,7 +34,7 @@ use super::activity;
 use super::selection::{Selection, faults_of, groups};
 use crate::chart::Chart;
 use crate::moment::Moment;
-use crate::page::{Page, Visitor, with_status};
+use crate::page::{Page, Visitor, sign_in_path, with_status};
 use crate::problem::{Faults, Problem};
 use crate::words::{self, Standing};
 
@@ -45,6 +47,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(15);
 const AHEAD: usize = 4;
 /// A browser that takes nothing for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A browser whose stream ended comes again after so long; one that there was no room for, after this.
+const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN_WHEN_FULL: Duration = Duration::from_secs(5);
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Streams of one token, and of all.
 const OF_ONE: usize = 8;
@@ -61,15 +66,22 @@ struct Turn {
 }
 
 impl Streams {
-    /// None: there are as many as there may be.
-    fn take(&self, token: &str) -> Option<Turn> {
+    /// Or why there is none.
+    fn take(&self, token: &str) -> Result<Turn, String> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_one = open.get(token).copied().unwrap_or(0);
-        if of_one >= OF_ONE || open.values().sum::<usize>() >= IN_ALL {
-            return None;
+        if of_one >= OF_ONE {
+            return Err(format!(
+                "{OF_ONE} live views are open with this token, and there can be no more: close one of the others, and this one begins by itself."
+            ));
+        }
+        if open.values().sum::<usize>() >= IN_ALL {
+            return Err(format!(
+                "{IN_ALL} live views are open here, and there can be no more: this one begins by itself once somebody closes another."
+            ));
         }
         open.insert(token.to_owned(), of_one + 1);
-        Some(Turn {
+        Ok(Turn {
             streams: self.clone(),
             token: token.to_owned(),
         })
@@ -127,7 +139,7 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
                 "" => (format!("orgs/{org}"), format!("The last day of {org}")),
                 group => (selection.groups(&org), format!("The last day of {group}")),
             };
-            Some(activity::chart(&visitor, parent, &title).await?)
+            activity::chart(&visitor, parent, &title).await?
         }
         false => None,
     };
@@ -161,13 +173,27 @@ async fn exists(visitor: &Visitor, org: &str, selection: &Selection) -> Result<(
 
 /// Server-sent events.
 pub(super) async fn stream(
-    visitor: Visitor,
+    visitor: Result<Visitor, Problem>,
     Path(org): Path<String>,
+    RawQuery(query): RawQuery,
     Extension(streams): Extension<Streams>,
 ) -> Result<Response, Problem> {
-    let Some(turn) = streams.take(&visitor.who.token) else {
-        // No stream is what makes a browser stop for good.
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    let page = match query {
+        Some(query) if !query.is_empty() => format!("/orgs/{org}/live?{query}"),
+        _ => format!("/orgs/{org}/live"),
+    };
+    let visitor = match visitor {
+        Ok(visitor) => visitor,
+        // A page would be none that a stream's reader understands.
+        Err(Problem::SignIn { .. }) => return Ok(events(Body::from(signed_out(&page)))),
+        Err(problem) => return Err(problem),
+    };
+    let turn = match streams.take(&visitor.who.token) {
+        Ok(turn) => turn,
+        Err(why) => {
+            let full = format!("{}{}", retry(AGAIN_WHEN_FULL), message("full", &why));
+            return Ok(events(Body::from(full)));
+        }
     };
     let selection = selection(&visitor);
     let request = v1::TailRequest {
@@ -179,19 +205,40 @@ pub(super) async fn stream(
         brief: true,
     };
     let lines = visitor.api.events().tail(request).await?.into_inner();
-    let feed = feed(Feed::new(org, lines));
+    let feed = feed(Feed::new(org, page, lines));
+    let body = pumped(feed, turn, PATIENCE).map(Ok::<_, Infallible>);
+    Ok(events(Body::from_stream(body)))
+}
+
+/// A stream of events.
+fn events(body: Body) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         // nginx would hold it back otherwise.
         (http::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let body = pumped(feed, turn, PATIENCE).map(Ok::<_, Infallible>);
-    Ok((headers, Body::from_stream(body)).into_response())
+    (headers, body).into_response()
+}
+
+/// The last of a stream: the reader doesn't come again.
+fn signed_out(page: &str) -> String {
+    let text = format!(
+        "Signed out: <a href=\"{}\">sign in again</a>.",
+        sign_in_path(page)
+    );
+    message("over", &text)
+}
+
+/// How soon to come again.
+fn retry(after: Duration) -> String {
+    format!("retry: {}\n\n", after.as_millis())
 }
 
 /// What is read and not yet told.
 struct Feed<S> {
     org: String,
+    /// The page that it is for.
+    page: String,
     lines: S,
     waiting: VecDeque<v1::TailResponse>,
     missed: u64,
@@ -202,7 +249,7 @@ struct Feed<S> {
 }
 
 impl<S> Feed<S> {
-    fn new(org: String, lines: S) -> Self {
+    fn new(org: String, page: String, lines: S) -> Self {
         let every = |period| {
             let mut every = interval(period);
             every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -210,6 +257,7 @@ impl<S> Feed<S> {
         };
         Self {
             org,
+            page,
             lines,
             waiting: VecDeque::new(),
             missed: 0,
@@ -251,8 +299,9 @@ fn feed<S>(feed: Feed<S>) -> impl Stream<Item = String> + Send
 where
     S: Stream<Item = Result<v1::TailResponse, tonic::Status>> + Send + Unpin,
 {
-    // How soon to come again.
-    let begin = stream::once(async { "retry: 2000\n\n".to_owned() });
+    // What a stream that was refused had said is over: nothing can't be said, but a comment can.
+    let begun = retry(AGAIN) + &message("begun", "<!-- -->");
+    let begin = stream::once(async { begun });
     let rest = stream::unfold(feed, |mut feed| async move {
         if feed.over {
             return None;
@@ -263,7 +312,7 @@ where
                     Some(Ok(line)) => feed.keep(line),
                     Some(Err(status)) if status.code() == tonic::Code::Unauthenticated => {
                         feed.over = true;
-                        return Some((message("over", "signed out"), feed));
+                        return Some((signed_out(&feed.page), feed));
                     }
                     // The browser comes again.
                     Some(Err(_)) | None => return None,
@@ -369,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_faster_than_can_be_read_is_missed_and_counted() {
         let lines = stream::iter((0..120).map(|n| Ok(line(n)))).chain(stream::pending());
-        let mut told = Box::pin(feed(Feed::new("acme".into(), lines)));
+        let mut told = Box::pin(feed(Feed::new("acme".into(), "/".into(), lines)));
         let mut text = String::new();
         while !text.contains("event: missed") {
             text += &told.next().await.unwrap();
@@ -389,8 +438,16 @@ mod tests {
             (tonic::Code::Unavailable, false),
         ] {
             let lines = stream::iter([Err(tonic::Status::new(code, ""))]);
-            let all: String = feed(Feed::new("acme".into(), lines)).collect().await;
+            let page = "/orgs/acme/live?group=a".to_owned();
+            let all: String = feed(Feed::new("acme".into(), page, lines)).collect().await;
             assert_eq!(all.contains("event: over"), told);
+            assert_eq!(
+                all.contains(
+                    "<a href=\"/sign-in?next=%2Forgs%2Facme%2Flive%3Fgroup%3Da\">sign in again</a>"
+                ),
+                told,
+                "{all}"
+            );
         }
     }
 
@@ -417,8 +474,9 @@ mod tests {
     async fn a_stream_that_is_dropped_gives_its_turn_back() {
         let streams = Streams::default();
         let turns: Vec<_> = (0..OF_ONE).map(|_| streams.take("t").unwrap()).collect();
-        assert!(streams.take("t").is_none());
-        assert!(streams.take("other").is_some());
+        let refused = streams.take("t").map(drop).unwrap_err();
+        assert!(refused.contains("close one of the others"), "{refused}");
+        assert!(streams.take("other").is_ok());
         drop(turns);
         drop(pumped(
             stream::pending(),

@@ -14,11 +14,14 @@ mod form;
 mod json;
 mod lines;
 mod names;
+mod open;
 pub(super) mod outline;
 mod payload;
 mod row;
 mod shown;
 mod tree;
+mod unlike;
+pub(super) mod versions;
 mod view;
 
 use askama::Template;
@@ -39,9 +42,6 @@ use crate::form::Form;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
-/// Rows that are open at once: of some 1,600 bytes each. In a larger mapping a row is one line until somebody opens it.
-const MAX_OPEN: usize = 60;
-
 #[derive(Template)]
 #[template(path = "mapping.html")]
 struct Editor<'d> {
@@ -51,10 +51,14 @@ struct Editor<'d> {
     connector: String,
     label: String,
     etag: String,
+    /// The rows are of this version, and not saved.
+    from: Option<u32>,
     /// As the form has it: new events are mapped with what is saved.
     active: bool,
     objects: Vec<view::Shown<'d>>,
     rows: usize,
+    /// Of a large mapping: what isn't open.
+    rest: Option<open::Rest>,
     /// Buttons swap the editor.
     swaps: bool,
     events: Choices,
@@ -103,6 +107,9 @@ struct NamesPart<'p> {
 /// What a page is made of, besides what it asks for itself.
 struct Draft {
     base: Object,
+    /// The rows began as those of this version.
+    from: Option<u32>,
+    place: open::Place,
     active: bool,
     etag: String,
     choice: String,
@@ -118,11 +125,17 @@ struct Draft {
 impl Draft {
     fn stored(webhook: &v1::Webhook) -> Self {
         let mapping = webhook.spec.as_ref().and_then(|spec| spec.mapping.as_ref());
+        Self::with(mapping, webhook)
+    }
+
+    /// With the rows of that mapping.
+    fn with(mapping: Option<&v1::Mapping>, webhook: &v1::Webhook) -> Self {
         let base = mapping.and_then(|mapping| mapping.base.as_ref());
-        let mut base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
-        form::fold(&mut base, MAX_OPEN);
+        let base = base.map_or_else(|| Object::blank(Kind::Base), Object::of);
         Self {
             base,
+            from: None,
+            place: open::Place::default(),
             active: mapping.is_none_or(|mapping| mapping.active),
             etag: webhook.metadata.clone().unwrap_or_default().etag,
             choice: String::new(),
@@ -138,6 +151,8 @@ impl Draft {
     fn typed(form: &Form) -> Option<Self> {
         Some(Self {
             base: Object::read(form)?,
+            from: form.text("began_as").parse().ok(),
+            place: open::Place::read(form),
             active: form.ticked("active"),
             etag: form.text("etag").to_owned(),
             choice: form.text("event").to_owned(),
@@ -176,10 +191,19 @@ pub(super) async fn show(
         return Ok(to(&format!("{}#mapping", place.path())));
     }
     let webhook = place.get(&visitor).await?;
-    let draft = Draft {
-        choice: visitor.query.text("event").to_owned(),
-        ..Draft::stored(&webhook)
-    };
+    let mut draft = Draft::stored(&webhook);
+    if let Ok(version) = visitor.query.text("version").parse() {
+        // The list says what there is.
+        let Some(then) = versions::read(&visitor, &place, version).await? else {
+            return Ok(to(&format!("{}/mapping/versions", place.path())));
+        };
+        draft = Draft {
+            from: Some(version),
+            active: draft.active,
+            ..Draft::with(then.mapping.as_ref(), &webhook)
+        };
+    }
+    visitor.query.text("event").clone_into(&mut draft.choice);
     render(&visitor, &place, &webhook, draft).await
 }
 
@@ -248,6 +272,7 @@ pub(super) async fn post(
         }
         what => {
             tree::change(&mut draft.base, what);
+            draft.place.follow(what, &mut draft.base);
             draft.quiet = true;
         }
     }
@@ -353,7 +378,9 @@ async fn render(
     }
     let refused = !draft.faults.is_empty();
     let mut marks = draft.faults.clone();
-    let preview = match refused || payload.nodes.is_empty() && draft.quiet {
+    // What was asked for instead of it has its room on the page.
+    let instead = refused || draft.with_names || draft.changes.is_some();
+    let preview = match instead || payload.nodes.is_empty() && draft.quiet {
         true => Preview::default(),
         false => preview(visitor, place, webhook, &draft, &mut marks).await?,
     };
@@ -364,7 +391,9 @@ async fn render(
         true => names::of(visitor, &place.org, webhook, &draft.base).await,
         false => Names::unasked(visitor, &place.org, webhook).await,
     };
-    let objects = view::of(&draft.base, &marks);
+    let all = view::of(&draft.base, &marks);
+    let cut = open::cut(&draft.base, draft.place, all);
+    let (objects, rest) = cut.map_err(|open::TooLarge| Problem::TooMuch)?;
     let rows = draft.base.count();
     let status = match refused {
         true => StatusCode::UNPROCESSABLE_ENTITY,
@@ -381,10 +410,12 @@ async fn render(
         connector: group.connector,
         label,
         etag: draft.etag,
+        from: draft.from,
         active: draft.active,
         objects,
         rows,
-        swaps: rows <= MAX_OPEN,
+        swaps: rest.is_none(),
+        rest,
         events,
         choice: draft.choice,
         payload,

@@ -1,4 +1,4 @@
-//! A file per page; here is which address leads where.
+//! A file per page, and the parts that several have (`activity`, `changes`, `inbound`, `selection`); here is which address leads where.
 
 mod activity;
 mod changes;
@@ -52,7 +52,9 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         }
         "none-chosen" => "Nothing was chosen: tick what is to be replayed.",
         "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
-        "webhook-cloned" => "The webhook is cloned.",
+        "webhook-cloned" => {
+            "The webhook is cloned. Say where its events go under Edit, map them if they are to become records, then activate it."
+        }
         "webhook-activated" => "The webhook is active: it takes what comes from now on.",
         "webhook-deactivated" => {
             "The webhook is not active any more. What waits is still delivered."
@@ -64,7 +66,9 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         "mapping-deactivated" => {
             "The mapping is not active any more: events are handed over as they came."
         }
-        "destination-saved" => "The destination is saved.",
+        "destination-saved" => {
+            "The destination is saved. A webhook’s events go there once it is ticked in the webhook’s form."
+        }
         "destination-paused" => "Paused: deliveries wait, and nothing is lost.",
         "destination-resumed" => "Resumed: what waited is delivered now.",
         "destination-deleted" => "The destination is deleted.",
@@ -129,6 +133,11 @@ fn of_webhooks() -> Router<Arc<Console>> {
         )
         .route(&one("/mapping"), get(mapping::show).post(mapping::post))
         .route(&one("/mapping/activate"), post(mapping::activate))
+        .route(&one("/mapping/versions"), get(mapping::versions::list))
+        .route(
+            &one("/mapping/versions/{version}"),
+            get(mapping::versions::show),
+        )
 }
 
 fn of_destinations() -> Router<Arc<Console>> {
@@ -139,7 +148,7 @@ fn of_destinations() -> Router<Arc<Console>> {
             ALL,
             get(destinations::list).post(destinations::edit::create),
         )
-        // No name of a destination can be this: see the form.
+        // Also the page of one that has this name, as is a group's below: the form's address says of which kind it is.
         .route(&format!("{ALL}/new"), get(destinations::edit::fresh))
         .route(&one(""), get(destinations::show))
         .route(

@@ -6,17 +6,25 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use v1::DeliveryStatus;
 
+use super::activity::{self, known};
 use super::groups::Row;
+use super::webhooks::State;
+use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::weight;
 
 /// Groups on one page.
 const ROWS: u32 = 50;
 /// Deliveries are counted so far.
 const COUNTED: u32 = 100;
+/// Webhooks that they are told of.
+const STUCK: usize = 15;
 /// Refusals shown.
 const REFUSALS: u32 = 5;
+/// Of a reason.
+const REASON: usize = 400;
 
 /// Deliveries of one webhook that nobody gets unless somebody does something.
 struct Stuck {
@@ -34,6 +42,38 @@ struct Look {
     /// There are more than were counted.
     more: bool,
     webhooks: Vec<Stuck>,
+    /// Webhooks that aren't named here.
+    others: usize,
+}
+
+/// A destination that nothing gets through to.
+struct Trouble {
+    /// Its own page, or that of the webhook whose own it is.
+    path: String,
+    name: String,
+    state: State,
+    reason: String,
+    since: Option<Moment>,
+    retry: Option<Moment>,
+}
+
+impl Trouble {
+    fn of(trouble: v1::Trouble) -> Self {
+        let status = trouble.status.unwrap_or_default();
+        let mut parts = trouble.name.split('/').skip(3);
+        let (first, webhook) = (parts.next().unwrap_or_default(), parts.nth(1));
+        Self {
+            path: format!("/{}", trouble.name),
+            name: match webhook {
+                None => first.to_owned(),
+                Some(webhook) => format!("{first}/{webhook}, {}", trouble.destination),
+            },
+            state: State(status.state()),
+            reason: weight::cut(&status.reason, REASON),
+            since: Moment::of(status.since.as_ref()),
+            retry: Moment::of(status.retry_time.as_ref()),
+        }
+    }
 }
 
 struct Refused {
@@ -50,7 +90,13 @@ struct Overview {
     page: Page,
     /// What people call the org.
     title: String,
+    troubles: Vec<Trouble>,
+    more_troubles: usize,
+    /// Without it nothing is known of what came.
+    log_answers: bool,
     looks: Vec<Look>,
+    /// None: of a search, or further down the list; or not known now.
+    chart: Option<Chart>,
     refusals: Vec<Refused>,
     text: String,
     /// Not the first page, or one of a search.
@@ -78,6 +124,7 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         name if name.is_empty() => org.clone(),
         name => name,
     };
+    let mut log_answers = true;
     let mut looks = Vec::new();
     for (status, word, what, advice) in [
         (
@@ -93,24 +140,47 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             "A filter or mapping found no way. Mend it, then replay them.",
         ),
     ] {
-        let (webhooks, more) = stuck(&visitor, &org, status).await?;
+        let Some((mut webhooks, more)) = stuck(&visitor, &org, status).await? else {
+            log_answers = false;
+            break;
+        };
+        let others = webhooks.len().saturating_sub(STUCK);
+        webhooks.truncate(STUCK);
         if !webhooks.is_empty() {
             looks.push(Look {
                 status: word,
                 what,
                 advice,
                 more,
+                others,
                 webhooks,
             });
         }
     }
+    let is_part = !text.is_empty() || !page.is_empty();
+    let chart = match is_part || !log_answers {
+        true => None,
+        false => {
+            let title = format!("The last day of {title}");
+            activity::chart(&visitor, format!("orgs/{org}"), &title).await?
+        }
+    };
+    let refusals = match log_answers {
+        true => refusals(&visitor, &org).await?,
+        false => None,
+    };
+    let (troubles, more_troubles) = troubles(&visitor, &org).await?;
     html(&Overview {
         page: visitor.page(title.clone(), &org),
         title,
+        troubles,
+        more_troubles,
+        log_answers: log_answers && refusals.is_some(),
         looks,
-        refusals: refusals(&visitor, &org).await?,
+        chart,
+        refusals: refusals.unwrap_or_default(),
         text: text.to_owned(),
-        is_part: !text.is_empty() || !page.is_empty(),
+        is_part,
         groups: groups.webhook_groups.into_iter().map(Row::of).collect(),
         next: groups.next_page_token,
     })
@@ -121,19 +191,19 @@ async fn stuck(
     visitor: &Visitor,
     org: &str,
     status: DeliveryStatus,
-) -> Result<(Vec<Stuck>, bool), Problem> {
+) -> Result<Option<(Vec<Stuck>, bool)>, Problem> {
     let request = v1::ListDeliveriesRequest {
         parent: format!("orgs/{org}"),
         page_size: COUNTED,
         status: status.into(),
         ..Default::default()
     };
-    let answer = visitor.api.events().list_deliveries(request).await?;
-    let answer = answer.into_inner();
-    Ok((
-        by_webhook(answer.deliveries),
-        !answer.next_page_token.is_empty(),
-    ))
+    let answer = known(visitor.api.events().list_deliveries(request).await)?;
+    Ok(answer.map(|answer| {
+        let answer = answer.into_inner();
+        let more = !answer.next_page_token.is_empty();
+        (by_webhook(answer.deliveries), more)
+    }))
 }
 
 fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
@@ -147,30 +217,48 @@ fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
                 group: delivery.group,
                 webhook: delivery.webhook,
                 count: 1,
-                reason: delivery.reason,
+                reason: weight::cut(&delivery.reason, REASON),
             }),
         }
     }
     found
 }
 
-async fn refusals(visitor: &Visitor, org: &str) -> Result<Vec<Refused>, Problem> {
+async fn refusals(visitor: &Visitor, org: &str) -> Result<Option<Vec<Refused>>, Problem> {
     let request = v1::ListRefusalsRequest {
         parent: format!("orgs/{org}"),
         page_size: REFUSALS,
         not_kept: false,
     };
-    let answer = visitor.api.events().list_refusals(request).await?;
-    let refusals = answer.into_inner().refusals.into_iter();
-    Ok(refusals
-        .map(|refusal| Refused {
-            time: Moment::of(refusal.time.as_ref()),
-            group: refusal.group,
-            clause: refusal.clause,
-            reason: refusal.reason,
-            advice: refusal.advice,
-        })
-        .collect())
+    let answer = known(visitor.api.events().list_refusals(request).await)?;
+    let refused = |refusal: v1::Refusal| Refused {
+        time: Moment::of(refusal.time.as_ref()),
+        group: refusal.group,
+        clause: refusal.clause,
+        reason: weight::cut(&refusal.reason, REASON),
+        advice: weight::cut(&refusal.advice, REASON),
+    };
+    Ok(answer.map(|answer| {
+        answer
+            .into_inner()
+            .refusals
+            .into_iter()
+            .map(refused)
+            .collect()
+    }))
+}
+
+/// Destinations that nothing gets through to, and how many more there are.
+async fn troubles(visitor: &Visitor, org: &str) -> Result<(Vec<Trouble>, usize), Problem> {
+    let request = v1::ListTroublesRequest {
+        parent: format!("orgs/{org}"),
+    };
+    let answer = visitor.api.destinations().list_troubles(request).await?;
+    let answer = answer.into_inner();
+    let all = answer.troubles.into_iter();
+    let shown: Vec<Trouble> = all.take(STUCK).map(Trouble::of).collect();
+    let more = (answer.total as usize).saturating_sub(shown.len());
+    Ok((shown, more))
 }
 
 #[cfg(test)]
@@ -205,5 +293,22 @@ mod tests {
             told,
             [("shop", "paid", 2, "new"), ("code", "paid", 1, "other")]
         );
+    }
+
+    #[test]
+    fn a_trouble_leads_to_the_page_where_it_can_be_mended() {
+        let of = |name: &str, destination: &str| {
+            let trouble = Trouble::of(v1::Trouble {
+                name: name.to_owned(),
+                destination: destination.to_owned(),
+                status: None,
+            });
+            (trouble.path, trouble.name)
+        };
+        let (path, name) = of("orgs/acme/destinations/crm", "");
+        assert_eq!((&*path, &*name), ("/orgs/acme/destinations/crm", "crm"));
+        let (path, name) = of("orgs/acme/groups/shop/webhooks/paid", "http");
+        assert_eq!(path, "/orgs/acme/groups/shop/webhooks/paid");
+        assert_eq!(name, "shop/paid, http");
     }
 }

@@ -80,5 +80,5 @@ pub(super) async fn begin(
 
 /// Out. No mark is asked for: the guard has seen where it is from, and the worst it could do is this.
 pub(super) async fn end(State(console): State<Arc<Console>>) -> Response {
-    to_sign_in("/", console.tls)
+    to_sign_in("/", console.tls, false)
 }

@@ -13,9 +13,12 @@ use crate::form::Form;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 
 /// On one page.
 const ROWS: u32 = 100;
+/// Of what one is for, in the list: a token may name a hundred webhooks.
+const NAMED: usize = 400;
 const DAY: u32 = 24 * 3_600;
 
 /// Each role, its name in a form, and what it may.
@@ -49,6 +52,8 @@ struct Row {
     id: String,
     role: &'static str,
     named: Vec<String>,
+    /// Names that a row has no room for.
+    more: usize,
     expires: Option<Moment>,
     used: Option<Moment>,
     created: Option<Moment>,
@@ -118,6 +123,7 @@ fn row(visitor: &Visitor, token: v1::Token) -> Row {
         id: metadata.name,
         role: name.map_or("unknown", |(name, _)| name),
         named: webhooks.chain(spec.pools.iter().cloned()).collect(),
+        more: 0,
         expires: Moment::of(status.expire_time.as_ref()),
         used: Moment::of(status.last_use_time.as_ref()),
         created: Moment::of(metadata.create_time.as_ref()),
@@ -136,7 +142,11 @@ async fn listed(visitor: &Visitor, org: &str) -> Result<Tokens, Problem> {
         .list_tokens(request)
         .await?
         .into_inner();
-    let tokens = answer.tokens.into_iter().map(|token| row(visitor, token));
+    let tokens = answer.tokens.into_iter().map(|token| {
+        let mut row = row(visitor, token);
+        (row.named, row.more) = weight::first(row.named, NAMED, |name| 2 + weight::of(name));
+        row
+    });
     Ok(Tokens {
         page: visitor.page("Tokens", org),
         tokens: tokens.collect(),

@@ -15,11 +15,16 @@ use prost_types::FieldMask;
 
 use crate::page::{Page, Visitor, html, to};
 use crate::problem::{Faults, Problem};
+use crate::weight;
 
 /// The blank one that each group has.
 pub(super) const TEMPLATE: &str = "template";
 /// Rows of a group's page: of some 1,500 bytes each.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
+/// What a row shows of a text.
+const TEXT: usize = 200;
+/// Destinations named in a row.
+const SHOWN_DESTINATIONS: usize = 4;
 /// Events named in a row.
 const SHOWN_EVENTS: usize = 4;
 /// Of a filter, in a row.
@@ -198,25 +203,17 @@ impl Row {
                 status.mapping_version,
                 status.newest_mapping_version,
             ),
-            troubles: troubles.collect(),
+            troubles: troubles.take(SHOWN_DESTINATIONS).collect(),
             live: Liveness::of(status.live.as_ref()),
             warnings: status.warnings.len(),
-            destinations: names(&spec.destinations),
-            events: shortened(&spec.events),
-            filter: cut(&spec.filter, SHOWN_CHARS),
+            destinations: few(names(&spec.destinations)),
+            events: weight::cut(&shortened(&spec.events), TEXT),
+            filter: weight::cut(&spec.filter, SHOWN_CHARS),
             active: spec.active,
-            label: spec.label,
+            label: weight::cut(&spec.label, TEXT),
             name: metadata.name,
             etag: metadata.etag,
         }
-    }
-}
-
-/// The beginning of a text.
-pub(super) fn cut(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
@@ -232,6 +229,16 @@ fn names(destinations: &[v1::WebhookDestination]) -> Vec<String> {
         }
     });
     names.collect()
+}
+
+/// The first few, and how many more.
+fn few(mut names: Vec<String>) -> Vec<String> {
+    let more = names.len().saturating_sub(SHOWN_DESTINATIONS);
+    if more > 0 {
+        names.truncate(SHOWN_DESTINATIONS);
+        names.push(format!("{more} more"));
+    }
+    names
 }
 
 /// The first few names.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use prost::Message;
 use tokio::time::Instant;
 
+use super::flow::{RunId, Sum, by_run, plus};
 use super::record::{Beat, KNOWS, Part, Record, Summary};
 use crate::config::watch::Batch;
 use crate::keys;
@@ -39,12 +40,15 @@ pub(super) struct Replica {
     count: u64,
     public_url: String,
     knows: u32,
+    counts: bool,
     whole: bool,
     /// When its beat was seen to move last.
     moved: Option<Instant>,
     first_seen: Instant,
     summaries: BTreeMap<String, Option<Summary>>,
     parts: BTreeMap<String, Option<Part>>,
+    /// What it counted of listeners. None: it has told nothing, or nothing came.
+    flow: Option<HashMap<RunId, Sum>>,
 }
 
 /// How far one is to be believed.
@@ -90,11 +94,13 @@ impl Others {
                 count: 0,
                 public_url: String::new(),
                 knows: 0,
+                counts: false,
                 whole: false,
                 moved: None,
                 first_seen: now,
                 summaries: BTreeMap::new(),
                 parts: BTreeMap::new(),
+                flow: None,
             });
             match value {
                 Some((revision, value)) => {
@@ -152,6 +158,15 @@ impl Others {
         })
     }
 
+    /// What they counted of a run. None where one of them doesn't count.
+    pub(super) fn handed_over(&self, run: RunId) -> Option<Sum> {
+        self.alive().try_fold(Sum::default(), |sum, (_, replica)| {
+            let counted = replica.flow.as_ref().and_then(|flow| flow.get(&run));
+            let more = counted.copied().unwrap_or_default();
+            replica.counts.then(|| plus(sum, more))
+        })
+    }
+
     /// What another replica was told that callback URLs begin with, where it is not this.
     pub(super) fn other_url(&self, public_url: &str) -> Option<(&str, &str)> {
         self.alive()
@@ -181,7 +196,12 @@ impl Others {
             })
             .map(|(id, replica)| {
                 let rest = replica.summaries.keys().chain(replica.parts.keys());
-                (id.clone(), replica.beat, rest.cloned().collect())
+                let flow = replica.flow.as_ref().map(|_| FLOW.to_owned());
+                (
+                    id.clone(),
+                    replica.beat,
+                    rest.cloned().chain(flow).collect(),
+                )
             })
             .collect()
     }
@@ -238,10 +258,13 @@ impl Replica {
             self.beat = Some(revision);
             (self.count, self.whole) = (beat.count, beat.whole);
             (self.public_url, self.knows) = (beat.public_url, beat.knows);
+            self.counts = beat.counts;
             self.moved = moved.or(self.moved);
         } else if key.starts_with("scopes/") {
             let summary = read(key, value);
             self.summaries.insert(key.to_owned(), summary);
+        } else if key == FLOW {
+            self.flow = read(key, value).map(by_run);
         } else {
             self.parts.insert(key.to_owned(), read(key, value));
         }
@@ -251,6 +274,8 @@ impl Replica {
     fn remove(&mut self, key: &str) {
         if key == BEAT {
             self.beat = None;
+        } else if key == FLOW {
+            self.flow = None;
         } else {
             self.summaries.remove(key);
             self.parts.remove(key);
@@ -258,7 +283,10 @@ impl Replica {
     }
 
     fn is_empty(&self) -> bool {
-        self.beat.is_none() && self.summaries.is_empty() && self.parts.is_empty()
+        self.beat.is_none()
+            && self.summaries.is_empty()
+            && self.parts.is_empty()
+            && self.flow.is_none()
     }
 
     fn is_readable(&self) -> bool {
@@ -280,6 +308,7 @@ impl Replica {
 
 /// Below a replica's key.
 pub(super) const BEAT: &str = "beat";
+pub(super) const FLOW: &str = "flow";
 
 fn read<M: Message + Default>(key: &str, value: bytes::Bytes) -> Option<M> {
     M::decode(value)

@@ -8,7 +8,7 @@
 //! What it costs the store: a beat of some 10 bytes every 2 s ([`Timing::beat`]; 10 s while it is alone). A summary of some 100 bytes when the
 //! lowest revision or a number in it changes, so one for each change of the configuration however many listeners take it; at most five
 //! writes a second, and 256 KiB. Each listener, some 150 bytes, when one comes, leaves or stays behind the others: at most every second, and 64 KiB
-//! a second.
+//! a second. What listeners hand over, some 17 bytes each, every 10 s while something comes and there are other replicas, out of those 64 KiB.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::others::BEAT;
+use super::others::{BEAT, FLOW};
 use super::record::{Beat, KNOWS, Summary};
 use super::{Fleet, Timing};
 use crate::config::epoch::random;
@@ -63,6 +63,8 @@ pub(super) struct Publisher {
     failing: bool,
     /// All that is to be told once is.
     whole: bool,
+    /// What listeners handed over, as it was counted last for the others. None: nothing, or there is nobody to tell.
+    flow: Option<Written>,
 }
 
 /// A value, and of a summary the part whose change doesn't wait.
@@ -97,6 +99,7 @@ impl Publisher {
             missed: 0,
             failing: false,
             whole: false,
+            flow: None,
         })
     }
 
@@ -122,8 +125,15 @@ impl Publisher {
         let mut beat_at = Instant::now();
         let mut rest_until = beat_at;
         let mut details = Details::new(beat_at);
+        let mut flow_at = beat_at;
         loop {
             beat_at = beat_at.min(Instant::now() + self.every());
+            if Instant::now() >= flow_at {
+                flow_at = Instant::now() + self.timing.flow;
+                if self.count_flow() {
+                    details.owe();
+                }
+            }
             tokio::select! {
                 // The fleet lives as long as this.
                 _ = changes.changed() => details.owe(),
@@ -164,6 +174,20 @@ impl Publisher {
         }
     }
 
+    /// Whether it differs from what was counted before. Beats wake this often enough.
+    fn count_flow(&mut self) -> bool {
+        let others = self.fleet.lock().others.any();
+        let part = others.then(|| self.fleet.flow.told(Instant::now()));
+        let part = part.filter(|part| !part.counted.is_empty());
+        let new = part.map(|part| Written {
+            value: part.encode_to_vec().into(),
+            urgent: Bytes::new(),
+        });
+        let differs = new != self.flow;
+        self.flow = new;
+        differs
+    }
+
     fn every(&self) -> Duration {
         if self.fleet.lock().others.any() {
             self.timing.beat
@@ -183,6 +207,8 @@ impl Publisher {
                 let urgent = Bytes::new();
                 wanted.insert(key, Written { value, urgent });
             }
+            let flow = self.flow.clone();
+            wanted.extend(flow.map(|flow| (FLOW.to_owned(), flow)));
         }
         drop(inner);
         for (key, summary) in summaries {
@@ -233,6 +259,7 @@ impl Publisher {
             whole: self.whole || last,
             public_url: self.public_url.to_string(),
             knows: KNOWS,
+            counts: true,
         };
         let key = |rest: &str| keys::of_replica(&self.id, rest);
         let mut writes = vec![Write::Put(key(BEAT), beat.encode_to_vec().into())];

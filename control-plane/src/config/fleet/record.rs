@@ -5,6 +5,7 @@
 //! | `fleet/REPLICA/beat` | [`Beat`]: written with everything else, and every few seconds. Without it the rest is nobody's |
 //! | `fleet/REPLICA/scopes/HASH` | [`Summary`] of the listeners of one scope there: what decides whether something is live |
 //! | `fleet/REPLICA/listeners/N` | [`Part`]: each of them, [`PER_PART`] to a key, for `get listeners` |
+//! | `fleet/REPLICA/flow` | [`Part`]: what was counted of each that reports there, for the same. An older program reads a part without listeners |
 //!
 //! REPLICA is a random id of one run of one control plane. Listeners name themselves and what they refused as they like, so every text
 //! and every list has a bound here, the same for the replica that writes it and for its own answers. Field numbers are never used again.
@@ -51,6 +52,9 @@ pub(super) struct Beat {
     /// See [`KNOWS`].
     #[prost(uint32, tag = "4")]
     pub(super) knows: u32,
+    /// It tells what listeners hand over.
+    #[prost(bool, tag = "5")]
+    pub(super) counts: bool,
 }
 
 /// The listeners of one scope at one replica.
@@ -108,6 +112,20 @@ pub(super) struct Runs {
 pub(super) struct Part {
     #[prost(message, repeated, tag = "1")]
     pub(super) listeners: Vec<Record>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) counted: Vec<Counted>,
+}
+
+/// What one run of a listener handed over in the last minute.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct Counted {
+    /// See [`super::flow::RunId`].
+    #[prost(fixed64, tag = "1")]
+    pub(super) run: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) accepted: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) refused: u64,
 }
 
 /// One listener.

@@ -177,6 +177,7 @@ const QUICK: Timing = Timing {
     silent: Duration::from_secs(1),
     dead: Duration::from_secs(2),
     answer: Duration::from_millis(500),
+    flow: Duration::from_millis(100),
 };
 
 /// No replica of these is ever taken for silent, however slow the machine.
@@ -589,4 +590,76 @@ async fn made_up_names_and_refusals_fit_into_the_store_and_leave_the_rest_in_dou
     let last = shown[0].problems.last().unwrap();
     assert!(last.reason.starts_with("and "), "{last:?}");
     drop(all);
+}
+
+/// What is shown of the only listener.
+fn last_minute(fleet: &Fleet) -> Option<(u64, u64)> {
+    let all = fleet.listeners(None, 0, |_| 0);
+    let flow = all.first()?.last_minute?;
+    Some((flow.accepted, flow.refused))
+}
+
+// A listener reports to two replicas and has its config stream with one of them or a third.
+#[tokio::test]
+async fn what_a_listener_hands_over_is_added_up_at_every_replica() {
+    let (store, _folder) = store().await;
+    let a = Replica::join(&store, PATIENT).await;
+    let b = Replica::join(&store, PATIENT).await;
+    let _one = serving(&a, "one", 5);
+    b.until_named(&["one"]).await;
+    assert_eq!(last_minute(&b.fleet), Some((0, 0)));
+    let run = RunId::of(&ListenerScope::new(None, "default"), "one", "one");
+    let sum = |accepted, refused| Sum { accepted, refused };
+    a.fleet.handed_over(run, sum(2, 0));
+    b.fleet.handed_over(run, sum(3, 1));
+    for replica in [&a, &b] {
+        replica
+            .until(|fleet| (last_minute(fleet) == Some((5, 1))).then_some(()))
+            .await;
+    }
+    // Another run of it has handed over nothing.
+    b.fleet.handed_over(
+        RunId::of(&ListenerScope::new(None, "default"), "one", "two"),
+        sum(7, 7),
+    );
+    assert_eq!(last_minute(&b.fleet), Some((5, 1)));
+    // Who has left counts no more, and with nobody to tell it to it is taken back.
+    b.leave().await;
+    a.until(|fleet| (last_minute(fleet) == Some((2, 0))).then_some(()))
+        .await;
+    let key = keys::of_replica(&a.fleet.lock().others.own, others::FLOW);
+    let gone = async {
+        while store.get(&key).await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn beside_a_replica_that_does_not_count_throughput_is_unknown_and_not_nothing() {
+    let (store, _folder) = store().await;
+    let a = Replica::join(&store, PATIENT).await;
+    let _one = serving(&a, "one", 5);
+    assert_eq!(last_minute(&a.fleet), Some((0, 0)));
+    let older = record::Beat {
+        count: 1,
+        whole: true,
+        ..Default::default()
+    };
+    let key = keys::of_replica("older", others::BEAT);
+    let put = Write::Put(key, prost::Message::encode_to_vec(&older).into());
+    let writes = vec![put];
+    store
+        .commit(Transaction {
+            checks: vec![],
+            writes,
+        })
+        .await
+        .unwrap();
+    a.until(|fleet| last_minute(fleet).is_none().then_some(()))
+        .await;
+    assert_eq!(a.fleet.listeners(None, 0, |_| 0).len(), 1);
 }

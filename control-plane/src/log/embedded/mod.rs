@@ -172,6 +172,7 @@ impl EmbeddedLog {
         let last = memory.next_seq - 1;
         let index = Index::open(dir, last);
         let newest = cursor(last);
+        let notes = notes::InMemory::since(clock.now());
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             clock,
@@ -183,7 +184,7 @@ impl EmbeddedLog {
             permits,
             searches,
             counted: Mutex::default(),
-            notes: notes::InMemory::default(),
+            notes,
             health: index.health(),
             index: Arc::new(tokio::sync::Mutex::new(index)),
             walks: retain::Walks::default(),

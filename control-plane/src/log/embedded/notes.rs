@@ -16,16 +16,28 @@ use crate::log::{
 use ring::Ring;
 
 /// All of it.
-#[derive(Default)]
 pub(super) struct InMemory {
     refused: Ring,
     not_kept: Ring,
     codes: Ring,
     counts: Counts,
     activity: Buckets,
+    /// When counting began.
+    since: Timestamp,
 }
 
 impl InMemory {
+    pub(super) fn since(now: Timestamp) -> Self {
+        Self {
+            refused: Ring::default(),
+            not_kept: Ring::default(),
+            codes: Ring::default(),
+            counts: Counts::default(),
+            activity: Buckets::default(),
+            since: now,
+        }
+    }
+
     fn of(&self, kind: NoteKind) -> &Ring {
         match kind {
             NoteKind::Refused => &self.refused,
@@ -70,6 +82,16 @@ impl Notes for EmbeddedLog {
 
     fn happened(&self, org: &str, group_uid: &str, at: Timestamp, activity: Activity) {
         self.shared.notes.activity.add(org, group_uid, at, activity);
+    }
+
+    fn counts_since(&self, of: ActivityOf<'_>) -> Option<Timestamp> {
+        let notes = &self.shared.notes;
+        Some(
+            notes
+                .activity
+                .cut(of)
+                .map_or(notes.since, |cut| cut.max(notes.since)),
+        )
     }
 
     async fn activity(

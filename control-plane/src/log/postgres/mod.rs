@@ -362,6 +362,10 @@ impl Notes for PostgresLog {
         self.shared.activity.add(org, group_uid, at, activity);
     }
 
+    fn counts_since(&self, _: ActivityOf<'_>) -> Option<Timestamp> {
+        None
+    }
+
     async fn activity(
         &self,
         of: ActivityOf<'_>,

@@ -144,6 +144,12 @@ pub(super) fn request(method: &str, there: &There) -> Vec<u8> {
         }
         "WebhookService/ListWebhooks" => message!(ListWebhooksRequest { parent: group }),
         "WebhookService/GetWebhook" => message!(GetWebhookRequest { name: hook }),
+        "WebhookService/GetMappingVersion" => {
+            message!(GetMappingVersionRequest {
+                name: hook,
+                version: 1
+            })
+        }
         "WebhookService/CreateWebhook" => {
             let webhook = Some(webhook(org, "fresh"));
             message!(CreateWebhookRequest {
@@ -172,6 +178,7 @@ pub(super) fn request(method: &str, there: &There) -> Vec<u8> {
             let name = format!("{parent}/destinations/crm");
             message!(GetDestinationRequest { name })
         }
+        "DestinationService/ListTroubles" => message!(ListTroublesRequest { parent }),
         "DestinationService/CreateDestination" => {
             let destination = Some(destination(org, "fresh"));
             message!(CreateDestinationRequest {

@@ -134,6 +134,28 @@ pub(super) async fn webhooks(api: &Api, name: &Name) -> Result<Vec<v1::Webhook>,
     .await
 }
 
+/// Puts a version of its mapping in place of the newest. Whether it is active stays.
+pub(super) async fn map_as_then(
+    api: &Api,
+    name: &Name,
+    found: &mut [v1::Webhook],
+    version: u32,
+) -> Result<(), Failure> {
+    let name = name.webhook();
+    for webhook in found {
+        let request = v1::GetMappingVersionRequest {
+            name: name.clone(),
+            version,
+        };
+        let answer = api.webhooks().get_mapping_version(request).await?;
+        let spec = webhook.spec.get_or_insert_default();
+        let active = spec.mapping.as_ref().is_none_or(|mapping| mapping.active);
+        let then = answer.into_inner().mapping;
+        spec.mapping = then.map(|then| v1::Mapping { active, ..then });
+    }
+    Ok(())
+}
+
 /// Which events or deliveries of a scope are shown.
 pub(super) struct Which {
     pub(super) narrowed: Narrowed,

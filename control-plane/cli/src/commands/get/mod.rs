@@ -5,6 +5,7 @@ mod connectors;
 pub(super) mod fetch;
 mod functions;
 mod history;
+mod listeners;
 mod why;
 
 use hookplane_proto::v1;
@@ -43,6 +44,15 @@ pub(crate) fn check(get: &Get) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "--unmatched goes with `get events`".to_owned(),
         ));
+    }
+    if get.mapping_version.is_some() {
+        let of_one = get.resource == Resource::Webhooks && name(get)?.len() == 3;
+        if !of_one || get.output == Format::Table {
+            return Err(Failure::Usage(
+                "--mapping-version goes with `get webhook ORG/GROUP/WEBHOOK -o yaml`, or -o json"
+                    .to_owned(),
+            ));
+        }
     }
     if get.narrow.destination.is_some() && !of_deliveries {
         return Err(Failure::Usage(
@@ -137,7 +147,10 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             },
         ),
         Resource::Webhooks => {
-            let found = fetch::webhooks(api, &name).await?;
+            let mut found = fetch::webhooks(api, &name).await?;
+            if let Some(version) = get.mapping_version {
+                fetch::map_as_then(api, &name, &mut found, version).await?;
+            }
             let mut table = Table::new(&[
                 "NAME", "LABEL", "ACTIVE", "EVENTS", "LIVE", "WARNINGS", "FILTER",
             ]);
@@ -196,22 +209,8 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             format,
             fetch::listeners(api, &name).await?,
             |listener| (items::listener(listener.clone()), listener),
-            Table::new(&["NAME", "POOL", "VERSION", "READY", "REVISION", "PROBLEMS"]),
-            |(_, listener)| {
-                let problems: Vec<&str> = listener
-                    .problems
-                    .iter()
-                    .map(|problem| problem.reason.as_str())
-                    .collect();
-                vec![
-                    listener.name.clone(),
-                    listener.pool.clone(),
-                    listener.software_version.clone(),
-                    if listener.ready { "yes" } else { "no" }.to_owned(),
-                    format!("{} of {}", listener.revision, listener.store_revision),
-                    problems.join("; "),
-                ]
-            },
+            Table::new(&listeners::COLUMNS),
+            |(_, listener)| listeners::row(listener),
         ),
         Resource::Tokens => tokens(format, fetch::tokens(api, &name).await?),
         Resource::Destinations => show(

@@ -3,6 +3,8 @@
 
 use hookplane_proto::v1;
 
+use crate::weight;
+
 /// A function, as a form needs it.
 pub(in crate::pages) struct Asks {
     pub(in crate::pages) connector: String,
@@ -21,11 +23,20 @@ pub(in crate::pages) struct Asks {
     pub(in crate::pages) secret_help: String,
     pub(in crate::pages) steps: Vec<String>,
     pub(in crate::pages) retries: String,
+    /// Each with its description, as many as fit in a form.
     pub(in crate::pages) events: Vec<(String, String)>,
+    /// How many more there are: those are typed.
+    pub(in crate::pages) unlisted: usize,
     pub(in crate::pages) open_events: bool,
     pub(in crate::pages) parameters: Vec<v1::ConnectorParameter>,
     pub(in crate::pages) max_body_bytes: u64,
 }
+
+/// Of the list of events, in a page, and of one without its texts.
+const LISTED: usize = 100 * 1024;
+const LINE: usize = 140;
+/// Of the texts that say how it is set up.
+const STEPS: usize = 24 * 1024;
 
 /// Where neither the connector nor its function says.
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
@@ -54,6 +65,11 @@ impl Asks {
             false => own.retries,
         };
         let events = function.events.into_iter();
+        let events = events.map(|event| (event.name, event.description));
+        let (events, unlisted) = weight::first(events.collect(), LISTED, |(name, description)| {
+            LINE + 2 * weight::of(name) + weight::of(description)
+        });
+        let (steps, _) = weight::first(steps(&function.setup), STEPS, |step| weight::of(step));
         Some(Self {
             connector: connector.metadata.clone().unwrap_or_default().name,
             connector_name: spec.display_name,
@@ -65,11 +81,10 @@ impl Asks {
             signs: schemes.iter().any(|scheme| scheme.unsigned.is_none()),
             learns: handshakes.iter().any(|shake| !shake.learn.is_empty()),
             secret_help: spec.secret_help,
-            steps: steps(&function.setup),
+            steps,
             retries,
-            events: events
-                .map(|event| (event.name, event.description))
-                .collect(),
+            events,
+            unlisted,
             open_events: function.open_events,
             parameters: spec.parameters,
             max_body_bytes: own
@@ -202,5 +217,29 @@ mod tests {
         };
         assert_eq!(Asks::of(&connector, "a").unwrap().function, "a");
         assert!(Asks::of(&connector, "b").is_none());
+    }
+
+    #[test]
+    fn a_list_of_events_has_as_many_as_fit_and_says_how_many_do_not() {
+        let event = |n: usize| v1::ConnectorEvent {
+            name: format!("{n}-{}", "<".repeat(190)),
+            description: "what it is".into(),
+            ..Default::default()
+        };
+        let connector = v1::Connector {
+            spec: Some(v1::ConnectorSpec {
+                functions: vec![v1::ConnectorFunction {
+                    events: (0..1_000).map(event).collect(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            metadata: None,
+        };
+        let asks = Asks::of(&connector, "").unwrap();
+        assert!(asks.unlisted > 0);
+        assert_eq!(asks.events.len() + asks.unlisted, 1_000);
+        let weight = asks.events.iter().map(|(name, _)| 2 * weight::of(name));
+        assert!(weight.sum::<usize>() < LISTED);
     }
 }

@@ -225,10 +225,14 @@ fn add_secrets(spec: &mut v1::WebhookGroupSpec, form: &Form, asks: &Asks) {
     }
 }
 
+/// A new one. Without a connector in the address somebody means a group of this name.
 pub(in crate::pages) async fn new(
     visitor: Visitor,
     Path(org): Path<String>,
 ) -> Result<Response, Problem> {
+    if visitor.query.text("connector").is_empty() {
+        return super::show::show(visitor, Path((org, "new".to_owned()))).await;
+    }
     for_editors(&visitor)?;
     let (connector, function) = (
         visitor.query.text("connector"),

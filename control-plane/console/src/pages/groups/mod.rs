@@ -15,9 +15,12 @@ use tonic::{Code, Status};
 
 use crate::page::Visitor;
 use crate::problem::Problem;
+use crate::weight;
 
 /// Events named in a row.
 const SHOWN_EVENTS: usize = 3;
+/// What a row shows of a text.
+const TEXT: usize = 240;
 
 /// Which one an address means.
 #[derive(Debug, Clone)]
@@ -173,6 +176,8 @@ pub(super) struct Row {
     pub(super) update: bool,
     pub(super) live: Live,
     pub(super) counts: v1::GroupCounts,
+    /// There is a secret to rotate.
+    pub(super) has_secret: bool,
 }
 
 impl Row {
@@ -182,13 +187,14 @@ impl Row {
         let spec = group.spec.unwrap_or_default();
         let status = group.status.unwrap_or_default();
         Self {
-            title: title(&metadata, &spec),
+            has_secret: !spec.signature_secrets.is_empty(),
+            title: weight::cut(&title(&metadata, &spec), TEXT),
             org: metadata.org,
             name: metadata.name,
             connector: spec.connector,
             function: spec.function,
-            external_id: spec.external_id,
-            events: events(&spec.registered_events),
+            external_id: weight::cut(&spec.external_id, TEXT),
+            events: weight::cut(&events(&spec.registered_events), TEXT),
             disabled: spec.disabled,
             update: status.connector_update_available,
             live,

@@ -7,7 +7,8 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use http::StatusCode;
 
-use super::{Change, Place, title};
+use super::asks::Asks;
+use super::{Change, Place, definition, title};
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
@@ -27,6 +28,8 @@ struct Secrets {
     title: String,
     etag: String,
     secrets: Vec<Secret>,
+    /// The function checks one.
+    checked: bool,
     /// The one that is asked about.
     removing: Option<Secret>,
     name: String,
@@ -51,6 +54,7 @@ impl Secrets {
             title,
             etag: metadata.etag,
             secrets: secrets.collect(),
+            checked: true,
             removing: None,
             name: String::new(),
             name_error: String::new(),
@@ -69,7 +73,15 @@ pub(in crate::pages) async fn show(
     Path(place): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
-    let mut page = Secrets::of(&visitor, &place, place.get(&visitor).await?);
+    let group = place.get(&visitor).await?;
+    let spec = group.spec.clone().unwrap_or_default();
+    let mut page = Secrets::of(&visitor, &place, group);
+    // A connector of the org's own may be gone; its groups go on.
+    if let Ok(connector) = definition(&visitor, &place.org, &spec.connector).await
+        && let Some(asks) = Asks::of(&connector, &spec.function)
+    {
+        page.checked = asks.secret;
+    }
     let remove = visitor.query.text("remove");
     if !remove.is_empty() {
         let found = page.secrets.iter().position(|secret| secret.name == remove);

@@ -8,11 +8,16 @@ use http::StatusCode;
 
 use super::asks::Asks;
 use super::{Live, Place, definition, events, title};
+use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::pages::connectors::Confidence;
-use crate::pages::webhooks;
+use crate::pages::{activity, webhooks};
 use crate::problem::Problem;
+use crate::weight;
+
+/// Of a list of settings, in the page.
+const ROOM: usize = 12 * 1024;
 
 struct Secret {
     name: String,
@@ -34,7 +39,11 @@ struct Show {
     made: bool,
     callback: Callback,
     secrets: Vec<Secret>,
+    /// As far as it is known: a connector of the org's own may be gone.
+    checks_secret: bool,
     counts: v1::GroupCounts,
+    /// None: not known now.
+    chart: Option<Chart>,
     /// When it was typed in at the provider, and the code itself.
     code: Option<(String, Moment)>,
     receipt: &'static str,
@@ -44,6 +53,9 @@ struct Show {
     sources: Vec<String>,
     limitations: Vec<String>,
     redact: Vec<v1::Redaction>,
+    more_redact: usize,
+    registered: Vec<String>,
+    more_registered: usize,
     retention: Option<v1::Retention>,
     created: Option<Moment>,
     updated: Option<Moment>,
@@ -118,11 +130,23 @@ pub(in crate::pages) async fn show(
     let named = |asks: &Option<Asks>, name: fn(&Asks) -> &str, else_: &str| {
         asks.as_ref().map_or(else_, name).to_owned()
     };
+    let of_a_day = format!("The last day of {}", title(&metadata, &spec));
+    let parent = format!("orgs/{}/groups/{}", place.org, place.group);
+    let shown_events = events(&spec.registered_events);
+    let (redact, more_redact) = weight::first(std::mem::take(&mut spec.redact), ROOM, |one| {
+        40 + weight::of(&one.path)
+    });
+    let (registered, more_registered) =
+        weight::first(std::mem::take(&mut spec.registered_events), ROOM, |event| {
+            15 + weight::of(event)
+        });
     html(&Show {
         page: visitor.page(title(&metadata, &spec), &place.org),
+        chart: activity::chart(&visitor, parent, &of_a_day).await?,
         title: title(&metadata, &spec),
         connector_name: named(&asks, |asks| &asks.connector_name, &spec.connector),
         function_name: named(&asks, |asks| &asks.function_name, &spec.function),
+        checks_secret: asks.as_ref().is_none_or(|asks| asks.secret),
         steps: asks.map(|asks| asks.steps).unwrap_or_default(),
         made: visitor.query.text("done") == "group-created",
         callback,
@@ -134,8 +158,11 @@ pub(in crate::pages) async fn show(
         confidence: Confidence::of(&confidence),
         sources: status.connector_sources,
         limitations: status.connector_limitations,
-        events: events(&spec.registered_events),
-        redact: std::mem::take(&mut spec.redact),
+        events: shown_events,
+        redact,
+        more_redact,
+        registered,
+        more_registered,
         retention: spec.retention.take(),
         created: Moment::of(metadata.create_time.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),

@@ -6,12 +6,16 @@ use crate::moment::Moment;
 use crate::page::Visitor;
 use crate::pages::groups::definition;
 use crate::pages::webhooks::Place;
+use crate::weight;
 
 /// Of deliveries, and of events: those come with their bodies.
 const DELIVERIES: u32 = 30;
 const EVENTS: u32 = 10;
 const MAX_SHOWN: usize = 20;
-const MAX_SAMPLES: usize = 200;
+/// Of an event type.
+const TYPE: usize = 100;
+/// Of the names of samples, in the page.
+const SAMPLES: usize = 10 * 1024;
 
 pub(super) struct Choice {
     /// As `payload::request_of` reads it.
@@ -33,10 +37,10 @@ impl Choices {
         if known || self.recorded.len() == MAX_SHOWN {
             return;
         }
-        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.exact()));
+        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.short()));
         self.recorded.push(Choice {
             value,
-            text: format!("{event_type}{at}"),
+            text: format!("{}{at}", weight::cut(event_type, TYPE)),
         });
     }
 }
@@ -94,14 +98,14 @@ pub(super) async fn of(
     let samples = function.map_or(&[][..], |function| &function.events);
     let samples = samples
         .iter()
-        .filter(|event| event.sample.is_some() && wants(&event.name))
-        .take(MAX_SAMPLES);
-    choices.samples = samples
-        .map(|event| Choice {
-            value: format!("sample:{}", event.name),
-            text: event.name.clone(),
-        })
-        .collect();
+        .filter(|event| event.sample.is_some() && wants(&event.name));
+    let samples = samples.map(|event| Choice {
+        value: format!("sample:{}", event.name),
+        text: event.name.clone(),
+    });
+    (choices.samples, _) = weight::first(samples.collect(), SAMPLES, |choice| {
+        30 + 2 * weight::of(&choice.text)
+    });
     Ok(choices)
 }
 

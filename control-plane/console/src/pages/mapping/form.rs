@@ -9,7 +9,6 @@
 //! ```text
 //!   base.object  base.operation  base.key                               of each object
 //!   base.fields[3].name .how .from .type .missing .default .convert .values .picklist
-//!   base.fields[3]                                                      a row that is folded: the same as JSON
 //!   base.parents[0].object .field .key .fields[0]… .parents[0]…         a record it points to
 //!   base.children[1].object .forEach .parentField .key .fields[0]…      records that point to it
 //! ```
@@ -17,12 +16,16 @@
 //! Guarantees:
 //! - What is stored goes to the form and back unchanged, whatever is in it: see the tests.
 //! - What is typed and makes no sense stays as it was typed, with an error at its place.
+//!
+//! A large mapping isn't in the form with all of its rows: see `open`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hookplane_proto::v1;
 
+use super::open::{self, Place};
 use super::row::{Row, UNKNOWN, word};
+use super::tree;
 use crate::form::Form;
 use crate::problem::Faults;
 
@@ -34,7 +37,7 @@ pub(super) const BASE: &str = "base";
 const MAX_LEVELS: usize = 12;
 
 /// What an object is to the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Kind {
     Base,
     Parent,
@@ -42,7 +45,7 @@ pub(super) enum Kind {
 }
 
 /// One object, with those above and below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Object {
     pub(super) kind: Kind,
     pub(super) object: String,
@@ -112,10 +115,25 @@ impl Object {
         }
     }
 
-    /// Of a posted form. None: it is nested deeper than any of ours, or has a folded row that is none.
+    /// Of a posted form. None: it is nested deeper than any of ours, or what goes along packed is none of ours.
     pub(super) fn read(form: &Form) -> Option<Self> {
         let fields = form.fields().collect();
-        read(&fields, BASE.to_owned(), Kind::Base, 0)
+        let packed = form.raw(open::REST);
+        if packed.is_empty() {
+            return read(&fields, BASE.to_owned(), Kind::Base, 0);
+        }
+        let mut base = open::unpack(packed)?;
+        let place = Place::read(form);
+        if let Some(object) = tree::at_mut(&mut base, &place.at) {
+            lay_over(object, &fields, &place);
+        }
+        Some(base)
+    }
+
+    /// It and those above and below it.
+    pub(super) fn objects(&self) -> usize {
+        let around = self.parents.iter().chain(&self.children);
+        1 + around.map(Self::objects).sum::<usize>()
     }
 
     /// Rows of it and of those above and below it.
@@ -133,12 +151,11 @@ impl Object {
             && self.children.is_empty()
     }
 
-    /// Each row of the tree.
-    pub(super) fn each_row(&mut self, visit: &mut impl FnMut(&mut Row)) {
-        self.rows.iter_mut().for_each(&mut *visit);
-        for object in self.parents.iter_mut().chain(&mut self.children) {
-            object.each_row(visit);
-        }
+    /// Of the texts of all its rows, in a page.
+    pub(super) fn weight(&self) -> usize {
+        let around = self.parents.iter().chain(&self.children);
+        let rows: usize = self.rows.iter().map(Row::weight).sum();
+        rows + around.map(Self::weight).sum::<usize>()
     }
 
     /// As the API takes it; what the API could not be told is a fault here.
@@ -228,29 +245,15 @@ fn read(fields: &Fields<'_>, at: String, kind: Kind, level: usize) -> Option<Obj
     if level > MAX_LEVELS {
         return None;
     }
-    let text = |name: &str| {
-        let found = fields.get(format!("{at}.{name}").as_str());
-        found.map_or_else(String::new, |text| text.trim().to_owned())
-    };
     let mut object = Object {
-        object: text("object"),
-        operation: text("operation"),
-        key: text("key"),
-        link: text(link_name(kind)),
-        for_each: text("forEach"),
         rows: Vec::new(),
         ..Object::blank(kind)
     };
-    loop {
-        let at = format!("{at}.fields[{}]", object.rows.len());
-        if let Some(json) = fields.get(at.as_str()) {
-            object.rows.push(Row::unfolded(json)?);
-        } else if let Some(row) = read_row(fields, &at) {
-            object.rows.push(row);
-        } else {
-            break;
-        }
-    }
+    let place = Place {
+        at: at.clone(),
+        from: 0,
+    };
+    lay_over(&mut object, fields, &place);
     for (part, kind, into) in [
         ("parents", Kind::Parent, &mut object.parents),
         ("children", Kind::Child, &mut object.children),
@@ -264,6 +267,28 @@ fn read(fields: &Fields<'_>, at: String, kind: Kind, level: usize) -> Option<Obj
         }
     }
     Some(object)
+}
+
+/// What is typed of an object itself, and of its rows from one on.
+fn lay_over(object: &mut Object, fields: &Fields<'_>, Place { at, from }: &Place) {
+    let text = |name: &str| {
+        let found = fields.get(format!("{at}.{name}").as_str());
+        found.map_or_else(String::new, |text| text.trim().to_owned())
+    };
+    object.object = text("object");
+    object.operation = text("operation");
+    object.key = text("key");
+    object.link = text(link_name(object.kind));
+    object.for_each = text("forEach");
+    for index in *from.. {
+        let Some(row) = read_row(fields, &format!("{at}.fields[{index}]")) else {
+            break;
+        };
+        match object.rows.get_mut(index) {
+            Some(known) => *known = row,
+            None => object.rows.push(row),
+        }
+    }
 }
 
 /// What the relationship's name is called in the form, as in a manifest.
@@ -297,17 +322,8 @@ fn read_row(fields: &Fields<'_>, at: &str) -> Option<Row> {
         convert: text("convert"),
         values: raw("values").unwrap_or_default(),
         picklist: raw("picklist").unwrap_or_default(),
-        folded: false,
         new: false,
     })
-}
-
-/// Folds all but those that have to be looked at.
-pub(super) fn fold(object: &mut Object, most: usize) {
-    if object.count() <= most {
-        return object.each_row(&mut |row| row.folded = false);
-    }
-    object.each_row(&mut |row| row.folded = row.folded().is_some());
 }
 
 /// Field names of one object, for a hint beside the key.

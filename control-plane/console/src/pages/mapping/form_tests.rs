@@ -20,10 +20,6 @@ pub(crate) fn written(object: &Object, at: &str, into: &mut Vec<(String, String)
     }
     for (index, row) in object.rows.iter().enumerate() {
         let at = format!("{at}.fields[{index}]");
-        if row.folded {
-            into.push((at, row.folded().unwrap()));
-            continue;
-        }
         let more = [
             ("convert", &row.convert),
             ("values", &row.values),
@@ -58,10 +54,8 @@ fn sent(object: &Object) -> (usize, Form) {
     (encoded.len(), Form::read(encoded.as_bytes()).unwrap())
 }
 
-fn there_and_back(base: &v1::RecordMapping, most: usize) -> v1::RecordMapping {
-    let mut object = Object::of(base);
-    fold(&mut object, most);
-    let (_, form) = sent(&object);
+fn there_and_back(base: &v1::RecordMapping) -> v1::RecordMapping {
+    let (_, form) = sent(&Object::of(base));
     let mut faults = Faults::default();
     let read = Object::read(&form).unwrap().base(&mut faults);
     assert!(faults.is_empty(), "{faults:?}");
@@ -195,37 +189,7 @@ fn everything() -> v1::RecordMapping {
 #[test]
 fn a_mapping_goes_to_the_form_and_back_unchanged() {
     let base = everything();
-    assert_eq!(there_and_back(&base, usize::MAX), base);
-}
-
-#[test]
-fn a_folded_mapping_goes_to_the_form_and_back_unchanged() {
-    let base = everything();
-    assert_eq!(there_and_back(&base, 0), base);
-}
-
-#[test]
-fn a_mapping_of_every_row_there_may_be_fits_a_form() {
-    let long = "payload.some_object.of_some_length.with_a_name";
-    let child = |index: usize| v1::ChildMapping {
-        object: format!("Object_{index}__c"),
-        fields: (0..500)
-            .map(|row| (format!("Some_Longer_Name_{row}__c"), field(long)))
-            .collect(),
-        ..Default::default()
-    };
-    let base = v1::RecordMapping {
-        children: (0..4).map(child).collect(),
-        ..Default::default()
-    };
-    let mut object = Object::of(&base);
-    assert_eq!(object.count(), 2_000);
-    fold(&mut object, 100);
-    let (bytes, form) = sent(&object);
-    // What the guard lets in.
-    assert!(bytes < 1024 * 1024, "{bytes}");
-    let read = Object::read(&form).unwrap();
-    assert_eq!(read.base(&mut Faults::default()), base);
+    assert_eq!(there_and_back(&base), base);
 }
 
 #[test]
@@ -274,17 +238,6 @@ fn words_that_are_none_reach_the_api_as_such() {
     assert!(v1::FieldType::try_from(field.r#type).is_err());
     assert!(v1::OnMissing::try_from(field.on_missing).is_err());
     assert!(v1::RecordOperation::try_from(operation("merge")).is_err());
-}
-
-#[test]
-fn a_form_with_a_folded_row_that_is_none_is_not_read() {
-    let form = |row: &str| Form::read(format!("base.object=O&base.fields[0]={row}").as_bytes());
-    let read = |row: &str| Object::read(&form(row).unwrap());
-    assert_eq!(read(r#"["A",{"from":"payload.a"}]"#).unwrap().count(), 1);
-    // Else whatever comes behind it would be lost in silence.
-    for row in ["", "[]", r#"["A"]"#, r#"["A",{"strange":1}]"#] {
-        assert!(read(row).is_none(), "{row}");
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use hookplane_proto::v1;
 
 use super::form::Object;
 use crate::page::Visitor;
+use crate::weight;
 
 /// Destinations that are tried.
 const MAX_ASKED: usize = 3;
@@ -13,8 +14,9 @@ const MAX_ASKED: usize = 3;
 const LOOKED_AT: u32 = 100;
 /// Objects of a mapping whose fields are asked for.
 const MAX_OBJECTS: usize = 12;
-/// Offered of each list.
-const MAX_OFFERED: usize = 1_000;
+/// Offered in all, in the page: an org may have a thousand objects, and each some hundred fields.
+const OFFERED: usize = 20 * 1024;
+const OFFERED_FIELDS: usize = 40 * 1024;
 
 /// For `mapping_names.html`, under the name `names`.
 #[derive(Default)]
@@ -100,7 +102,10 @@ pub(super) async fn of(
         return names;
     }
     names.problem.clear();
-    names.objects.truncate(MAX_OFFERED);
+    let objects_told = std::mem::take(&mut names.objects);
+    (names.objects, _) = weight::first(objects_told, OFFERED, |one| {
+        20 + weight::of(&one.name) + weight::of(&one.label)
+    });
     let mut wanted = Vec::new();
     objects(base, &mut wanted);
     wanted.truncate(MAX_OBJECTS);
@@ -110,8 +115,12 @@ pub(super) async fn of(
     // One that isn't there has no fields to offer: the preview says so when it is asked to check.
     let described = join_all(asked).await.into_iter().filter_map(Result::ok);
     names.described = described.flatten().collect();
+    let each = OFFERED_FIELDS / names.described.len().max(1);
     for object in &mut names.described {
-        object.fields.truncate(MAX_OFFERED);
+        let fields = std::mem::take(&mut object.fields);
+        (object.fields, _) = weight::first(fields, each, |field| {
+            60 + weight::of(&field.name) + weight::of(&field.label) + weight::of(&field.r#type)
+        });
     }
     names
 }

@@ -4,9 +4,14 @@ use hookplane_proto::v1;
 
 use super::form::{Kind, Object as Draft};
 use super::row::Row as Typed;
+use crate::weight::{self, Room};
 
-/// More isn't read on a page of facts.
-const MAX_ROWS: usize = 300;
+/// More isn't read on a page of facts: of all of it, and of one text.
+const OUTLINE: usize = 60 * 1024;
+const TEXT: usize = 300;
+/// Of a row, and of an object, without its texts.
+const ROW: usize = 100;
+const OBJECT: usize = 400;
 
 pub(in crate::pages) struct Object {
     pub(in crate::pages) level: usize,
@@ -26,21 +31,37 @@ pub(in crate::pages) struct Row {
 /// For `mapping_outline.html`, under the name `objects`.
 pub(in crate::pages) fn of(mapping: Option<&v1::Mapping>) -> Vec<Object> {
     let mut objects = Vec::new();
-    let mut room = MAX_ROWS;
+    let mut room = Room::of(OUTLINE);
     if let Some(base) = mapping.and_then(|mapping| mapping.base.as_ref()) {
         walk(&Draft::of(base), 0, &mut room, &mut objects);
     }
     objects
 }
 
-fn walk(draft: &Draft, level: usize, room: &mut usize, into: &mut Vec<Object>) {
-    let shown = draft.rows.len().min(*room);
-    *room -= shown;
+fn walk(draft: &Draft, level: usize, room: &mut Room, into: &mut Vec<Object>) {
+    let title = weight::cut(&title(draft), TEXT);
+    if !room.takes(OBJECT + 2 * weight::of(&title)) {
+        // What has no room is a number at the last that has.
+        if let Some(last) = into.last_mut() {
+            last.more += draft.count();
+        }
+        return;
+    }
+    let mut rows = Vec::new();
+    for typed in &draft.rows {
+        let row = row(typed);
+        let texts = [&row.name, &row.from, &row.how];
+        let texts: usize = texts.map(|text| weight::of(text)).iter().sum();
+        if !room.takes(ROW + texts) {
+            break;
+        }
+        rows.push(row);
+    }
     into.push(Object {
         level: level.min(5),
-        title: title(draft),
-        rows: draft.rows[..shown].iter().map(row).collect(),
-        more: draft.rows.len() - shown,
+        title,
+        more: draft.rows.len() - rows.len(),
+        rows,
     });
     for object in draft.parents.iter().chain(&draft.children) {
         walk(object, level + 1, room, into);
@@ -85,8 +106,8 @@ fn row(row: &Typed) -> Row {
     }
     Row {
         name: row.name.clone(),
-        from: source(row),
-        how: how.join("; "),
+        from: weight::cut(&source(row), TEXT),
+        how: weight::cut(&how.join("; "), TEXT),
     }
 }
 
@@ -96,5 +117,38 @@ pub(super) fn source(row: &Typed) -> String {
         "fixed" => format!("“{}”", row.default),
         "cel" => format!("= {}", row.from),
         _ => row.from.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_mapping_the_outline_says_how_many_rows_it_leaves_out() {
+        let field = |from: &str| v1::FieldMapping {
+            from: from.to_owned(),
+            ..Default::default()
+        };
+        let child = |index: usize| v1::ChildMapping {
+            object: format!("Object_{index}__c"),
+            fields: (0..400)
+                .map(|row| (format!("Field_{row}__c"), field("payload.some.value")))
+                .collect(),
+            ..Default::default()
+        };
+        let mapping = v1::Mapping {
+            active: true,
+            base: Some(v1::RecordMapping {
+                object: "Order__c".to_owned(),
+                children: (0..5).map(child).collect(),
+                ..Default::default()
+            }),
+        };
+        let objects = of(Some(&mapping));
+        let shown: usize = objects.iter().map(|one| one.rows.len()).sum();
+        let more: usize = objects.iter().map(|one| one.more).sum();
+        assert!((300..600).contains(&shown), "{shown}");
+        assert_eq!(shown + more, 2_000);
     }
 }

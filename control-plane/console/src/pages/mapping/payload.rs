@@ -8,11 +8,13 @@ use serde_json::value::RawValue;
 
 use super::json::{Json, Members};
 use crate::page::Visitor;
-use crate::pages::webhooks::cut;
+use crate::weight::{self, Room};
 
 const ROOTS: [&str; 4] = ["payload", "event", "headers", "query"];
-/// Lines of the tree: some 60 KB of a page.
-const MAX_NODES: usize = 300;
+/// Of the tree, in a page.
+const TREE: usize = 30 * 1024;
+/// Of a line of it, without its texts.
+const LINE: usize = 150;
 const MAX_LEVELS: usize = 24;
 /// Of a list: the others are like them.
 const SHOWN_ITEMS: usize = 2;
@@ -122,7 +124,11 @@ pub(super) async fn of(
 }
 
 fn nodes(fields: &Members) -> (Vec<Node>, bool) {
-    let mut walk = Walk::default();
+    let mut walk = Walk {
+        nodes: Vec::new(),
+        cut: false,
+        room: Room::of(TREE),
+    };
     for root in ROOTS {
         if let Some((_, value)) = fields.0.iter().find(|(name, _)| name == root) {
             // A text that holds JSON is what the field's type made of it.
@@ -132,15 +138,17 @@ fn nodes(fields: &Members) -> (Vec<Node>, bool) {
     (walk.nodes, walk.cut)
 }
 
-#[derive(Default)]
 struct Walk {
     nodes: Vec<Node>,
     cut: bool,
+    room: Room,
 }
 
 impl Walk {
     fn value(&mut self, name: &str, path: String, raw: &RawValue, level: usize) {
-        if self.nodes.len() >= MAX_NODES || level > MAX_LEVELS {
+        // The path stands there three times.
+        let weight = LINE + 3 * weight::of(&path) + weight::of(name) + SHOWN_CHARS;
+        if level > MAX_LEVELS || !self.room.takes(weight) {
             self.cut = true;
             return;
         }
@@ -154,7 +162,7 @@ impl Walk {
         };
         match Json::of(raw) {
             Json::Leaf(text) => {
-                node.value = cut(&text, SHOWN_CHARS);
+                node.value = weight::cut(&text, SHOWN_CHARS);
                 self.nodes.push(node);
             }
             Json::Object(members) => {
@@ -245,7 +253,9 @@ mod tests {
     fn a_large_or_deep_payload_is_cut() {
         let wide: Vec<_> = (0..1_000).map(|n| format!("\"f{n}\":{n}")).collect();
         let (tree, cut) = walked(&format!("{{{}}}", wide.join(",")));
-        assert!(cut && tree.len() == MAX_NODES);
+        assert!(cut);
+        let weight = tree.iter().map(|node| LINE + 3 * weight::of(&node.path));
+        assert!(weight.sum::<usize>() < TREE);
         let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
         let (tree, cut) = walked(&deep);
         assert!(cut && tree.len() < 60);

@@ -3,12 +3,14 @@
 use hookplane_proto::v1;
 
 use super::lines::{lines, picklist, quoted, value_map};
+use crate::weight;
 
 /// No number of theirs: the API says what there is.
 pub(super) const UNKNOWN: i32 = 99;
 
 /// Where a field's value comes from, in the words of the form.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(super) struct Row {
     pub(super) name: String,
     /// `path`, `cel`, `fixed`.
@@ -24,9 +26,8 @@ pub(super) struct Row {
     pub(super) values: String,
     /// A line each.
     pub(super) picklist: String,
-    /// Shown in one line.
-    pub(super) folded: bool,
     /// Of a form: the cursor goes there.
+    #[serde(skip)]
     pub(super) new: bool,
 }
 
@@ -63,7 +64,6 @@ impl Row {
             convert: field.convert.join(", "),
             values: values.collect::<Vec<_>>().join("\n"),
             picklist: lines(field.picklist.iter()),
-            folded: false,
             new: false,
         }
     }
@@ -104,18 +104,18 @@ impl Row {
         })
     }
 
-    /// In one hidden field. What can't be read as it is typed isn't folded.
-    pub(super) fn folded(&self) -> Option<String> {
-        let field = self.field().ok()?;
-        serde_json::to_string(&(&self.name, field)).ok()
-    }
-
-    pub(super) fn unfolded(json: &str) -> Option<Self> {
-        let (name, field): (String, v1::FieldMapping) = serde_json::from_str(json).ok()?;
-        Some(Self {
-            folded: true,
-            ..Self::of(&name, &field)
-        })
+    /// Of its texts, in a page.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [
+            &self.name,
+            &self.from,
+            &self.default,
+            &self.convert,
+            &self.values,
+            &self.picklist,
+        ];
+        // The name stands there twice.
+        weight::of(&self.name) + texts.map(|text| weight::of(text)).iter().sum::<usize>()
     }
 
     /// Something that a row shows only when it is asked to.

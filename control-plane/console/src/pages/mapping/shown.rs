@@ -4,16 +4,17 @@ use hookplane_proto::v1;
 
 use super::form::SPEC;
 use super::json::{Json, Members};
-use crate::pages::webhooks::cut;
 use crate::problem::Faults;
+use crate::weight::{self, Room};
 
-/// Records that are shown; of thousands of children nobody reads the last.
-const MAX_RECORDS: usize = 60;
-/// Fields of all of them.
-const MAX_FIELDS: usize = 600;
+/// Of the records that are shown: of thousands of children nobody reads the last.
+const RECORDS: usize = 20 * 1024;
 const SHOWN_CHARS: usize = 200;
-/// Of a request's body.
-const SHOWN_BODY_CHARS: usize = 8 * 1024;
+/// Of all requests, in a page, and of one's body.
+const REQUESTS: usize = 16 * 1024;
+const BODY: usize = 8 * 1024;
+/// Of all problems.
+const PROBLEMS: usize = 8 * 1024;
 
 /// For `mapping_preview.html`, under the name `preview`.
 #[derive(Default)]
@@ -26,6 +27,7 @@ pub(super) struct Preview {
     pub(super) records: Vec<Record>,
     pub(super) cut: bool,
     pub(super) requests: Vec<Request>,
+    pub(super) more_requests: usize,
     pub(super) checks: Vec<v1::DestinationCheck>,
 }
 
@@ -65,7 +67,11 @@ impl Preview {
             };
             Problem { at, reason }
         });
-        let mut walk = Walk::default();
+        let mut walk = Walk {
+            records: Vec::new(),
+            room: Room::of(RECORDS),
+            cut: false,
+        };
         if let Ok(records) = serde_json::from_str::<Vec<Made>>(&answer.records_json) {
             records.iter().for_each(|record| walk.record(record, 0));
         }
@@ -77,14 +83,26 @@ impl Preview {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            body: cut(&request.body, SHOWN_BODY_CHARS),
+            body: weight::cut(&request.body, BODY),
             not_made: request.not_made.clone(),
+        });
+        let weight_of = |request: &Request| {
+            let headers = request.headers.iter();
+            let headers: usize = headers
+                .map(|(name, value)| 3 + weight::of(name) + weight::of(value))
+                .sum();
+            300 + headers + weight::of(&request.body) + 3 * request.destination.len()
+        };
+        let (requests, more_requests) = weight::first(requests.collect(), REQUESTS, weight_of);
+        let (problems, _) = weight::first(problems.collect(), PROBLEMS, |one: &Problem| {
+            80 + 2 * weight::of(&one.at) + weight::of(&one.reason)
         });
         Self {
             verdict,
             class,
-            problems: problems.collect(),
-            requests: requests.collect(),
+            problems,
+            requests,
+            more_requests,
             records: walk.records,
             cut: walk.cut,
             reason: answer.reason,
@@ -165,17 +183,15 @@ struct Made {
     children: Vec<Made>,
 }
 
-#[derive(Default)]
 struct Walk {
     records: Vec<Record>,
-    fields: usize,
+    room: Room,
     cut: bool,
 }
 
 impl Walk {
     fn record(&mut self, made: &Made, level: usize) {
-        if self.records.len() >= MAX_RECORDS || self.fields >= MAX_FIELDS {
-            self.cut = true;
+        if self.cut {
             return;
         }
         let by = match &made.key {
@@ -197,10 +213,18 @@ impl Walk {
                     Json::Leaf(text) => text,
                     _ => raw.get().to_owned(),
                 };
-                (name.clone(), cut(&text, SHOWN_CHARS))
+                (name.clone(), weight::cut(&text, SHOWN_CHARS))
             })
             .collect();
-        self.fields += fields.len();
+        // What there is of a record that doesn't fit is shown.
+        let (fields, more) = weight::first(fields, self.room.left(), |(name, value)| {
+            20 + weight::of(name) + weight::of(value)
+        });
+        let texts = fields.iter();
+        let texts: usize = texts
+            .map(|(name, value)| 20 + weight::of(name) + weight::of(value))
+            .sum();
+        self.cut = !self.room.takes(200 + texts) || more > 0;
         self.records.push(Record {
             level: level.min(5),
             title: format!("{link}{} {}{by}", made.object, made.operation),

@@ -31,16 +31,6 @@ pub(super) fn change(base: &mut Object, what: &str) -> bool {
                 };
             }) && removed
         }
-        "open" => {
-            let Some((at, ("fields", index))) = split(at) else {
-                return false;
-            };
-            with(base, at, |object| {
-                if let Some(row) = object.rows.get_mut(index) {
-                    (row.folded, row.new) = (false, true);
-                }
-            })
-        }
         _ => false,
     }
 }
@@ -72,24 +62,24 @@ fn part(text: &str) -> Option<(&str, usize)> {
 }
 
 fn with(base: &mut Object, at: &str, act: impl FnOnce(&mut Object)) -> bool {
+    at_mut(base, at).map(act).is_some()
+}
+
+/// The object at a place; None: there is none any more.
+pub(super) fn at_mut<'o>(base: &'o mut Object, at: &str) -> Option<&'o mut Object> {
     let mut parts = at.split('.');
     if parts.next() != Some(super::form::BASE) {
-        return false;
+        return None;
     }
     let mut object = base;
     for step in parts {
-        let next = match part(step) {
-            Some(("parents", index)) => object.parents.get_mut(index),
-            Some(("children", index)) => object.children.get_mut(index),
-            _ => None,
+        object = match part(step)? {
+            ("parents", index) => object.parents.get_mut(index)?,
+            ("children", index) => object.children.get_mut(index)?,
+            _ => return None,
         };
-        match next {
-            Some(next) => object = next,
-            None => return false,
-        }
     }
-    act(object);
-    true
+    Some(object)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The tree of a draft as the template writes it: one object after the other, each saying how many end behind it.
 
 use super::form::{BASE, Kind, Object, SPEC, link_name};
-use super::outline;
 use super::row::Row;
 use crate::problem::Faults;
 
@@ -89,14 +88,6 @@ pub(super) struct Line<'d> {
     pub(super) anchor: String,
     pub(super) row: &'d Row,
     pub(super) error: String,
-    /// In a line.
-    pub(super) folded: Option<String>,
-}
-
-impl Line<'_> {
-    pub(super) fn source(&self) -> String {
-        outline::source(self.row)
-    }
 }
 
 impl Shown<'_> {
@@ -114,6 +105,11 @@ impl Shown<'_> {
 
     pub(super) fn link_name(&self) -> &'static str {
         link_name(self.object.kind)
+    }
+
+    /// With the object itself, its rows apart.
+    pub(super) fn is_wrong(&self) -> bool {
+        !self.errors.whole.is_empty() || !self.problems().is_empty()
     }
 
     /// What is wrong, with what it is wrong with.
@@ -192,14 +188,11 @@ fn walk<'d>(object: &'d Object, place: Place, faults: &Faults, into: &mut Vec<Sh
             error.push_str("; ");
         }
         error.push_str(&of_api);
-        // What is wrong is to be mended.
-        let folded = (row.folded && error.is_empty()).then(|| row.folded());
         Line {
             anchor: if by_place { at.clone() } else { named },
             at,
             row,
             error,
-            folded: folded.flatten(),
         }
     });
     let name = match object.object.as_str() {

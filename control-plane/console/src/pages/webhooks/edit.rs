@@ -44,6 +44,8 @@ struct Edit {
     draft: Draft,
     events: Choices,
     destinations: Vec<targets::Choice>,
+    own: targets::Own,
+    more_destinations: bool,
     changes: Option<Changes>,
     last: u32,
     faults: Faults,
@@ -92,7 +94,8 @@ fn typed(form: &Form) -> Draft {
         label: form.text("label").to_owned(),
         name: form.text("name").to_owned(),
         active: form.ticked("active"),
-        filter: form.text("filter").to_owned(),
+        // Browsers end lines with both.
+        filter: form.text("filter").replace("\r\n", "\n"),
         order_by: form.text("order_by").to_owned(),
         etag: form.text("etag").to_owned(),
     }
@@ -110,11 +113,15 @@ pub(super) async fn shown(
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,
     };
+    let (destinations, more_destinations) =
+        targets::choices(visitor, &place.org, &spec.destinations).await?;
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
         draft: draft(&webhook),
         events: events(visitor, place, &spec.events).await?,
-        destinations: targets::choices(visitor, &place.org, &spec.destinations).await?,
+        destinations,
+        own: targets::Own::default(),
+        more_destinations,
         changes: None,
         last: changes::LASTS[1],
         faults,
@@ -177,7 +184,8 @@ pub(in crate::pages) async fn save(
             Err(status) => faults = Faults::of(status)?,
         }
     }
-    let mut destinations = targets::choices(&visitor, &place.org, &stored.destinations).await?;
+    let (mut destinations, more_destinations) =
+        targets::choices(&visitor, &place.org, &stored.destinations).await?;
     targets::tick(&mut destinations, &form);
     let status = match faults.is_empty() {
         true => StatusCode::OK,
@@ -188,6 +196,8 @@ pub(in crate::pages) async fn save(
         draft,
         events: events(&visitor, &place, &chosen).await?,
         destinations,
+        own: targets::Own::typed(&form),
+        more_destinations,
         changes: compared,
         last,
         faults,

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use hookplane_proto::v1;
 
 use crate::form::Form;
+use crate::weight;
 
 const ALL: &str = "*";
+/// Of the boxes, in a page, and of one without its texts.
+const LISTED: usize = 80 * 1024;
+const LINE: usize = 160;
 
 pub(super) struct Choice {
     pub(super) name: String,
@@ -19,6 +23,8 @@ pub(super) struct Choices {
     /// All that the group takes.
     pub(super) all: bool,
     pub(super) listed: Vec<Choice>,
+    /// There are so many more than fit: those are typed.
+    pub(super) unlisted: usize,
     /// Names that are none of those, a line each.
     pub(super) others: String,
     /// The provider or its users make up names.
@@ -52,6 +58,9 @@ impl Choices {
                 });
             }
         }
+        let (listed, unlisted) = weight::first(listed, LISTED, |choice| {
+            LINE + 2 * weight::of(&choice.name) + weight::of(&choice.description)
+        });
         let is_listed = |name: &str| listed.iter().any(|choice| choice.name == name);
         let others: Vec<&str> = chosen
             .iter()
@@ -64,6 +73,7 @@ impl Choices {
             // Without a list of its own there is nothing else to choose from.
             open: function.is_none_or(|function| function.open_events) || listed.is_empty(),
             listed,
+            unlisted,
         }
     }
 
@@ -131,5 +141,24 @@ mod tests {
     fn ticked_and_typed_names_are_read_once() {
         let form = Form::read(b"event=push&event=*&other_events=a.b%0D%0Apush,+c").unwrap();
         assert_eq!(Choices::read(&form), ["push", "*", "a.b", "c"]);
+    }
+
+    #[test]
+    fn what_has_no_room_in_the_list_is_typed_and_stays_chosen() {
+        let name = |n: usize| format!("{}.{n}", "e".repeat(190));
+        let event = |n: usize| v1::ConnectorEvent {
+            name: name(n),
+            ..Default::default()
+        };
+        let function = v1::ConnectorFunction {
+            events: (0..1_000).map(event).collect(),
+            ..Default::default()
+        };
+        let chosen = [name(0), name(999)];
+        let choices = Choices::of(&group(&["*"]), Some(&function), &chosen);
+        assert!(choices.unlisted > 0);
+        assert_eq!(choices.listed.len() + choices.unlisted, 1_000);
+        assert!(choices.listed[0].ticked);
+        assert_eq!(choices.others, name(999));
     }
 }

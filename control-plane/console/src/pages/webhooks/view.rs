@@ -11,6 +11,10 @@ use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to};
 use crate::pages::mapping::outline;
 use crate::problem::Problem;
+use crate::weight;
+
+/// Of a list, in the page.
+const ROOM: usize = 12 * 1024;
 
 struct Warning {
     event: String,
@@ -30,7 +34,11 @@ struct View {
     live: Liveness,
     destinations: Vec<targets::Row>,
     warnings: Vec<Warning>,
+    more_warnings: usize,
+    events: Vec<String>,
+    more_events: usize,
     mapping: String,
+    newest: u32,
     objects: Vec<outline::Object>,
     updated: Option<Moment>,
 }
@@ -44,13 +52,19 @@ pub(in crate::pages) async fn show(
     let group = place.get_group(&visitor).await?;
     let destinations = targets::rows(&webhook);
     let metadata = webhook.metadata.unwrap_or_default();
-    let spec = webhook.spec.unwrap_or_default();
+    let mut spec = webhook.spec.unwrap_or_default();
     let status = webhook.status.unwrap_or_default();
     let warnings = status.warnings.into_iter().map(|warning| Warning {
         since: Moment::of(warning.since.as_ref()),
         event: warning.event_type,
         path: warning.path,
         message: warning.message,
+    });
+    let (warnings, more_warnings) = weight::first(warnings.collect(), ROOM, |one: &Warning| {
+        150 + weight::of(&one.event) + weight::of(&one.path) + weight::of(&one.message)
+    });
+    let (events, more_events) = weight::first(std::mem::take(&mut spec.events), ROOM, |event| {
+        15 + weight::of(event)
     });
     let title = match spec.label.as_str() {
         "" => place.webhook.clone(),
@@ -62,12 +76,16 @@ pub(in crate::pages) async fn show(
         etag: metadata.etag,
         live: Liveness::of(status.live.as_ref()),
         destinations,
-        warnings: warnings.collect(),
+        warnings,
+        more_warnings,
+        events,
+        more_events,
         mapping: mapping_in_words(
             spec.mapping.as_ref(),
             status.mapping_version,
             status.newest_mapping_version,
         ),
+        newest: status.newest_mapping_version,
         objects: outline::of(spec.mapping.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),
         spec,
