@@ -1,7 +1,8 @@
 //! What posts the console's tests: to this installation's own public URL, and nowhere else.
 //!
 //! A server that posts for whoever asks is a way into its network. Here the URL has to begin as every callback URL of this installation does, as
-//! the operator set it; redirects aren't followed; time and size are bounded, and so is how many are under way.
+//! the operator set it; redirects aren't followed; time and size are bounded, and so is how many are under way. An org writes its connectors itself,
+//! and so the headers of their samples: none that a proxy or a server on the way believes is posted.
 
 use std::sync::Arc;
 
@@ -14,6 +15,30 @@ use crate::post::post;
 
 /// At a time, of all who send tests.
 const AT_ONCE: usize = 8;
+
+/// Of the connection, which is ours to say.
+const OF_THE_CONNECTION: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What proxies tell of whom they speak for, and servers believe from inside.
+const OF_PROXIES: [&str; 6] = [
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-real-ip",
+];
 
 /// Posts to callback URLs.
 pub(super) struct OwnUrls {
@@ -41,6 +66,17 @@ impl Poster for OwnUrls {
             );
             return Box::pin(async { Got::nothing(reason) });
         }
+        if let Some(name) = sample
+            .headers
+            .iter()
+            .map(|(name, _)| name)
+            .find(is_not_ours)
+        {
+            let reason = format!(
+                "the sample has the header `{name}`, which is not posted from here: take it out of the connector's sample, or post it from where you are, with `hookplane send`"
+            );
+            return Box::pin(async { Got::nothing(reason) });
+        }
         let (tls, turns) = (self.tls.clone(), self.turns.clone());
         Box::pin(async move {
             let _turn = turns.acquire_owned().await;
@@ -50,6 +86,15 @@ impl Poster for OwnUrls {
             }
         })
     }
+}
+
+/// Whether it says something of the way here that isn't the sample's to say.
+fn is_not_ours(name: &&String) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name.as_str();
+    OF_THE_CONNECTION.contains(&name)
+        || OF_PROXIES.contains(&name)
+        || name.starts_with("x-forwarded-")
 }
 
 /// The same scheme, host and port, and a path below.
@@ -92,6 +137,44 @@ mod tests {
             "http://127.0.0.1:8080/h/t"
         ));
         assert!(!is_below("", "/h/t"));
+    }
+
+    // What an org writes into its connector's sample is no way to speak as a proxy from inside the network, or to have one request read as two.
+    #[tokio::test]
+    async fn no_header_that_servers_believe_of_their_proxies_is_posted() {
+        let tls: OutgoingTls = Arc::new(|| Err("it was to be posted".to_owned()));
+        let poster = OwnUrls::new("https://127.0.0.1".to_owned(), tls);
+        let posted = async |name: &str| {
+            let sample = Sample {
+                url: "https://127.0.0.1/x".to_owned(),
+                headers: vec![(name.to_owned(), "1".to_owned())],
+                ..Default::default()
+            };
+            let got = poster.post(sample).await;
+            assert_eq!(got.status, 0);
+            got.reason.contains("it was to be posted")
+        };
+        for name in [
+            "Host",
+            "connection",
+            "Upgrade",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Forwarded",
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "X-Real-IP",
+        ] {
+            assert!(!posted(name).await, "{name}");
+        }
+        for name in [
+            "x-signature",
+            "content-type",
+            "content-encoding",
+            "user-agent",
+        ] {
+            assert!(posted(name).await, "{name}");
+        }
     }
 
     #[tokio::test]
