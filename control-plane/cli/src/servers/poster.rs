@@ -1,20 +1,23 @@
 //! What posts the console's tests: to this installation's own public URL, and nowhere else.
 //!
 //! A server that posts for whoever asks is a way into its network. Here the URL has to begin as every callback URL of this installation does, as
-//! the operator set it; redirects aren't followed; time and size are bounded, and so is how many are under way. An org writes its connectors itself,
+//! the operator set it; redirects aren't followed; time and size are bounded, and so is how many are under way,
+//! of each org as well. An org writes its connectors itself,
 //! and so the headers of their samples: none that a proxy or a server on the way believes is posted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hookplane_console::trial::{Got, Poster, Posting, Sample};
 use hookplane_control_plane::outgoing::OutgoingTls;
 use hyper::Uri;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::post::post;
 
-/// At a time, of all who send tests.
+/// At a time, of all who send tests, and of those of one org. Each may take half a minute.
 const AT_ONCE: usize = 8;
+const OF_ONE_ORG: usize = 2;
 
 /// Of the connection, which is ours to say.
 const OF_THE_CONNECTION: [&str; 11] = [
@@ -45,6 +48,8 @@ pub(super) struct OwnUrls {
     public_url: String,
     tls: OutgoingTls,
     turns: Arc<Semaphore>,
+    /// Those of orgs that are posting.
+    of_org: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl OwnUrls {
@@ -53,12 +58,22 @@ impl OwnUrls {
             public_url,
             tls,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            of_org: Mutex::default(),
         }
+    }
+
+    /// None: it has as many as it may. Whoever waited here would keep others from theirs.
+    fn turn_of(&self, org: &str) -> Option<OwnedSemaphorePermit> {
+        let mut known = self.of_org.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, one| Arc::strong_count(one) > 1);
+        let one = known.entry(org.to_owned());
+        let one = one.or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_ORG)));
+        Arc::clone(one).try_acquire_owned().ok()
     }
 }
 
 impl Poster for OwnUrls {
-    fn post(&self, sample: Sample) -> Posting {
+    fn post(&self, org: &str, sample: Sample) -> Posting {
         if !is_below(&self.public_url, &sample.url) {
             let reason = format!(
                 "{} is not below this installation's public URL, {}: nothing is posted elsewhere",
@@ -77,9 +92,15 @@ impl Poster for OwnUrls {
             );
             return Box::pin(async { Got::nothing(reason) });
         }
+        let Some(own) = self.turn_of(org) else {
+            let reason = format!(
+                "{OF_ONE_ORG} tests of this org are under way, and there can be no more: send it again when one of them is done"
+            );
+            return Box::pin(async { Got::nothing(reason) });
+        };
         let (tls, turns) = (self.tls.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turns.acquire_owned().await;
+            let _turns = (own, turns.acquire_owned().await);
             match post(sample, || tls()).await {
                 Ok(answer) => Got::of(answer),
                 Err(failure) => Got::nothing(failure.message()),
@@ -150,7 +171,7 @@ mod tests {
                 headers: vec![(name.to_owned(), "1".to_owned())],
                 ..Default::default()
             };
-            let got = poster.post(sample).await;
+            let got = poster.post("acme", sample).await;
             assert_eq!(got.status, 0);
             got.reason.contains("it was to be posted")
         };
@@ -177,6 +198,26 @@ mod tests {
         }
     }
 
+    // Promise 8: whatever one org posts, another's test has its turn.
+    #[tokio::test]
+    async fn one_org_takes_no_more_than_its_own_turns() {
+        let tls: OutgoingTls = Arc::new(|| Err("it was to be posted".to_owned()));
+        let poster = OwnUrls::new("https://127.0.0.1".to_owned(), tls);
+        let post = |org: &str| {
+            let sample = Sample {
+                url: "https://127.0.0.1/x".to_owned(),
+                ..Default::default()
+            };
+            poster.post(org, sample)
+        };
+        let held: Vec<Posting> = (0..OF_ONE_ORG).map(|_| post("greedy")).collect();
+        assert!(post("greedy").await.reason.contains("under way"));
+        assert!(post("other").await.reason.contains("to be posted"));
+        drop(held);
+        assert!(post("greedy").await.reason.contains("to be posted"));
+        assert!(poster.of_org.lock().unwrap().len() <= 2);
+    }
+
     #[tokio::test]
     async fn what_is_not_ours_is_refused_before_anything_is_opened() {
         let tls: OutgoingTls = Arc::new(|| Err("not asked for".to_owned()));
@@ -185,7 +226,7 @@ mod tests {
             url: "https://127.0.0.1/x".to_owned(),
             ..Default::default()
         };
-        let got = poster.post(sample).await;
+        let got = poster.post("acme", sample).await;
         assert_eq!(got.status, 0);
         assert!(
             got.reason.contains("nothing is posted elsewhere"),

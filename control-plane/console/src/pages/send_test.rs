@@ -170,6 +170,7 @@ async fn connector(visitor: &Visitor, org: &str, id: &str) -> Result<v1::Connect
 /// One run.
 struct Test {
     visitor: Visitor,
+    org: String,
     parent: String,
     run: [u8; 8],
     deadline: Instant,
@@ -181,6 +182,7 @@ impl Test {
         getrandom::fill(&mut run).map_err(|_| Problem::Internal)?;
         Ok(Self {
             visitor,
+            org: org.to_owned(),
             parent: format!("orgs/{org}/groups/{group}"),
             run,
             deadline: Instant::now() + PATIENCE,
@@ -189,7 +191,7 @@ impl Test {
 
     async fn post(&self, sample: Sample) -> Got {
         let poster = Arc::clone(&self.visitor.console.poster);
-        match tokio::time::timeout_at(self.deadline, poster.post(sample)).await {
+        match tokio::time::timeout_at(self.deadline, poster.post(&self.org, sample)).await {
             Ok(got) => got,
             Err(_) => {
                 let seconds = PATIENCE.as_secs();
