@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use hookplane_proto::v1;
 use hookplane_proto::v1::manifest::Resource;
+use hookplane_rules::Connector;
 
 use crate::manifest::{self, Document};
 
@@ -24,6 +25,7 @@ struct Entry {
     file: &'static str,
     text: &'static str,
     connector: OnceLock<Result<v1::Connector, String>>,
+    version: OnceLock<String>,
 }
 
 impl Catalogue {
@@ -40,6 +42,7 @@ impl Catalogue {
                 file,
                 text,
                 connector: OnceLock::new(),
+                version: OnceLock::new(),
             };
             (file.strip_suffix(SUFFIX).unwrap_or(file), entry)
         };
@@ -51,6 +54,14 @@ impl Catalogue {
     /// One by its id. None, too, for a file that can't be read.
     pub fn get(&self, name: &str) -> Option<&v1::Connector> {
         self.entries.get(name)?.read().as_ref().ok()
+    }
+
+    /// Which version of it this is, as groups pin it. Hashed once: whoever lists groups asks it of each.
+    pub(crate) fn version(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.get(name)?;
+        let spec = entry.read().as_ref().ok()?.spec.as_ref()?;
+        let version = entry.version.get_or_init(|| Connector::version_of(spec));
+        Some(version)
     }
 
     /// All, in order of their ids.
@@ -108,7 +119,6 @@ fn connector_of(file: &str, text: &str) -> Result<(Document, v1::Connector), Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookplane_rules::Connector;
 
     const TINY: &str = include_str!("catalogue/testdata/tiny-hmac.yaml");
     const TINY_TOKEN: &str = include_str!("catalogue/testdata/tiny-token.yaml");
@@ -144,6 +154,20 @@ mod tests {
             .ok_or("not found")?;
         assert_eq!(spec.functions[0].events[0].name, "ping");
         assert!(catalogue.get("other").is_none());
+        assert_eq!(
+            catalogue.version("tiny-hmac"),
+            Some(&*Connector::version_of(spec))
+        );
+        assert!(catalogue.version("other").is_none());
+        // Whoever lists ten thousand groups asks as often.
+        let (one, two) = (
+            catalogue.version("tiny-hmac"),
+            catalogue.version("tiny-hmac"),
+        );
+        assert!(
+            std::ptr::eq(one.unwrap(), two.unwrap()),
+            "it was hashed again"
+        );
         Ok(())
     }
 

@@ -177,7 +177,7 @@ states.push(
     name: "compared",
     go: async (page) => {
       await page.goto(`${long_webhook}/mapping`);
-      await page.locator("[name$='.fields[0].default']").first().fill("x");
+      await page.locator("[name='base.fields[0].from']").fill("payload.other");
       await page.getByRole("button", { name: "What would change" }).click();
       await page.getByRole("heading", { name: "What would change" }).waitFor();
     },
@@ -194,13 +194,16 @@ const views = [
   { name: "2560", width: 2560 },
 ];
 if (every) views.push({ name: "360-dark", width: 360, dark: true }, { name: "2560-dark", width: 2560, dark: true });
-const links = new Set();
+/** One of each kind: rows of a list have the same. */
+const links = new Map();
+/** What has a few lines, in colours that other pages have as well, is looked at as most and as the narrowest have it. */
+const wanted = (state, view) => every || view.layout || !/^(empty|none|wrong|viewer|no)-/.test(state.name);
 
 /** One state, looked at in each way. */
 async function see(page, state) {
   await state.go(page);
   const axe = await accessible(page);
-  for (const view of views) {
+  for (const view of views.filter((view) => wanted(state, view))) {
     const name = `${state.name}-${view.name}`;
     await page.setViewportSize({ width: view.width, height: 900 });
     await page.emulateMedia({ colorScheme: view.dark ? "dark" : "light" });
@@ -211,7 +214,9 @@ async function see(page, state) {
     await shot(page, name);
   }
   await axe.end();
-  for (const href of await page.locator("main a[href^='/'], main a[href^='?']").evaluateAll((all) => all.map((a) => a.href))) links.add(href);
+  for (const href of await page.locator("main a[href^='/'], main a[href^='?']").evaluateAll((all) => all.map((a) => a.href))) {
+    links.set(href.replace(/[0-9a-f-]{30,}|[0-9]+/g, "0"), href);
+  }
   await state.then?.(page, state.name);
   await page.setViewportSize({ width: 1280, height: 900 });
 }
@@ -255,7 +260,7 @@ const browser = await start();
 const page = await all(browser, states);
 
 // No link leads nowhere.
-for (const href of links) {
+for (const href of links.values()) {
   const answer = await page.request.get(href);
   if (answer.status() !== 200) problems.push(`a link leads to ${href}, which is ${answer.status()}`);
 }

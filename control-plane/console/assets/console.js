@@ -1,5 +1,5 @@
-// What a page can do only with a script: times in the viewer's zone, copying, and a question before what can't be undone is asked by the page itself
-// where there is none. Everything else works without.
+// What a page can do only with a script: times in the viewer's zone, copying, select-all and filters of lists, names made of what is typed, live views,
+// and in the mapping editor picking paths and marking rows. Everything but live views works without.
 (() => {
   "use strict";
 

@@ -73,6 +73,8 @@ pub(crate) struct Chart {
     bars: Vec<Sums>,
     /// When the first bar begins, in seconds since 1970.
     begins: i64,
+    /// Counting began later than that.
+    since: Option<Moment>,
 }
 
 /// From what GetActivity answers, in any order.
@@ -94,10 +96,36 @@ pub(crate) fn of(of: impl Into<String>, buckets: &[v1::ActivityBucket], now: i64
         of: of.into(),
         bars,
         begins,
+        since: None,
     }
 }
 
 impl Chart {
+    /// What happened before then isn't counted.
+    pub(crate) fn since(mut self, since: Option<prost_types::Timestamp>) -> Self {
+        self.since = Moment::of(since.as_ref());
+        self
+    }
+
+    /// What the tallest bar stands for, at least 1.
+    fn highest(&self) -> u64 {
+        let most = |parts: &[(&str, u64)]| {
+            let parts = parts.iter();
+            parts.fold(0, |most: u64, (_, sum)| most.saturating_add(*sum))
+        };
+        let bars = self.bars.iter();
+        // One scale for both halves: what went out is to be compared with what came.
+        let highest = bars.map(|bar| most(&bar.up()).max(most(&bar.down()))).max();
+        highest.unwrap_or(0).max(1)
+    }
+
+    /// When a bar begins.
+    fn time(&self, bar: i64) -> Option<Moment> {
+        Moment::of(Some(&prost_types::Timestamp {
+            seconds: self.begins + bar * SECONDS,
+            nanos: 0,
+        }))
+    }
     /// Nothing happened.
     pub(crate) fn is_empty(&self) -> bool {
         self.bars.iter().all(|bar| *bar == Sums::default())
@@ -132,14 +160,7 @@ impl Chart {
     }
 
     fn svg(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = |parts: &[(&str, u64)]| parts.iter().map(|(_, sum)| *sum).sum::<u64>();
-        let bars = self.bars.iter();
-        // One scale for both halves: what went out is to be compared with what came.
-        let highest = bars
-            .map(|bar| most(&bar.up()).max(most(&bar.down())))
-            .max()
-            .unwrap_or(0)
-            .max(1);
+        let highest = self.highest();
         write!(
             f,
             r#"<svg class="chart" viewBox="0 0 {WIDTH} {}" role="img" aria-label="{}" preserveAspectRatio="none"><desc>{}</desc>"#,
@@ -180,12 +201,8 @@ impl Chart {
         f.write_str("</tr></thead><tbody>")?;
         let bars = self.bars.iter().enumerate().rev();
         for (index, bar) in bars.filter(|(_, bar)| **bar != Sums::default()) {
-            let time = prost_types::Timestamp {
-                seconds: self.begins + index as i64 * SECONDS,
-                nanos: 0,
-            };
             f.write_str(r#"<tr><th scope="row">"#)?;
-            if let Some(time) = Moment::of(Some(&time)) {
+            if let Some(time) = self.time(index as i64) {
                 write!(f, "{time}")?;
             }
             f.write_str("</th>")?;
@@ -202,7 +219,25 @@ impl fmt::Display for Chart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(r#"<figure class="chart">"#)?;
         self.svg(f)?;
-        f.write_str(r#"<figcaption><p class="small">The last 24 hours, a bar for each half hour: above the line what came, below it what went out.</p><ul class="legend">"#)?;
+        f.write_str(r#"<figcaption><p class="small axis">"#)?;
+        // Where it begins, its middle, and now.
+        for bar in [0, BARS / 2, BARS] {
+            if let Some(time) = self.time(bar) {
+                write!(f, "{time} ")?;
+            }
+        }
+        write!(
+            f,
+            r#"</p><p class="small">The last 24 hours, a bar for each half hour: above the line what came, below it what went out; the tallest is {}."#,
+            number(self.highest())
+        )?;
+        if let Some(since) = &self.since {
+            write!(
+                f,
+                " <b>Counted since {since}: what came before isn’t in it.</b>"
+            )?;
+        }
+        f.write_str(r#"</p><ul class="legend">"#)?;
         let total = self.total();
         for (name, sum) in total.up().into_iter().chain(total.down()) {
             write!(
@@ -300,6 +335,18 @@ mod tests {
         let text = chart.to_string();
         assert!(text.contains(r#"y="0" width="10" height="60""#), "{text}");
         assert!(text.contains(r#"y="59" width="10" height="1""#), "{text}");
+    }
+
+    #[test]
+    fn a_chart_that_began_later_says_since_when_it_counts() {
+        let chart = of("x", &[bucket(0, 1, 0)], NOW);
+        assert!(!chart.to_string().contains("Counted since"));
+        let since = prost_types::Timestamp {
+            seconds: NOW - 60,
+            nanos: 0,
+        };
+        let text = of("x", &[], NOW).since(Some(since)).to_string();
+        assert!(text.contains("Counted since <time"), "{text}");
     }
 
     #[test]

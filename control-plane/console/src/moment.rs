@@ -28,7 +28,8 @@ impl Moment {
         self.0.format(&form).unwrap_or_default()
     }
 
-    fn short(self) -> String {
+    /// `2026-11-27 20:11:19 UTC`
+    pub(crate) fn short(self) -> String {
         let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
         self.0.format(&form).unwrap_or_default()
     }

@@ -126,6 +126,7 @@ const METHODS: &[(&str, Needs)] = &[
         "/hookplane.v1.DestinationService/GetDestination",
         Needs::View,
     ),
+    ("/hookplane.v1.DestinationService/ListTroubles", Needs::View),
     (
         "/hookplane.v1.DestinationService/CreateDestination",
         Needs::Edit,

@@ -237,14 +237,24 @@ impl<'a> Desk<'a> {
         org: &str,
         name: &str,
     ) -> Result<Option<v1::Connector>, Problem> {
-        let key = keys::connector(org, name);
-        Ok(match self.get::<v1::Connector>(&key).await? {
-            Some((mut connector, _)) => {
-                connector.spec.get_or_insert_default().tests.clear();
-                Some(connector)
-            }
+        Ok(match self.own_definition(org, name).await? {
+            Some(own) => Some(own),
             None => self.context.catalogue.get(name).cloned(),
         })
+    }
+
+    /// The org's own.
+    pub(super) async fn own_definition(
+        &self,
+        org: &str,
+        name: &str,
+    ) -> Result<Option<v1::Connector>, Problem> {
+        let key = keys::connector(org, name);
+        let own = self.get::<v1::Connector>(&key).await?;
+        Ok(own.map(|(mut connector, _)| {
+            connector.spec.get_or_insert_default().tests.clear();
+            connector
+        }))
     }
 
     /// The definition that a group pins.

@@ -392,6 +392,19 @@ impl v1::destination_service_server::DestinationService for DestinationApi {
         Ok(Response::new(()))
     }
 
+    async fn list_troubles(
+        &self,
+        request: Request<v1::ListTroublesRequest>,
+    ) -> Result<Response<v1::ListTroublesResponse>, Status> {
+        let (caller, request) = opened(request)?;
+        let [org] = names::parse("parent", &request.parent, "orgs/*", false)?;
+        let desk = Desk::new(&self.context, &caller);
+        desk.caller.check(Of::Org(org))?;
+        // A name mistyped is not an org without troubles.
+        desk.needs_org(org).await?;
+        Ok(Response::new(super::troubles::list(&self.context, org)))
+    }
+
     async fn describe_destination(
         &self,
         request: Request<v1::DescribeDestinationRequest>,

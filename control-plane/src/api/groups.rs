@@ -1,5 +1,6 @@
 //! Webhook groups: made with a callback URL, a pinned definition and a blank template; updated, rotated, deleted.
 
+mod definitions;
 mod learn;
 mod list;
 mod prepare;
@@ -8,7 +9,6 @@ mod rotate;
 
 use bytes::Bytes;
 use hookplane_proto::v1;
-use hookplane_rules::Connector;
 use tonic::{Request, Response, Status};
 
 use super::desk::{Desk, Mode, stamp};
@@ -22,6 +22,7 @@ use crate::keys;
 use crate::log::{NoteKind, NotesOf};
 use crate::report::code_of;
 
+use definitions::Definitions;
 pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
 
@@ -47,8 +48,18 @@ impl From<Refused> for Problem {
 /// As callers see it: no secret, sealed or not.
 pub(super) async fn present(
     desk: &Desk<'_>,
+    group: v1::WebhookGroup,
+    revision: u64,
+) -> Result<v1::WebhookGroup, Problem> {
+    present_of(desk, group, revision, &mut Definitions::default()).await
+}
+
+/// The same of one of many.
+async fn present_of(
+    desk: &Desk<'_>,
     mut group: v1::WebhookGroup,
     revision: u64,
+    definitions: &mut Definitions,
 ) -> Result<v1::WebhookGroup, Problem> {
     stamp(&mut group.metadata, revision);
     let metadata = group.metadata.clone().unwrap_or_default();
@@ -59,33 +70,14 @@ pub(super) async fn present(
     }
     spec.sealed_parameters.clear();
     let pool = spec.pool.clone();
-    let connector = spec.connector.clone();
-    let current = desk.definition(&metadata.org, &connector).await?;
-    let version = group
-        .status
-        .get_or_insert_default()
-        .connector_version
-        .clone();
-    let is_pinned =
-        |c: &v1::Connector| c.spec.as_ref().map(Connector::version_of).as_ref() == Some(&version);
-    let update_available = current.as_ref().is_some_and(|c| !is_pinned(c));
-    let pinned = match current.filter(is_pinned) {
-        Some(current) => current,
-        // It may have been saved with a newer one since it was read, and who reads a group is told the rest all the same.
-        None => desk.pinned(&group).await.unwrap_or_else(|problem| {
-            tracing::debug!(
-                ?problem,
-                "a group is shown without what its connector says of itself"
-            );
-            v1::Connector::default()
-        }),
-    };
+    let told = definitions.of(desk, &group).await?;
     let status = group.status.get_or_insert_default();
-    status.connector_update_available = update_available;
-    let pinned = pinned.spec.unwrap_or_default();
-    status.connector_confidence = pinned.confidence;
-    status.connector_sources = pinned.sources;
-    status.connector_limitations = pinned.limitations;
+    status.connector_update_available = told.update_available;
+    status.connector_confidence = told.pinned.confidence;
+    status.connector_sources.clone_from(&told.pinned.sources);
+    status
+        .connector_limitations
+        .clone_from(&told.pinned.limitations);
     let fleet = &desk.context.fleet;
     status.live = Some(fleet.live(&metadata.org, &pool, &metadata.uid, revision));
     let durability = desk.context.log.durability();

@@ -36,6 +36,7 @@ mod tail;
 mod targets;
 mod tokens;
 mod trial;
+mod troubles;
 mod turns;
 mod waiting;
 mod webhooks;

@@ -1,7 +1,10 @@
 //! Reading along with the log: nothing is leased, and a slow reader slows only itself.
 
+use std::time::Duration;
+
 use hookplane_proto::v1;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::status::Problem;
@@ -11,6 +14,9 @@ use crate::log::{Cursor, Reach, Selection, TailItem};
 
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
+/// Between two looks of a brief tail, once it has caught up. People look at it, and a look costs as much for one line as for a few: without this
+/// each of them would cost a callback as much as keeping it does.
+const BRIEF_EVERY: Duration = Duration::from_millis(200);
 
 /// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed, and what came before
 /// it is not shown. Until the reader leaves, all that was there then is read (with `no_follow`), or the server shuts down.
@@ -28,6 +34,7 @@ pub(super) async fn run(
         reach.whole
     };
     loop {
+        let looked = Instant::now();
         newest.borrow_and_update();
         let read = context
             .log
@@ -70,7 +77,20 @@ pub(super) async fn run(
             () = out.closed() => return,
             changed = newest.changed() => if changed.is_err() { return },
         }
+        if let Some(next) = next_look(looked, request.brief) {
+            tokio::select! {
+                () = context.view.shutdown().cancelled() => return,
+                () = out.closed() => return,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
     }
+}
+
+/// When to look again after something came. None: at once.
+fn next_look(looked: Instant, brief: bool) -> Option<Instant> {
+    let next = looked + BRIEF_EVERY;
+    (brief && next > Instant::now()).then_some(next)
 }
 
 /// False when there is nobody to send to any more: the reader has left, or the server shuts down.
@@ -152,6 +172,16 @@ mod tests {
             }),
             change,
         }
+    }
+
+    #[test]
+    fn a_brief_tail_looks_a_few_times_a_second_and_at_once_after_a_silence() {
+        let now = Instant::now();
+        let next = next_look(now + BRIEF_EVERY, true);
+        assert_eq!(next, Some(now + 2 * BRIEF_EVERY));
+        assert_eq!(next_look(now + BRIEF_EVERY, false), None);
+        let long_ago = now.checked_sub(2 * BRIEF_EVERY);
+        assert!(long_ago.is_none_or(|at| next_look(at, true).is_none()));
     }
 
     #[test]

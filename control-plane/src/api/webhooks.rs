@@ -1,10 +1,12 @@
 //! Webhooks: created, cloned, updated, deleted; and the template that each group has.
 
+mod present;
+
 use hookplane_proto::v1;
 use hookplane_rules::{TEMPLATE, Webhook};
 use tonic::{Request, Response, Status};
 
-use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake, stamp};
+use super::desk::{Desk, Mode, Prepared, check_etag, compile, decode, put, snake};
 use super::page::page;
 use super::status::Problem;
 use super::{difference, groups, guard, mappings, names, skew, targets, waiting};
@@ -17,6 +19,9 @@ use crate::keys;
 use crate::log::Selection;
 use crate::store::{Precondition, Transaction, Write};
 use crate::tidy;
+
+pub(super) use present::present;
+use present::{Group, present_of};
 
 /// Serves `WebhookService`.
 pub struct WebhookApi {
@@ -170,37 +175,6 @@ pub(super) async fn prepare(
     })
 }
 
-pub(super) async fn present(
-    desk: &Desk<'_>,
-    mut webhook: v1::Webhook,
-    revision: u64,
-) -> Result<v1::Webhook, Problem> {
-    stamp(&mut webhook.metadata, revision);
-    let destinations = targets::statuses(desk.context, &webhook);
-    targets::hide(webhook.spec.get_or_insert_default());
-    let metadata = webhook.metadata.clone().unwrap_or_default();
-    let group = desk
-        .get::<v1::WebhookGroup>(&keys::group(&metadata.org, &metadata.group))
-        .await?;
-    let (of, spec) = match group {
-        Some((group, _)) => (group.metadata.unwrap_or_default().uid, group.spec),
-        None => Default::default(),
-    };
-    let pool = spec.map_or_else(String::new, |spec| spec.pool);
-    let warnings = desk.context.drift.warnings(&of, &webhook).await;
-    let live = desk
-        .context
-        .fleet
-        .live(&metadata.org, &pool, &metadata.uid, revision);
-    webhook.status = Some(v1::WebhookStatus {
-        live: Some(live),
-        destinations,
-        warnings,
-        ..mappings::kept(webhook.status)
-    });
-    Ok(webhook)
-}
-
 impl WebhookApi {
     async fn list(
         &self,
@@ -234,8 +208,16 @@ impl WebhookApi {
         )
         .await?;
         let mut webhooks = Vec::with_capacity(entries.len());
+        // They come group by group, and a group may have hundreds.
+        let mut of: Option<Group> = None;
         for entry in &entries {
-            webhooks.push(present(&desk, decode(entry)?, entry.revision).await?);
+            let webhook = decode(entry)?;
+            let group = match of.take().filter(|of| of.key == Group::key(&webhook)) {
+                Some(same) => same,
+                None => Group::of(&desk, &webhook).await?,
+            };
+            webhooks.push(present_of(&desk, webhook, entry.revision, &group).await);
+            of = Some(group);
         }
         Ok(v1::ListWebhooksResponse {
             webhooks,

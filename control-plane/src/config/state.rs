@@ -165,6 +165,14 @@ impl State {
             .cloned()
     }
 
+    pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
+        let of_org = keys::destination(org, "");
+        let all = self.destinations.iter();
+        all.filter(|(key, _)| key.starts_with(&of_org))
+            .map(|(_, destination)| Arc::clone(destination))
+            .collect()
+    }
+
     /// The keys of the groups with such a status.
     pub(crate) fn groups_where(
         &self,

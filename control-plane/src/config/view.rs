@@ -229,6 +229,11 @@ impl View {
         self.read(|state| state.destination(org, name))
     }
 
+    /// The destinations of an org, in no order.
+    pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
+        self.read(|state| state.destinations_of(org))
+    }
+
     /// True when any webhook has a destination that is pushed to.
     pub(crate) fn pushes(&self) -> bool {
         self.read(|state| state.pushing > 0)

@@ -104,6 +104,16 @@ impl Endpoints {
         }
     }
 
+    /// Webhooks' own that something was to be sent to: the webhook's uid, and the name in it.
+    pub(crate) fn own(&self) -> Vec<(String, String)> {
+        let known = self.lock();
+        let own = known.keys().filter_map(|key| match key {
+            EndpointKey::Own(uid, name) => Some((uid.clone(), name.clone())),
+            EndpointKey::Named(_) => None,
+        });
+        own.collect()
+    }
+
     /// The sink of a destination as it is configured now. One that is the same as before is kept.
     pub(crate) fn sink(
         &self,

@@ -3,7 +3,7 @@
 //! It promises what the notes do: adding never waits and never fails, and what was added in the last seconds before a crash may be lost. Adding
 //! is a look-up and an addition under a lock that nobody holds for longer; everything is bounded by the numbers here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hookplane_rules::Timestamp;
@@ -110,11 +110,15 @@ struct Sums {
     orgs: Kept,
 }
 
+/// What was added in one bucket, by whose it is.
+type InBucket = HashMap<String, Activity>;
+
 #[derive(Default)]
 struct Kept {
-    of: HashMap<String, BTreeMap<i64, Activity>>,
-    /// Buckets in all.
-    buckets: usize,
+    /// Oldest first.
+    buckets: VecDeque<(i64, InBucket)>,
+    /// Sums in all of them.
+    sums: usize,
     newest: i64,
     /// The first one that is whole, where there was too much.
     cut: Option<i64>,
@@ -134,11 +138,16 @@ impl Buckets {
             return;
         }
         let bucket = at.0.div_euclid(BUCKET);
-        let Sums { groups, orgs } = &mut self.lock().new;
+        let mut gone = Vec::new();
+        let mut inner = self.lock();
+        let Sums { groups, orgs } = &mut inner.new;
         for (kept, whose) in [(groups, group_uid), (orgs, org)] {
-            kept.follow_the_clock_to(bucket);
-            kept.add(whose, bucket, activity);
+            kept.follow_the_clock_to(bucket, &mut gone);
+            kept.add(whose, bucket, activity, &mut gone);
         }
+        drop(inner);
+        // Freed now that nobody waits.
+        drop(gone);
     }
 
     /// Oldest first, of buckets that began at or after `since`; also what is being written.
@@ -156,9 +165,12 @@ impl Buckets {
         let inner = self.lock();
         for sums in [&inner.new, &inner.under_way] {
             let (kept, whose) = sums.kept(of);
-            let buckets = kept.of.get(whose).into_iter();
-            for (bucket, activity) in buckets.flat_map(|all| all.range(first_since(since)..)) {
-                all.entry(*bucket).or_default().add(*activity);
+            let first = first_since(since);
+            let buckets = kept.buckets.iter().filter(|(bucket, _)| *bucket >= first);
+            for (bucket, sums) in buckets {
+                if let Some(activity) = sums.get(whose) {
+                    all.entry(*bucket).or_default().add(*activity);
+                }
             }
         }
         let all = all.into_iter();
@@ -176,9 +188,9 @@ impl Buckets {
         let mut inner = self.lock();
         let taken = std::mem::take(&mut inner.new);
         let rows = |kept: &Kept, is_org| {
-            let mut rows = Vec::with_capacity(kept.buckets);
-            for (whose, buckets) in &kept.of {
-                rows.extend(buckets.iter().map(|(bucket, activity)| Row {
+            let mut rows = Vec::with_capacity(kept.sums);
+            for (bucket, sums) in &kept.buckets {
+                rows.extend(sums.iter().map(|(whose, activity)| Row {
                     is_org,
                     whose: whose.clone(),
                     bucket: *bucket,
@@ -230,79 +242,94 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
+        let mut gone = Vec::new();
         let mut inner = self.from.lock();
         let Sums { groups, orgs } = std::mem::take(&mut inner.under_way);
-        inner.new.groups.put_back(groups);
-        inner.new.orgs.put_back(orgs);
+        inner.new.groups.put_back(groups, &mut gone);
+        inner.new.orgs.put_back(orgs, &mut gone);
     }
 }
 
 impl Kept {
-    fn put_back(&mut self, older: Self) {
-        for (whose, buckets) in older.of {
-            for (bucket, activity) in buckets {
-                self.add(&whose, bucket, activity);
+    fn put_back(&mut self, older: Self, gone: &mut Vec<InBucket>) {
+        for (bucket, sums) in older.buckets {
+            for (whose, activity) in sums {
+                self.add(&whose, bucket, activity, gone);
             }
         }
     }
 
     fn forget(&mut self, whose: &str) {
-        if let Some(gone) = self.of.remove(whose) {
-            self.buckets -= gone.len();
+        for (_, sums) in &mut self.buckets {
+            self.sums -= usize::from(sums.remove(whose).is_some());
         }
     }
 
     /// What comes now is never so much older than what came before, unless the clock was wrong then: it is mended, and all begins again.
-    fn follow_the_clock_to(&mut self, bucket: i64) {
+    fn follow_the_clock_to(&mut self, bucket: i64, gone: &mut Vec<InBucket>) {
         if bucket <= self.newest - KEPT {
-            *self = Self {
-                newest: bucket,
-                cut: Some(bucket),
-                ..Self::default()
-            };
+            let wrong = std::mem::replace(
+                self,
+                Self {
+                    newest: bucket,
+                    cut: Some(bucket),
+                    ..Self::default()
+                },
+            );
+            gone.extend(wrong.buckets.into_iter().map(|(_, sums)| sums));
         }
     }
 
-    fn add(&mut self, whose: &str, bucket: i64, activity: Activity) {
-        if bucket > self.newest {
-            self.newest = bucket;
-            self.forget_before(bucket - KEPT + 1);
-        }
-        if bucket <= self.newest - KEPT {
+    /// What has to go for it is put among the `gone`.
+    fn add(&mut self, whose: &str, bucket: i64, activity: Activity, gone: &mut Vec<InBucket>) {
+        self.newest = self.newest.max(bucket);
+        let first = self.newest - KEPT + 1;
+        if bucket < first {
             return;
         }
-        // A name that is known costs no copy of it.
-        if !self.of.contains_key(whose) {
-            self.of.insert(whose.to_owned(), BTreeMap::new());
+        while self
+            .buckets
+            .front()
+            .is_some_and(|(oldest, _)| *oldest < first)
+        {
+            self.forget_oldest(gone);
         }
-        let Some(buckets) = self.of.get_mut(whose) else {
+        let place = self.buckets.partition_point(|(known, _)| *known < bucket);
+        if self
+            .buckets
+            .get(place)
+            .is_none_or(|(known, _)| *known != bucket)
+        {
+            // It will have as many as the one before: a table that grows keeps others waiting.
+            let before = place
+                .checked_sub(1)
+                .and_then(|place| self.buckets.get(place));
+            let sums = InBucket::with_capacity(before.map_or(0, |(_, sums)| sums.len()));
+            self.buckets.insert(place, (bucket, sums));
+        }
+        let Some((_, sums)) = self.buckets.get_mut(place) else {
             return;
         };
-        let before = buckets.len();
-        buckets.entry(bucket).or_default().add(activity);
-        self.buckets += buckets.len() - before;
-        let mut window = KEPT;
-        while self.buckets > MAX && window > 1 {
-            window /= 2;
-            let first = self.newest - window + 1;
-            self.cut = Some(first);
-            self.forget_before(first);
+        // A name that is known costs no copy of it.
+        match sums.get_mut(whose) {
+            Some(sum) => sum.add(activity),
+            None => {
+                sums.insert(whose.to_owned(), activity);
+                self.sums += 1;
+            }
         }
-        if self.buckets > MAX {
-            *self = Self {
-                newest: self.newest,
-                cut: Some(self.newest + 1),
-                ..Self::default()
-            };
+        while self.sums > MAX {
+            self.forget_oldest(gone);
+            let whole = self.buckets.front().map(|(bucket, _)| *bucket);
+            self.cut = Some(whole.unwrap_or(self.newest + 1));
         }
     }
 
-    fn forget_before(&mut self, first: i64) {
-        self.of.retain(|_, buckets| {
-            *buckets = buckets.split_off(&first);
-            !buckets.is_empty()
-        });
-        self.buckets = self.of.values().map(BTreeMap::len).sum();
+    fn forget_oldest(&mut self, gone: &mut Vec<InBucket>) {
+        if let Some((_, sums)) = self.buckets.pop_front() {
+            self.sums -= sums.len();
+            gone.push(sums);
+        }
     }
 }
 
@@ -340,12 +367,13 @@ mod tests {
         let kept = buckets.of(ActivityOf::Group("g"), Timestamp(0));
         assert_eq!(kept.len() as i64, KEPT);
         assert_eq!(kept[0].0, begins(10));
+        assert_eq!(buckets.lock().new.groups.sums as i64, KEPT);
         for bucket in KEPT..KEPT + 10 {
             for group in 0..MAX / 8 {
                 buckets.add("acme", &group.to_string(), at(bucket), one());
             }
         }
-        assert!(buckets.lock().new.groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.sums <= MAX);
         let cut = buckets.cut(ActivityOf::Group("7"));
         assert!(
             cut > Some(begins(KEPT)) && cut <= Some(begins(KEPT + 9)),
@@ -358,7 +386,7 @@ mod tests {
         for group in 0..MAX + 10 {
             buckets.add("acme", &group.to_string(), at(KEPT + 10), one());
         }
-        assert!(buckets.lock().new.groups.buckets <= MAX);
+        assert!(buckets.lock().new.groups.sums <= MAX);
         assert!(!buckets.of(ActivityOf::Org("acme"), Timestamp(0)).is_empty());
     }
 
@@ -382,6 +410,23 @@ mod tests {
         for of in of_both {
             assert_eq!(buckets.of(of, Timestamp(0)).len(), 2);
         }
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_in_its_own_bucket() {
+        let buckets = Buckets::default();
+        for bucket in [7, 9, 8, 7] {
+            buckets.add("acme", "g", at(bucket), one());
+        }
+        let counted = buckets.of(ActivityOf::Group("g"), Timestamp(0));
+        let counted: Vec<_> = counted
+            .into_iter()
+            .map(|(at, sum)| (at, sum.accepted))
+            .collect();
+        assert_eq!(counted, [(begins(7), 2), (begins(8), 1), (begins(9), 1)]);
+        buckets.forget("g");
+        assert_eq!(buckets.lock().new.groups.sums, 0);
+        assert_eq!(buckets.of(ActivityOf::Org("acme"), begins(8)).len(), 2);
     }
 
     #[test]

@@ -191,6 +191,53 @@ async fn a_secret_is_not_used_in_another_way_by_who_does_not_know_it() {
     rig.stop().await;
 }
 
+#[tokio::test]
+async fn each_group_of_a_list_is_told_of_its_own_connectors_version() {
+    let rig = Rig::start().await;
+    let older = ERP.replace(
+        "displayName: Our ERP",
+        "displayName: Our ERP\n  limitations: [older]",
+    );
+    let group = |name: &str| ERP_GROUP.replace("name: orders}", &format!("name: {name}}}"));
+    rig.apply(&format!("{older}---\n{}---\n{}", group("a"), group("b")))
+        .await
+        .unwrap();
+    rig.apply(&older.replace("[older]", "[newer]"))
+        .await
+        .unwrap();
+    let github = GROUP.replace("name: code", "name: d");
+    rig.apply(&format!("{}---\n{github}", group("c")))
+        .await
+        .unwrap();
+    for connector in ["", "erp"] {
+        let request = v1::ListWebhookGroupsRequest {
+            parent: "orgs/acme".to_owned(),
+            connector: connector.to_owned(),
+            ..Default::default()
+        };
+        let page = rig.groups().list_webhook_groups(request).await.unwrap();
+        let groups = page.into_inner().webhook_groups.into_iter();
+        let told = groups.map(|group| {
+            let status = group.status.unwrap();
+            let limitations = status.connector_limitations.join(" ");
+            let name = group.metadata.unwrap().name;
+            (name, limitations, status.connector_update_available)
+        });
+        let mut expected = vec![
+            ("a", "older", true),
+            ("b", "older", true),
+            ("c", "newer", false),
+        ];
+        if connector.is_empty() {
+            expected.push(("d", "", false));
+        }
+        let expected = expected.into_iter();
+        let expected = expected.map(|(name, of, update)| (name.to_owned(), of.to_owned(), update));
+        assert_eq!(told.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+    rig.stop().await;
+}
+
 /// A release that brings a built-in connector changes nobody's own.
 #[tokio::test]
 async fn an_orgs_connector_whose_name_became_built_in_stays_the_orgs() {

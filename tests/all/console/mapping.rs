@@ -278,3 +278,91 @@ fn an_earlier_version_is_looked_at_compared_and_put_back_into_the_form() {
     let page = viewer.page(&format!("{versions}/1"));
     assert!(page.contains("payload.ref") && !page.contains("into the form"));
 }
+
+#[test]
+fn a_mapping_of_as_many_rows_as_there_may_be_is_edited_a_part_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = set_up(folder.path());
+    dev.ok(&["send", "acme/code", "push"]);
+    let rows = |indent: &str| -> String {
+        let row = |row: usize| {
+            format!("{indent}Shipping_Line_{row}__c: {{from: payload.some.lines.of_{row}}}\n")
+        };
+        (0..400).map(row).collect()
+    };
+    let child = |index: usize| {
+        format!(
+            "        - object: Line_{index}__c\n          parentField: Order__r\n          fields:\n{}",
+            rows("            ")
+        )
+    };
+    let children: String = (0..4).map(child).collect();
+    dev.apply(&format!(
+        r#"
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {{org: acme, group: code, name: everything}}
+spec:
+  events: ["*"]
+  destinations: [{{subscribe: {{}}}}]
+  mapping:
+    active: true
+    base:
+      object: Order__c
+      fields:
+{}      children:
+{children}"#,
+        rows("        ")
+    ));
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let page = visitor.page(EDITOR);
+    assert!(page.len() < 200_000, "{}", page.len());
+    assert!(visitor.page(EDITOR.trim_end_matches("/mapping")).len() < 200_000);
+    // Every field that a browser would send with the open part.
+    let sent = |page: &str, button: &str| {
+        let names = page.split(" name=\"").skip(1);
+        let names = names.map(|rest| rest.split('"').next().unwrap().to_owned());
+        let fields = names.filter(|name| name.starts_with("base.") || name == "rest");
+        let mut all = Vec::new();
+        for name in fields.chain(["at".to_owned(), "from".to_owned(), "etag".to_owned()]) {
+            if page.contains(&format!("name=\"{name}\" value=\"")) {
+                all.push((name.clone(), field(page, &name)));
+            } else if name.ends_with(".how") {
+                all.push((name, "path".to_owned()));
+            }
+        }
+        all.push(("active".to_owned(), "on".to_owned()));
+        all.push(("do".to_owned(), button.to_owned()));
+        all
+    };
+    let post = |fields: &[(String, String)]| {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        visitor.post(EDITOR, EDITOR, &fields)
+    };
+    let page = text(&post(&sent(&page, "go:base.children[2]:100")));
+    assert!(page.len() < 200_000, "{}", page.len());
+    let renamed = "base.children[2].fields[101].from";
+    let mut fields = sent(&page, "go:base:0");
+    let at = fields.iter().position(|(name, _)| name == renamed).unwrap();
+    fields[at].1 = "payload.changed".to_owned();
+    // It goes along with what isn't open, and is saved from wherever one is.
+    let page = text(&post(&fields));
+    assert!(!page.contains("payload.changed"));
+    let answer = post(&sent(&page, "save"));
+    assert!(leads_to(&answer).contains("done=mapping-saved"));
+    let got = dev.ok(&["get", "webhook", "acme/code/everything", "-o", "json"]);
+    let got: serde_json::Value = serde_json::from_str(&got).unwrap();
+    let base = &got["items"][0]["spec"]["mapping"]["base"];
+    let rows = |object: &serde_json::Value| object["fields"].as_object().unwrap().len();
+    assert_eq!(rows(base), 400);
+    let children = base["children"].as_array().unwrap();
+    assert_eq!(children.iter().map(rows).sum::<usize>(), 1_600);
+    let changed = |child: &serde_json::Value| child.to_string().matches("payload.changed").count();
+    assert_eq!(
+        children.iter().map(changed).collect::<Vec<_>>(),
+        [0, 0, 1, 0]
+    );
+}

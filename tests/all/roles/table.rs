@@ -84,6 +84,7 @@ const ROWS: &[Row] = &[
     row("WebhookService/CloneWebhook", "AEae", "ae"),
     row("DestinationService/ListDestinations", "AEVaev", "aev"),
     row("DestinationService/GetDestination", "AEVaev", "aev"),
+    row("DestinationService/ListTroubles", "AEVaev", "aev"),
     row("DestinationService/CreateDestination", "AEae", "ae"),
     row("DestinationService/UpdateDestination", "AEae", "ae"),
     stale("DestinationService/DeleteDestination", "AEae", "ae"),

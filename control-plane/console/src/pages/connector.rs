@@ -15,6 +15,10 @@ use crate::weight;
 
 /// Groups on one page, of some 1,600 bytes each: of all functions together, and of each at least one.
 const ROWS: u32 = 50;
+/// Of more functions the groups are on a page of each: they are looked for function by function.
+const LISTED: usize = 8;
+/// Groups whose webhooks are told of where no groups are.
+const ANY: u32 = 20;
 /// Of a function's description, and of the connector's: there may be many.
 const ABOUT: usize = 600;
 
@@ -25,6 +29,8 @@ struct Function {
     unsupported: String,
     events: usize,
     open_events: bool,
+    /// Its groups are looked for here.
+    listed: bool,
     groups: Vec<Row>,
     next: String,
 }
@@ -41,18 +47,11 @@ struct Connector {
     sources: Vec<String>,
     limitations: Vec<String>,
     functions: Vec<Function>,
-    /// One function's, further on.
+    /// One function's page.
     is_part: bool,
-    inbound: Inbound,
-}
-
-impl Connector {
     /// No group of any of its functions yet.
-    fn is_unused(&self) -> bool {
-        self.functions
-            .iter()
-            .all(|function| function.groups.is_empty())
-    }
+    is_unused: bool,
+    inbound: Inbound,
 }
 
 pub(super) async fn show(
@@ -65,24 +64,30 @@ pub(super) async fn show(
     let confidence = Confidence::of(&spec);
     let (of, page) = (visitor.query.text("function"), visitor.query.text("page"));
     let mut functions = Vec::new();
-    // With one of many that is paged through, the page is that one's.
-    let (mut all, alone) = (spec.functions, !page.is_empty());
+    // With one that is named, the page is that one's.
+    let mut all = spec.functions;
+    let alone = all.iter().any(|function| function.name == of);
     all.retain(|function| !alone || function.name == of);
+    let listed = all.len() <= LISTED;
     let each = ROWS / u32::try_from(all.len()).unwrap_or(ROWS).max(1);
-    for function in all {
+    let groups = async |function: &str, page_size, page_token: &str| {
         let request = v1::ListWebhookGroupsRequest {
             parent: format!("orgs/{org}"),
-            page_size: each.max(1),
-            page_token: match function.name == of {
-                true => page.to_owned(),
-                false => String::new(),
-            },
+            page_size,
+            page_token: page_token.to_owned(),
             connector: id.clone(),
-            function: function.name.clone(),
+            function: function.to_owned(),
             text: String::new(),
         };
-        let answer = visitor.api.groups().list_webhook_groups(request).await?;
-        let answer = answer.into_inner();
+        let mut api = visitor.api.groups();
+        let answer = api.list_webhook_groups(request).await?;
+        Ok::<_, tonic::Status>(answer.into_inner())
+    };
+    for function in all {
+        let answer = match listed {
+            true => groups(&function.name, each.max(1), if alone { page } else { "" }).await?,
+            false => v1::ListWebhookGroupsResponse::default(),
+        };
         functions.push(Function {
             name: function.name,
             title: function.display_name,
@@ -90,11 +95,12 @@ pub(super) async fn show(
             unsupported: function.unsupported,
             events: function.events.len(),
             open_events: function.open_events,
+            listed,
             groups: answer.webhook_groups.into_iter().map(Row::of).collect(),
             next: answer.next_page_token,
         });
     }
-    let asked_for = !visitor.query.text("all").is_empty() || !page.is_empty();
+    let asked_for = !visitor.query.text("all").is_empty() || alone;
     if visitor.who.edits()
         && !asked_for
         && let Some(function) = only(&functions)
@@ -105,11 +111,18 @@ pub(super) async fn show(
         );
         return Ok(to(&form));
     }
-    let groups = functions.iter().flat_map(|function| &function.groups);
-    let groups = groups.map(|group| group.name.as_str());
-    let inbound = inbound::of(&visitor, &org, groups).await?;
+    let mut names: Vec<String> = Vec::new();
+    if listed {
+        let groups = functions.iter().flat_map(|function| &function.groups);
+        names.extend(groups.map(|group| group.name.clone()));
+    } else {
+        let any = groups("", ANY, "").await?.webhook_groups.into_iter();
+        names.extend(any.map(|group| group.metadata.unwrap_or_default().name));
+    }
+    let inbound = inbound::of(&visitor, &org, names.iter().map(String::as_str)).await?;
     html(&Connector {
         inbound,
+        is_unused: names.is_empty(),
         page: visitor.page(spec.display_name.clone(), &org),
         id,
         name: spec.display_name,

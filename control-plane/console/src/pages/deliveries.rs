@@ -48,6 +48,23 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The badge's colour: what was tried in vain is not as what is only new.
+    fn class(&self) -> &'static str {
+        match self.standing.0 {
+            v1::DeliveryStatus::Pending if self.attempts > 0 => "warn",
+            _ => self.standing.class(),
+        }
+    }
+}
+
+impl Deliveries {
+    /// There is one to choose.
+    fn any_replays(&self) -> bool {
+        self.rows.iter().any(|row| row.standing.replays())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct Deliveries {

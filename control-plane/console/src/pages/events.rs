@@ -157,6 +157,8 @@ struct EventPage {
     query: String,
     headers: Vec<(String, String)>,
     more_headers: usize,
+    /// Not only by whoever knows the Callback URL.
+    proven: bool,
     flags: Vec<(&'static str, &'static str)>,
     duplicate_of: String,
     duplicates: u32,
@@ -233,6 +235,7 @@ pub(super) async fn show(
         time: Moment::of(event.receive_time.as_ref()),
         format: format(event.format()),
         bytes: words::number(event.body.len() as u64),
+        proven: !event.flags().any(|flag| flag == v1::EventFlag::Unsigned),
         flags: event.flags().filter_map(words::flag).collect(),
         pretty,
         raw: payload::raw(&event.body, payload::MAX_RAW),

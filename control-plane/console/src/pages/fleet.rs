@@ -4,15 +4,22 @@ use askama::Template;
 use axum::response::Response;
 use hookplane_proto::v1;
 
+use super::activity::known;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
+use crate::weight;
 use crate::words;
 
 /// Listeners shown: a page of more would be over its size.
 const SHOWN: usize = 300;
 /// Problems shown of one.
 const PROBLEMS: usize = 5;
+/// Requests to no group's URL that are shown, of the newest refusals of all.
+const STRAYS: usize = 20;
+const LOOKED_AT: u32 = 500;
+/// Of a reason.
+const REASON: usize = 300;
 
 struct Row {
     name: String,
@@ -63,6 +70,15 @@ struct Fleet {
     ready: usize,
     pools: usize,
     listeners: Vec<Row>,
+    /// Requests to a URL that no group has, which are the operator's alone to see.
+    strays: Vec<Stray>,
+}
+
+/// A request that no group's URL was asked for by.
+struct Stray {
+    time: Option<Moment>,
+    reason: String,
+    from: String,
 }
 
 pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
@@ -74,7 +90,12 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
     pools.dedup();
     let pools = pools.len();
     let revision = listeners.iter().map(|listener| listener.store_revision);
+    let strays = match visitor.who.org.is_empty() {
+        true => strays(&visitor).await?,
+        false => Vec::new(),
+    };
     html(&Fleet {
+        strays,
         accepted: words::a_second(sum(&listeners, |flow| flow.accepted)),
         refused: words::a_second(sum(&listeners, |flow| flow.refused)),
         page: visitor.page("Fleet", &visitor.who.org),
@@ -84,6 +105,27 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
         pools,
         listeners: listeners.into_iter().take(SHOWN).map(Row::of).collect(),
     })
+}
+
+/// The newest; none where the event log doesn't answer.
+async fn strays(visitor: &Visitor) -> Result<Vec<Stray>, Problem> {
+    let request = v1::ListRefusalsRequest {
+        parent: String::new(),
+        page_size: LOOKED_AT,
+        not_kept: false,
+    };
+    let answer = known(visitor.api.events().list_refusals(request).await)?;
+    let all = answer.map(|answer| answer.into_inner().refusals);
+    let strays = all.unwrap_or_default().into_iter();
+    Ok(strays
+        .filter(|refusal| refusal.group.is_empty())
+        .take(STRAYS)
+        .map(|refusal| Stray {
+            time: Moment::of(refusal.time.as_ref()),
+            reason: weight::cut(&refusal.reason, REASON),
+            from: refusal.remote_address,
+        })
+        .collect())
 }
 
 /// Of all; unknown where it is of one.

@@ -162,7 +162,7 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
                 "" => (format!("orgs/{org}"), format!("The last day of {org}")),
                 group => (selection.groups(&org), format!("The last day of {group}")),
             };
-            Some(activity::chart(&visitor, parent, &title).await?)
+            activity::chart(&visitor, parent, &title).await?
         }
         false => None,
     };

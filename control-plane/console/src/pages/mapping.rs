@@ -379,7 +379,7 @@ async fn render(
     let refused = !draft.faults.is_empty();
     let mut marks = draft.faults.clone();
     // What was asked for instead of it has its room on the page.
-    let instead = refused || draft.with_names || draft.changes.is_some();
+    let instead = refused || draft.with_names && draft.quiet || draft.changes.is_some();
     let preview = match instead || payload.nodes.is_empty() && draft.quiet {
         true => Preview::default(),
         false => preview(visitor, place, webhook, &draft, &mut marks).await?,

@@ -1,4 +1,4 @@
-//! A file per page; here is which address leads where.
+//! A file per page, and the parts that several have (`activity`, `changes`, `inbound`, `selection`); here is which address leads where.
 
 mod activity;
 mod changes;
@@ -53,7 +53,9 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         }
         "none-chosen" => "Nothing was chosen: tick what is to be replayed.",
         "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
-        "webhook-cloned" => "The webhook is cloned.",
+        "webhook-cloned" => {
+            "The webhook is cloned. Say where its events go under Edit, map them if they are to become records, then activate it."
+        }
         "webhook-activated" => "The webhook is active: it takes what comes from now on.",
         "webhook-deactivated" => {
             "The webhook is not active any more. What waits is still delivered."
@@ -65,7 +67,9 @@ pub(crate) fn note(done: &str) -> Option<&'static str> {
         "mapping-deactivated" => {
             "The mapping is not active any more: events are handed over as they came."
         }
-        "destination-saved" => "The destination is saved.",
+        "destination-saved" => {
+            "The destination is saved. A webhook’s events go there once it is ticked in the webhook’s form."
+        }
         "destination-paused" => "Paused: deliveries wait, and nothing is lost.",
         "destination-resumed" => "Resumed: what waited is delivered now.",
         "destination-deleted" => "The destination is deleted.",

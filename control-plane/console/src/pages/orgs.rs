@@ -47,7 +47,7 @@ async fn listed(visitor: &Visitor) -> Result<Orgs, Problem> {
 
 pub(super) async fn list(visitor: Visitor) -> Result<Response, Problem> {
     if !visitor.who.org.is_empty() {
-        return Ok(to(&format!("/orgs/{}/connectors", visitor.who.org)));
+        return Ok(to(&format!("/orgs/{}", visitor.who.org)));
     }
     html(&listed(&visitor).await?)
 }

@@ -6,8 +6,9 @@ use axum::response::Response;
 use hookplane_proto::v1;
 use v1::DeliveryStatus;
 
-use super::activity;
+use super::activity::{self, known};
 use super::groups::Row;
+use super::webhooks::State;
 use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
@@ -45,6 +46,36 @@ struct Look {
     others: usize,
 }
 
+/// A destination that nothing gets through to.
+struct Trouble {
+    /// Its own page, or that of the webhook whose own it is.
+    path: String,
+    name: String,
+    state: State,
+    reason: String,
+    since: Option<Moment>,
+    retry: Option<Moment>,
+}
+
+impl Trouble {
+    fn of(trouble: v1::Trouble) -> Self {
+        let status = trouble.status.unwrap_or_default();
+        let mut parts = trouble.name.split('/').skip(3);
+        let (first, webhook) = (parts.next().unwrap_or_default(), parts.nth(1));
+        Self {
+            path: format!("/{}", trouble.name),
+            name: match webhook {
+                None => first.to_owned(),
+                Some(webhook) => format!("{first}/{webhook}, {}", trouble.destination),
+            },
+            state: State(status.state()),
+            reason: weight::cut(&status.reason, REASON),
+            since: Moment::of(status.since.as_ref()),
+            retry: Moment::of(status.retry_time.as_ref()),
+        }
+    }
+}
+
 struct Refused {
     time: Option<Moment>,
     group: String,
@@ -59,8 +90,12 @@ struct Overview {
     page: Page,
     /// What people call the org.
     title: String,
+    troubles: Vec<Trouble>,
+    more_troubles: usize,
+    /// Without it nothing is known of what came.
+    log_answers: bool,
     looks: Vec<Look>,
-    /// None: of a search, or further down the list.
+    /// None: of a search, or further down the list; or not known now.
     chart: Option<Chart>,
     refusals: Vec<Refused>,
     text: String,
@@ -89,6 +124,7 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         name if name.is_empty() => org.clone(),
         name => name,
     };
+    let mut log_answers = true;
     let mut looks = Vec::new();
     for (status, word, what, advice) in [
         (
@@ -103,14 +139,11 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             "Held",
             "A filter or mapping found no way. Mend it, then replay them.",
         ),
-        (
-            DeliveryStatus::Pending,
-            "pending",
-            "Failing",
-            "They are tried again by themselves. Here is what their destinations answer.",
-        ),
     ] {
-        let (mut webhooks, more) = stuck(&visitor, &org, status).await?;
+        let Some((mut webhooks, more)) = stuck(&visitor, &org, status).await? else {
+            log_answers = false;
+            break;
+        };
         let others = webhooks.len().saturating_sub(STUCK);
         webhooks.truncate(STUCK);
         if !webhooks.is_empty() {
@@ -125,23 +158,27 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         }
     }
     let is_part = !text.is_empty() || !page.is_empty();
-    let chart = match is_part {
+    let chart = match is_part || !log_answers {
         true => None,
-        false => Some(
-            activity::chart(
-                &visitor,
-                format!("orgs/{org}"),
-                &format!("The last day of {title}"),
-            )
-            .await?,
-        ),
+        false => {
+            let title = format!("The last day of {title}");
+            activity::chart(&visitor, format!("orgs/{org}"), &title).await?
+        }
     };
+    let refusals = match log_answers {
+        true => refusals(&visitor, &org).await?,
+        false => None,
+    };
+    let (troubles, more_troubles) = troubles(&visitor, &org).await?;
     html(&Overview {
         page: visitor.page(title.clone(), &org),
         title,
+        troubles,
+        more_troubles,
+        log_answers: log_answers && refusals.is_some(),
         looks,
         chart,
-        refusals: refusals(&visitor, &org).await?,
+        refusals: refusals.unwrap_or_default(),
         text: text.to_owned(),
         is_part,
         groups: groups.webhook_groups.into_iter().map(Row::of).collect(),
@@ -154,26 +191,24 @@ async fn stuck(
     visitor: &Visitor,
     org: &str,
     status: DeliveryStatus,
-) -> Result<(Vec<Stuck>, bool), Problem> {
+) -> Result<Option<(Vec<Stuck>, bool)>, Problem> {
     let request = v1::ListDeliveriesRequest {
         parent: format!("orgs/{org}"),
         page_size: COUNTED,
         status: status.into(),
         ..Default::default()
     };
-    let answer = visitor.api.events().list_deliveries(request).await?;
-    let answer = answer.into_inner();
-    Ok((
-        by_webhook(answer.deliveries),
-        !answer.next_page_token.is_empty(),
-    ))
+    let answer = known(visitor.api.events().list_deliveries(request).await)?;
+    Ok(answer.map(|answer| {
+        let answer = answer.into_inner();
+        let more = !answer.next_page_token.is_empty();
+        (by_webhook(answer.deliveries), more)
+    }))
 }
 
 fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
     let mut found: Vec<Stuck> = Vec::new();
-    // What is pending and was never tried is only new.
-    let is_stuck = |one: &v1::Delivery| one.status() != DeliveryStatus::Pending || one.attempts > 0;
-    for delivery in deliveries.into_iter().filter(is_stuck) {
+    for delivery in deliveries {
         let same =
             |stuck: &&mut Stuck| stuck.group == delivery.group && stuck.webhook == delivery.webhook;
         match found.iter_mut().find(same) {
@@ -189,23 +224,41 @@ fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
     found
 }
 
-async fn refusals(visitor: &Visitor, org: &str) -> Result<Vec<Refused>, Problem> {
+async fn refusals(visitor: &Visitor, org: &str) -> Result<Option<Vec<Refused>>, Problem> {
     let request = v1::ListRefusalsRequest {
         parent: format!("orgs/{org}"),
         page_size: REFUSALS,
         not_kept: false,
     };
-    let answer = visitor.api.events().list_refusals(request).await?;
-    let refusals = answer.into_inner().refusals.into_iter();
-    Ok(refusals
-        .map(|refusal| Refused {
-            time: Moment::of(refusal.time.as_ref()),
-            group: refusal.group,
-            clause: refusal.clause,
-            reason: weight::cut(&refusal.reason, REASON),
-            advice: weight::cut(&refusal.advice, REASON),
-        })
-        .collect())
+    let answer = known(visitor.api.events().list_refusals(request).await)?;
+    let refused = |refusal: v1::Refusal| Refused {
+        time: Moment::of(refusal.time.as_ref()),
+        group: refusal.group,
+        clause: refusal.clause,
+        reason: weight::cut(&refusal.reason, REASON),
+        advice: weight::cut(&refusal.advice, REASON),
+    };
+    Ok(answer.map(|answer| {
+        answer
+            .into_inner()
+            .refusals
+            .into_iter()
+            .map(refused)
+            .collect()
+    }))
+}
+
+/// Destinations that nothing gets through to, and how many more there are.
+async fn troubles(visitor: &Visitor, org: &str) -> Result<(Vec<Trouble>, usize), Problem> {
+    let request = v1::ListTroublesRequest {
+        parent: format!("orgs/{org}"),
+    };
+    let answer = visitor.api.destinations().list_troubles(request).await?;
+    let answer = answer.into_inner();
+    let all = answer.troubles.into_iter();
+    let shown: Vec<Trouble> = all.take(STUCK).map(Trouble::of).collect();
+    let more = (answer.total as usize).saturating_sub(shown.len());
+    Ok((shown, more))
 }
 
 #[cfg(test)]
@@ -243,15 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pending_is_stuck_once_it_was_tried() {
-        let pending = |webhook: &str, attempts| v1::Delivery {
-            webhook: webhook.to_owned(),
-            status: DeliveryStatus::Pending.into(),
-            attempts,
-            ..Default::default()
+    fn a_trouble_leads_to_the_page_where_it_can_be_mended() {
+        let of = |name: &str, destination: &str| {
+            let trouble = Trouble::of(v1::Trouble {
+                name: name.to_owned(),
+                destination: destination.to_owned(),
+                status: None,
+            });
+            (trouble.path, trouble.name)
         };
-        let found = by_webhook(vec![pending("new", 0), pending("failing", 1)]);
-        let found: Vec<_> = found.iter().map(|one| one.webhook.as_str()).collect();
-        assert_eq!(found, ["failing"]);
+        let (path, name) = of("orgs/acme/destinations/crm", "");
+        assert_eq!((&*path, &*name), ("/orgs/acme/destinations/crm", "crm"));
+        let (path, name) = of("orgs/acme/groups/shop/webhooks/paid", "http");
+        assert_eq!(path, "/orgs/acme/groups/shop/webhooks/paid");
+        assert_eq!(name, "shop/paid, http");
     }
 }

@@ -18,6 +18,7 @@ use hookplane_proto::v1;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::groups::definition;
 use crate::page::{Page, Visitor, html, with_status};
 use crate::problem::{Faults, Problem};
 use crate::trial::{self, Got, Sample};
@@ -56,8 +57,10 @@ struct SendTest {
     group: String,
     url: String,
     live: bool,
-    /// Those that have a sample.
+    /// Those that have a sample, and that the group takes.
     events: Vec<String>,
+    /// Those that have one and that it doesn't.
+    others: Vec<String>,
     event: String,
     faults: Faults,
     single: Option<Single>,
@@ -123,28 +126,26 @@ async fn asked(
     let group = group.into_inner();
     let spec = group.spec.unwrap_or_default();
     let status = group.status.unwrap_or_default();
-    let connector = connector(visitor, org, &spec.connector).await?;
-    let mut functions = connector.spec.unwrap_or_default().functions;
-    let function = functions.iter().position(|one| one.name == spec.function);
-    let events = match function {
-        Some(index) => functions.swap_remove(index).events,
-        None => functions
-            .into_iter()
-            .next()
-            .map(|one| one.events)
-            .unwrap_or_default(),
+    // A connector of the org's own may be gone; its groups go on.
+    let functions = match definition(visitor, org, &spec.connector).await {
+        Ok(connector) => connector.spec.unwrap_or_default().functions,
+        Err(Problem::Api(status)) if status.code() == tonic::Code::NotFound => Vec::new(),
+        Err(problem) => return Err(problem),
     };
-    let events: Vec<String> = events
-        .into_iter()
-        .filter(|event| event.sample.is_some())
-        .map(|event| event.name)
-        .collect();
+    let named = functions.iter().find(|one| one.name == spec.function);
+    let function = named.or(functions.first());
+    let sampled = function.into_iter().flat_map(|one| &one.events);
+    let sampled = sampled.filter(|event| event.sample.is_some());
+    let (events, others) = sampled
+        .map(|event| event.name.clone())
+        .partition(|event| takes(&spec.registered_events, event));
     Ok(SendTest {
         page: visitor.page(format!("Test {name}"), org),
         group: name.to_owned(),
         url: status.callback_url,
         live: status.live.unwrap_or_default().applied,
         events,
+        others,
         event,
         faults: Faults::default(),
         single: None,
@@ -152,19 +153,12 @@ async fn asked(
     })
 }
 
-/// A built-in one, or the org's own.
-async fn connector(visitor: &Visitor, org: &str, id: &str) -> Result<v1::Connector, Problem> {
-    let get = |name: String| async {
-        let request = v1::GetConnectorRequest { name };
-        visitor.api.connectors().get_connector(request).await
-    };
-    match get(format!("connectors/{id}")).await {
-        Err(status) if status.code() == tonic::Code::NotFound => {
-            let own = get(format!("orgs/{org}/connectors/{id}")).await?;
-            Ok(own.into_inner())
-        }
-        answer => Ok(answer?.into_inner()),
-    }
+/// Whether a group takes it: a name takes all below it at a dot.
+fn takes(registered: &[String], event: &str) -> bool {
+    registered.iter().any(|name| {
+        let below = event.strip_prefix(name.as_str());
+        name == "*" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 /// One run.
@@ -295,6 +289,15 @@ fn row(request: v1::SampleRequest, got: Option<Got>) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_takes_what_it_names_and_all_below_at_a_dot() {
+        let registered = |name: &str| vec![name.to_owned()];
+        assert!(takes(&registered("*"), "a.b"));
+        assert!(takes(&registered("a"), "a.b") && takes(&registered("a.b"), "a.b"));
+        assert!(!takes(&registered("a"), "ab") && !takes(&registered("a.b"), "a"));
+        assert!(!takes(&[], "a"));
+    }
 
     #[test]
     fn what_was_not_posted_is_neither_right_nor_wrong() {

@@ -3,7 +3,8 @@
 
 use hookplane_proto::v1;
 
-use super::{counted, present};
+use super::definitions::Definitions;
+use super::{counted, present_of};
 use crate::access::Caller;
 use crate::api::desk::{Desk, decode};
 use crate::api::names;
@@ -33,12 +34,15 @@ pub(super) async fn list(
     };
     let (size, token) = (request.page_size, &*request.page_token);
     let mut webhook_groups = Vec::new();
+    let mut definitions = Definitions::default();
     let next_page_token = match Wanted::of(&request)? {
         None => {
             let all = page(&*context.store, &prefix, &prefix, size, token, |_| true);
             let (entries, next) = all.await?;
             for entry in &entries {
-                webhook_groups.push(present(&desk, decode(entry)?, entry.revision).await?);
+                webhook_groups.push(
+                    present_of(&desk, decode(entry)?, entry.revision, &mut definitions).await?,
+                );
             }
             next
         }
@@ -52,7 +56,8 @@ pub(super) async fn list(
             let (groups, next) = page_in_memory(&list, found, size, token, false)?;
             for group in groups {
                 let revision = group.metadata.as_ref().map_or(0, |m| m.revision);
-                webhook_groups.push(present(&desk, group.clone(), revision).await?);
+                webhook_groups
+                    .push(present_of(&desk, group.clone(), revision, &mut definitions).await?);
             }
             next
         }

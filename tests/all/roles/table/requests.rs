@@ -178,6 +178,7 @@ pub(super) fn request(method: &str, there: &There) -> Vec<u8> {
             let name = format!("{parent}/destinations/crm");
             message!(GetDestinationRequest { name })
         }
+        "DestinationService/ListTroubles" => message!(ListTroublesRequest { parent }),
         "DestinationService/CreateDestination" => {
             let destination = Some(destination(org, "fresh"));
             message!(CreateDestinationRequest {

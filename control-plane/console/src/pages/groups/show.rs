@@ -42,7 +42,8 @@ struct Show {
     /// As far as it is known: a connector of the org's own may be gone.
     checks_secret: bool,
     counts: v1::GroupCounts,
-    chart: Chart,
+    /// None: not known now.
+    chart: Option<Chart>,
     /// When it was typed in at the provider, and the code itself.
     code: Option<(String, Moment)>,
     receipt: &'static str,

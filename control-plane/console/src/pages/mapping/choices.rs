@@ -37,7 +37,7 @@ impl Choices {
         if known || self.recorded.len() == MAX_SHOWN {
             return;
         }
-        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.exact()));
+        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.short()));
         self.recorded.push(Choice {
             value,
             text: format!("{}{at}", weight::cut(event_type, TYPE)),

@@ -12,6 +12,8 @@ use crate::log::embedded::index::{self, Sought};
 
 /// Up to so many pending deliveries are sorted, and so many are looked at for their words, rather than looked for among all.
 const FEW: i64 = 1_000;
+/// Of many that are stuck so many are looked at for their words first: where most have them, as where a mapping breaks, the page is full by then.
+const NEWEST: usize = 300;
 
 /// Webhooks that are walked each by itself. Of more the events lead.
 const MAX_WEBHOOKS: usize = 500;
@@ -36,6 +38,9 @@ pub(super) fn places(page: &Page<'_>) -> Result<Vec<i64>, Fault> {
     let webhooks = webhooks(page)?;
     if let Some(index) = by_status(page, webhooks.as_deref())? {
         return of_status(page, index, webhooks.as_deref());
+    }
+    if let Some(places) = among_the_newest(page, webhooks.as_deref())? {
+        return Ok(places);
     }
     let ranges = index::ranges(page.db, selection)?;
     let mut places = if page.words.is_some() || selection.event_type.is_some() {
@@ -168,6 +173,24 @@ fn of_status(
         places = page.newest(places);
     }
     Ok(places)
+}
+
+/// Those that are stuck and have the words, where the newest that are stuck fill a page. What is looked for among all is found by its words.
+fn among_the_newest(
+    page: &Page<'_>,
+    webhooks: Option<&[String]>,
+) -> Result<Option<Vec<i64>>, Fault> {
+    let status = page.selection.status.unwrap_or_default();
+    if (status as i32) < STUCK || page.words.is_none() {
+        return Ok(None);
+    }
+    let webhook = match webhooks {
+        Some([webhook]) => Some(webhook),
+        _ => None,
+    };
+    let clause = of_status_clause(page, OfStatus::Stuck, webhook, 0);
+    let (places, is_enough) = page.walk_some(DELIVERIES_BY, &clause, "d.seq DESC", NEWEST)?;
+    Ok(is_enough.then_some(places))
 }
 
 /// Its index is named behind it.

@@ -153,13 +153,30 @@ impl<'a> Page<'a> {
 
     /// A page of a walk: of each row its place and its event's. `order` is of the walk's own.
     fn walk(&self, from: &str, clause: &Where, order: &str) -> Result<Vec<i64>, Fault> {
+        let (places, _) = self.walk_some(from, clause, order, usize::MAX)?;
+        Ok(places)
+    }
+
+    /// The same, with so many rows looked at and no more; and whether that was enough for the page.
+    fn walk_some(
+        &self,
+        from: &str,
+        clause: &Where,
+        order: &str,
+        most: usize,
+    ) -> Result<(Vec<i64>, bool), Fault> {
         let patience = index::Patience::default();
         let mut read = self.prepare(&format!("{from}{} ORDER BY {order}", clause.sql))?;
         let mut rows = read.query(params_from_iter(&clause.values))?;
         let mut places = Vec::new();
+        let mut looked_at = 0;
         while places.len() < self.limit
             && let Some(row) = rows.next()?
         {
+            if looked_at == most {
+                return Ok((places, false));
+            }
+            looked_at += 1;
             patience.check()?;
             let place: i64 = row.get(0)?;
             // An event that got several deliveries comes several times, one after the other.
@@ -167,6 +184,6 @@ impl<'a> Page<'a> {
                 places.push(place);
             }
         }
-        Ok(places)
+        Ok((places, true))
     }
 }

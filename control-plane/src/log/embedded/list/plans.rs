@@ -209,3 +209,23 @@ fn each_selection_is_led_by_its_own_index() {
         }
     }
 }
+
+/// A mapping that broke holds thousands, and most of them have the words that somebody looks for.
+#[test]
+fn words_of_many_that_are_stuck_are_looked_for_among_the_newest_first() {
+    let (_dir, db) = opened();
+    db.execute_batch(
+        "WITH RECURSIVE n(seq) AS (SELECT 3 UNION ALL SELECT seq + 1 FROM n WHERE seq < 1500)
+         INSERT INTO deliveries (seq, event_seq, webhook_uid, webhook, status, attempts, due, created, updated, reason, idempotency_key)
+             SELECT seq, 1, 'w', 'w', 4, 0, 0, 0, 0, '', '' FROM n",
+    )
+    .expect("inserts");
+    let held = Selection {
+        text: Some("paid".to_owned()),
+        status: Some(DeliveryStatus::Held),
+        group_uid: Some("g".to_owned()),
+        ..Selection::default()
+    };
+    let plans = plans(&db, &held, None, deliveries::places);
+    assert!(plans[0].contains("deliveries_stuck"), "{plans:#?}");
+}
