@@ -44,8 +44,8 @@ pub(crate) struct State {
     pub(crate) pushing: usize,
     /// The key of each webhook, by uid.
     webhook_keys: HashMap<String, String>,
-    /// By key. Listeners get none of them.
-    destinations: HashMap<String, Arc<v1::Destination>>,
+    /// By key, so that an org's are a range. Listeners get none of them.
+    destinations: BTreeMap<String, Arc<v1::Destination>>,
     pub(super) pools: Pools,
     /// While the first, whole list is taken.
     lists: bool,
@@ -121,7 +121,7 @@ impl State {
             webhooks: BTreeMap::new(),
             pushing: 0,
             webhook_keys: HashMap::new(),
-            destinations: HashMap::new(),
+            destinations: BTreeMap::new(),
             pools: Pools::new(horizon),
             lists: true,
             tokens,
@@ -167,9 +167,8 @@ impl State {
 
     pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
         let of_org = keys::destination(org, "");
-        let all = self.destinations.iter();
-        all.filter(|(key, _)| key.starts_with(&of_org))
-            .map(|(_, destination)| Arc::clone(destination))
+        let all = below(&self.destinations, &of_org);
+        all.map(|(_, destination)| Arc::clone(destination))
             .collect()
     }
 

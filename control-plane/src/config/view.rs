@@ -229,7 +229,7 @@ impl View {
         self.read(|state| state.destination(org, name))
     }
 
-    /// The destinations of an org, in no order.
+    /// The destinations of an org, in order of their names.
     pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
         self.read(|state| state.destinations_of(org))
     }
