@@ -19,8 +19,13 @@ async fn charts_say_since_when_was_counted_unless_that_is_all_the_time_that_they
             parent: "orgs/acme".to_owned(),
             hours,
         };
-        let answer = EventServiceClient::new(rig.wire()).get_activity(request);
-        let since = answer.await.unwrap().into_inner().since;
+        let mut events = EventServiceClient::new(rig.wire());
+        let since = events
+            .get_activity(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .since;
         since.map(|since| since.seconds)
     };
     rig.clock.advance(Duration::from_secs(2 * 3_600));
