@@ -23,7 +23,7 @@ pub(crate) struct Aside(LazyLock<Arc<Line>>);
 
 /// Records for deliveries.
 pub(crate) static DELIVERIES: Aside = Aside::new();
-/// Events tried with webhooks, for callers who wait: previews, comparisons, feeds, tails.
+/// Events tried with webhooks, for callers who wait: previews, comparisons, feeds, tails; and payloads that are shown.
 pub(crate) static TRIALS: Aside = Aside::new();
 /// What is saved.
 pub(crate) static SAVES: Aside = Aside::new();

@@ -35,8 +35,9 @@ export async function stranger(browser, { width = 1280, dark = false, scripts = 
   const page = await context.newPage();
   const wrong = [];
   page.on("console", (message) => {
-    // A refused form comes back as 422, which the browser mentions.
-    if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) wrong.push(message.text());
+    // A refused form comes back as 422, which the browser mentions; a preview that a newer one takes the place of is given up.
+    const meant = /status of 4\d\d|^htmx:(sendAbort|afterRequest)/;
+    if (message.type() === "error" && !meant.test(message.text())) wrong.push(message.text());
   });
   page.on("pageerror", (error) => wrong.push(String(error)));
   return { page, wrong };

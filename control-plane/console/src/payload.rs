@@ -4,6 +4,8 @@ use crate::weight;
 
 /// Of what is indented, as a page writes it.
 pub(crate) const MAX_PRETTY: usize = 64 * 1024;
+/// Of what is asked for to be indented: what has spaces and lines of its own fills a page as well.
+pub(crate) const MAX_ASKED: usize = 4 * MAX_PRETTY;
 /// Of what is shown as it came.
 pub(crate) const MAX_RAW: usize = 24 * 1024;
 /// Deeper than any payload that is decoded.

@@ -33,8 +33,8 @@ pub type Posting = Pin<Box<dyn Future<Output = Got> + Send>>;
 /// Posts samples to this installation's own callback URLs, and nowhere else, in bounded time and size, and follows no answer that leads
 /// elsewhere. A browser can't do it: our pages may talk to us alone, and listeners answer no other site's scripts.
 pub trait Poster: Send + Sync {
-    /// What comes back, or why nothing does.
-    fn post(&self, sample: Sample) -> Posting;
+    /// What comes back, or why nothing does. The org is whose test it is: none has all the turns.
+    fn post(&self, org: &str, sample: Sample) -> Posting;
 }
 
 impl Sample {

@@ -93,6 +93,11 @@ impl Caller {
         self.reaches(Target::Org(org)).is_ok() && self.since.is_none_or(|since| made >= since)
     }
 
+    /// The org that the token is of; empty: the installation's.
+    pub(crate) fn own_org(&self) -> &str {
+        self.grant.org.as_deref().unwrap_or_default()
+    }
+
     /// From when on what an org's name stands for is the caller's org. None: always.
     pub(crate) fn since(&self) -> Option<Timestamp> {
         self.since

@@ -149,10 +149,10 @@ impl ConnectorApi {
         };
         let mut webhook_groups = BTreeMap::new();
         if let (Some((_, groups)), true) = (&prefix, request.page_token.is_empty()) {
-            self.context.view.each_group_below(groups, |group| {
+            for (_, group) in self.context.view.groups_below(groups, |_| true) {
                 let connector = group.spec.as_ref().map_or("", |spec| &spec.connector);
                 *webhook_groups.entry(connector.to_owned()).or_insert(0) += 1;
-            });
+            }
         }
         if request.page_token.is_empty() || is_of(BUILT_IN, &request.page_token) {
             let (found, next_page_token) = page_in_memory(

@@ -1,8 +1,10 @@
 //! Events and deliveries as they are kept, the tail, replays, refusals, and signed samples.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use hookplane_proto::v1;
+use hookplane_rules::payload;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +19,7 @@ use super::status::Problem;
 use super::tail;
 use super::turns::Turns;
 use crate::access::{Caller, opened};
+use crate::aside;
 use crate::context::Context;
 use crate::log::{Cursor, LogError, NoteKind, NotesOf, Selection};
 
@@ -28,6 +31,13 @@ const PAGE_MAX: usize = 1_000;
 const PAGE_BYTES: usize = 3 * 1024 * 1024;
 /// Events read from the log at once, bodies and all.
 const STEP: usize = 16;
+/// Of a payload as JSON: more than the largest body.
+const JSON_MAX: usize = 32 * 1024 * 1024;
+/// Events that are read alone at a time, and those of them that tokens of one org may have: a body may have 25 MiB.
+const READS: usize = 16;
+const READS_OF_ONE_ORG: usize = 8;
+/// For a turn to decode a payload.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Deliveries of one replay.
 const REPLAY_MAX: usize = 1_000;
 
@@ -35,6 +45,31 @@ const REPLAY_MAX: usize = 1_000;
 pub struct EventApi {
     context: Context,
     replays: Turns,
+    reads: Turns,
+}
+
+pub(super) fn reads() -> Turns {
+    Turns::new(READS, READS_OF_ONE_ORG)
+}
+
+/// With its payload as JSON, or the beginning of it. What decodes it holds up nobody else.
+async fn decoded(mut event: v1::Event, max_bytes: u32) -> Result<v1::Event, Problem> {
+    let max = match max_bytes as usize {
+        0 => JSON_MAX,
+        max => max.min(JSON_MAX),
+    };
+    let org = event.org.clone();
+    let work = move |_: &aside::Here| {
+        let json = payload::to_json_within(&event, max).unwrap_or_default();
+        (event.payload_json, event.payload_json_cut) = json;
+        event
+    };
+    match aside::TRIALS.run_within(&org, PATIENCE, work).await {
+        Some(event) => Ok(event?),
+        None => Err(Problem::Busy(
+            "as many payloads are decoded as may be at once: try again in a while".to_owned(),
+        )),
+    }
 }
 
 impl EventApi {
@@ -43,6 +78,7 @@ impl EventApi {
         Self {
             context,
             replays: replay::turns(),
+            reads: reads(),
         }
     }
 
@@ -132,6 +168,7 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::Event>, Status> {
         let (caller, request) = opened(request)?;
         let id = id_of("name", "events/", &request.name)?;
+        let _turn = self.reads.take(caller.own_org()).await?;
         let mut event = self.context.log.event(id).await.map_err(Problem::from)?;
         let received = event
             .receive_time
@@ -141,7 +178,7 @@ impl v1::event_service_server::EventService for EventApi {
             return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
         }
         if request.payload_json {
-            event.payload_json = hookplane_rules::payload::to_json(&event).unwrap_or_default();
+            event = decoded(event, request.payload_json_max_bytes).await?;
         }
         Ok(Response::new(event))
     }

@@ -82,12 +82,13 @@ mod tests {
 
     // Promise 8: whatever one org has under way, another's turn comes.
     #[tokio::test]
-    async fn no_org_has_all_turns_of_previews_comparisons_or_replays() {
+    async fn no_org_has_all_turns_of_previews_comparisons_replays_or_reads() {
         let (previews, comparisons) = (
             super::super::preview::turns(),
             super::super::compare::turns(),
         );
-        for turns in [previews, comparisons, super::super::replay::turns()] {
+        let (replays, reads) = (super::super::replay::turns(), super::super::events::reads());
+        for turns in [previews, comparisons, replays, reads] {
             let mut taken = Vec::new();
             while let Ok(turn) = turns.take_within("greedy", Duration::ZERO).await {
                 taken.push(turn);

@@ -6,7 +6,9 @@
 mod build;
 mod history;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
@@ -34,16 +36,16 @@ pub(crate) struct State {
     pins: HashMap<String, Pin>,
     /// By uid.
     groups: HashMap<String, GroupState>,
-    /// The uid at `v1/groups/ORG/GROUP`.
-    uids: HashMap<String, String>,
+    /// The uid at `v1/groups/ORG/GROUP`, so that an org's are a range.
+    uids: BTreeMap<String, String>,
     /// By key, so that a group's are a range.
     webhooks: BTreeMap<String, WebhookState>,
     /// Webhooks with a destination that is pushed to.
     pub(crate) pushing: usize,
     /// The key of each webhook, by uid.
     webhook_keys: HashMap<String, String>,
-    /// By key. Listeners get none of them.
-    destinations: HashMap<String, Arc<v1::Destination>>,
+    /// By key, so that an org's are a range. Listeners get none of them.
+    destinations: BTreeMap<String, Arc<v1::Destination>>,
     pub(super) pools: Pools,
     /// While the first, whole list is taken.
     lists: bool,
@@ -81,8 +83,7 @@ struct WebhookState {
 impl State {
     /// How many webhooks there are below a key.
     pub(crate) fn webhooks_below(&self, prefix: &str) -> usize {
-        let from = self.webhooks.range(prefix.to_owned()..);
-        from.take_while(|(key, _)| key.starts_with(prefix)).count()
+        below(&self.webhooks, prefix).count()
     }
 
     /// From a whole list, the first one or one in place of all that was known. `tokens` are told of it too: whoever calls is let in by them,
@@ -116,11 +117,11 @@ impl State {
             epoch: "".into(),
             pins: HashMap::new(),
             groups: HashMap::new(),
-            uids: HashMap::new(),
+            uids: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             pushing: 0,
             webhook_keys: HashMap::new(),
-            destinations: HashMap::new(),
+            destinations: BTreeMap::new(),
             pools: Pools::new(horizon),
             lists: true,
             tokens,
@@ -166,9 +167,8 @@ impl State {
 
     pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
         let of_org = keys::destination(org, "");
-        let all = self.destinations.iter();
-        all.filter(|(key, _)| key.starts_with(&of_org))
-            .map(|(_, destination)| Arc::clone(destination))
+        let all = below(&self.destinations, &of_org);
+        all.map(|(_, destination)| Arc::clone(destination))
             .collect()
     }
 
@@ -185,20 +185,11 @@ impl State {
         groups.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Shows each group below a key, as stored, in no order.
-    pub(crate) fn each_group_below<'a>(
-        &'a self,
-        prefix: &str,
-        mut show: impl FnMut(&'a str, &'a Arc<v1::WebhookGroup>),
-    ) {
-        for (key, uid) in &self.uids {
-            // Most keys are others': of webhooks, of other orgs.
-            if key.starts_with(prefix)
-                && let Some(group) = self.groups.get(uid)
-            {
-                show(key, &group.stored);
-            }
-        }
+    /// The groups below a key, as stored, in order of their keys.
+    pub(crate) fn groups_below(&self, prefix: &str) -> Vec<(String, Arc<v1::WebhookGroup>)> {
+        let all = below(&self.uids, prefix);
+        all.filter_map(|(key, uid)| Some((key.clone(), self.groups.get(uid)?.stored.clone())))
+            .collect()
     }
 
     /// The longest window in which any group knows repeats, in days.
@@ -419,6 +410,15 @@ impl State {
         };
         group.offered.withdraw(&mut self.pools, at);
     }
+}
+
+/// Looks at no key but those, and the one after.
+fn below<'a, K: Ord + Borrow<str>, V>(
+    map: &'a BTreeMap<K, V>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    let from = map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+    from.take_while(move |(key, _)| (*key).borrow().starts_with(prefix))
 }
 
 fn pushes(webhook: &v1::Webhook) -> bool {

@@ -229,7 +229,7 @@ impl View {
         self.read(|state| state.destination(org, name))
     }
 
-    /// The destinations of an org, in no order.
+    /// The destinations of an org, in order of their names.
     pub(crate) fn destinations_of(&self, org: &str) -> Vec<Arc<v1::Destination>> {
         self.read(|state| state.destinations_of(org))
     }
@@ -278,21 +278,10 @@ impl View {
         prefix: &str,
         wanted: impl Fn(&v1::WebhookGroup) -> bool,
     ) -> Vec<(String, Arc<v1::WebhookGroup>)> {
-        let mut found = Vec::new();
-        self.read(|state| {
-            state.each_group_below(prefix, |key, group| {
-                if wanted(group) {
-                    found.push((key.to_owned(), group.clone()));
-                }
-            });
-        });
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        // Nothing waits while they are looked through.
+        let mut found = self.read(|state| state.groups_below(prefix));
+        found.retain(|(_, group)| wanted(group));
         found
-    }
-
-    /// Shows each group below a key, in no order.
-    pub(crate) fn each_group_below(&self, prefix: &str, mut show: impl FnMut(&v1::WebhookGroup)) {
-        self.read(|state| state.each_group_below(prefix, |_, group| show(group)));
     }
 
     /// The stored tokens.

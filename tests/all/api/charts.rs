@@ -20,8 +20,12 @@ async fn charts_say_since_when_was_counted_unless_that_is_all_the_time_that_they
             hours,
         };
         let mut events = EventServiceClient::new(rig.wire());
-        let answer = events.get_activity(request).await.unwrap();
-        let since = answer.into_inner().since;
+        let since = events
+            .get_activity(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .since;
         since.map(|since| since.seconds)
     };
     rig.clock.advance(Duration::from_secs(2 * 3_600));

@@ -218,7 +218,7 @@ async fn an_org_does_not_see_what_one_of_its_name_left() -> Result<(), Failure> 
         .events(&token)
         .get_event(v1::GetEventRequest {
             name,
-            payload_json: false,
+            ..Default::default()
         })
         .await;
     assert_eq!(found.err().ok_or("seen")?.code(), Code::NotFound);

@@ -33,7 +33,7 @@ async fn the_largest_body_gets_through_every_stream() -> Result<(), Failure> {
     let name = format!("events/{id}");
     let got = soon(rig.events().get_event(v1::GetEventRequest {
         name,
-        payload_json: false,
+        ..Default::default()
     }))
     .await??;
     assert!(same(Some(got.into_inner())), "get event");

@@ -144,6 +144,7 @@ async fn a_payload_is_told_decoded_where_it_is_asked_for() -> Result<(), Failure
         let request = v1::GetEventRequest {
             name: format!("events/{}", event.id),
             payload_json,
+            ..Default::default()
         };
         let told = rig.events().get_event(request).await?.into_inner();
         let expected = if payload_json {
@@ -152,8 +153,17 @@ async fn a_payload_is_told_decoded_where_it_is_asked_for() -> Result<(), Failure
             ""
         };
         assert_eq!(told.payload_json, expected);
+        assert!(!told.payload_json_cut);
         assert_eq!(told.body, event.body);
     }
+    let beginning = v1::GetEventRequest {
+        name: format!("events/{}", event.id),
+        payload_json: true,
+        payload_json_max_bytes: 5,
+    };
+    let told = rig.events().get_event(beginning).await?.into_inner();
+    assert_eq!(told.payload_json, r#"{"n":"#);
+    assert!(told.payload_json_cut);
     Ok(())
 }
 

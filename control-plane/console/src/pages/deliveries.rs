@@ -224,7 +224,7 @@ pub(super) async fn show(
     }
     let request = v1::GetEventRequest {
         name: format!("events/{}", delivery.event_id),
-        payload_json: false,
+        ..Default::default()
     };
     // Retention may have taken it.
     let arrived = match visitor.api.events().get_event(request).await {

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use hookplane_proto::v1;
 use http::StatusCode;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
 use super::deliveries::{Row as DeliveryRow, Tried};
+use super::downloads::{self, Downloads};
 use super::selection::{Selection, faults_of, groups};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, with_status};
@@ -182,6 +184,7 @@ async fn event(
     let request = v1::GetEventRequest {
         name: format!("events/{id}"),
         payload_json,
+        payload_json_max_bytes: payload::MAX_ASKED as u32,
     };
     let event = visitor.api.events().get_event(request).await?.into_inner();
     if event.org == org {
@@ -212,6 +215,8 @@ pub(super) async fn show(
         let whole = visitor.api.events().get_delivery(request).await?;
         *delivery = whole.into_inner();
     }
+    let mut pretty = payload::pretty(&event.payload_json, payload::MAX_PRETTY);
+    pretty.cut |= event.payload_json_cut;
     let decided = decided(std::mem::take(&mut event.verdicts), deliveries);
     let (decided, more_decided) = weight::first(decided, DECIDED, |one| {
         300 + weight::of(&one.reason) + 2 * one.webhook.len()
@@ -232,7 +237,7 @@ pub(super) async fn show(
         bytes: words::number(event.body.len() as u64),
         proven: !event.flags().any(|flag| flag == v1::EventFlag::Unsigned),
         flags: event.flags().filter_map(words::flag).collect(),
-        pretty: payload::pretty(&event.payload_json, payload::MAX_PRETTY),
+        pretty,
         raw: payload::raw(&event.body, payload::MAX_RAW),
         more_deliveries: !answer.next_page_token.is_empty(),
         headers,
@@ -267,18 +272,21 @@ pub(super) async fn show(
 pub(super) async fn body(
     visitor: Visitor,
     Path((org, id)): Path<(String, String)>,
+    Extension(downloads): Extension<Downloads>,
 ) -> Result<Response, Problem> {
+    let turn = downloads.turn().await?;
     let event = event(&visitor, &org, &id, false).await?;
     let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let name: String = event.id.chars().filter(safe).collect();
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, event.body.len().to_string()),
         (
             CONTENT_DISPOSITION,
             format!("attachment; filename=\"{name}.bin\""),
         ),
     ];
-    Ok((headers, event.body).into_response())
+    Ok((headers, downloads::body(event.body, turn)).into_response())
 }
 
 /// The verdicts of when it came, each with its deliveries; then webhooks that were fed with it later.

@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use askama::Template;
@@ -51,55 +51,78 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(2);
 const AGAIN_WHEN_FULL: Duration = Duration::from_secs(5);
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// Streams of one token, and of all.
+/// Streams of one token, of one org, and of all.
 const OF_ONE: usize = 8;
+const OF_ORG: usize = 64;
 const IN_ALL: usize = 256;
 
-/// The streams that there are, by token.
+/// The streams that there are.
 #[derive(Clone, Default)]
-pub(crate) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+pub(crate) struct Streams(Arc<Mutex<Open>>);
+
+#[derive(Default)]
+struct Open {
+    in_all: usize,
+    of_token: HashMap<String, usize>,
+    of_org: HashMap<String, usize>,
+}
 
 /// One of them.
 struct Turn {
     streams: Streams,
     token: String,
+    org: String,
 }
 
 impl Streams {
     /// Or why there is none.
-    fn take(&self, token: &str) -> Result<Turn, String> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = open.get(token).copied().unwrap_or(0);
-        if of_one >= OF_ONE {
+    fn take(&self, token: &str, org: &str) -> Result<Turn, String> {
+        let mut open = self.lock();
+        let of = |open: &HashMap<String, usize>, whose: &str| open.get(whose).copied().unwrap_or(0);
+        if of(&open.of_token, token) >= OF_ONE {
             return Err(format!(
                 "{OF_ONE} live views are open with this token, and there can be no more: close one of the others, and this one begins by itself."
             ));
         }
-        if open.values().sum::<usize>() >= IN_ALL {
+        if of(&open.of_org, org) >= OF_ORG {
+            return Err(format!(
+                "{OF_ORG} live views of this org are open, and there can be no more: this one begins by itself once somebody closes another."
+            ));
+        }
+        if open.in_all >= IN_ALL {
             return Err(format!(
                 "{IN_ALL} live views are open here, and there can be no more: this one begins by itself once somebody closes another."
             ));
         }
-        open.insert(token.to_owned(), of_one + 1);
+        open.in_all += 1;
+        *open.of_token.entry(token.to_owned()).or_default() += 1;
+        *open.of_org.entry(org.to_owned()).or_default() += 1;
         Ok(Turn {
             streams: self.clone(),
             token: token.to_owned(),
+            org: org.to_owned(),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut open = self
-            .streams
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.token) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.token);
-            }
+        let mut open = self.streams.lock();
+        open.in_all -= 1;
+        one_less(&mut open.of_token, &self.token);
+        one_less(&mut open.of_org, &self.org);
+    }
+}
+
+fn one_less(open: &mut HashMap<String, usize>, whose: &str) {
+    if let Some(count) = open.get_mut(whose) {
+        *count -= 1;
+        if *count == 0 {
+            open.remove(whose);
         }
     }
 }
@@ -188,7 +211,7 @@ pub(super) async fn stream(
         Err(Problem::SignIn { .. }) => return Ok(events(Body::from(signed_out(&page)))),
         Err(problem) => return Err(problem),
     };
-    let turn = match streams.take(&visitor.who.token) {
+    let turn = match streams.take(&visitor.who.token, &org) {
         Ok(turn) => turn,
         Err(why) => {
             let full = format!("{}{}", retry(AGAIN_WHEN_FULL), message("full", &why));
@@ -453,17 +476,18 @@ mod tests {
 
     async fn given_back(streams: &Streams) {
         let free = async {
-            while !streams.0.lock().unwrap().is_empty() {
+            while streams.lock().in_all > 0 {
                 tokio::task::yield_now().await;
             }
         };
         timeout(Duration::from_secs(10), free).await.unwrap();
+        assert!(streams.lock().of_token.is_empty() && streams.lock().of_org.is_empty());
     }
 
     #[tokio::test]
     async fn a_browser_that_does_not_read_is_let_go() {
         let streams = Streams::default();
-        let turn = streams.take("t").unwrap();
+        let turn = streams.take("t", "acme").unwrap();
         let endless = stream::repeat_with(|| "x".to_owned());
         let unread = pumped(endless, turn, Duration::from_millis(20));
         given_back(&streams).await;
@@ -473,16 +497,30 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_is_dropped_gives_its_turn_back() {
         let streams = Streams::default();
-        let turns: Vec<_> = (0..OF_ONE).map(|_| streams.take("t").unwrap()).collect();
-        let refused = streams.take("t").map(drop).unwrap_err();
+        let turns: Vec<_> = (0..OF_ONE)
+            .map(|_| streams.take("t", "acme").unwrap())
+            .collect();
+        let refused = streams.take("t", "acme").map(drop).unwrap_err();
         assert!(refused.contains("close one of the others"), "{refused}");
-        assert!(streams.take("other").is_ok());
+        assert!(streams.take("other", "acme").is_ok());
         drop(turns);
         drop(pumped(
             stream::pending(),
-            streams.take("t").unwrap(),
+            streams.take("t", "acme").unwrap(),
             PATIENCE,
         ));
+        given_back(&streams).await;
+    }
+
+    // Promise 8: whatever tokens one org makes, another's views have room.
+    #[tokio::test]
+    async fn no_org_has_all_streams() {
+        let streams = Streams::default();
+        let turn = |n: usize| streams.take(&(n / OF_ONE).to_string(), "greedy");
+        let turns: Vec<_> = (0..OF_ORG).map(|n| turn(n).unwrap()).collect();
+        assert!(turn(OF_ORG).is_err());
+        assert!(streams.take("t", "other").is_ok());
+        drop(turns);
         given_back(&streams).await;
     }
 }

@@ -6,6 +6,7 @@ mod connector;
 mod connectors;
 mod deliveries;
 mod destinations;
+mod downloads;
 mod events;
 mod fleet;
 mod groups;
@@ -196,4 +197,5 @@ fn of_what_came() -> Router<Arc<Console>> {
         .route("/orgs/{org}/live", get(live::show))
         .route("/orgs/{org}/live/stream", get(live::stream))
         .layer(Extension(live::Streams::default()))
+        .layer(Extension(downloads::Downloads::default()))
 }

@@ -164,6 +164,7 @@ fn takes(registered: &[String], event: &str) -> bool {
 /// One run.
 struct Test {
     visitor: Visitor,
+    org: String,
     parent: String,
     run: [u8; 8],
     deadline: Instant,
@@ -175,6 +176,7 @@ impl Test {
         getrandom::fill(&mut run).map_err(|_| Problem::Internal)?;
         Ok(Self {
             visitor,
+            org: org.to_owned(),
             parent: format!("orgs/{org}/groups/{group}"),
             run,
             deadline: Instant::now() + PATIENCE,
@@ -183,7 +185,7 @@ impl Test {
 
     async fn post(&self, sample: Sample) -> Got {
         let poster = Arc::clone(&self.visitor.console.poster);
-        match tokio::time::timeout_at(self.deadline, poster.post(sample)).await {
+        match tokio::time::timeout_at(self.deadline, poster.post(&self.org, sample)).await {
             Ok(got) => got,
             Err(_) => {
                 let seconds = PATIENCE.as_secs();

@@ -15,6 +15,7 @@ use crate::keys;
 
 /// Of what is looked for.
 const MAX_TEXT_BYTES: usize = 200;
+const MAX_WORDS: usize = 10;
 
 pub(super) async fn list(
     context: &Context,
@@ -89,10 +90,15 @@ impl Wanted {
             return Err(Problem::field("text", message));
         }
         let words = request.text.split_whitespace().map(str::to_lowercase);
+        let words: Vec<String> = words.collect();
+        if words.len() > MAX_WORDS {
+            let message = format!("has more than {MAX_WORDS} words");
+            return Err(Problem::field("text", message));
+        }
         let wanted = Self {
             connector: request.connector.clone(),
             function: request.function.clone(),
-            words: words.collect(),
+            words,
         };
         let all = wanted.connector.is_empty() && wanted.words.is_empty();
         Ok((!all).then_some(wanted))
@@ -170,5 +176,7 @@ mod tests {
         assert!(asked("admin-webhooks", String::new()).is_err());
         assert!(asked("", "a".repeat(MAX_TEXT_BYTES)).is_ok());
         assert!(asked("", "a".repeat(MAX_TEXT_BYTES + 1)).is_err());
+        assert!(asked("", "a ".repeat(MAX_WORDS)).is_ok());
+        assert!(asked("", "a ".repeat(MAX_WORDS + 1)).is_err());
     }
 }

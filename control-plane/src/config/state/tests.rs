@@ -230,3 +230,34 @@ fn only_what_some_listener_is_offered_and_the_epoch_wake_streams() {
     assert!(wakes(10, (keys::EPOCH.to_owned(), value(10))));
     assert!(wakes(11, (keys::group("acme", "g1"), None)));
 }
+
+// An org that lists its own costs what is its own, however many groups the others have.
+#[test]
+fn what_is_below_a_key_is_found_without_a_look_at_the_others() {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    struct Key {
+        key: String,
+        looks: Rc<Cell<usize>>,
+    }
+    impl std::borrow::Borrow<str> for Key {
+        fn borrow(&self) -> &str {
+            self.looks.set(self.looks.get() + 1);
+            &self.key
+        }
+    }
+    let looks = Rc::new(Cell::new(0));
+    let key = |org: usize, group: usize| Key {
+        key: keys::group(&format!("org-{org:05}"), &group.to_string()),
+        looks: Rc::clone(&looks),
+    };
+    let all = (0..10_000).flat_map(|org| [0, 1, 2].map(|group| key(org, group)));
+    let map: BTreeMap<Key, usize> = all.zip(0..).collect();
+    looks.set(0);
+    let own = keys::group("org-05000", "");
+    let found: Vec<usize> = super::below(&map, &own).map(|(_, at)| *at).collect();
+    assert_eq!(found, [15_000, 15_001, 15_002]);
+    assert!(looks.get() < 200, "{}", looks.get());
+}

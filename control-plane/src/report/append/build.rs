@@ -153,6 +153,7 @@ pub(super) fn build(
             payload: reported.payload,
             // Made where it is asked for.
             payload_json: String::new(),
+            payload_json_cut: false,
             undecodable_reason: callback.undecodable_reason.clone(),
             redacted: callback.redacted.clone(),
             identity: dedup

@@ -1,7 +1,7 @@
 //! `application/x-www-form-urlencoded`, as the WHATWG URL standard splits it, but strict about what isn't text.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 
 use super::MAX_FORM_FIELDS;
 
@@ -57,16 +57,62 @@ fn hex_digit(digit: Option<&u8>) -> Option<u8> {
 
 /// As a JSON object: a field that came once is a string, one that came several times a list of strings.
 pub fn form_json(fields: &BTreeMap<String, Vec<String>>) -> String {
-    let object: BTreeMap<&str, Cow<'_, serde_json::Value>> = fields
-        .iter()
-        .map(|(name, values)| {
-            let value = match values.as_slice() {
-                [one] => one.as_str().into(),
-                many => many.iter().map(String::as_str).collect(),
-            };
-            (name.as_str(), Cow::Owned(value))
-        })
-        .collect();
-    // Strings and lists of strings always serialize.
-    serde_json::to_string(&object).unwrap_or_default()
+    form_json_within(fields, usize::MAX).0
+}
+
+/// The same, or its beginning: no more is made than so many bytes. Says whether it is cut.
+pub(super) fn form_json_within(
+    fields: &BTreeMap<String, Vec<String>>,
+    max: usize,
+) -> (String, bool) {
+    let mut out = Bounded {
+        bytes: Vec::new(),
+        max,
+    };
+    // Strings and lists of strings always serialize: what fails is that there is no room.
+    let cut = write_json(fields, &mut out).is_err();
+    let text = String::from_utf8(out.bytes).unwrap_or_else(|error| {
+        // Cut within a character.
+        let whole = error.utf8_error().valid_up_to();
+        let mut bytes = error.into_bytes();
+        bytes.truncate(whole);
+        String::from_utf8(bytes).unwrap_or_default()
+    });
+    (text, cut)
+}
+
+fn write_json(fields: &BTreeMap<String, Vec<String>>, out: &mut Bounded) -> io::Result<()> {
+    let mut before: &[u8] = b"{";
+    for (name, values) in fields {
+        out.write_all(before)?;
+        before = b",";
+        serde_json::to_writer(&mut *out, name)?;
+        out.write_all(b":")?;
+        match values.as_slice() {
+            [one] => serde_json::to_writer(&mut *out, one)?,
+            many => serde_json::to_writer(&mut *out, many)?,
+        }
+    }
+    if fields.is_empty() {
+        out.write_all(before)?;
+    }
+    out.write_all(b"}")
+}
+
+/// Takes so many bytes, and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fitting = bytes.len().min(self.max - self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..fitting]);
+        Ok(fitting)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hookplane_proto::v1::{self, PayloadFormat};
 
 use super::decode::{PayloadAt, read};
-use super::form::form_json;
+use super::form::{form_json, form_json_within};
 use super::unpack::unpack_any;
 use super::{Json, Payload};
 
@@ -15,9 +15,18 @@ const MAX_KEPT_BYTES: usize = 26_214_400;
 /// As JSON text: JSON as it came, a form as an object of strings and lists, what was inside of a form's field by itself, XML as the JSON that
 /// it stands for, NDJSON as a list. None when it can't be decoded.
 pub fn to_json(event: &v1::Event) -> Option<String> {
+    Some(to_json_within(event, usize::MAX)?.0)
+}
+
+/// The same, or its beginning: so many bytes at most, up to a whole character. Says whether it is cut.
+pub fn to_json_within(event: &v1::Event, max: usize) -> Option<(String, bool)> {
     match payload_of(event)? {
-        Payload::Json(json) | Payload::FormJson(_, json) => Some(json.text().to_owned()),
-        Payload::Form(fields) => Some(form_json(&fields)),
+        Payload::Json(json) | Payload::FormJson(_, json) => {
+            let text = json.text();
+            let shown = &text[..text.floor_char_boundary(max)];
+            Some((shown.to_owned(), shown.len() < text.len()))
+        }
+        Payload::Form(fields) => Some(form_json_within(&fields, max)),
         Payload::Opaque(_) => None,
     }
 }

@@ -28,7 +28,7 @@ pub use form::form_json;
 pub(crate) use form::form_pairs;
 pub use json::Json;
 pub(crate) use kept::payload_of;
-pub use kept::{json_of, to_json};
+pub use kept::{json_of, to_json, to_json_within};
 pub(crate) use scan::scalars;
 pub use scan::{Kind, elements, kind, member, members, unescape};
 pub(crate) use unpack::{is_packed, unpack_any};

@@ -363,6 +363,36 @@ fn a_compressed_body_is_inflated_within_its_bound() {
 }
 
 #[test]
+fn the_beginning_of_a_kept_payload_ends_with_a_whole_character() {
+    let event = |format: PayloadFormat, content_type: &str, body: &str| v1::Event {
+        format: format.into(),
+        content_type: content_type.to_owned(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        ..Default::default()
+    };
+    let form = "application/x-www-form-urlencoded";
+    for kept in [
+        event(
+            PayloadFormat::Json,
+            "application/json",
+            r#"{"a":"\u0001ää"}"#,
+        ),
+        event(PayloadFormat::Form, form, "a=%01%C3%A4%C3%A4&b=1&b=2"),
+    ] {
+        let whole = to_json(&kept).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&whole).is_ok());
+        for max in 0..=whole.len() {
+            let (shown, cut) = to_json_within(&kept, max).unwrap();
+            assert!(shown.len() <= max && shown.len() + 2 > max, "{shown}");
+            assert!(whole.starts_with(&shown));
+            assert_eq!(cut, max < whole.len());
+        }
+        assert_eq!(to_json_within(&kept, usize::MAX), Some((whole, false)));
+    }
+    assert_eq!(form_json(&Fields::new()), "{}");
+}
+
+#[test]
 fn a_kept_event_reads_as_it_did() {
     let event = |format: PayloadFormat, content_type: &str, body: &[u8]| v1::Event {
         format: format.into(),

@@ -216,7 +216,8 @@ pub(super) fn request(method: &str, there: &There) -> Vec<u8> {
         "EventService/GetEvent" => {
             message!(GetEventRequest {
                 name: format!("events/{}", there.event),
-                payload_json: true
+                payload_json: true,
+                payload_json_max_bytes: 100
             })
         }
         "EventService/GetActivity" => message!(GetActivityRequest { parent }),

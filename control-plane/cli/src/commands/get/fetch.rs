@@ -330,7 +330,7 @@ pub(super) async fn events(
         let name = format!("events/{}", name.last());
         one(api.events().get_event(v1::GetEventRequest {
             name,
-            payload_json: false,
+            ..Default::default()
         }))
         .await
     } else {
