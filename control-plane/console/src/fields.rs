@@ -100,7 +100,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
 ];
 
 /// Whether `path` is this field or in it: `spec.registeredEvents[3]`.
-pub(crate) fn is_in(path: &str, field: &str) -> bool {
+fn is_in(path: &str, field: &str) -> bool {
     let rest = path.strip_prefix(field);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -29,6 +29,8 @@ mod page;
 mod pages;
 mod payload;
 mod problem;
+#[cfg(test)]
+mod rig;
 mod session;
 mod sign_in;
 pub mod trial;

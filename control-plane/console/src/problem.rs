@@ -8,7 +8,7 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::fields::{Fault, is_in};
+use crate::fields::Fault;
 use crate::{assets, page};
 
 /// Why there is no page.
@@ -211,8 +211,14 @@ impl Faults {
 
     /// What is wrong with this field or anything in it: `spec.registeredEvents[3]`, `spec.parameters.user`.
     pub(crate) fn below(&self, field: &str) -> String {
-        let found = self.0.iter().filter(|(path, _)| is_in(path, field));
-        let messages: Vec<&str> = found.map(|(_, message)| message.as_str()).collect();
+        // What follows a field's name begins with a dot or a bracket: a look per row of a large mapping must not go through all faults.
+        let inside = [("." , "/"), ("[", "\\")].into_iter().flat_map(|(begins, behind)| {
+            let within = format!("{field}{begins}")..format!("{field}{behind}");
+            self.0.range(within)
+        });
+        let own = self.0.get(field);
+        let inside = inside.map(|(_, message)| message);
+        let messages: Vec<&str> = own.into_iter().chain(inside).map(String::as_str).collect();
         messages.join("; ")
     }
 
@@ -227,8 +233,54 @@ impl Faults {
             .map(|(field, message)| (field.as_str(), message.as_str()))
     }
 
-    /// The same, each with the way to where it is typed.
+    /// As many as a summary has.
+    pub(crate) const LISTED: usize = 100;
+
+    /// The first of them, each with the way to where it is typed.
     pub(crate) fn places(&self) -> impl Iterator<Item = Fault<'_>> {
-        self.all().map(|(field, message)| Fault::of(field, message))
+        let listed = self.all().take(Self::LISTED);
+        listed.map(|(field, message)| Fault::of(field, message))
+    }
+
+    /// Those that the summary doesn't have.
+    pub(crate) fn more(&self) -> usize {
+        self.0.len().saturating_sub(Self::LISTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_a_field_is_found_and_nothing_beside_it() {
+        let mut faults = Faults::default();
+        for (index, field) in ["a", "a.b", "a[3].c", "a-b", "ab", "a/b", "aZ.b", "b.a"].into_iter().enumerate() {
+            faults.add(field, &index.to_string());
+        }
+        assert_eq!(faults.below("a"), "0; 1; 2");
+        assert_eq!(faults.below("a[3]"), "2");
+        assert_eq!(faults.below("b"), "7");
+        assert_eq!(faults.below("c"), "");
+    }
+
+    #[derive(Template)]
+    #[template(
+        source = r#"{% import "fields.html" as fields %}{% call fields::summary(faults) %}{% endcall %}"#,
+        ext = "html"
+    )]
+    struct Summary {
+        faults: Faults,
+    }
+
+    #[test]
+    fn a_summary_lists_the_first_and_counts_the_others() {
+        let mut faults = Faults::default();
+        for row in 0..Faults::LISTED + 7 {
+            faults.add(&format!("spec.mapping.base.fields[{row}]"), "has no field");
+        }
+        let text = Summary { faults }.render().unwrap();
+        assert_eq!(text.matches("has no field").count(), Faults::LISTED);
+        assert!(text.contains("and 7 more"), "{text}");
     }
 }

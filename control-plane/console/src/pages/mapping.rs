@@ -214,6 +214,10 @@ pub(super) async fn post(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
+    if !visitor.who.edits() {
+        let why = "Only an editor or an admin works on a mapping.";
+        return Err(tonic::Status::permission_denied(why).into());
+    }
     let form = visitor.posted(&body)?;
     let mut draft = Draft::typed(&form).ok_or(Problem::TooMuch)?;
     let webhook = place.get(&visitor).await?;
@@ -427,4 +431,28 @@ async fn render(
         faults: draft.faults,
     };
     with_status(status, &editor)
+}
+
+#[cfg(test)]
+mod tests {
+    use hookplane_proto::v1::TokenRole;
+    use http::StatusCode;
+
+    use crate::rig::Rig;
+
+    #[tokio::test]
+    async fn who_may_not_write_has_nothing_unpacked() {
+        let rig = Rig::new();
+        let cookie = rig.signed_in("hp_1").await;
+        rig.says("ListOrgs", &hookplane_proto::v1::ListOrgsResponse::default());
+        let mark = rig.get("/", &cookie).await.mark();
+        let path = "/orgs/acme/groups/code/webhooks/everything/mapping";
+        // Nothing that could be read, so whoever is let in is told that.
+        let fields = [("mark", mark.as_str()), ("rest", "AAAA"), ("do", "preview")];
+        let answer = rig.post(path, &cookie, &fields).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+        rig.admits(TokenRole::Viewer);
+        let answer = rig.post(path, &cookie, &fields).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text);
+    }
 }

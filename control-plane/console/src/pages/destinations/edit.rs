@@ -106,11 +106,11 @@ impl Draft {
     fn typed(form: &Form) -> Self {
         let text = |name: &str| form.text(name).to_owned();
         let removed: Vec<&str> = form.all("remove_header").collect();
-        let mut headers: Vec<_> = form
+        let headers: Vec<_> = form
             .all("stored_header")
+            .take(MAX_HEADERS)
             .map(|name| (name.to_owned(), removed.contains(&name)))
             .collect();
-        headers.truncate(MAX_HEADERS);
         let kind = match form.text("kind") {
             "salesforce" => "salesforce",
             _ => "http",

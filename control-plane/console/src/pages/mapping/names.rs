@@ -108,7 +108,6 @@ pub(super) async fn of(
     });
     let mut wanted = Vec::new();
     objects(base, &mut wanted);
-    wanted.truncate(MAX_OBJECTS);
     let asked = wanted
         .iter()
         .map(|object| describe(&names.destination, object));
@@ -125,7 +124,11 @@ pub(super) async fn of(
     names
 }
 
+/// The first that there are.
 fn objects(object: &Object, into: &mut Vec<String>) {
+    if into.len() >= MAX_OBJECTS {
+        return;
+    }
     if !object.object.is_empty() && !into.contains(&object.object) {
         into.push(object.object.clone());
     }

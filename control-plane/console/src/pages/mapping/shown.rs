@@ -24,6 +24,7 @@ pub(super) struct Preview {
     pub(super) reason: String,
     pub(super) order_key: String,
     pub(super) problems: Vec<Problem>,
+    pub(super) more_problems: usize,
     pub(super) records: Vec<Record>,
     pub(super) cut: bool,
     pub(super) requests: Vec<Request>,
@@ -94,13 +95,12 @@ impl Preview {
             300 + headers + weight::of(&request.body) + 3 * request.destination.len()
         };
         let (requests, more_requests) = weight::first(requests.collect(), REQUESTS, weight_of);
-        let (problems, _) = weight::first(problems.collect(), PROBLEMS, |one: &Problem| {
-            80 + 2 * weight::of(&one.at) + weight::of(&one.reason)
-        });
+        let (problems, more_problems) = weight::first(problems.collect(), PROBLEMS, of_problem);
         Self {
             verdict,
             class,
             problems,
+            more_problems,
             requests,
             more_requests,
             records: walk.records,
@@ -120,10 +120,12 @@ impl Preview {
                 .to_owned(),
             reason: reason.to_owned(),
         });
+        let (problems, more_problems) = weight::first(problems.collect(), PROBLEMS, of_problem);
         Self {
             verdict: "can't be shown",
             class: "bad",
-            problems: problems.collect(),
+            problems,
+            more_problems,
             ..Self::default()
         }
     }
@@ -140,6 +142,10 @@ impl Preview {
             );
         }
     }
+}
+
+fn of_problem(one: &Problem) -> usize {
+    80 + 2 * weight::of(&one.at) + weight::of(&one.reason)
 }
 
 /// The row of a problem, and which item of a list: `base.children[0][3].fields.Sku__c` is the fourth's.
