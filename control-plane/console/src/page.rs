@@ -220,8 +220,9 @@ pub(crate) fn to_with_cookie(path: &str, cookie: &str) -> Response {
 
 /// Where to go after signing in: a path of ours, whatever a link says.
 pub(crate) fn safe_next(next: &str) -> &str {
-    let ours =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    // Browsers take some characters out of an address before they read it: `/\t/there` leads elsewhere.
+    let strange = |c: char| c == '\\' || c.is_control();
+    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(strange);
     let leads_on = !next.starts_with("/sign-");
     if ours && leads_on { next } else { "/" }
 }
@@ -275,6 +276,10 @@ mod tests {
             ("https://evil.example", "/"),
             ("/sign-in?next=/", "/"),
             ("/a\r\nset-cookie: b", "/"),
+            ("/\t/evil.example", "/"),
+            ("/\0/evil.example", "/"),
+            ("/\u{7f}/evil.example", "/"),
+            ("/\u{85}/evil.example", "/"),
         ] {
             assert_eq!(safe_next(next), to, "{next}");
         }
