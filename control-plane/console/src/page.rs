@@ -237,7 +237,11 @@ const LEAVE_FOR: HeaderName = HeaderName::from_static("hx-redirect");
 fn where_to_come_back(parts: &Parts) -> String {
     let name = match parts.method {
         _ if parts.headers.contains_key(PART) => PART_OF,
-        Method::GET | Method::HEAD => return parts.uri.to_string(),
+        // Of HTTP/2 the whole address is known, host and all.
+        Method::GET | Method::HEAD => {
+            let path = parts.uri.path_and_query();
+            return path.map_or_else(String::new, ToString::to_string);
+        }
         _ => REFERER,
     };
     let said = parts.headers.get(name).and_then(|page| page.to_str().ok());
@@ -265,6 +269,15 @@ pub(crate) fn to_sign_in(next: &str, tls: bool, part: bool) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_signed_out_comes_back_to_the_page_whichever_http_they_speak() {
+        for uri in ["/orgs/acme?q=a", "https://console.example:1/orgs/acme?q=a"] {
+            let request = http::Request::get(uri).body(()).unwrap();
+            let (parts, ()) = request.into_parts();
+            assert_eq!(safe_next(&where_to_come_back(&parts)), "/orgs/acme?q=a");
+        }
+    }
 
     #[test]
     fn signing_in_leads_to_a_page_of_ours() {
