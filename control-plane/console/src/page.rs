@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use hookplane_proto::v1::{self, TokenRole};
 use http::header::{HeaderName, REFERER, SET_COOKIE};
 use http::request::Parts;
@@ -14,7 +14,7 @@ use crate::Console;
 use crate::api::Api;
 use crate::form::Form;
 use crate::problem::Problem;
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::{assets, pages};
 
 /// Somebody who is signed in, on one request of theirs.
@@ -69,7 +69,6 @@ impl Visitor {
     async fn of(parts: &Parts, console: &Arc<Console>) -> Result<Self, Problem> {
         let sign_in = || Problem::SignIn {
             next: where_to_come_back(parts),
-            tls: console.tls,
             part: parts.headers.contains_key(PART),
         };
         let now = (console.now)();
@@ -214,8 +213,9 @@ pub(crate) fn to(path: &str) -> Response {
 }
 
 /// To a page, with a session that begins or ends.
-pub(crate) fn to_with_cookie(path: &str, cookie: &str) -> Response {
-    ([(SET_COOKIE, cookie)], Redirect::to(path)).into_response()
+pub(crate) fn to_with_cookies<const N: usize>(path: &str, cookies: [String; N]) -> Response {
+    let cookies = cookies.map(|cookie| (SET_COOKIE, cookie));
+    (AppendHeaders(cookies), Redirect::to(path)).into_response()
 }
 
 /// Where to go after signing in: a path of ours, whatever a link says.
@@ -256,14 +256,14 @@ pub(crate) fn sign_in_path(next: &str) -> String {
     format!("/sign-in?next={next}")
 }
 
-/// To the page that signs in, the old session forgotten. Of a part of a page: the whole page goes there, for in the part it would be out of place.
-pub(crate) fn to_sign_in(next: &str, tls: bool, part: bool) -> Response {
-    let (path, cookie) = (sign_in_path(next), session::ended(tls));
+/// To the page that signs in. The cookie stays: a replica that doesn't know the token yet must not end a session that others know. Of a part of a
+/// page: the whole page goes there, for in the part it would be out of place.
+pub(crate) fn to_sign_in(next: &str, part: bool) -> Response {
+    let path = sign_in_path(next);
     if part {
-        let headers = [(SET_COOKIE, cookie), (LEAVE_FOR, path)];
-        return (StatusCode::UNAUTHORIZED, headers).into_response();
+        return (StatusCode::UNAUTHORIZED, [(LEAVE_FOR, path)]).into_response();
     }
-    to_with_cookie(&path, &cookie)
+    to(&path)
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ pub(crate) enum Problem {
     /// Nobody is signed in, or not any more.
     SignIn {
         next: String,
-        tls: bool,
         /// A script asks, for a part of a page.
         part: bool,
     },
@@ -57,7 +56,7 @@ struct ProblemPage<'a> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, title, message, advice) = match &self {
-            Self::SignIn { next, tls, part } => return page::to_sign_in(next, *tls, *part),
+            Self::SignIn { next, part } => return page::to_sign_in(next, *part),
             Self::Unmarked => (
                 StatusCode::FORBIDDEN,
                 "This form is too old",

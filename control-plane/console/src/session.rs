@@ -19,6 +19,8 @@ const NONCE_BYTES: usize = 24;
 const PURPOSE: &[u8] = b"hookplane console session 1";
 /// A token is far smaller.
 const MAX_COOKIE_BYTES: usize = 4 * 1024;
+/// Cookies of our name that are looked into.
+const MAX_TRIED: usize = 8;
 
 /// Seals sessions, and marks forms.
 #[derive(Clone)]
@@ -39,14 +41,17 @@ pub(crate) struct Session {
     pub(crate) mark: String,
 }
 
-/// The cookie's name. With TLS browsers see to it that it comes from this very host and over TLS.
-pub(crate) fn cookie_name(tls: bool) -> &'static str {
-    if tls { "__Host-hookplane" } else { "hookplane" }
-}
-
 impl SessionKey {
+    /// The cookie's name. Browsers see to it that a secure one comes from this very host and over TLS. They send one host's cookies to all its ports:
+    /// so each installation has a name of its own, the same at every replica.
+    fn cookie_name(&self, secure: bool) -> String {
+        let own = self.mac(b"hookplane console cookie 1", b"");
+        let prefix = if secure { "__Host-" } else { "" };
+        format!("{prefix}hookplane-{}", own.get(..8).unwrap_or_default())
+    }
+
     /// The value of a `set-cookie` header that begins a session; None: no randomness from the system.
-    pub(crate) fn begin(&self, token: &str, now: i64, tls: bool) -> Option<String> {
+    pub(crate) fn begin(&self, token: &str, now: i64, secure: bool) -> Option<String> {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
         let mut plain = Zeroizing::new(Vec::new());
@@ -60,12 +65,33 @@ impl SessionKey {
         let mut bytes = nonce.to_vec();
         bytes.extend_from_slice(&sealed);
         let value = hex::encode(bytes);
-        Some(set_cookie(&value, LIFETIME_SECONDS, tls))
+        Some(self.set_cookie(&value, LIFETIME_SECONDS, secure))
     }
 
-    /// The one that the request's cookie holds, if it is ours and hasn't ended.
+    /// The values of the `set-cookie` headers that end the session, however it came.
+    pub(crate) fn ended(&self) -> [String; 2] {
+        [true, false].map(|secure| self.set_cookie("", 0, secure))
+    }
+
+    fn set_cookie(&self, value: &str, seconds: i64, secure: bool) -> String {
+        let name = self.cookie_name(secure);
+        let secure = if secure { "; Secure" } else { "" };
+        // Lax: a link from a colleague's message opens signed in; a form from elsewhere never does.
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+    }
+
+    /// The one that a cookie of the request holds, if it is ours and hasn't ended. With `tls` the one that browsers vouch for alone; else that first,
+    /// for a proxy may have ended TLS. Of one name there may be several, for anybody at the host can set one of a narrower path.
     pub(crate) fn of(&self, headers: &HeaderMap, now: i64, tls: bool) -> Option<Session> {
-        let value = cookie(headers, cookie_name(tls))?;
+        let kinds: &[bool] = if tls { &[true] } else { &[true, false] };
+        kinds.iter().find_map(|&secure| {
+            let name = self.cookie_name(secure);
+            let mut tried = cookies(headers, &name).take(MAX_TRIED);
+            tried.find_map(|value| self.open(value, now))
+        })
+    }
+
+    fn open(&self, value: &str, now: i64) -> Option<Session> {
         if value.len() > MAX_COOKIE_BYTES {
             return None;
         }
@@ -85,7 +111,7 @@ impl SessionKey {
         }
         Some(Session {
             token: Zeroizing::new(String::from_utf8(token.to_vec()).ok()?),
-            mark: self.mark(&nonce),
+            mark: self.mac(b"hookplane console form 1", &nonce),
         })
     }
 
@@ -96,11 +122,11 @@ impl SessionKey {
         }))
     }
 
-    fn mark(&self, nonce: &[u8]) -> String {
+    fn mac(&self, purpose: &[u8], of: &[u8]) -> String {
         // Any length is a key for HMAC.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("any key length");
-        mac.update(b"hookplane console form 1");
-        mac.update(nonce);
+        mac.update(purpose);
+        mac.update(of);
         hex::encode(mac.finalize().into_bytes())
     }
 }
@@ -111,26 +137,14 @@ impl Session {
     }
 }
 
-/// The value of a `set-cookie` header that ends the session.
-pub(crate) fn ended(tls: bool) -> String {
-    set_cookie("", 0, tls)
-}
-
-fn set_cookie(value: &str, seconds: i64, tls: bool) -> String {
-    let name = cookie_name(tls);
-    let secure = if tls { "; Secure" } else { "" };
-    // Lax: a link from a colleague's message opens signed in; a form from elsewhere never does.
-    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
+        .filter(move |(key, _)| *key == name)
         .map(|(_, value)| value)
 }
 
@@ -156,7 +170,6 @@ mod tests {
             session.marked(&session.mark.clone()) && !session.marked("") && !session.marked("00")
         );
         assert!(key.of(&asked, 1_000 + LIFETIME_SECONDS, true).is_none());
-        assert!(key.of(&asked, 1_000, false).is_none());
         assert!(SessionKey::new([8; 32]).of(&asked, 1_000, true).is_none());
     }
 
@@ -169,16 +182,58 @@ mod tests {
             let mut changed = value.as_bytes().to_vec();
             changed[index] = if changed[index] == b'0' { b'1' } else { b'0' };
             let changed = String::from_utf8(changed).unwrap();
-            assert!(
-                key.of(&asked(&format!("hookplane={changed}")), 0, false)
-                    .is_none()
-            );
+            let cookie = format!("{}={changed}", key.cookie_name(false));
+            assert!(key.of(&asked(&cookie), 0, false).is_none());
         }
         for strange in ["", "zz", "00", &"0".repeat(10_000)] {
-            assert!(
-                key.of(&asked(&format!("hookplane={strange}")), 0, false)
-                    .is_none()
-            );
+            let cookie = format!("{}={strange}", key.cookie_name(false));
+            assert!(key.of(&asked(&cookie), 0, false).is_none());
         }
+    }
+
+    fn sent(cookies: &[&str]) -> HeaderMap {
+        let pairs = cookies.iter().map(|set| set.split(';').next().unwrap());
+        let pairs: Vec<_> = pairs.collect();
+        HeaderMap::from_iter([(COOKIE, pairs.join("; ").parse().unwrap())])
+    }
+
+    #[test]
+    fn installations_at_one_host_have_cookies_of_their_own() {
+        let (one, two) = (SessionKey::new([7; 32]), SessionKey::new([8; 32]));
+        assert_ne!(one.cookie_name(false), two.cookie_name(false));
+        assert_eq!(
+            one.cookie_name(true),
+            SessionKey::new([7; 32]).cookie_name(true)
+        );
+        let begun = [&one, &two].map(|key| key.begin("hp_1", 0, false).unwrap());
+        let both = sent(&[&begun[0], &begun[1]]);
+        assert!(one.of(&both, 1, false).is_some() && two.of(&both, 1, false).is_some());
+    }
+
+    #[test]
+    fn a_planted_cookie_of_the_same_name_hides_nobodys_session() {
+        let key = SessionKey::new([7; 32]);
+        let begun = key.begin("hp_1", 0, false).unwrap();
+        let planted = format!("{}=00ff", key.cookie_name(false));
+        assert!(key.of(&sent(&[&planted, &begun]), 1, false).is_some());
+        let many = vec![planted.as_str(); MAX_TRIED];
+        let many = [many, vec![begun.as_str()]].concat();
+        assert!(key.of(&sent(&many), 1, false).is_none());
+    }
+
+    #[test]
+    fn a_secure_cookie_is_taken_before_another_and_alone_where_tls_ends_here() {
+        let key = SessionKey::new([7; 32]);
+        let secure = key.begin("hp_secure", 0, true).unwrap();
+        let plain = key.begin("hp_plain", 0, false).unwrap();
+        assert!(secure.starts_with("__Host-") && secure.ends_with("; Secure"));
+        let token = |cookies: &[&str], tls: bool| {
+            let session = key.of(&sent(cookies), 1, tls);
+            session.map(|session| session.token.to_string())
+        };
+        let both = [plain.as_str(), secure.as_str()];
+        assert_eq!(token(&both, false).as_deref(), Some("hp_secure"));
+        assert_eq!(token(&[&plain], false).as_deref(), Some("hp_plain"));
+        assert_eq!(token(&[&plain], true), None);
     }
 }

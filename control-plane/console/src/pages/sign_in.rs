@@ -6,11 +6,12 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::{Extensions, StatusCode};
+use http::header::ORIGIN;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 
 use crate::api::Api;
 use crate::form::Form;
-use crate::page::{html, safe_next, to_sign_in, to_with_cookie, with_status};
+use crate::page::{html, safe_next, sign_in_path, to_with_cookies, with_status};
 use crate::problem::Problem;
 use crate::{Console, assets};
 
@@ -51,13 +52,14 @@ pub(super) async fn show(
         return with_status(StatusCode::UNAUTHORIZED, &page(next, error));
     };
     let cookie = console.sessions.begin(&token, now, console.tls);
-    Ok(to_with_cookie(next, &cookie.ok_or(Problem::Internal)?))
+    Ok(to_with_cookies(next, [cookie.ok_or(Problem::Internal)?]))
 }
 
 /// What the form says.
 pub(super) async fn begin(
     State(console): State<Arc<Console>>,
     extensions: Extensions,
+    headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
     let form = Form::of_body(&body).ok_or(Problem::TooMuch)?;
@@ -68,8 +70,9 @@ pub(super) async fn begin(
     };
     match api.tokens().who_am_i(v1::WhoAmIRequest {}).await {
         Ok(_) => {
-            let cookie = console.sessions.begin(token, (console.now)(), console.tls);
-            Ok(to_with_cookie(next, &cookie.ok_or(Problem::Internal)?))
+            let secure = console.tls || came_over_tls(&headers);
+            let cookie = console.sessions.begin(token, (console.now)(), secure);
+            Ok(to_with_cookies(next, [cookie.ok_or(Problem::Internal)?]))
         }
         Err(status) if status.code() == tonic::Code::Unauthenticated => {
             refused("The token is not valid here: unknown, expired or revoked.")
@@ -80,5 +83,50 @@ pub(super) async fn begin(
 
 /// Out. No mark is asked for: the guard has seen where it is from, and the worst it could do is this.
 pub(super) async fn end(State(console): State<Arc<Console>>) -> Response {
-    to_sign_in("/", console.tls, false)
+    to_with_cookies(&sign_in_path("/"), console.sessions.ended())
+}
+
+/// As the browser sees it: a proxy may have ended TLS in front of us.
+fn came_over_tls(headers: &HeaderMap) -> bool {
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
+    origin.is_some_and(|origin| origin.starts_with(b"https://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::SET_COOKIE;
+
+    use super::*;
+    use crate::rig::Rig;
+
+    #[tokio::test]
+    async fn behind_a_proxy_that_ends_tls_the_cookie_is_secure_all_the_same() {
+        let rig = Rig::new();
+        for (origin, secure) in [("https://console.example", true), ("http://a:1", false)] {
+            let headers = [("sec-fetch-site", "same-origin"), ("origin", origin)];
+            let body = "token=hp_1".to_owned();
+            let answer = rig.ask("POST", "/sign-in", &headers, body).await;
+            let set = answer.headers[SET_COOKIE].to_str().unwrap();
+            assert_eq!(set.starts_with("__Host-"), secure, "{set}");
+            assert_eq!(set.ends_with("; Secure"), secure, "{set}");
+            let cookie = answer.cookie().unwrap();
+            let page = rig.get("/fleet", &cookie).await;
+            assert_ne!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_does_not_know_the_token_yet_ends_no_session() {
+        let rig = Rig::new();
+        let cookie = rig.signed_in("hp_1").await;
+        rig.refuses("WhoAmI", tonic::Code::Unauthenticated);
+        let answer = rig.get("/", &cookie).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert!(answer.headers.get(SET_COOKIE).is_none());
+        let answer = rig.post("/sign-out", &cookie, &[]).await;
+        let ended: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(ended.len(), 2);
+        let ends = |set: &&&HeaderValue| set.to_str().is_ok_and(|set| set.contains("=; Path=/; Max-Age=0"));
+        assert_eq!(ended.iter().filter(ends).count(), 2, "{ended:?}");
+    }
 }
