@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// How long one lasts.
 pub(crate) const LIFETIME_SECONDS: i64 = 12 * 3600;
+/// How far the clock of the replica that began it may be ahead: else a clock that was wrong once makes a session that lasts.
+const AHEAD_SECONDS: i64 = 5 * 60;
 const NONCE_BYTES: usize = 24;
 /// Bound into what is sealed, so that nothing else that this key seals is a session.
 const PURPOSE: &[u8] = b"hookplane console session 1";
@@ -106,7 +108,7 @@ impl SessionKey {
         let plain = Zeroizing::new(plain);
         let (ends, token) = plain.split_at_checked(8)?;
         let ends = i64::from_be_bytes(ends.try_into().ok()?);
-        if ends <= now {
+        if ends <= now || ends > now.saturating_add(LIFETIME_SECONDS + AHEAD_SECONDS) {
             return None;
         }
         Some(Session {
@@ -170,6 +172,9 @@ mod tests {
             session.marked(&session.mark.clone()) && !session.marked("") && !session.marked("00")
         );
         assert!(key.of(&asked, 1_000 + LIFETIME_SECONDS, true).is_none());
+        let ahead = 1_000 - AHEAD_SECONDS;
+        assert!(key.of(&asked, ahead, true).is_some());
+        assert!(key.of(&asked, ahead - 1, true).is_none());
         assert!(SessionKey::new([8; 32]).of(&asked, 1_000, true).is_none());
     }
 
