@@ -14,7 +14,7 @@ use crate::Console;
 use crate::api::Api;
 use crate::form::Form;
 use crate::problem::Problem;
-use crate::session::Session;
+use crate::session::{Renewal, Session};
 use crate::{assets, pages};
 
 /// Somebody who is signed in, on one request of theirs.
@@ -83,6 +83,11 @@ impl Visitor {
                 _ => status.into(),
             })?
             .into_inner();
+        // What a page asks for by itself says nothing of who sits there.
+        let by_itself = parts.headers.contains_key(PART);
+        if let Some(renewal) = parts.extensions.get::<Renewal>().filter(|_| !by_itself) {
+            console.sessions.renew(&session, now, renewal);
+        }
         let query = Form::of_query(parts.uri.query()).ok_or(Problem::TooMuch)?;
         Ok(Self {
             api,

@@ -211,10 +211,12 @@ impl Faults {
     /// What is wrong with this field or anything in it: `spec.registeredEvents[3]`, `spec.parameters.user`.
     pub(crate) fn below(&self, field: &str) -> String {
         // What follows a field's name begins with a dot or a bracket: a look per row of a large mapping must not go through all faults.
-        let inside = [("." , "/"), ("[", "\\")].into_iter().flat_map(|(begins, behind)| {
-            let within = format!("{field}{begins}")..format!("{field}{behind}");
-            self.0.range(within)
-        });
+        let inside = [(".", "/"), ("[", "\\")]
+            .into_iter()
+            .flat_map(|(begins, behind)| {
+                let within = format!("{field}{begins}")..format!("{field}{behind}");
+                self.0.range(within)
+            });
         let own = self.0.get(field);
         let inside = inside.map(|(_, message)| message);
         let messages: Vec<&str> = own.into_iter().chain(inside).map(String::as_str).collect();
@@ -254,7 +256,10 @@ mod tests {
     #[test]
     fn what_is_below_a_field_is_found_and_nothing_beside_it() {
         let mut faults = Faults::default();
-        for (index, field) in ["a", "a.b", "a[3].c", "a-b", "ab", "a/b", "aZ.b", "b.a"].into_iter().enumerate() {
+        for (index, field) in ["a", "a.b", "a[3].c", "a-b", "ab", "a/b", "aZ.b", "b.a"]
+            .into_iter()
+            .enumerate()
+        {
             faults.add(field, &index.to_string());
         }
         assert_eq!(faults.below("a"), "0; 1; 2");

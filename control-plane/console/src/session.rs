@@ -1,7 +1,9 @@
 //! Who is signed in: a cookie that holds the token, sealed, and when it ends.
 //!
 //! Nothing is kept at the server, so any replica knows a session of another, and a token that is revoked ends every session that was begun with it.
-//! Signing out deletes the cookie.
+//! Signing out deletes the cookie. Who works on goes on being signed in: a page that is shown in the second half of a session begins it anew.
+
+use std::sync::{Arc, OnceLock};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -39,8 +41,20 @@ impl SessionKey {
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) token: Zeroizing<String>,
-    /// What a form carries to show that one of our pages made it.
+    /// What a form carries to show that one of our pages made it. Of the token: a form that is open while the session is renewed is still taken.
     pub(crate) mark: String,
+    ends: i64,
+    secure: bool,
+}
+
+/// On a request: the cookie that its answer begins the session anew with.
+#[derive(Clone, Default)]
+pub(crate) struct Renewal(Arc<OnceLock<String>>);
+
+impl Renewal {
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
 }
 
 impl SessionKey {
@@ -89,11 +103,22 @@ impl SessionKey {
         kinds.iter().find_map(|&secure| {
             let name = self.cookie_name(secure);
             let mut tried = cookies(headers, &name).take(MAX_TRIED);
-            tried.find_map(|value| self.open(value, now))
+            tried.find_map(|value| self.open(value, now, secure))
         })
     }
 
-    fn open(&self, value: &str, now: i64) -> Option<Session> {
+    /// Where more than half of a session is gone. Its token has just been let in.
+    pub(crate) fn renew(&self, session: &Session, now: i64, renewal: &Renewal) {
+        let half = session.ends.saturating_sub(LIFETIME_SECONDS / 2);
+        if now > half
+            && let Some(cookie) = self.begin(&session.token, now, session.secure)
+        {
+            // A request is let in once.
+            let _ = renewal.0.set(cookie);
+        }
+    }
+
+    fn open(&self, value: &str, now: i64, secure: bool) -> Option<Session> {
         if value.len() > MAX_COOKIE_BYTES {
             return None;
         }
@@ -112,8 +137,10 @@ impl SessionKey {
             return None;
         }
         Some(Session {
+            mark: self.mac(b"hookplane console form 2", token),
             token: Zeroizing::new(String::from_utf8(token.to_vec()).ok()?),
-            mark: self.mac(b"hookplane console form 1", &nonce),
+            ends,
+            secure,
         })
     }
 

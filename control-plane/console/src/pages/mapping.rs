@@ -444,7 +444,10 @@ mod tests {
     async fn who_may_not_write_has_nothing_unpacked() {
         let rig = Rig::new();
         let cookie = rig.signed_in("hp_1").await;
-        rig.says("ListOrgs", &hookplane_proto::v1::ListOrgsResponse::default());
+        rig.says(
+            "ListOrgs",
+            &hookplane_proto::v1::ListOrgsResponse::default(),
+        );
         let mark = rig.get("/", &cookie).await.mark();
         let path = "/orgs/acme/groups/code/webhooks/everything/mapping";
         // Nothing that could be read, so whoever is let in is told that.

@@ -126,7 +126,10 @@ mod tests {
         let answer = rig.post("/sign-out", &cookie, &[]).await;
         let ended: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(ended.len(), 2);
-        let ends = |set: &&&HeaderValue| set.to_str().is_ok_and(|set| set.contains("=; Path=/; Max-Age=0"));
+        let ends = |set: &&&HeaderValue| {
+            set.to_str()
+                .is_ok_and(|set| set.contains("=; Path=/; Max-Age=0"))
+        };
         assert_eq!(ended.iter().filter(ends).count(), 2, "{ended:?}");
     }
 }

@@ -268,7 +268,9 @@ fn json(rows: usize, children: usize) -> serde_json::Value {
     let mut base = Object::blank(Kind::Base);
     base.rows = vec![Row::blank(); rows];
     base.children = vec![Object::blank(Kind::Child); children];
-    base.children.iter_mut().for_each(|child| child.rows.clear());
+    base.children
+        .iter_mut()
+        .for_each(|child| child.rows.clear());
     serde_json::to_value(&base).unwrap()
 }
 
