@@ -51,6 +51,8 @@ struct ProblemPage<'a> {
     title: &'a str,
     message: &'a str,
     advice: &'a str,
+    /// Somebody is signed in, and may want to be somebody else.
+    leaves: bool,
 }
 
 impl IntoResponse for Problem {
@@ -90,6 +92,7 @@ impl IntoResponse for Problem {
             title,
             message,
             advice,
+            leaves: status == StatusCode::FORBIDDEN && matches!(self, Self::Api(_)),
         };
         match page.render() {
             Ok(text) => {

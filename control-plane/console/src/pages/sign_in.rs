@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use hookplane_proto::v1;
+use hookplane_proto::v1::{self, TokenRole};
 use http::header::ORIGIN;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 
@@ -69,7 +69,11 @@ pub(super) async fn begin(
         return refused("That is no token.");
     };
     match api.tokens().who_am_i(v1::WhoAmIRequest {}).await {
-        Ok(_) => {
+        Ok(answer) => {
+            // Each page would be refused, the way out among them.
+            if let Some(why) = has_no_pages(answer.into_inner().role()) {
+                return refused(why);
+            }
             let secure = console.tls || came_over_tls(&headers);
             let cookie = console.sessions.begin(token, (console.now)(), secure);
             Ok(to_with_cookies(next, [cookie.ok_or(Problem::Internal)?]))
@@ -84,6 +88,18 @@ pub(super) async fn begin(
 /// Out. No mark is asked for: the guard has seen where it is from, and the worst it could do is this.
 pub(super) async fn end(State(console): State<Arc<Console>>) -> Response {
     to_with_cookies(&sign_in_path("/"), console.sessions.ended())
+}
+
+fn has_no_pages(role: TokenRole) -> Option<&'static str> {
+    match role {
+        TokenRole::Consumer => Some(
+            "This token lets a subscriber fetch events, and sees no page. Sign in with one of a viewer, an editor or an admin.",
+        ),
+        TokenRole::Listener => Some(
+            "This token lets a listener in, and sees no page. Sign in with one of a viewer, an editor or an admin.",
+        ),
+        _ => None,
+    }
 }
 
 /// As the browser sees it: a proxy may have ended TLS in front of us.
@@ -113,6 +129,34 @@ mod tests {
             let page = rig.get("/fleet", &cookie).await;
             assert_ne!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_sees_no_page_is_told_so_and_begins_no_session() {
+        let rig = Rig::new();
+        for (role, let_in) in [
+            (TokenRole::Consumer, false),
+            (TokenRole::Listener, false),
+            (TokenRole::Viewer, true),
+            (TokenRole::Editor, true),
+        ] {
+            rig.admits(role);
+            let answer = rig.post("/sign-in", "", &[("token", "hp_1")]).await;
+            assert_eq!(answer.cookie().is_some(), let_in, "{role:?}");
+            assert_eq!(answer.text.contains("one of a viewer"), !let_in, "{role:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_see_a_page_can_sign_out_there() {
+        let rig = Rig::new();
+        let cookie = rig.signed_in("hp_1").await;
+        rig.refuses("ListOrgs", tonic::Code::PermissionDenied);
+        let answer = rig.get("/", &cookie).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert!(answer.text.contains(r#"action="/sign-out""#), "{}", answer.text);
+        let answer = rig.get("/nowhere", "").await;
+        assert!(!answer.text.contains(r#"action="/sign-out""#));
     }
 
     #[tokio::test]
