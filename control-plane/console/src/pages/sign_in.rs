@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hookplane_proto::v1::{self, TokenRole};
 use http::header::ORIGIN;
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::api::Api;
 use crate::form::Form;
@@ -35,9 +35,11 @@ fn page<'a>(next: &'a str, error: &'a str) -> SignIn<'a> {
     }
 }
 
-/// The form; or, with a link's code, in at once.
+/// The form; or, with a link's code, in at once: for whoever follows it, and for nothing that only looks where it leads.
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
+    method: Method,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Form::of_query(query.as_deref()).ok_or(Problem::TooMuch)?;
@@ -45,6 +47,10 @@ pub(super) async fn show(
     let code = query.text("link");
     if code.is_empty() {
         return html(&page(next, ""));
+    }
+    if method == Method::HEAD || fetches_ahead(&headers) {
+        // No answer to be kept and shown in place of the link's own.
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }
     let now = (console.now)();
     let Some(token) = console.links.follow(code, now) else {
@@ -102,6 +108,14 @@ fn has_no_pages(role: TokenRole) -> Option<&'static str> {
     }
 }
 
+/// A browser loads a page that nobody asked for yet.
+fn fetches_ahead(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
+        let said = headers.get(*name).and_then(|said| said.to_str().ok());
+        said.is_some_and(|said| said.to_ascii_lowercase().starts_with("prefetch"))
+    })
+}
+
 /// As the browser sees it: a proxy may have ended TLS in front of us.
 fn came_over_tls(headers: &HeaderMap) -> bool {
     let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
@@ -154,9 +168,30 @@ mod tests {
         rig.refuses("ListOrgs", tonic::Code::PermissionDenied);
         let answer = rig.get("/", &cookie).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        assert!(answer.text.contains(r#"action="/sign-out""#), "{}", answer.text);
+        assert!(
+            answer.text.contains(r#"action="/sign-out""#),
+            "{}",
+            answer.text
+        );
         let answer = rig.get("/nowhere", "").await;
         assert!(!answer.text.contains(r#"action="/sign-out""#));
+    }
+
+    #[tokio::test]
+    async fn a_link_is_spent_by_following_it_and_by_nothing_that_only_looks() {
+        let rig = Rig::new();
+        let link = rig.links.make("hp_1", rig.now()).unwrap();
+        for (method, name, value) in [
+            ("HEAD", "accept", "*/*"),
+            ("GET", "sec-purpose", "prefetch;prerender"),
+            ("GET", "purpose", "prefetch"),
+        ] {
+            let headers = [(name, value)];
+            let answer = rig.ask(method, &link, &headers, String::new()).await;
+            assert!(answer.cookie().is_none(), "{method} {name}");
+        }
+        assert!(rig.get(&link, "").await.cookie().is_some());
+        assert!(rig.get(&link, "").await.cookie().is_none());
     }
 
     #[tokio::test]
