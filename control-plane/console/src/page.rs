@@ -13,7 +13,7 @@ use http::{Method, StatusCode, Uri};
 use crate::Console;
 use crate::api::Api;
 use crate::form::Form;
-use crate::problem::Problem;
+use crate::problem::{Faults, Problem};
 use crate::session::{Renewal, Session};
 use crate::{assets, pages};
 
@@ -198,7 +198,12 @@ pub(crate) fn html(template: &impl Template) -> Result<Response, Problem> {
     with_status(StatusCode::OK, template)
 }
 
-/// The same with another status: a form that comes back with errors is 422.
+/// A form, with what is wrong with what was typed.
+pub(crate) fn form_page(faults: &Faults, template: &impl Template) -> Result<Response, Problem> {
+    with_status(faults.status(), template)
+}
+
+/// The same with another status.
 pub(crate) fn with_status(
     status: StatusCode,
     template: &impl Template,

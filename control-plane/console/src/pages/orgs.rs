@@ -4,9 +4,8 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 struct Row {
@@ -78,7 +77,7 @@ pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Pr
                 display_name: display_name.to_owned(),
                 ..listed(&visitor).await?
             };
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -5,12 +5,11 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::events::Choices;
 use super::{Place, mapping_in_words, targets, update};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::pages::changes::{self, Changes};
 use crate::pages::groups::definition;
 use crate::problem::{Faults, Problem};
@@ -109,10 +108,6 @@ pub(super) async fn shown(
 ) -> Result<Response, Problem> {
     let webhook = place.get(visitor).await?;
     let spec = webhook.spec.clone().unwrap_or_default();
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let (destinations, more_destinations) =
         targets::choices(visitor, &place.org, &spec.destinations).await?;
     let page = Edit {
@@ -127,7 +122,7 @@ pub(super) async fn shown(
         faults,
         place: place.clone(),
     };
-    with_status(status, &page)
+    form_page(&page.faults, &page)
 }
 
 pub(in crate::pages) async fn show(
@@ -187,10 +182,6 @@ pub(in crate::pages) async fn save(
     let (mut destinations, more_destinations) =
         targets::choices(&visitor, &place.org, &stored.destinations).await?;
     targets::tick(&mut destinations, &form);
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
         draft,
@@ -203,7 +194,7 @@ pub(in crate::pages) async fn save(
         faults,
         place,
     };
-    with_status(status, &page)
+    form_page(&page.faults, &page)
 }
 
 async fn clone_page(
@@ -300,14 +291,8 @@ pub(in crate::pages) async fn clone(
                 return Ok(to(&format!("{}?done=webhook-cloned", copy.path())));
             }
             Err(status) => {
-                for (field, message) in Faults::of(status)?.all() {
-                    let field = if field == "new_name" {
-                        "metadata.name"
-                    } else {
-                        field
-                    };
-                    faults.add(field, message);
-                }
+                let said = Faults::of(status)?;
+                faults = said.renamed("new_name", "metadata.name");
             }
         }
     }
@@ -315,7 +300,7 @@ pub(in crate::pages) async fn clone(
         faults,
         ..clone_page(&visitor, place, Some(&form)).await?
     };
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }
 
 /// `Order paid (copy)` is called `order-paid-copy`.
