@@ -25,6 +25,7 @@ mod fields;
 mod form;
 mod guard;
 mod moment;
+mod name;
 mod page;
 mod pages;
 mod payload;

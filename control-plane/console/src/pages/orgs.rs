@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use hookplane_proto::v1;
 
+use crate::name;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
@@ -53,10 +54,11 @@ pub(super) async fn list(visitor: Visitor) -> Result<Response, Problem> {
 
 pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Problem> {
     let form = visitor.posted(&body)?;
-    let (name, display_name) = (form.text("name"), form.text("display_name"));
+    let (typed, display_name) = (form.text("name"), form.text("display_name"));
+    let name = name::typed_or_from(typed, display_name);
     let org = v1::Org {
         metadata: Some(v1::Metadata {
-            name: name.to_owned(),
+            name: name.clone(),
             ..Default::default()
         }),
         spec: Some(v1::OrgSpec {
@@ -73,7 +75,7 @@ pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Pr
         Err(status) => {
             let page = Orgs {
                 faults: Faults::of(status)?,
-                name: name.to_owned(),
+                name: typed.to_owned(),
                 display_name: display_name.to_owned(),
                 ..listed(&visitor).await?
             };

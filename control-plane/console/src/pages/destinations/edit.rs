@@ -10,6 +10,7 @@ use hookplane_proto::v1;
 
 use super::{Place, update};
 use crate::form::Form;
+use crate::name;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
@@ -286,7 +287,7 @@ pub(in crate::pages) async fn create(
     let draft = Draft::typed(&form);
     let place = Place {
         org: org.clone(),
-        name: draft.name.clone(),
+        name: name::typed_or_from(&draft.name, &draft.display_name),
     };
     let mut faults = Faults::default();
     let destination = v1::Destination {

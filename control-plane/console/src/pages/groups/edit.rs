@@ -85,6 +85,14 @@ impl FormPage {
         )
     }
 
+    /// Of what people read, once there is something.
+    fn made_name(&self) -> String {
+        match self.typed.display_name.is_empty() {
+            true => String::new(),
+            false => self.typed.resource_name(&self.asks),
+        }
+    }
+
     /// Secrets that were typed are not written back.
     fn forgot_secrets(&self) -> bool {
         let asked = self.takes_secret() || self.parameters.iter().any(|p| p.secret);

@@ -9,6 +9,7 @@ use hookplane_proto::v1;
 use super::events::Choices;
 use super::{Place, mapping_in_words, targets, update};
 use crate::form::Form;
+use crate::name;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::pages::changes::{self, Changes};
 use crate::pages::groups::definition;
@@ -23,7 +24,6 @@ const MASK: [&str; 6] = [
     "order_by",
     "destinations",
 ];
-const MAX_NAME_CHARS: usize = 63;
 
 /// What is typed.
 struct Draft {
@@ -257,10 +257,7 @@ pub(in crate::pages) async fn clone(
     let form = visitor.posted(&body)?;
     let draft = typed(&form);
     let events = Choices::read(&form);
-    let new_name = match draft.name.as_str() {
-        "" => name_from(&draft.label),
-        name => name.to_owned(),
-    };
+    let new_name = name::typed_or_from(&draft.name, &draft.label);
     let stored = place.get(&visitor).await?.spec.unwrap_or_default();
     let mut faults = Faults::default();
     if draft.label.is_empty() {
@@ -301,37 +298,4 @@ pub(in crate::pages) async fn clone(
         ..clone_page(&visitor, place, Some(&form)).await?
     };
     form_page(&page.faults, &page)
-}
-
-/// `Order paid (copy)` is called `order-paid-copy`.
-fn name_from(label: &str) -> String {
-    let mut name = String::new();
-    for character in label.to_lowercase().chars() {
-        if name.len() == MAX_NAME_CHARS {
-            break;
-        }
-        if character.is_ascii_alphanumeric() {
-            name.push(character);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    name.trim_end_matches('-').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_made_of_the_label() {
-        for (label, name) in [
-            ("Order paid", "order-paid"),
-            ("  Größe: XL (copy) ", "gr-e-xl-copy"),
-            ("---", ""),
-            (&"a b".repeat(40), &"a-ba-b".repeat(11)[..63]),
-        ] {
-            assert_eq!(name_from(label), name.trim_end_matches('-'), "{label}");
-        }
-    }
 }
