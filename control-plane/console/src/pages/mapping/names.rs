@@ -136,3 +136,23 @@ fn objects(object: &Object, into: &mut Vec<String>) {
         objects(object, into);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::mapping::form::Kind;
+
+    #[test]
+    fn the_first_objects_are_asked_for_each_once() {
+        let mut base = Object::blank(Kind::Base);
+        for index in 0..60 {
+            let mut child = Object::blank(Kind::Child);
+            child.object = format!("Object_{}__c", index / 2);
+            base.children.push(child);
+        }
+        let mut wanted = Vec::new();
+        objects(&base, &mut wanted);
+        let first: Vec<_> = (0..MAX_OBJECTS).map(|n| format!("Object_{n}__c")).collect();
+        assert_eq!(wanted, first);
+    }
+}

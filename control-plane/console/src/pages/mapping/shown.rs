@@ -269,6 +269,17 @@ mod tests {
     }
 
     #[test]
+    fn of_many_faults_the_first_are_shown_and_the_others_counted() {
+        let mut faults = Faults::default();
+        for row in 0..1_000 {
+            faults.add(&format!("{SPEC}.base.fields[{row}]"), "has no field");
+        }
+        let shown = Preview::refused(&faults);
+        assert_eq!(shown.problems.len() + shown.more_problems, 1_000);
+        assert!((1..200).contains(&shown.problems.len()));
+    }
+
+    #[test]
     fn records_are_shown_with_their_links_and_digits() {
         let answer = v1::PreviewResponse {
             matched: true,
