@@ -227,11 +227,16 @@ async function leads(page, name) {
   if (!focused) problems.push(`${name}: the summary hasn't the focus`);
   for (const line of await page.locator(".faults a").all()) {
     const id = (await line.getAttribute("href")).slice(1);
+    const says = await line.textContent();
     await line.click();
-    const there = await page.evaluate((id) => {
+    const there = await page.evaluate(({ id, says }) => {
       const target = document.getElementById(id);
-      return target === null ? "isn't there" : target === document.activeElement ? "" : "hasn't the focus";
-    }, id);
+      if (target === null) return "isn't there";
+      if (target !== document.activeElement) return "hasn't the focus";
+      // An object of a mapping is named by its place.
+      const label = target.labels?.[0] ?? target.querySelector(":scope:not(.object) > legend");
+      return !label || label.textContent.includes(says) ? "" : `is “${label.textContent}”, and the line says “${says}”`;
+    }, { id, says });
     if (there) problems.push(`${name}: #${id} of the summary ${there}`);
   }
 }

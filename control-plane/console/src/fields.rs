@@ -11,8 +11,8 @@ pub(crate) struct Fault<'f> {
 
 /// How a field begins, what it is typed into, and its label. The first that fits counts.
 const FIELDS: &[(&str, &str, &str)] = &[
-    ("metadata.name", "name", "Name"),
-    ("spec.displayName", "display_name", "What people read"),
+    ("metadata.name", "name", "Name in addresses and manifests"),
+    ("spec.displayName", "display_name", "Name"),
     ("spec.externalId", "external_id", "External Id"),
     (
         "spec.registeredEvents",
@@ -22,15 +22,19 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (
         "spec.acceptUnsigned",
         "accept_unsigned",
-        "Unsigned callbacks",
+        "Take callbacks that nothing proves genuine",
     ),
-    ("spec.learnSecret", "learn_secret", "The provider's secret"),
+    (
+        "spec.learnSecret",
+        "learn_secret",
+        "Take the secret that the provider hands over",
+    ),
     ("spec.pool", "pool", "Pool"),
     ("spec.maxBodyBytes", "max_body_bytes", "Body limit"),
     (
         "spec.rateLimitPerSecond",
         "rate_limit_per_second",
-        "Callbacks a second",
+        "Kept callbacks a second, at most",
     ),
     (
         "spec.dedupWindowDays",
@@ -101,11 +105,15 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("spec.role", "role", "Role"),
     ("spec.webhooks", "webhooks", "Webhooks"),
     ("spec.pools", "pools", "Pools"),
-    ("overlap_seconds", "overlap", "How long the old one goes on"),
+    (
+        "overlap_seconds",
+        "overlap",
+        "How long does the old one go on?",
+    ),
 ];
 
 /// Whether `path` is this field or in it: `spec.registeredEvents[3]`.
-pub(crate) fn is_in(path: &str, field: &str) -> bool {
+fn is_in(path: &str, field: &str) -> bool {
     let rest = path.strip_prefix(field);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -179,6 +187,66 @@ fn of_mapping(part: &str) -> (String, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of each template: its name and its text.
+    fn templates(folder: &std::path::Path, into: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => templates(&path, into),
+                false => into.push((
+                    path.display().to_string(),
+                    std::fs::read_to_string(&path).unwrap(),
+                )),
+            }
+        }
+    }
+
+    /// What labels say of the field with this id.
+    fn labels(template: &str, id: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut after = |begins: &str, ends: char| {
+            for (at, _) in template.match_indices(begins) {
+                let label = template[at + begins.len()..].split(ends).next();
+                found.extend(label.map(str::to_owned));
+            }
+        };
+        for kind in ["text", "secret", "area", "tick"] {
+            after(&format!(r#"fields::{kind}("{id}", ""#), '"');
+        }
+        after(&format!(r#"<label for="{id}">"#), '<');
+        // Of a set of fields: the legend is the first that is in it.
+        for (at, tag) in template.match_indices(&format!(r#"id="{id}""#)) {
+            let inside = template[at + tag.len()..]
+                .split_once('>')
+                .map(|two| two.1.trim_start());
+            let legend = inside.and_then(|inside| inside.strip_prefix("<legend>"));
+            found.extend(
+                legend
+                    .and_then(|legend| legend.split('<').next())
+                    .map(str::to_owned),
+            );
+        }
+        found
+    }
+
+    #[test]
+    fn a_line_of_the_summary_says_what_the_fields_label_says() {
+        let mut all = Vec::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+        templates(folder.as_ref(), &mut all);
+        for (field, id, says) in FIELDS {
+            // What is said of a secret's name is of another field with that id.
+            let of_it = all
+                .iter()
+                .filter(|(path, _)| *id != "name" || !path.ends_with("secrets.html"));
+            let labels: Vec<_> = of_it.flat_map(|(_, text)| labels(text, id)).collect();
+            assert!(!labels.is_empty(), "{field} is typed nowhere");
+            for label in labels {
+                assert!(label.contains(says), "{field}: `{label}` isn't `{says}`");
+            }
+        }
+    }
 
     #[test]
     fn a_field_of_the_api_is_found_where_it_is_typed() {

@@ -8,13 +8,14 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::page::PART;
 use crate::problem::WholePage;
+use crate::session::Renewal;
 
 /// A mapping of 256 KiB, as a form writes it.
 const MAX_FORM_BYTES: usize = 1024 * 1024;
@@ -30,9 +31,11 @@ pub(crate) fn guarded(router: Router) -> Router {
         .layer(middleware::from_fn(guard))
 }
 
-async fn guard(request: Request, next: Next) -> Response {
+async fn guard(mut request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let looks_again = safe && request.headers().contains_key(PART);
+    let renewal = Renewal::default();
+    request.extensions_mut().insert(renewal.clone());
     let mut response = if safe || same_origin(request.headers(), request.uri()) {
         next.run(request).await
     } else {
@@ -49,6 +52,12 @@ async fn guard(request: Request, next: Next) -> Response {
         response
             .headers_mut()
             .insert(again, HeaderValue::from_static("true"));
+    }
+    if let Some(cookie) = renewal.cookie().filter(|_| is_page(&response)) {
+        let cookie = HeaderValue::try_from(cookie);
+        response
+            .headers_mut()
+            .extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
     }
     let headers = response.headers_mut();
     for (name, value) in [
@@ -70,6 +79,13 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
+/// Or leads to one: what a person asked for, and no stream that goes on by itself.
+fn is_page(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    html || response.status().is_redirection()
+}
+
 /// Browsers say where a request is from; what says nothing isn't one of our forms.
 fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
@@ -89,7 +105,51 @@ fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hookplane_proto::v1;
+    use http::header::COOKIE;
+
     use super::*;
+    use crate::rig::Rig;
+    use crate::session::LIFETIME_SECONDS;
+
+    #[tokio::test]
+    async fn a_page_in_the_second_half_of_a_session_renews_it_and_open_forms_stay_good() {
+        let rig = Rig::new();
+        rig.says("ListOrgs", &v1::ListOrgsResponse::default());
+        rig.says("CreateOrg", &v1::Org::default());
+        let begun = rig.signed_in("hp_1").await;
+        let page = rig.get("/", &begun).await;
+        assert!(page.cookie().is_none(), "it is new");
+        rig.wait(LIFETIME_SECONDS / 2 + 1);
+        let part = [(COOKIE.as_str(), begun.as_str()), ("hx-request", "true")];
+        let part = rig.ask("GET", "/", &part, String::new()).await;
+        assert_eq!((part.status, part.cookie()), (StatusCode::OK, None));
+        let renewed = rig.get("/", &begun).await.cookie().unwrap();
+        rig.wait(LIFETIME_SECONDS / 2);
+        assert_eq!(rig.get("/", &begun).await.status, StatusCode::SEE_OTHER);
+        // The form is of the page that was shown when the session was new.
+        let fields = [("mark", &*page.mark()), ("name", "mine")];
+        let answer = rig.post("/orgs", &renewed, &fields).await;
+        let to = answer.headers[http::header::LOCATION].to_str().unwrap();
+        assert!(to.starts_with("/orgs/mine"), "{to}");
+        // Another token's page makes no form for this one's.
+        let other = rig.signed_in("hp_2").await;
+        let answer = rig.post("/orgs", &other, &fields).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_token_is_not_let_in_is_not_renewed() {
+        let rig = Rig::new();
+        let begun = rig.signed_in("hp_1").await;
+        rig.wait(LIFETIME_SECONDS / 2 + 1);
+        rig.refuses("WhoAmI", tonic::Code::Unauthenticated);
+        let answer = rig.get("/", &begun).await;
+        assert_eq!(
+            (answer.status, answer.cookie()),
+            (StatusCode::SEE_OTHER, None)
+        );
+    }
 
     fn asked(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs

@@ -4,7 +4,7 @@
 //!  browser ── GET, POST ──▶ guard ──▶ session ──▶ page ──▶ API (in process, with the session's token) ──▶ the door, as for anybody
 //!                            │          │           │
 //!                            │          │           └ templates/, filled with what the API answered
-//!                            │          └ a cookie: the token, sealed, for 12 hours
+//!                            │          └ a cookie: the token, sealed, for 12 hours, and anew while somebody works
 //!                            └ same origin, bounded body, headers that forbid what a page doesn't need
 //! ```
 //!
@@ -25,10 +25,13 @@ mod fields;
 mod form;
 mod guard;
 mod moment;
+mod name;
 mod page;
 mod pages;
 mod payload;
 mod problem;
+#[cfg(test)]
+mod rig;
 mod session;
 mod sign_in;
 pub mod trial;

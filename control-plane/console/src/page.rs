@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use hookplane_proto::v1::{self, TokenRole};
 use http::header::{HeaderName, REFERER, SET_COOKIE};
 use http::request::Parts;
@@ -13,8 +13,8 @@ use http::{Method, StatusCode, Uri};
 use crate::Console;
 use crate::api::Api;
 use crate::form::Form;
-use crate::problem::Problem;
-use crate::session::{self, Session};
+use crate::problem::{Faults, Problem};
+use crate::session::{Renewal, Session};
 use crate::{assets, pages};
 
 /// Somebody who is signed in, on one request of theirs.
@@ -69,7 +69,6 @@ impl Visitor {
     async fn of(parts: &Parts, console: &Arc<Console>) -> Result<Self, Problem> {
         let sign_in = || Problem::SignIn {
             next: where_to_come_back(parts),
-            tls: console.tls,
             part: parts.headers.contains_key(PART),
         };
         let now = (console.now)();
@@ -84,6 +83,11 @@ impl Visitor {
                 _ => status.into(),
             })?
             .into_inner();
+        // What a page asks for by itself says nothing of who sits there.
+        let by_itself = parts.headers.contains_key(PART);
+        if let Some(renewal) = parts.extensions.get::<Renewal>().filter(|_| !by_itself) {
+            console.sessions.renew(&session, now, renewal);
+        }
         let query = Form::of_query(parts.uri.query()).ok_or(Problem::TooMuch)?;
         Ok(Self {
             api,
@@ -194,7 +198,12 @@ pub(crate) fn html(template: &impl Template) -> Result<Response, Problem> {
     with_status(StatusCode::OK, template)
 }
 
-/// The same with another status: a form that comes back with errors is 422.
+/// A form, with what is wrong with what was typed.
+pub(crate) fn form_page(faults: &Faults, template: &impl Template) -> Result<Response, Problem> {
+    with_status(faults.status(), template)
+}
+
+/// The same with another status.
 pub(crate) fn with_status(
     status: StatusCode,
     template: &impl Template,
@@ -214,14 +223,16 @@ pub(crate) fn to(path: &str) -> Response {
 }
 
 /// To a page, with a session that begins or ends.
-pub(crate) fn to_with_cookie(path: &str, cookie: &str) -> Response {
-    ([(SET_COOKIE, cookie)], Redirect::to(path)).into_response()
+pub(crate) fn to_with_cookies<const N: usize>(path: &str, cookies: [String; N]) -> Response {
+    let cookies = cookies.map(|cookie| (SET_COOKIE, cookie));
+    (AppendHeaders(cookies), Redirect::to(path)).into_response()
 }
 
 /// Where to go after signing in: a path of ours, whatever a link says.
 pub(crate) fn safe_next(next: &str) -> &str {
-    let ours =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    // Browsers take some characters out of an address before they read it: `/\t/there` leads elsewhere.
+    let strange = |c: char| c == '\\' || c.is_control();
+    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(strange);
     let leads_on = !next.starts_with("/sign-");
     if ours && leads_on { next } else { "/" }
 }
@@ -236,7 +247,11 @@ const LEAVE_FOR: HeaderName = HeaderName::from_static("hx-redirect");
 fn where_to_come_back(parts: &Parts) -> String {
     let name = match parts.method {
         _ if parts.headers.contains_key(PART) => PART_OF,
-        Method::GET | Method::HEAD => return parts.uri.to_string(),
+        // Of HTTP/2 the whole address is known, host and all.
+        Method::GET | Method::HEAD => {
+            let path = parts.uri.path_and_query();
+            return path.map_or_else(String::new, ToString::to_string);
+        }
         _ => REFERER,
     };
     let said = parts.headers.get(name).and_then(|page| page.to_str().ok());
@@ -251,19 +266,28 @@ pub(crate) fn sign_in_path(next: &str) -> String {
     format!("/sign-in?next={next}")
 }
 
-/// To the page that signs in, the old session forgotten. Of a part of a page: the whole page goes there, for in the part it would be out of place.
-pub(crate) fn to_sign_in(next: &str, tls: bool, part: bool) -> Response {
-    let (path, cookie) = (sign_in_path(next), session::ended(tls));
+/// To the page that signs in. The cookie stays: a replica that doesn't know the token yet must not end a session that others know. Of a part of a
+/// page: the whole page goes there, for in the part it would be out of place.
+pub(crate) fn to_sign_in(next: &str, part: bool) -> Response {
+    let path = sign_in_path(next);
     if part {
-        let headers = [(SET_COOKIE, cookie), (LEAVE_FOR, path)];
-        return (StatusCode::UNAUTHORIZED, headers).into_response();
+        return (StatusCode::UNAUTHORIZED, [(LEAVE_FOR, path)]).into_response();
     }
-    to_with_cookie(&path, &cookie)
+    to(&path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_signed_out_comes_back_to_the_page_whichever_http_they_speak() {
+        for uri in ["/orgs/acme?q=a", "https://console.example:1/orgs/acme?q=a"] {
+            let request = http::Request::get(uri).body(()).unwrap();
+            let (parts, ()) = request.into_parts();
+            assert_eq!(safe_next(&where_to_come_back(&parts)), "/orgs/acme?q=a");
+        }
+    }
 
     #[test]
     fn signing_in_leads_to_a_page_of_ours() {
@@ -275,6 +299,10 @@ mod tests {
             ("https://evil.example", "/"),
             ("/sign-in?next=/", "/"),
             ("/a\r\nset-cookie: b", "/"),
+            ("/\t/evil.example", "/"),
+            ("/\0/evil.example", "/"),
+            ("/\u{7f}/evil.example", "/"),
+            ("/\u{85}/evil.example", "/"),
         ] {
             assert_eq!(safe_next(next), to, "{next}");
         }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::fields::{Fault, is_in};
+use crate::fields::Fault;
 use crate::{assets, page};
 
 /// Why there is no page.
@@ -17,7 +17,6 @@ pub(crate) enum Problem {
     /// Nobody is signed in, or not any more.
     SignIn {
         next: String,
-        tls: bool,
         /// A script asks, for a part of a page.
         part: bool,
     },
@@ -52,12 +51,14 @@ struct ProblemPage<'a> {
     title: &'a str,
     message: &'a str,
     advice: &'a str,
+    /// Somebody is signed in, and may want to be somebody else.
+    leaves: bool,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, title, message, advice) = match &self {
-            Self::SignIn { next, tls, part } => return page::to_sign_in(next, *tls, *part),
+            Self::SignIn { next, part } => return page::to_sign_in(next, *part),
             Self::Unmarked => (
                 StatusCode::FORBIDDEN,
                 "This form is too old",
@@ -91,6 +92,7 @@ impl IntoResponse for Problem {
             title,
             message,
             advice,
+            leaves: status == StatusCode::FORBIDDEN && matches!(self, Self::Api(_)),
         };
         match page.render() {
             Ok(text) => {
@@ -157,23 +159,37 @@ fn of_api(status: &Status) -> (StatusCode, &str, &str, &str) {
     }
 }
 
+/// Of what isn't for good: the store doesn't answer, or too much is asked for at once.
+fn passing(code: Code) -> Option<StatusCode> {
+    match code {
+        Code::Unavailable | Code::DeadlineExceeded => Some(StatusCode::SERVICE_UNAVAILABLE),
+        Code::ResourceExhausted => Some(StatusCode::TOO_MANY_REQUESTS),
+        _ => None,
+    }
+}
+
 /// What has to be mended in a form, by the field's path as the API names it: `spec.externalId`. General ones have an empty path.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(BTreeMap<String, String>);
+pub(crate) struct Faults {
+    said: BTreeMap<String, String>,
+    /// It isn't the form's: the same is to be sent again later.
+    passing: Option<StatusCode>,
+}
 
 impl Faults {
-    /// What the person can mend in the form; anything else is a page of its own.
+    /// What the person can mend in the form, or what passes: the form comes back. Anything else is a page of its own.
     pub(crate) fn of(status: Status) -> Result<Self, Problem> {
         let violations = status.get_details_bad_request();
         let mut faults = Self::default();
         for violation in violations.into_iter().flat_map(|bad| bad.field_violations) {
             faults.add(&violation.field, &violation.description);
         }
+        faults.passing = passing(status.code());
         let mendable = matches!(
             status.code(),
             Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted
         );
-        if faults.0.is_empty() && mendable {
+        if faults.said.is_empty() && mendable {
             let field = if status.code() == Code::AlreadyExists {
                 "metadata.name"
             } else {
@@ -181,15 +197,41 @@ impl Faults {
             };
             faults.add(field, status.message());
         }
-        if faults.0.is_empty() {
+        if faults.said.is_empty() && faults.passing.is_some() {
+            let again = "Wait a moment, then send it again.";
+            let message = status.message().trim_end_matches('.');
+            faults.add("", &format!("Not taken now: {message}. {again}"));
+        }
+        if faults.said.is_empty() {
             Err(status.into())
         } else {
             Ok(faults)
         }
     }
 
+    /// Of the page with the form.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self.passing {
+            Some(status) => status,
+            None if self.said.is_empty() => StatusCode::OK,
+            None => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing.is_some()
+    }
+
+    /// With another name for a field.
+    pub(crate) fn renamed(mut self, field: &str, name: &str) -> Self {
+        if let Some(message) = self.said.remove(field) {
+            self.add(name, &message);
+        }
+        self
+    }
+
     pub(crate) fn add(&mut self, field: &str, message: &str) {
-        let entry = self.0.entry(field.to_owned()).or_default();
+        let entry = self.said.entry(field.to_owned()).or_default();
         if !entry.is_empty() {
             entry.push_str("; ");
         }
@@ -198,37 +240,117 @@ impl Faults {
 
     /// With those of another look at the same form; what was said of a field already stays.
     pub(crate) fn and(mut self, others: Self) -> Self {
-        for (field, message) in others.0 {
-            self.0.entry(field).or_insert(message);
+        self.passing = self.passing.or(others.passing);
+        for (field, message) in others.said {
+            self.said.entry(field).or_insert(message);
         }
         self
     }
 
     /// What is wrong with this field; empty: nothing.
     pub(crate) fn at(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", String::as_str)
+        self.said.get(field).map_or("", String::as_str)
     }
 
     /// What is wrong with this field or anything in it: `spec.registeredEvents[3]`, `spec.parameters.user`.
     pub(crate) fn below(&self, field: &str) -> String {
-        let found = self.0.iter().filter(|(path, _)| is_in(path, field));
-        let messages: Vec<&str> = found.map(|(_, message)| message.as_str()).collect();
+        // What follows a field's name begins with a dot or a bracket: a look per row of a large mapping must not go through all faults.
+        let inside = [(".", "/"), ("[", "\\")]
+            .into_iter()
+            .flat_map(|(begins, behind)| {
+                let within = format!("{field}{begins}")..format!("{field}{behind}");
+                self.said.range(within)
+            });
+        let own = self.said.get(field);
+        let inside = inside.map(|(_, message)| message);
+        let messages: Vec<&str> = own.into_iter().chain(inside).map(String::as_str).collect();
         messages.join("; ")
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.said.is_empty()
     }
 
     /// All, for the summary above the form.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.said
             .iter()
             .map(|(field, message)| (field.as_str(), message.as_str()))
     }
 
-    /// The same, each with the way to where it is typed.
+    /// As many as a summary has.
+    pub(crate) const LISTED: usize = 100;
+
+    /// The first of them, each with the way to where it is typed.
     pub(crate) fn places(&self) -> impl Iterator<Item = Fault<'_>> {
-        self.all().map(|(field, message)| Fault::of(field, message))
+        let listed = self.all().take(Self::LISTED);
+        listed.map(|(field, message)| Fault::of(field, message))
+    }
+
+    /// Those that the summary doesn't have.
+    pub(crate) fn more(&self) -> usize {
+        self.said.len().saturating_sub(Self::LISTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_a_field_is_found_and_nothing_beside_it() {
+        let mut faults = Faults::default();
+        for (index, field) in ["a", "a.b", "a[3].c", "a-b", "ab", "a/b", "aZ.b", "b.a"]
+            .into_iter()
+            .enumerate()
+        {
+            faults.add(field, &index.to_string());
+        }
+        assert_eq!(faults.below("a"), "0; 1; 2");
+        assert_eq!(faults.below("a[3]"), "2");
+        assert_eq!(faults.below("b"), "7");
+        assert_eq!(faults.below("c"), "");
+    }
+
+    #[test]
+    fn what_passes_is_a_fault_of_no_field_and_the_form_comes_back() {
+        for (code, status) in [
+            (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            (Code::DeadlineExceeded, StatusCode::SERVICE_UNAVAILABLE),
+            (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
+            (Code::InvalidArgument, StatusCode::UNPROCESSABLE_ENTITY),
+        ] {
+            let faults = Faults::of(Status::new(code, "the store is away.")).unwrap();
+            assert_eq!(faults.status(), status);
+            assert!(faults.at("").contains("the store is away."));
+            // Whatever else is wrong.
+            let mut wrong = Faults::default();
+            wrong.add("spec.label", "is too long");
+            assert_eq!(wrong.and(faults).status(), status);
+        }
+        for code in [Code::NotFound, Code::PermissionDenied, Code::Internal] {
+            assert!(Faults::of(Status::new(code, "no")).is_err(), "{code}");
+        }
+        assert_eq!(Faults::default().status(), StatusCode::OK);
+    }
+
+    #[derive(Template)]
+    #[template(
+        source = r#"{% import "fields.html" as fields %}{% call fields::summary(faults) %}{% endcall %}"#,
+        ext = "html"
+    )]
+    struct Summary {
+        faults: Faults,
+    }
+
+    #[test]
+    fn a_summary_lists_the_first_and_counts_the_others() {
+        let mut faults = Faults::default();
+        for row in 0..Faults::LISTED + 7 {
+            faults.add(&format!("spec.mapping.base.fields[{row}]"), "has no field");
+        }
+        let text = Summary { faults }.render().unwrap();
+        assert_eq!(text.matches("has no field").count(), Faults::LISTED);
+        assert!(text.contains("and 7 more"), "{text}");
     }
 }

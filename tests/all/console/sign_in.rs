@@ -107,8 +107,9 @@ fn a_form_from_elsewhere_changes_nothing() {
             "{headers:?}"
         );
     }
-    // From here, but made for nobody or for another session.
-    let other = super::mark(&Visitor::signed_in(&dev, &dev.token()).page("/"));
+    // From here, but made for nobody or for another token's session.
+    let (bearer, _) = token(&dev, "-", "admin");
+    let other = super::mark(&Visitor::signed_in(&dev, &bearer).page("/"));
     for mark in ["", "00", other.as_str()] {
         let fields = [("mark", mark), ("name", "theirs")];
         let answer = visitor.send("/orgs", &fields, &same_origin());

@@ -271,8 +271,12 @@ pub(super) async fn delete(
             place.org
         ))),
         Err(status) => {
-            let page = question(&visitor, place, Faults::of(status)?).await?;
-            with_status(StatusCode::CONFLICT, &page)
+            let faults = Faults::of(status)?;
+            let status = match faults.is_passing() {
+                true => faults.status(),
+                false => StatusCode::CONFLICT,
+            };
+            with_status(status, &question(&visitor, place, faults).await?)
         }
     }
 }

@@ -29,7 +29,7 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use self::choices::Choices;
 use self::form::{Kind, Object};
@@ -39,7 +39,7 @@ use self::shown::Preview;
 use super::changes::{self, Changes};
 use super::webhooks::{Place, update};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 #[derive(Template)]
@@ -214,9 +214,21 @@ pub(super) async fn post(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
+    if !visitor.who.edits() {
+        let why = "Only an editor or an admin works on a mapping.";
+        return Err(tonic::Status::permission_denied(why).into());
+    }
     let form = visitor.posted(&body)?;
     let mut draft = Draft::typed(&form).ok_or(Problem::TooMuch)?;
-    let webhook = place.get(&visitor).await?;
+    let webhook = match place.get(&visitor).await {
+        Ok(webhook) => webhook,
+        // What is typed is in the form alone: it comes back, to be sent again.
+        Err(Problem::Api(status)) => {
+            draft.faults = Faults::of(*status)?;
+            return render(&visitor, &place, &v1::Webhook::default(), draft).await;
+        }
+        Err(problem) => return Err(problem),
+    };
     let swaps = headers.contains_key("hx-request");
     let mut faults = Faults::default();
     match form.text("do") {
@@ -354,24 +366,17 @@ async fn render(
     webhook: &v1::Webhook,
     mut draft: Draft,
 ) -> Result<Response, Problem> {
-    let group = place.get_group(visitor).await?.spec.unwrap_or_default();
+    // What there is besides the rows may fail: they can be written all the same, and must not be lost.
+    let group = place.get_group(visitor).await.ok();
+    let group = group.and_then(|group| group.spec).unwrap_or_default();
     let spec = webhook.spec.clone().unwrap_or_default();
-    let events = choices::of(visitor, place, &group, &spec).await?;
-    let payload = match payload::of(visitor, &draft.choice, webhook).await {
-        Ok(payload) => payload,
-        // There is none yet, or it was deleted meanwhile: the rows can be written all the same.
-        Err(status) => match Faults::of(status.clone()) {
-            Ok(_) => Payload {
-                problem: status.message().to_owned(),
-                ..Payload::default()
-            },
-            Err(_) if status.code() == tonic::Code::NotFound => Payload {
-                problem: status.message().to_owned(),
-                ..Payload::default()
-            },
-            Err(problem) => return Err(problem),
-        },
-    };
+    let events = choices::of(visitor, place, &group, &spec).await;
+    // There is none yet, or it was deleted meanwhile, or the log doesn't answer: then the list above it is empty, too.
+    let payload = payload::of(visitor, &draft.choice, webhook).await;
+    let payload = payload.unwrap_or_else(|status| Payload {
+        problem: status.message().to_owned(),
+        ..Payload::default()
+    });
     // Both look at the same one, whatever comes in between.
     if draft.choice.is_empty() {
         draft.choice = payload.choice();
@@ -395,10 +400,6 @@ async fn render(
     let cut = open::cut(&draft.base, draft.place, all);
     let (objects, rest) = cut.map_err(|open::TooLarge| Problem::TooMuch)?;
     let rows = draft.base.count();
-    let status = match refused {
-        true => StatusCode::UNPROCESSABLE_ENTITY,
-        false => StatusCode::OK,
-    };
     let label = match spec.label.as_str() {
         "" => place.webhook.clone(),
         label => label.to_owned(),
@@ -416,7 +417,7 @@ async fn render(
         rows,
         swaps: rest.is_none(),
         rest,
-        events,
+        events: events.unwrap_or_default(),
         choice: draft.choice,
         payload,
         preview,
@@ -426,5 +427,8 @@ async fn render(
         // What the API said of a save is above the form; what a preview found is at the rows alone.
         faults: draft.faults,
     };
-    with_status(status, &editor)
+    form_page(&editor.faults, &editor)
 }
+
+#[cfg(test)]
+mod tests;

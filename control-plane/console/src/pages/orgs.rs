@@ -4,9 +4,9 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::name;
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 struct Row {
@@ -54,10 +54,11 @@ pub(super) async fn list(visitor: Visitor) -> Result<Response, Problem> {
 
 pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Problem> {
     let form = visitor.posted(&body)?;
-    let (name, display_name) = (form.text("name"), form.text("display_name"));
+    let (typed, display_name) = (form.text("name"), form.text("display_name"));
+    let name = name::typed_or_from(typed, display_name);
     let org = v1::Org {
         metadata: Some(v1::Metadata {
-            name: name.to_owned(),
+            name: name.clone(),
             ..Default::default()
         }),
         spec: Some(v1::OrgSpec {
@@ -74,11 +75,11 @@ pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Pr
         Err(status) => {
             let page = Orgs {
                 faults: Faults::of(status)?,
-                name: name.to_owned(),
+                name: typed.to_owned(),
                 display_name: display_name.to_owned(),
                 ..listed(&visitor).await?
             };
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -18,14 +18,14 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt as _};
 use hookplane_proto::v1;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::deliveries::mapping;
 use super::selection::{Selection, faults_of};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, with_status};
+use crate::page::{Page, Visitor, form_page, html};
 use crate::problem::{Faults, Problem};
 use crate::words::{self, Standing};
 
@@ -112,7 +112,7 @@ pub(super) async fn run(
     let max = whole(&form, "max", &mut faults);
     let refused = |faults| {
         let page = asking(&visitor, &org, &form, faults);
-        with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        form_page(&page.faults, &page)
     };
     if !faults.is_empty() {
         return refused(faults);
@@ -137,7 +137,8 @@ pub(super) async fn run(
     };
     let answers = match visitor.api.events().replay(request).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return refused(faults_of(status)?),
+        Err(status) if status.code() == Code::NotFound => return refused(faults_of(status)?),
+        Err(status) => return refused(Faults::of(status)?),
     };
     let page = Replaying {
         page: visitor.page("Replaying", &org),

@@ -147,7 +147,12 @@ pub(super) fn faults_of(status: tonic::Status) -> Result<Faults, Problem> {
         faults.add("group", "There is no such group or webhook in this org.");
         return Ok(faults);
     }
-    Faults::of(status)
+    let faults = Faults::of(status.clone())?;
+    // All that was typed is in the address: the page is loaded again.
+    match faults.is_passing() {
+        true => Err(status.into()),
+        false => Ok(faults),
+    }
 }
 
 /// Names of groups, for the search to suggest. Without them it works as well.

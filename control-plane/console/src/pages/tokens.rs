@@ -5,13 +5,12 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 use tonic::Code;
 use v1::TokenRole;
 
 use crate::form::Form;
 use crate::moment::Moment;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 use crate::weight;
 
@@ -227,7 +226,7 @@ pub(super) async fn create(
             form.text("webhooks").clone_into(&mut page.webhooks);
             form.text("pools").clone_into(&mut page.pools);
             page.days = days.unwrap_or(USUAL_DAYS);
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -7,11 +7,11 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::{Place, update};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::name;
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 /// Empty rows for headers; whoever needs more saves in between.
@@ -106,11 +106,11 @@ impl Draft {
     fn typed(form: &Form) -> Self {
         let text = |name: &str| form.text(name).to_owned();
         let removed: Vec<&str> = form.all("remove_header").collect();
-        let mut headers: Vec<_> = form
+        let headers: Vec<_> = form
             .all("stored_header")
+            .take(MAX_HEADERS)
             .map(|name| (name.to_owned(), removed.contains(&name)))
             .collect();
-        headers.truncate(MAX_HEADERS);
         let kind = match form.text("kind") {
             "salesforce" => "salesforce",
             _ => "http",
@@ -287,7 +287,7 @@ pub(in crate::pages) async fn create(
     let draft = Draft::typed(&form);
     let place = Place {
         org: org.clone(),
-        name: draft.name.clone(),
+        name: name::typed_or_from(&draft.name, &draft.display_name),
     };
     let mut faults = Faults::default();
     let destination = v1::Destination {
@@ -315,7 +315,7 @@ pub(in crate::pages) async fn create(
         hints: Hints::of(None),
         faults,
     };
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }
 
 pub(in crate::pages) async fn show(
@@ -356,21 +356,26 @@ pub(in crate::pages) async fn save(
             Err(status) => faults = Faults::of(status)?,
         }
     }
-    let stored = place.get(&visitor).await?;
+    // Without it the form comes back all the same: it says less of secrets.
+    let stored = place.get(&visitor).await.ok();
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.name), &place.org),
         org: place.org.clone(),
         draft,
-        hints: Hints::of(Some(&stored)),
+        hints: Hints::of(stored.as_ref()),
         faults,
         place: Some(place),
     };
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+    use tonic::Code;
+
     use super::*;
+    use crate::rig::Rig;
 
     fn spec(text: &str) -> (v1::DestinationSpec, Faults) {
         let form = Form::read(text.as_bytes()).unwrap();
@@ -409,5 +414,29 @@ mod tests {
         let salesforce = spec.salesforce.unwrap();
         assert!(salesforce.client_secret.is_none() && salesforce.private_key.is_none());
         assert!(spec.limits.is_none() && spec.http.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_typed_comes_back_when_it_can_not_be_taken_now() {
+        let rig = Rig::new();
+        let cookie = rig.signed_in("hp_1").await;
+        rig.says("ListOrgs", &v1::ListOrgsResponse::default());
+        let mark = rig.get("/", &cookie).await.mark();
+        rig.refuses("CreateDestination", Code::ResourceExhausted);
+        rig.refuses("UpdateDestination", Code::Unavailable);
+        rig.refuses("GetDestination", Code::Unavailable);
+        let fields = [("mark", &*mark), ("name", "crm"), ("url", "https://typed")];
+        for (path, status) in [
+            ("/orgs/acme/destinations", StatusCode::TOO_MANY_REQUESTS),
+            (
+                "/orgs/acme/destinations/crm/edit",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+        ] {
+            let answer = rig.post(path, &cookie, &fields).await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+            assert!(answer.text.contains(r#"value="https://typed""#));
+            assert!(answer.text.contains("Wait a moment, then send it again."));
+        }
     }
 }

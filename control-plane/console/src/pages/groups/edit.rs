@@ -6,14 +6,13 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 use tonic::{Code, Status};
 
 use super::asks::Asks;
 use super::typed::{FIELDS, Typed};
 use super::{Change, Place, definition, for_editors, title};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::pages::connectors::Confidence;
 use crate::problem::{Faults, Problem};
 
@@ -84,6 +83,14 @@ impl FormPage {
             "Empty means the connector's: {}. At most 26214400 (25 MiB).",
             self.asks.max_body_bytes
         )
+    }
+
+    /// Of what people read, once there is something.
+    fn made_name(&self) -> String {
+        match self.typed.display_name.is_empty() {
+            true => String::new(),
+            false => self.typed.resource_name(&self.asks),
+        }
     }
 
     /// Secrets that were typed are not written back.
@@ -272,7 +279,7 @@ pub(in crate::pages) async fn create(
         Err(status) => faults = faults.and(Faults::of(status)?),
     }
     let page = about.page(&visitor, &org, typed, faults);
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }
 
 /// What a new group is called: as it was typed, or with a number where that is taken and nobody typed it.
@@ -371,5 +378,5 @@ pub(in crate::pages) async fn save(
         // Of the version that was looked at: what somebody else wrote since is not to be written over.
         form.text("etag").clone_into(&mut group.etag);
     }
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }

@@ -5,11 +5,10 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 use v1::DeliveryStatus;
 
 use super::{Place, for_editors, title};
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 /// Webhooks and deliveries are counted so far.
@@ -136,7 +135,7 @@ pub(in crate::pages) async fn remove(
                 discard,
                 ..asked(&visitor, &place).await?
             };
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -5,11 +5,10 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::asks::Asks;
 use super::{Change, Place, definition, title};
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 /// As many as a group takes.
@@ -125,7 +124,7 @@ pub(in crate::pages) async fn save(
             page.value_error = "is missing".to_owned();
             page.faults.add("", "The new secret is missing.");
             form.text("name").clone_into(&mut page.name);
-            return with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
+            return form_page(&page.faults, &page);
         }
         secrets.push(v1::SignatureSecret {
             name,
@@ -139,7 +138,7 @@ pub(in crate::pages) async fn save(
             let mut page = Secrets::of(&visitor, &place, group);
             page.faults
                 .add("", "It is the only one: add the new one first.");
-            return with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
+            return form_page(&page.faults, &page);
         }
         "secret-removed"
     };
@@ -159,7 +158,7 @@ pub(in crate::pages) async fn save(
             page.value_error = faults.below(&format!("{at}.value"));
             form.text("name").clone_into(&mut page.name);
             page.faults = faults;
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -5,10 +5,9 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::{Change, Place, for_editors, title};
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 #[derive(Template)]
@@ -72,7 +71,7 @@ pub(in crate::pages) async fn turn(
                 faults: Faults::of(status)?,
                 ..Switch::of(&visitor, &place, place.get(&visitor).await?)
             };
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            form_page(&page.faults, &page)
         }
     }
 }

@@ -9,12 +9,12 @@ use hookplane_proto::v1;
 
 use super::asks::Asks;
 use crate::form::Form;
+use crate::name;
 use crate::problem::Faults;
 
 /// Stands for all events, those that the provider adds later among them.
 const ALL: &str = "*";
 /// What a name may be at most.
-const MAX_NAME: usize = 63;
 /// Empty rows for redactions below those there are.
 const SPARE_ROWS: usize = 2;
 
@@ -256,9 +256,9 @@ impl Typed {
         let mut named = typed.iter().filter(|text| !text.is_empty());
         match named.next() {
             Some(name) if !self.name.is_empty() => (*name).clone(),
-            Some(text) => match slug(text) {
-                slug if slug.is_empty() => asks.connector.clone(),
-                slug => slug,
+            Some(text) => match name::from(text) {
+                made if made.is_empty() => asks.connector.clone(),
+                made => made,
             },
             None => String::new(),
         }
@@ -287,20 +287,6 @@ fn counted<T: FromStr + Default>(field: &str, text: &str, faults: &mut Faults) -
         faults.add(field, "is a whole number, without a unit");
         T::default()
     })
-}
-
-/// `Shop, production` as `shop-production`.
-fn slug(text: &str) -> String {
-    let mut slug = String::new();
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if c.is_ascii_alphanumeric() {
-            slug.push(c);
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    slug.truncate(MAX_NAME);
-    slug.trim_end_matches('-').to_owned()
 }
 
 #[cfg(test)]
@@ -407,7 +393,7 @@ mod tests {
         assert_eq!(name(""), "shopify");
         assert_eq!(
             name(&format!("display_name={}", "a".repeat(80))).len(),
-            MAX_NAME
+            name::MAX_CHARS
         );
     }
 }

@@ -5,10 +5,9 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::{Place, for_editors, title};
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
 
 const HOUR: u32 = 3_600;
@@ -93,5 +92,5 @@ pub(in crate::pages) async fn rotate(
         overlap: overlap.unwrap_or(USUAL),
         ..Rotate::of(&visitor, &place, place.get(&visitor).await?)
     };
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    form_page(&page.faults, &page)
 }

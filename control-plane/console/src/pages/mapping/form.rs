@@ -35,6 +35,9 @@ pub(super) const SPEC: &str = "spec.mapping";
 pub(super) const BASE: &str = "base";
 /// Levels that are read. The API takes five each way and says so.
 const MAX_LEVELS: usize = 12;
+/// What is read at all, with some slack over what the API takes: the work of a page grows with it, and so do its errors.
+const MAX_ROWS: usize = 2_500;
+const MAX_OBJECTS: usize = 200;
 
 /// What an object is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -115,19 +118,24 @@ impl Object {
         }
     }
 
-    /// Of a posted form. None: it is nested deeper than any of ours, or what goes along packed is none of ours.
+    /// Of a posted form. None: it is nested deeper than any of ours, or larger, or what goes along packed is none of ours.
     pub(super) fn read(form: &Form) -> Option<Self> {
         let fields = form.fields().collect();
         let packed = form.raw(open::REST);
         if packed.is_empty() {
-            return read(&fields, BASE.to_owned(), Kind::Base, 0);
+            let base = read(&fields, BASE.to_owned(), Kind::Base, 0)?;
+            return base.fits().then_some(base);
         }
-        let mut base = open::unpack(packed)?;
+        let mut base = open::unpack(packed).filter(Self::fits)?;
         let place = Place::read(form);
         if let Some(object) = tree::at_mut(&mut base, &place.at) {
             lay_over(object, &fields, &place);
         }
-        Some(base)
+        base.fits().then_some(base)
+    }
+
+    fn fits(&self) -> bool {
+        self.count() <= MAX_ROWS && self.objects() <= MAX_OBJECTS
     }
 
     /// It and those above and below it.
@@ -280,7 +288,8 @@ fn lay_over(object: &mut Object, fields: &Fields<'_>, Place { at, from }: &Place
     object.key = text("key");
     object.link = text(link_name(object.kind));
     object.for_each = text("forEach");
-    for index in *from.. {
+    // From where there is a row to lay it over, or right behind the last.
+    for index in (*from).min(object.rows.len()).. {
         let Some(row) = read_row(fields, &format!("{at}.fields[{index}]")) else {
             break;
         };

@@ -255,3 +255,65 @@ fn a_form_nested_deeper_than_ours_is_not_read() {
     assert!(nested(MAX_LEVELS).is_some());
     assert!(nested(MAX_LEVELS + 1).is_none());
 }
+
+/// The form of these rows, as they go along packed, and what else it has.
+fn packed(base: &serde_json::Value, more: &[(&str, &str)]) -> Option<Object> {
+    let rest = open::packed_for_tests(base.to_string().as_bytes());
+    let mut encoded = form_urlencoded::Serializer::new(String::new());
+    encoded.append_pair(open::REST, &rest).extend_pairs(more);
+    Object::read(&Form::read(encoded.finish().as_bytes()).unwrap())
+}
+
+fn json(rows: usize, children: usize) -> serde_json::Value {
+    let mut base = Object::blank(Kind::Base);
+    base.rows = vec![Row::blank(); rows];
+    base.children = vec![Object::blank(Kind::Child); children];
+    base.children
+        .iter_mut()
+        .for_each(|child| child.rows.clear());
+    serde_json::to_value(&base).unwrap()
+}
+
+#[test]
+fn what_goes_along_is_read_up_to_a_number_of_rows_and_objects() {
+    assert!(packed(&json(MAX_ROWS, 0), &[]).is_some());
+    assert!(packed(&json(MAX_ROWS + 1, 0), &[]).is_none());
+    assert!(packed(&json(1, MAX_OBJECTS - 1), &[]).is_some());
+    assert!(packed(&json(1, MAX_OBJECTS), &[]).is_none());
+    // One more is typed behind the last that went along.
+    let more = [("base.fields[2500].name", "One_more__c")];
+    let from = [&more[..], &[("from", "2500")]].concat();
+    assert!(packed(&json(MAX_ROWS, 0), &from).is_none());
+}
+
+// In few bytes there are few rows: what is unpacked can't grow in memory without a like size.
+#[test]
+fn a_row_without_its_texts_is_none_of_ours() {
+    for row in [r#"{}"#, r#"{"name":"a"}"#] {
+        let mut base = json(0, 0);
+        base["rows"] = serde_json::json!([serde_json::from_str::<serde_json::Value>(row).unwrap()]);
+        assert!(packed(&base, &[]).is_none(), "{row}");
+    }
+}
+
+#[test]
+fn rows_that_are_typed_are_read_up_to_a_number() {
+    let read = |rows: usize| {
+        let row = |row: usize| (format!("{BASE}.fields[{row}].name"), "a".to_owned());
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs((0..rows).map(row));
+        Object::read(&Form::read(encoded.finish().as_bytes()).unwrap())
+    };
+    assert_eq!(read(MAX_ROWS).unwrap().count(), MAX_ROWS);
+    assert!(read(MAX_ROWS + 1).is_none());
+}
+
+#[test]
+fn a_stretch_that_begins_behind_all_rows_is_laid_behind_the_last() {
+    let last = usize::MAX.to_string();
+    let name = format!("base.fields[{last}].name");
+    let more = [("from", last.as_str()), (name.as_str(), "a")];
+    assert_eq!(packed(&json(3, 0), &more).unwrap().count(), 3);
+    let more = [("from", last.as_str()), ("base.fields[3].name", "a")];
+    assert_eq!(packed(&json(3, 0), &more).unwrap().rows[3].name, "a");
+}

@@ -108,7 +108,6 @@ pub(super) async fn of(
     });
     let mut wanted = Vec::new();
     objects(base, &mut wanted);
-    wanted.truncate(MAX_OBJECTS);
     let asked = wanted
         .iter()
         .map(|object| describe(&names.destination, object));
@@ -125,11 +124,35 @@ pub(super) async fn of(
     names
 }
 
+/// The first that there are.
 fn objects(object: &Object, into: &mut Vec<String>) {
+    if into.len() >= MAX_OBJECTS {
+        return;
+    }
     if !object.object.is_empty() && !into.contains(&object.object) {
         into.push(object.object.clone());
     }
     for object in object.parents.iter().chain(&object.children) {
         objects(object, into);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::mapping::form::Kind;
+
+    #[test]
+    fn the_first_objects_are_asked_for_each_once() {
+        let mut base = Object::blank(Kind::Base);
+        for index in 0..60 {
+            let mut child = Object::blank(Kind::Child);
+            child.object = format!("Object_{}__c", index / 2);
+            base.children.push(child);
+        }
+        let mut wanted = Vec::new();
+        objects(&base, &mut wanted);
+        let first: Vec<_> = (0..MAX_OBJECTS).map(|n| format!("Object_{n}__c")).collect();
+        assert_eq!(wanted, first);
     }
 }

@@ -241,11 +241,20 @@ fn is_near(at: &str, open: &str) -> bool {
 
 /// The tree in one field. None: it is too large for that.
 fn pack(base: &Object) -> Option<String> {
-    let json = serde_json::to_vec(base).ok()?;
-    let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());
-    packer.write_all(&json).ok()?;
-    let packed = BASE64_STANDARD_NO_PAD.encode(packer.finish().ok()?);
+    let packed = deflated(&serde_json::to_vec(base).ok()?)?;
     (packed.len() <= MAX_PACKED).then_some(packed)
+}
+
+fn deflated(json: &[u8]) -> Option<String> {
+    let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(json).ok()?;
+    Some(BASE64_STANDARD_NO_PAD.encode(packer.finish().ok()?))
+}
+
+/// As somebody sends it who wrote it themselves.
+#[cfg(test)]
+pub(super) fn packed_for_tests(json: &[u8]) -> String {
+    deflated(json).unwrap()
 }
 
 /// Back from that. None: it is none of ours.

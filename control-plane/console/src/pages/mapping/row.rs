@@ -9,8 +9,8 @@ use crate::weight;
 pub(super) const UNKNOWN: i32 = 99;
 
 /// Where a field's value comes from, in the words of the form.
+/// What goes along packed has all of its texts, empty ones too: so what a row takes in memory is in proportion to what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
 pub(super) struct Row {
     pub(super) name: String,
     /// `path`, `cel`, `fixed`.

@@ -24,6 +24,7 @@ pub(super) struct Preview {
     pub(super) reason: String,
     pub(super) order_key: String,
     pub(super) problems: Vec<Problem>,
+    pub(super) more_problems: usize,
     pub(super) records: Vec<Record>,
     pub(super) cut: bool,
     pub(super) requests: Vec<Request>,
@@ -94,13 +95,12 @@ impl Preview {
             300 + headers + weight::of(&request.body) + 3 * request.destination.len()
         };
         let (requests, more_requests) = weight::first(requests.collect(), REQUESTS, weight_of);
-        let (problems, _) = weight::first(problems.collect(), PROBLEMS, |one: &Problem| {
-            80 + 2 * weight::of(&one.at) + weight::of(&one.reason)
-        });
+        let (problems, more_problems) = weight::first(problems.collect(), PROBLEMS, of_problem);
         Self {
             verdict,
             class,
             problems,
+            more_problems,
             requests,
             more_requests,
             records: walk.records,
@@ -120,10 +120,12 @@ impl Preview {
                 .to_owned(),
             reason: reason.to_owned(),
         });
+        let (problems, more_problems) = weight::first(problems.collect(), PROBLEMS, of_problem);
         Self {
             verdict: "can't be shown",
             class: "bad",
-            problems: problems.collect(),
+            problems,
+            more_problems,
             ..Self::default()
         }
     }
@@ -140,6 +142,10 @@ impl Preview {
             );
         }
     }
+}
+
+fn of_problem(one: &Problem) -> usize {
+    80 + 2 * weight::of(&one.at) + weight::of(&one.reason)
 }
 
 /// The row of a problem, and which item of a list: `base.children[0][3].fields.Sku__c` is the fourth's.
@@ -260,6 +266,17 @@ mod tests {
         ] {
             assert_eq!(place(field), (at.to_owned(), item.map(str::to_owned)));
         }
+    }
+
+    #[test]
+    fn of_many_faults_the_first_are_shown_and_the_others_counted() {
+        let mut faults = Faults::default();
+        for row in 0..1_000 {
+            faults.add(&format!("{SPEC}.base.fields[{row}]"), "has no field");
+        }
+        let shown = Preview::refused(&faults);
+        assert_eq!(shown.problems.len() + shown.more_problems, 1_000);
+        assert!((1..200).contains(&shown.problems.len()));
     }
 
     #[test]

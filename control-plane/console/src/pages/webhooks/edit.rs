@@ -5,12 +5,12 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 
 use super::events::Choices;
 use super::{Place, mapping_in_words, targets, update};
 use crate::form::Form;
-use crate::page::{Page, Visitor, html, to, with_status};
+use crate::name;
+use crate::page::{Page, Visitor, form_page, html, to};
 use crate::pages::changes::{self, Changes};
 use crate::pages::groups::definition;
 use crate::problem::{Faults, Problem};
@@ -24,7 +24,6 @@ const MASK: [&str; 6] = [
     "order_by",
     "destinations",
 ];
-const MAX_NAME_CHARS: usize = 63;
 
 /// What is typed.
 struct Draft {
@@ -109,10 +108,6 @@ pub(super) async fn shown(
 ) -> Result<Response, Problem> {
     let webhook = place.get(visitor).await?;
     let spec = webhook.spec.clone().unwrap_or_default();
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let (destinations, more_destinations) =
         targets::choices(visitor, &place.org, &spec.destinations).await?;
     let page = Edit {
@@ -127,7 +122,7 @@ pub(super) async fn shown(
         faults,
         place: place.clone(),
     };
-    with_status(status, &page)
+    form_page(&page.faults, &page)
 }
 
 pub(in crate::pages) async fn show(
@@ -187,10 +182,6 @@ pub(in crate::pages) async fn save(
     let (mut destinations, more_destinations) =
         targets::choices(&visitor, &place.org, &stored.destinations).await?;
     targets::tick(&mut destinations, &form);
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
         draft,
@@ -203,7 +194,7 @@ pub(in crate::pages) async fn save(
         faults,
         place,
     };
-    with_status(status, &page)
+    form_page(&page.faults, &page)
 }
 
 async fn clone_page(
@@ -266,10 +257,7 @@ pub(in crate::pages) async fn clone(
     let form = visitor.posted(&body)?;
     let draft = typed(&form);
     let events = Choices::read(&form);
-    let new_name = match draft.name.as_str() {
-        "" => name_from(&draft.label),
-        name => name.to_owned(),
-    };
+    let new_name = name::typed_or_from(&draft.name, &draft.label);
     let stored = place.get(&visitor).await?.spec.unwrap_or_default();
     let mut faults = Faults::default();
     if draft.label.is_empty() {
@@ -300,14 +288,8 @@ pub(in crate::pages) async fn clone(
                 return Ok(to(&format!("{}?done=webhook-cloned", copy.path())));
             }
             Err(status) => {
-                for (field, message) in Faults::of(status)?.all() {
-                    let field = if field == "new_name" {
-                        "metadata.name"
-                    } else {
-                        field
-                    };
-                    faults.add(field, message);
-                }
+                let said = Faults::of(status)?;
+                faults = said.renamed("new_name", "metadata.name");
             }
         }
     }
@@ -315,38 +297,5 @@ pub(in crate::pages) async fn clone(
         faults,
         ..clone_page(&visitor, place, Some(&form)).await?
     };
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &page)
-}
-
-/// `Order paid (copy)` is called `order-paid-copy`.
-fn name_from(label: &str) -> String {
-    let mut name = String::new();
-    for character in label.to_lowercase().chars() {
-        if name.len() == MAX_NAME_CHARS {
-            break;
-        }
-        if character.is_ascii_alphanumeric() {
-            name.push(character);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    name.trim_end_matches('-').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_made_of_the_label() {
-        for (label, name) in [
-            ("Order paid", "order-paid"),
-            ("  Größe: XL (copy) ", "gr-e-xl-copy"),
-            ("---", ""),
-            (&"a b".repeat(40), &"a-ba-b".repeat(11)[..63]),
-        ] {
-            assert_eq!(name_from(label), name.trim_end_matches('-'), "{label}");
-        }
-    }
+    form_page(&page.faults, &page)
 }

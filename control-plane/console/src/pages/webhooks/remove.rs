@@ -57,8 +57,12 @@ pub(in crate::pages) async fn delete(
     match visitor.api.webhooks().delete_webhook(request).await {
         Ok(_) => Ok(to(&format!("{}?done=webhook-deleted", place.group_path()))),
         Err(status) => {
-            let page = page(&visitor, place, Faults::of(status)?).await?;
-            with_status(StatusCode::CONFLICT, &page)
+            let faults = Faults::of(status)?;
+            let status = match faults.is_passing() {
+                true => faults.status(),
+                false => StatusCode::CONFLICT,
+            };
+            with_status(status, &page(&visitor, place, faults).await?)
         }
     }
 }
