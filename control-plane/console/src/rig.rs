@@ -184,7 +184,7 @@ fn response(said: Said) -> http::Response<tonic::body::Body> {
 struct Nowhere;
 
 impl Poster for Nowhere {
-    fn post(&self, _: Sample) -> Posting {
+    fn post(&self, _: &str, _: Sample) -> Posting {
         unreachable!("no test posts")
     }
 }
