@@ -230,7 +230,7 @@ fn a_webhook_is_found_in_its_groups_rows_and_under_its_connector() {
     }
     let connector = visitor.page("/orgs/acme/connectors/github");
     let (_, inbound) = connector.split_once("Your webhooks as functions").unwrap();
-    assert!(inbound.contains("<td>Inbound</td>"), "{inbound}");
+    assert!(inbound.contains(">Inbound</td>"), "{inbound}");
     assert!(inbound.contains(&at("everything", "/mapping")), "{inbound}");
     assert!(!inbound.contains("/webhooks/template"), "{inbound}");
 }
