@@ -110,6 +110,17 @@ const FIELDS: &[(&str, &str, &str)] = &[
         "overlap",
         "How long does the old one go on?",
     ),
+    // What a list is narrowed by, and how a replay is bounded.
+    ("group", "group", "Group"),
+    ("webhook", "webhook", "Webhook"),
+    ("status", "status", "Status"),
+    ("type", "type", "Event type"),
+    ("text", "text", "Words in the payload"),
+    ("destination", "destination", "Destination"),
+    ("since", "since", "Since"),
+    ("until", "until", "Until"),
+    ("rate", "rate", "Deliveries a second"),
+    ("max", "max", "At most"),
 ];
 
 /// Whether `path` is this field or in it: `spec.registeredEvents[3]`.
@@ -145,7 +156,7 @@ fn place(field: &str) -> (String, &str) {
     if let Some(part) = field.strip_prefix("spec.mapping.") {
         return of_mapping(part);
     }
-    // What a list is narrowed by, and how a replay is bounded, is called as its field is.
+    // What a page of its own asks for is called as its field is.
     let plain = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_lowercase());
     (
         if plain {
@@ -215,6 +226,7 @@ mod tests {
             after(&format!(r#"fields::{kind}("{id}", ""#), '"');
         }
         after(&format!(r#"<label for="{id}">"#), '<');
+        after(&format!(r#"narrow::field("{id}", ""#), '"');
         // Of a set of fields: the legend is the first that is in it.
         for (at, tag) in template.match_indices(&format!(r#"id="{id}""#)) {
             let inside = template[at + tag.len()..]
@@ -285,7 +297,8 @@ mod tests {
                 "base.children[0].key",
             ),
             ("spec.mapping.base", "object-base", "base"),
-            ("since", "since", "since"),
+            ("since", "since", "Since"),
+            ("event", "event", "event"),
             ("spec.newOne", "", "spec.newOne"),
             ("", "", ""),
         ] {
