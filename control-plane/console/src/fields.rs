@@ -97,11 +97,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
         "Seconds for one request",
     ),
     ("spec.limits.maxAttempts", "max_attempts", "Attempts"),
-    (
-        "spec.salesforce",
-        "client_secret",
-        "Client secret or private key",
-    ),
+    ("spec.salesforce", "client_secret", "Client secret"),
     ("spec.role", "role", "Role"),
     ("spec.webhooks", "webhooks", "Webhooks"),
     ("spec.pools", "pools", "Pools"),
