@@ -235,7 +235,7 @@ pub(super) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    pub(super) fn is_written(self) {
+    pub(super) fn written(self) {
         self.from.lock().under_way = Sums::default();
     }
 }
@@ -455,7 +455,7 @@ mod tests {
         assert_eq!(taken.rows.len(), 2);
         assert_eq!(taken.rows[0].activity.accepted, 2);
         buckets.add("acme", "g", at(8), one());
-        taken.is_written();
+        taken.written();
         assert_eq!(of_both.map(told), [1, 1]);
         let taken = buckets.take();
         buckets.forget("g");

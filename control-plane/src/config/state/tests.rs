@@ -235,29 +235,26 @@ fn only_what_some_listener_is_offered_and_the_epoch_wake_streams() {
 #[test]
 fn what_is_below_a_key_is_found_without_a_look_at_the_others() {
     use std::cell::Cell;
-    use std::rc::Rc;
+
+    thread_local!(static LOOKS: Cell<usize> = const { Cell::new(0) });
 
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    struct Key {
-        key: String,
-        looks: Rc<Cell<usize>>,
-    }
+    struct Key(String);
     impl std::borrow::Borrow<str> for Key {
         fn borrow(&self) -> &str {
-            self.looks.set(self.looks.get() + 1);
-            &self.key
+            LOOKS.set(LOOKS.get() + 1);
+            &self.0
         }
     }
-    let looks = Rc::new(Cell::new(0));
-    let key = |org: usize, group: usize| Key {
-        key: keys::group(&format!("org-{org:05}"), &group.to_string()),
-        looks: Rc::clone(&looks),
+    let key = |org: usize, group: usize| {
+        let org = format!("org-{org:05}");
+        Key(keys::group(&org, &group.to_string()))
     };
     let all = (0..10_000).flat_map(|org| [0, 1, 2].map(|group| key(org, group)));
     let map: BTreeMap<Key, usize> = all.zip(0..).collect();
-    looks.set(0);
+    LOOKS.set(0);
     let own = keys::group("org-05000", "");
     let found: Vec<usize> = super::below(&map, &own).map(|(_, at)| *at).collect();
     assert_eq!(found, [15_000, 15_001, 15_002]);
-    assert!(looks.get() < 200, "{}", looks.get());
+    assert!(LOOKS.get() < 200, "{}", LOOKS.get());
 }

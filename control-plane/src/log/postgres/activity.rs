@@ -110,7 +110,7 @@ async fn insert(shared: &Shared, taken: Taken<'_>) -> Result<(), Fault> {
         .await?;
     let _no_reader = shared.charted.write().await;
     session.commit().await?;
-    taken.is_written();
+    taken.written();
     Ok(())
 }
 
