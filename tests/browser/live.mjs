@@ -31,7 +31,13 @@ problems.push(...(await seen(page, "live-rows")));
 await page.click("[data-live-pause]");
 await says("Paused");
 const before = await rows();
+// Another one, which isn't paused, shows when a row would have come.
+const witness = await page.context().newPage();
+await witness.goto("/orgs/demo/live?group=github");
+await witness.waitForFunction(() => document.getElementById("live-state").textContent.startsWith("Live"));
 await send();
+await witness.waitForSelector("[data-live-rows] .badge.good");
+await witness.close();
 must((await rows()) === before, "rows came while it was paused");
 await page.click("[data-live-pause]");
 await says("Live");

@@ -82,6 +82,13 @@
     const rows = document.querySelector("[data-live-rows]");
     while (rows && rows.rows.length > MAX_LIVE_ROWS) rows.lastElementChild.remove();
   });
+  const goOn = () => {
+    say("Connecting …");
+    const before = document.querySelector("[data-live]");
+    const after = before.cloneNode(true);
+    before.replaceWith(after);
+    htmx.process(after);
+  };
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-live-pause]");
     if (!button) return;
@@ -91,11 +98,19 @@
       source?.close();
       say("Paused");
     } else {
-      say("Connecting …");
-      const before = document.querySelector("[data-live]");
-      const after = before.cloneNode(true);
-      before.replaceWith(after);
-      htmx.process(after);
+      goOn();
+    }
+  });
+  // Without TLS a browser has six connections to a host, for all of its tabs: one that nobody looks at gives its own back.
+  const UNSEEN_MILLISECONDS = 30_000;
+  let unseen = null;
+  document.addEventListener("visibilitychange", () => {
+    if (!source) return;
+    clearTimeout(unseen);
+    if (document.hidden) {
+      unseen = setTimeout(() => { if (!paused) source.close(); }, UNSEEN_MILLISECONDS);
+    } else if (!paused && source.readyState === EventSource.CLOSED) {
+      goOn();
     }
   });
 
