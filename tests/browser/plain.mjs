@@ -108,7 +108,7 @@ async function work() {
   await note("The webhook is cloned.");
   await link("Edit").click();
   await page.getByRole("checkbox", { name: /^sink/ }).check();
-  await page.getByRole("checkbox", { name: /^Teams that subscribe/ }).uncheck();
+  await page.getByRole("checkbox", { name: /^Subscribers/ }).uncheck();
   await button("Save").click();
   await note("The webhook is saved.");
   await button("Activate").click();

@@ -188,7 +188,7 @@ async function walk() {
   await link("Order paid").click();
   await link("Edit").click();
   await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^crm/ }).check();
-  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^Teams that subscribe/ }).uncheck();
+  await page.getByRole("group", { name: "Destinations" }).getByRole("checkbox", { name: /^Subscribers/ }).uncheck();
   await show("webhook-form");
   await button("Save").click();
   await note("The webhook is saved.");
@@ -254,7 +254,7 @@ async function map() {
   const lines = page.getByRole("group", { name: /^Children of/ });
   await lines.getByLabel("Object", { exact: true }).fill("OrderLine__c");
   await lines.getByLabel("Key", { exact: true }).fill("Line_Id__c");
-  await lines.getByLabel("Field that points up").fill("Order__r");
+  await lines.getByLabel("Field that refers to the parent").fill("Order__r");
   await lines.getByLabel("For each").focus();
   await picked("payload.line_items")();
   await lines.getByLabel("Field", { exact: true }).fill("Line_Id__c");

@@ -261,8 +261,7 @@ impl askama::filters::HtmlSafe for Chart {}
 /// What people call it.
 fn word(name: &str) -> &str {
     match name {
-        "duplicates" => "repeats",
-        "filtered" => "left out",
+        "filtered" => "not kept",
         "failed" => "failed attempts",
         name => name,
     }

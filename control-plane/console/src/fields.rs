@@ -61,7 +61,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("spec.active", "active", "Active"),
     ("spec.events", "events", "Events"),
     ("spec.filter", "filter", "Filter"),
-    ("spec.orderBy", "order_by", "One after the other by"),
+    ("spec.orderBy", "order_by", "In order by"),
     ("spec.destinations", "destinations", "Destinations"),
     ("spec.http.url", "url", "URL"),
     (

@@ -252,7 +252,7 @@ fn a_chart_counts_what_came_what_was_refused_and_what_went_out() {
     // Listeners tell theirs once a second.
     eventually("what came is counted", || {
         let page = rig.visitor.page(path);
-        let all = ["1 accepted", "1 repeats", "1 refused", "0 delivered"];
+        let all = ["1 accepted", "1 duplicates", "1 refused", "0 delivered"];
         all.into_iter()
             .all(|told| page.contains(told))
             .then_some(())

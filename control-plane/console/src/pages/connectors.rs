@@ -38,7 +38,7 @@ impl Confidence {
         match self.0 {
             v1::Confidence::Verified => "verified",
             v1::Confidence::Documented => "documented",
-            v1::Confidence::Unverified => "to be checked",
+            v1::Confidence::Unverified => "unverified",
             v1::Confidence::Unspecified => "your own",
         }
     }

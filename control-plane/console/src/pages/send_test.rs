@@ -15,11 +15,10 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
-use http::StatusCode;
 use tokio::time::Instant;
 
 use super::groups::definition;
-use crate::page::{Page, Visitor, html, with_status};
+use crate::page::{Page, Visitor, form_page, html};
 use crate::problem::{Faults, Problem};
 use crate::trial::{self, Got, Sample};
 
@@ -100,7 +99,7 @@ pub(super) async fn send(
         Ok(signed) => signed.into_inner(),
         Err(status) => {
             page.faults = Faults::of(status)?;
-            return with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
+            return form_page(&page.faults, &page);
         }
     };
     let test = Test::new(visitor, &org, &group)?;

@@ -48,7 +48,7 @@ fn kind(destination: &v1::WebhookDestination) -> (&'static str, &str) {
     } else if !destination.r#ref.is_empty() {
         ("one of the org's", "")
     } else {
-        ("teams that subscribe", "")
+        ("taken over gRPC by teams that subscribe", "")
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn choices(
     if !explicit {
         choices.push(Choice {
             value: SUBSCRIBE.to_owned(),
-            label: "Teams that subscribe".to_owned(),
+            label: "Subscribers".to_owned(),
             about: "They pull with the gRPC call Subscribe; nothing is sent to anybody.".to_owned(),
             ticked: stored.is_empty(),
         });
@@ -151,7 +151,7 @@ pub(super) async fn choices(
         Choice {
             value: format!("{KEEP}{}", name_of(one)),
             label: match one.subscribe {
-                Some(_) => "Teams that subscribe".to_owned(),
+                Some(_) => "Subscribers".to_owned(),
                 None => name_of(one).to_owned(),
             },
             about: match facts(one) {
