@@ -109,12 +109,13 @@ async fn what_is_settled_goes_by_age_and_size_and_what_waits_never() -> Result<(
     // The oldest settled ones went until the rest is small enough, and the one that waits is older than all of them.
     let left = eventually(async || {
         let left = kept(&rig, "sized").await?;
-        Ok((left.len() < ids.len()).then_some(left))
+        // They go some at a time.
+        Ok((left.len() <= 12).then_some(left))
     })
     .await?;
     let newest: BTreeSet<String> = ids[ids.len() + 1 - left.len()..].iter().cloned().collect();
     assert!(left.contains("n00") && newest.is_subset(&left), "{left:?}");
-    assert!((2..=12).contains(&left.len()), "{left:?}");
+    assert!(left.len() >= 2, "{left:?}");
     keeps(&rig, "dropped", &["of-nobody"]).await?;
 
     rig.clock.advance(DAY * 3);
