@@ -226,11 +226,10 @@ impl fmt::Display for Chart {
                 write!(f, "{time} ")?;
             }
         }
-        write!(
-            f,
-            r#"</p><p class="small">The last 24 hours, a bar for each half hour: above the line what came, below it what went out; the tallest is {}."#,
-            number(self.highest())
-        )?;
+        f.write_str(r#"</p><p class="small">The last 24 hours, a bar for each half hour: above the line what came, below it what went out."#)?;
+        if !self.is_empty() {
+            write!(f, " The tallest is {}.", number(self.highest()))?;
+        }
         if let Some(since) = &self.since {
             write!(
                 f,
