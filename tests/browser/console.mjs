@@ -21,6 +21,9 @@ export const start = () =>
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
   });
 
+/** Longest wait for anything that is bound to come, on a machine that is busy with other tests: as in `tests/src/waiting.rs`. */
+const PATIENCE_MILLISECONDS = 60_000;
+
 /** Somebody with a browser of their own, not signed in yet. What the browser complains of is an error at the end. */
 export async function stranger(browser, { width = 1280, dark = false, scripts = true } = {}) {
   const context = await browser.newContext({
@@ -31,6 +34,7 @@ export async function stranger(browser, { width = 1280, dark = false, scripts = 
     reducedMotion: "reduce",
     baseURL: base,
   });
+  context.setDefaultTimeout(PATIENCE_MILLISECONDS);
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: base });
   const page = await context.newPage();
   const wrong = [];
