@@ -37,6 +37,7 @@ async fn compacted_in_a_loop_a_known_hook_is_never_unknown() -> Result<(), Failu
             if !looking.knows_the_group() {
                 seen.store(true, Ordering::Relaxed);
             }
+            // It looks time and again, and leaves the processor to the tests beside it meanwhile.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }));
