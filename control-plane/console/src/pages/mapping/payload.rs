@@ -109,10 +109,11 @@ pub(super) async fn of(
         ..Payload::default()
     };
     #[derive(serde::Deserialize)]
-    struct Record {
-        fields: Members,
+    struct Record<'a> {
+        #[serde(borrow)]
+        fields: Members<'a>,
     }
-    let records: Vec<Record> = serde_json::from_str(&answer.records_json).unwrap_or_default();
+    let records: Vec<Record<'_>> = serde_json::from_str(&answer.records_json).unwrap_or_default();
     let Some(record) = records.into_iter().next() else {
         if payload.problem.is_empty() {
             payload.problem = "there is nothing to read in it".to_owned();
@@ -123,7 +124,7 @@ pub(super) async fn of(
     Ok(payload)
 }
 
-fn nodes(fields: &Members) -> (Vec<Node>, bool) {
+fn nodes(fields: &Members<'_>) -> (Vec<Node>, bool) {
     let mut walk = Walk {
         nodes: Vec::new(),
         cut: false,

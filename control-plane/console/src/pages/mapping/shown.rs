@@ -175,18 +175,18 @@ fn place(field: &str) -> (String, Option<String>) {
 /// As the API writes it.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Made {
+struct Made<'a> {
     object: String,
     operation: String,
     key: Option<String>,
     field: Option<String>,
     parent_field: Option<String>,
-    #[serde(default)]
-    fields: Members,
-    #[serde(default)]
-    parents: Vec<Made>,
-    #[serde(default)]
-    children: Vec<Made>,
+    #[serde(default, borrow)]
+    fields: Members<'a>,
+    #[serde(default, borrow)]
+    parents: Vec<Made<'a>>,
+    #[serde(default, borrow)]
+    children: Vec<Made<'a>>,
 }
 
 struct Walk {
@@ -196,7 +196,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn record(&mut self, made: &Made, level: usize) {
+    fn record(&mut self, made: &Made<'_>, level: usize) {
         if self.cut {
             return;
         }
