@@ -75,15 +75,20 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// A ratio in the table.
+fn shown(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"))
+}
+
 /// The figures of one row.
 struct Figures {
     server: f64,
     control_plane: f64,
     /// To the yardstick.
-    server_ratio: f64,
-    control_plane_ratio: f64,
+    server_ratio: Option<f64>,
+    control_plane_ratio: Option<f64>,
     /// To hyper alone, which is what a cold connection is measured by.
-    hyper_ratio: f64,
+    hyper_ratio: Option<f64>,
 }
 
 impl Report {
@@ -110,15 +115,14 @@ impl Report {
 
     fn figures(&self, row: &Row) -> Figures {
         let against = |case: Case, clock: usize| {
-            let Some(yardstick) = self
-                .rows
-                .iter()
-                .find(|one| one.is(row.load, case, row.bytes))
-            else {
-                return 0.0;
-            };
+            let mut rows = self.rows.iter();
+            let yardstick = rows.find(|one| one.is(row.load, case, row.bytes))?;
             let pairs = row.micros(clock).into_iter().zip(yardstick.micros(0));
-            median(pairs.map(|(ours, theirs)| ours / theirs).collect())
+            // The kernel counts a running thread by its ticks, so that a short window on a busy machine may show nothing of what was used. Such
+            // a round says nothing.
+            let told = pairs.filter(|(_, theirs)| *theirs > 0.0);
+            let ratios: Vec<_> = told.map(|(ours, theirs)| ours / theirs).collect();
+            (!ratios.is_empty()).then(|| median(ratios))
         };
         Figures {
             server: median(row.micros(0)),
@@ -129,7 +133,8 @@ impl Report {
         }
     }
 
-    /// For programs. Times are microseconds, ratios are to hyper with the HMAC in the same load at the same size.
+    /// For programs. Times are microseconds, ratios are to hyper with the HMAC in the same load at the same size, and null where no round could
+    /// tell.
     pub fn json(&self) -> serde_json::Value {
         let rows = self.rows.iter().map(|row| {
             let figures = self.figures(row);
@@ -195,20 +200,21 @@ impl fmt::Display for Report {
             let figures = self.figures(row);
             write!(
                 f,
-                "{:<7} {:>6} {:<13} {:>9} {:>8.1} {:>7.2} {:>7.2}",
+                "{:<7} {:>6} {:<13} {:>9} {:>8.1} {:>7} {:>7}",
                 row.load.name(),
                 row.bytes,
                 row.case.name(),
                 row.requests(),
                 figures.server,
-                figures.server_ratio,
-                figures.hyper_ratio,
+                shown(figures.server_ratio),
+                shown(figures.hyper_ratio),
             )?;
             if figures.control_plane > 0.0 {
                 write!(
                     f,
-                    " {:>9.1} {:>7.2}",
-                    figures.control_plane, figures.control_plane_ratio
+                    " {:>9.1} {:>7}",
+                    figures.control_plane,
+                    shown(figures.control_plane_ratio)
                 )?;
             } else {
                 write!(f, " {:>9} {:>7}", "", "")?;
@@ -224,5 +230,46 @@ impl fmt::Display for Report {
             "\nserver, ctl.plane: CPU µs per request of the process. Medians of {} rounds of {:?}. {} events answered as kept, all found.",
             self.options.rounds, self.options.length, self.kept
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(micros: u64) -> Window {
+        Window {
+            requests: 1,
+            seconds: 0.1,
+            cpu: vec![Duration::from_micros(micros)],
+            latencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_round_whose_yardstick_shows_nothing_is_left_out_of_the_ratio() {
+        let options = Options {
+            length: Duration::from_millis(100),
+            rounds: 3,
+            bytes: vec![300],
+            connections: 1,
+            rate: 1,
+            loads: vec![Load::Open, Load::Cold],
+            cases: vec![Case::Kept],
+        };
+        let mut report = Report::new(&options, false);
+        for (yardstick, ours) in [(0, 30), (10, 30), (0, 0)] {
+            report.add(Load::Open, Case::HyperHmac, 300, window(yardstick));
+            report.add(Load::Open, Case::Kept, 300, window(ours));
+            report.add(Load::Cold, Case::HyperHmac, 300, window(0));
+            report.add(Load::Cold, Case::Kept, 300, window(ours));
+        }
+        let json = report.json();
+        assert_eq!(json["rows"][1]["serverRatio"], 3.0);
+        assert_eq!(json["rows"][3]["serverRatio"], serde_json::Value::Null);
+        assert_eq!(
+            json["rows"][1]["serverToHyperRatio"],
+            serde_json::Value::Null
+        );
     }
 }
