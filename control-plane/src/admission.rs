@@ -5,20 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hookplane_proto::v1;
-use hookplane_rules::{Connector, FieldError, Group};
+use hookplane_rules::{Connector, FieldError, Group, MAX_SECRETS};
 use subtle::ConstantTimeEq;
 
 use crate::seal::{SealError, SealKey, parameter_field, secret_field};
 
-/// Each is tried on every callback.
-const MAX_SECRETS: usize = 8;
-/// As many as the rules take.
-const MAX_SECRET_BYTES: usize = 8_192;
-const MAX_SECRET_NAME: usize = 63;
-const MAX_POOL_NAME: usize = 63;
-const MAX_DEDUP_DAYS: u32 = 90;
-const MAX_BODY_BYTES: u64 = 25 * 1024 * 1024;
-const MAX_TEXT: usize = 200;
 const MAX_CAPTURE_DAYS: u32 = 90;
 const MAX_RETENTION_DAYS: u32 = 3_650;
 
@@ -113,7 +104,7 @@ fn unchangeable(field: &str, old: &str, new: &str) -> Result<(), FieldError> {
     ))
 }
 
-/// Bounds that hold whatever the connector says.
+/// Bounds that the rules don't have, as what they are of isn't theirs. And how many secrets there are, before any is sealed.
 pub fn check_bounds(spec: &v1::WebhookGroupSpec) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut refuse = |wrong: bool, field: &str, message: String| {
@@ -121,37 +112,6 @@ pub fn check_bounds(spec: &v1::WebhookGroupSpec) -> Vec<FieldError> {
             errors.push(FieldError::new(field, message));
         }
     };
-    let pool_ok = spec.pool.len() <= MAX_POOL_NAME
-        && spec
-            .pool
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    refuse(
-        !pool_ok,
-        "spec.pool",
-        format!("must be at most {MAX_POOL_NAME} lower-case letters, digits and dashes"),
-    );
-    refuse(
-        spec.display_name.chars().count() > MAX_TEXT,
-        "spec.displayName",
-        format!("is longer than {MAX_TEXT} characters"),
-    );
-    refuse(
-        spec.external_id.chars().count() > MAX_TEXT,
-        "spec.externalId",
-        format!("is longer than {MAX_TEXT} characters"),
-    );
-    refuse(
-        spec.dedup_window_days > MAX_DEDUP_DAYS,
-        "spec.dedupWindowDays",
-        format!("is at most {MAX_DEDUP_DAYS}"),
-    );
-    let body = spec.max_body_bytes;
-    refuse(
-        body.is_some_and(|max| max == 0 || max > MAX_BODY_BYTES),
-        "spec.maxBodyBytes",
-        format!("is from 1 to {MAX_BODY_BYTES}"),
-    );
     refuse(
         spec.signature_secrets.len() > MAX_SECRETS,
         "spec.signatureSecrets",
@@ -198,31 +158,10 @@ pub fn seal_secrets(
             if secret.name.is_empty() {
                 secret.name = format!("secret-{}", i + 1);
             }
-            let name_ok = secret.name.len() <= MAX_SECRET_NAME
-                && secret
-                    .name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-            if !name_ok {
-                errors.push(FieldError::new(
-                    format!("spec.signatureSecrets[{i}].name"),
-                    format!(
-                        "must be at most {MAX_SECRET_NAME} letters, digits, dashes and underscores"
-                    ),
-                ));
-                continue;
-            }
             if !names.insert(secret.name.clone()) {
                 errors.push(FieldError::new(
                     format!("spec.signatureSecrets[{i}].name"),
                     "is the name of another one: names tell secrets apart",
-                ));
-                continue;
-            }
-            if secret.value.len() > MAX_SECRET_BYTES {
-                errors.push(FieldError::new(
-                    format!("spec.signatureSecrets[{i}].value"),
-                    format!("is longer than {MAX_SECRET_BYTES} bytes"),
                 ));
                 continue;
             }
@@ -419,6 +358,15 @@ mod tests {
             panic!("taken");
         };
         assert_eq!(errors[0].field, "spec.signatureSecrets[0].value");
+    }
+
+    #[test]
+    fn what_the_rules_bound_is_bounded_by_them_alone() {
+        let mut spec = with_secret("", "x");
+        spec.display_name = "x".repeat(256);
+        assert!(check_bounds(&spec).is_empty());
+        spec.signature_secrets = vec![v1::SignatureSecret::default(); MAX_SECRETS + 1];
+        assert_eq!(check_bounds(&spec)[0].field, "spec.signatureSecrets");
     }
 
     #[test]

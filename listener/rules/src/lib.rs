@@ -53,7 +53,7 @@ pub use connector::{Connector, takes};
 pub use doctor::{Cause, Diagnosis, Effort, Visit};
 pub use error::{FieldError, Refusal, RefusalKind};
 pub use extract::{Extracted, ExtractedEvent};
-pub use group::{Group, TEMPLATE, Webhook};
+pub use group::{Group, MAX_SECRETS, TEMPLATE, Webhook};
 pub use matching::{Matched, Outcome};
 pub use plan::{Applied, Plan, Route, digest_of};
 pub use public::{KeySet, KeySource, Keys, NoKeys, TrustAnchor};

@@ -268,6 +268,9 @@ pub(crate) fn event_name_problem(name: &str) -> Option<String> {
     }
 }
 
+/// Of what is quoted as no name, in bytes.
+const MAX_NAME_SHOWN_BYTES: usize = 100;
+
 /// Lower-case letters, digits and dashes, at most 63, beginning and ending with a letter or digit.
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -279,6 +282,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 pub(crate) fn not_a_name(name: &str) -> String {
+    let name = crate::text::clip(name, MAX_NAME_SHOWN_BYTES);
     format!(
         "`{name}` is no name; one is made of lower-case letters, digits and dashes, at most 63, and begins and ends with a letter or digit"
     )

@@ -20,7 +20,8 @@ use crate::{Connector, FieldError};
 pub(crate) use keys::key_parameter;
 use keys::{handshake_keys, keys};
 
-const MAX_SECRETS: usize = 8;
+/// Each is tried on every callback.
+pub const MAX_SECRETS: usize = 8;
 /// The name under which a secret is kept that the provider handed over.
 const LEARNED: &str = "learned";
 /// The longest secret or parameter, in bytes.

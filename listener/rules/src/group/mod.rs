@@ -27,6 +27,7 @@ use crate::{
 };
 use crate::{Extracted, Matched, SampleError, SignedSample, Variant, Verified, Visit};
 
+pub use compile::MAX_SECRETS;
 pub(crate) use compile::key_parameter;
 pub(crate) use credentials::{Credentials, Places, TEST_HEADER};
 pub(crate) use webhook::Shared;

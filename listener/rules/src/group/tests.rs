@@ -123,6 +123,21 @@ fn bounds_and_names_are_kept() {
         fields(group_with(TOKEN, |spec| spec.pool = "Not A Pool".to_owned())),
         ["spec.pool"]
     );
+    let errors = group_with(TOKEN, |spec| spec.pool = "Pool".repeat(1_000)).unwrap_err();
+    assert!(errors[0].message.len() < 300, "{errors:?}");
+    assert_eq!(
+        fields(group_with(TOKEN, |spec| spec.display_name = "x".repeat(257))),
+        ["spec.displayName"]
+    );
+    assert_eq!(
+        fields(group_with(TOKEN, |spec| spec.external_id = "x".repeat(257))),
+        ["spec.externalId"]
+    );
+    assert_eq!(
+        fields(group_with(TOKEN, |spec| spec.signature_secrets =
+            vec![secret("Not_A_Name", "x")])),
+        ["spec.signatureSecrets[0].name"]
+    );
     assert_eq!(
         fields(group_with(TOKEN, |spec| spec.dedup_window_days = 91)),
         ["spec.dedupWindowDays"]
