@@ -12,10 +12,12 @@ use hookplane_rules::Timestamp;
 
 use super::{Activity, ActivityOf, Bucket, LogError};
 
-/// Of one text, in characters.
-const TEXT_CHARS: usize = 512;
+/// Of one text, in bytes.
+const TEXT_BYTES: usize = 512;
 /// Header names of one note.
 const HEADER_NAMES: usize = 100;
+/// Of one of them, in bytes.
+const HEADER_NAME_BYTES: usize = 100;
 /// Event types of one group whose shape is kept.
 pub const MAX_SHAPES: usize = 500;
 /// Of one shape.
@@ -81,14 +83,29 @@ impl Note {
             &mut refusal.cause,
             &mut refusal.advice,
         ] {
-            cut(text);
+            cut(text, TEXT_BYTES);
         }
-        refusal.header_names.truncate(HEADER_NAMES);
-        refusal.header_names.iter_mut().for_each(cut);
-        refusal.verdicts.truncate(VERDICTS);
+        shorten(&mut refusal.header_names, HEADER_NAMES);
+        for name in &mut refusal.header_names {
+            cut(name, HEADER_NAME_BYTES);
+        }
+        // What is turned away never came as far as a webhook; a listener that says so says what isn't.
+        let verdicts = if kind == NoteKind::NotKept {
+            VERDICTS
+        } else {
+            0
+        };
+        shorten(&mut refusal.verdicts, verdicts);
         for verdict in &mut refusal.verdicts {
-            cut(&mut verdict.reason);
+            for text in [
+                &mut verdict.webhook,
+                &mut verdict.webhook_uid,
+                &mut verdict.reason,
+            ] {
+                cut(text, TEXT_BYTES);
+            }
         }
+        cut(&mut refusal.group_uid, TEXT_BYTES);
         Self {
             kind,
             group_uid: group_uid.to_owned(),
@@ -168,9 +185,18 @@ pub trait Notes: Send + Sync + 'static {
     async fn forget(&self, group_uid: &str) -> Result<(), LogError>;
 }
 
-fn cut(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS) {
-        text.truncate(end);
+/// Gives back what is cut off: a note is kept for long, and a text holds what it once was.
+fn cut(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.shrink_to_fit();
+    }
+}
+
+fn shorten<T>(list: &mut Vec<T>, most: usize) {
+    if list.len() > most {
+        list.truncate(most);
+        list.shrink_to_fit();
     }
 }
 
@@ -178,13 +204,71 @@ fn cut(text: &mut String) {
 mod tests {
     use super::*;
 
+    /// As much as a listener may send, of everything.
+    fn longest() -> v1::Refusal {
+        let text = || "ä".repeat(100_000);
+        let verdict = v1::WebhookVerdict {
+            webhook: text(),
+            webhook_uid: text(),
+            matched: true,
+            reason: text(),
+        };
+        v1::Refusal {
+            time: Some(Default::default()),
+            org: text(),
+            group: text(),
+            status: u32::MAX,
+            clause: text(),
+            reason: text(),
+            method: text(),
+            header_names: vec![text(); 1_000],
+            body_bytes: u64::MAX,
+            listener: text(),
+            remote_address: text(),
+            event_type: text(),
+            delivery_id: text(),
+            verdicts: vec![verdict; 1_000],
+            group_uid: text(),
+            cause: text(),
+            advice: text(),
+        }
+    }
+
+    /// What it holds, and not just what it shows.
+    fn held(refusal: &v1::Refusal) -> usize {
+        let of = |texts: &[&String]| texts.iter().map(|text| text.capacity()).sum::<usize>();
+        let r = refusal;
+        let verdicts = r.verdicts.iter();
+        of(&[&r.org, &r.group, &r.clause, &r.reason, &r.method, &r.cause])
+            + of(&[&r.listener, &r.remote_address, &r.event_type, &r.advice])
+            + of(&[&r.delivery_id, &r.group_uid])
+            + of(&r.header_names.iter().collect::<Vec<_>>())
+            + r.header_names.capacity() * size_of::<String>()
+            + verdicts
+                .map(|v| of(&[&v.webhook, &v.webhook_uid, &v.reason]))
+                .sum::<usize>()
+            + r.verdicts.capacity() * size_of::<v1::WebhookVerdict>()
+    }
+
+    // Promise 8: ten thousand are remembered of what anybody's listener says.
+    #[test]
+    fn the_longest_refusal_is_a_note_of_some_kilobytes() {
+        let refused = Note::new(NoteKind::Refused, "g", longest());
+        assert!(held(&refused.refusal) < 20_000);
+        assert_eq!(refused.refusal.header_names.len(), HEADER_NAMES);
+        assert!(refused.refusal.verdicts.is_empty());
+        let example = Note::new(NoteKind::NotKept, "g", longest());
+        assert!(held(&example.refusal) < 100_000);
+        assert_eq!(example.refusal.verdicts.len(), VERDICTS);
+    }
+
     #[test]
     fn a_long_reason_is_cut_between_characters() {
         let refusal = v1::Refusal {
-            reason: "ä".repeat(5_000),
+            reason: format!("{}ä", "a".repeat(TEXT_BYTES - 1)),
             ..Default::default()
         };
         let note = Note::new(NoteKind::Refused, "g", refusal);
-        assert_eq!(note.refusal.reason.chars().count(), TEXT_CHARS);
+        assert_eq!(note.refusal.reason, "a".repeat(TEXT_BYTES - 1));
     }
 }
