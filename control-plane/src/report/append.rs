@@ -109,12 +109,14 @@ pub(super) async fn answer(
         .first()
         .map(|e| e.event.id.clone())
         .unwrap_or_default();
+    // What was waited for until here, a listener's word may have been the reason of.
+    let had_time = deadline.saturating_duration_since(Instant::now()) >= PATIENT;
     let appended = match tokio::time::timeout_at(deadline, context.log.append(new, deadline)).await
     {
         Ok(appended) => appended,
         // Risk 9: every await on a dependency has the request's deadline.
         Err(_) => {
-            turned_back.fetch_or(budget >= PATIENT, Relaxed);
+            turned_back.fetch_or(had_time, Relaxed);
             return answered(
                 AnswerKind::RetryLater,
                 "the event log didn't answer in time",
@@ -144,7 +146,7 @@ pub(super) async fn answer(
             );
         }
         Err(error) => {
-            turned_back.fetch_or(budget >= PATIENT, Relaxed);
+            turned_back.fetch_or(had_time, Relaxed);
             return answered(AnswerKind::RetryLater, error.to_string());
         }
     };

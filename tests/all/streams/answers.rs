@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::gated::Gated;
 use super::plain::signed;
 use super::report::{Reporting, callback};
-use super::rig::{Rig, callback_url, post};
-use crate::fake_control_plane::{Failure, eventually, soon};
+use super::rig::{Rig, callback_url, post, revision};
+use crate::fake_control_plane::{Failure, eventually, soon, until};
 
 /// A callback URL that a real listener serves, with a webhook that wants all.
 async fn serving(rig: &mut Rig) -> Result<(String, super::rig::Listening), Failure> {
@@ -105,6 +105,41 @@ async fn a_report_over_a_frozen_log_is_answered_when_its_budget_is_over() -> Res
     late.budget_milliseconds = 300;
     let answer = stream.report(late).await?;
     assert_eq!(answer.kind(), AnswerKind::RetryLater, "{}", answer.reason);
+    Ok(())
+}
+
+// Promise 8: one that lets its callback wait for a change until there is no time left has nobody's credit lowered by that.
+#[tokio::test]
+async fn a_log_that_was_left_no_time_costs_no_credit() -> Result<(), Failure> {
+    let rig = Rig::start_with(|log| {
+        let gated = Gated::over(log);
+        gated.freeze();
+        gated
+    })
+    .await?;
+    let group = rig.group("code", |_| {}).await?;
+    let webhook = rig.webhook("code", "all", "").await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    let full = stream.welcome.credit_callbacks;
+    let mut late = callback(&group, "d-1", b"{}");
+    late.known_revision = revision(&webhook.metadata) + 1;
+    late.budget_milliseconds = 2_000;
+    let began = Instant::now();
+    let answer = tokio::join!(stream.report(late), async {
+        until(|| began.elapsed() > Duration::from_millis(1_500)).await?;
+        rig.webhook("code", "more", "").await
+    });
+    assert_eq!(answer.0?.kind(), AnswerKind::RetryLater);
+    answer.1?;
+    let after = Reporting::connect(&rig, "").await?.welcome;
+    assert_eq!(after.credit_callbacks, full);
+    // One that had its time is.
+    let mut frozen = callback(&group, "d-2", b"{}");
+    frozen.budget_milliseconds = 1_500;
+    let answer = stream.report(frozen).await?;
+    assert_eq!(answer.kind(), AnswerKind::RetryLater, "{}", answer.reason);
+    let after = Reporting::connect(&rig, "").await?.welcome;
+    assert_eq!(after.credit_callbacks, full / 2);
     Ok(())
 }
 
