@@ -182,12 +182,11 @@ async fn locked_database_is_answered_in_time() {
     let answer = log
         .append(new("a"), asked + Duration::from_millis(100))
         .await;
+    // By the deadline, and not by SQLite, which waits for a lock for 2 s.
     assert!(
-        matches!(answer, Err(LogError::Unavailable(_))),
+        matches!(&answer, Err(LogError::Unavailable(why)) if why.contains("too slow")),
         "{answer:?}"
     );
-    // SQLite waits for a lock for 2 s.
-    assert!(asked.elapsed() < Duration::from_millis(1_900));
     // The writer gives up too, and says why.
     let answer = log.append(new("b"), asked + Duration::from_secs(30)).await;
     assert!(

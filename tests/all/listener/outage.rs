@@ -22,8 +22,8 @@ async fn a_frozen_control_plane_means_503_on_time() -> Result<(), Failure> {
     // The provider waits for 2 s; 80 % of that is 1.6 s.
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1500), "{took:?}");
-    // One whose patience is unknown gets its answer after 3.2 s.
-    assert!(took < Duration::from_millis(3100), "{took:?}");
+    // One whose patience is unknown gets its answer after 4 s.
+    assert!(took < Duration::from_millis(3900), "{took:?}");
     Ok(())
 }
 
