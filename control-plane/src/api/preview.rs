@@ -305,21 +305,18 @@ fn shown(
             Err(_) => {}
         }
     }
-    let record = match trial.map(here, &event) {
-        Ok(record) => record,
-        Err(problems) => {
-            if answer.matched && !answer.held {
-                (answer.held, answer.reason) = (true, in_a_line(&problems));
-            }
-            answer.problems = problems;
-            return answer;
-        }
-    };
-    if let Some(record) = &record {
+    let tried = trial.attempt(here, &event);
+    if let Some(record) = &tried.record {
         answer.records_json = record.to_json();
     }
-    if !answer.held {
-        answer.requests = requests::of(here, context, webhook, named, event, record);
+    answer.without_value = tried.without;
+    if !tried.problems.is_empty() {
+        if answer.matched && !answer.held {
+            (answer.held, answer.reason) = (true, in_a_line(&tried.problems));
+        }
+        answer.problems = tried.problems;
+    } else if !answer.held {
+        answer.requests = requests::of(here, context, webhook, named, event, tried.record);
     }
     answer
 }

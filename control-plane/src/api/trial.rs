@@ -20,7 +20,7 @@ use crate::aside::Here;
 use crate::config::GroupRecord;
 use crate::context::Context;
 use crate::keys;
-use crate::mapping::{Mapping, Record};
+use crate::mapping::{Mapping, Record, Tried};
 
 /// The group of a trial: as a plan has it, or else as the view has.
 pub(super) async fn group_of(
@@ -135,5 +135,13 @@ impl Trial {
     ) -> Result<Option<Record>, Vec<v1::FieldProblem>> {
         let mapping = self.mapping.as_ref();
         mapping.map(|mapping| mapping.apply(event)).transpose()
+    }
+
+    /// The same, with all that can be told of it.
+    pub(super) fn attempt(&self, _: &Here, event: &v1::Event) -> Tried {
+        let mapping = self.mapping.as_ref();
+        mapping
+            .map(|mapping| mapping.attempt(event))
+            .unwrap_or_default()
     }
 }

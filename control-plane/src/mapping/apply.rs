@@ -1,4 +1,5 @@
-//! From an event to records, by compiled tables. All problems are told, as far as there is room for them.
+//! From an event to records, by compiled tables. All problems are told, as far as there is room for them; to who tries a mapping also which
+//! fields go without a value, for a path that has a typo is one that is missing.
 
 use std::borrow::Cow;
 
@@ -28,25 +29,40 @@ pub(super) fn too_much() -> String {
         .to_owned()
 }
 
+/// What becomes of one event, for who tries a mapping.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// With problems it lacks the fields that have one, and is made of by nobody.
+    pub record: Option<Record>,
+    /// Why there would be no record.
+    pub problems: Vec<v1::FieldProblem>,
+    /// What goes without a value or with its default, and why.
+    pub without: Vec<v1::FieldProblem>,
+}
+
 /// One event's record.
 pub(super) fn apply(table: &Table, seen: &Seen) -> Result<Record, Vec<v1::FieldProblem>> {
-    let mut run = Run {
-        seen,
-        units: BASE_UNITS + 2 * seen.payload.text().len() as Units,
-        records: 0,
-        bytes: 0,
-        problems: Vec::new(),
-        ended: false,
-    };
-    let base = Place {
-        above: None,
-        part: Part::Base,
-    };
-    match run.record(table, &[], &base) {
+    let mut run = Run::of(seen, None);
+    match run.record(table, &[], &BASE) {
         Some(record) if run.problems.is_empty() => Ok(record),
         _ => Err(run.problems),
     }
 }
+
+/// The same, with all that can be told.
+pub(super) fn attempt(table: &Table, seen: &Seen) -> Tried {
+    let mut run = Run::of(seen, Some(Vec::new()));
+    Tried {
+        record: run.record(table, &[], &BASE),
+        problems: run.problems,
+        without: run.without.unwrap_or_default(),
+    }
+}
+
+const BASE: Place<'_> = Place {
+    above: None,
+    part: Part::Base,
+};
 
 /// Where in the records we are. Written out for a problem alone.
 struct Place<'p> {
@@ -87,11 +103,39 @@ struct Run<'e> {
     records: usize,
     bytes: usize,
     problems: Vec<v1::FieldProblem>,
+    /// None where nobody wants to know.
+    without: Option<Vec<v1::FieldProblem>>,
     /// Whatever else is wrong isn't looked for any more.
     ended: bool,
 }
 
 impl<'e> Run<'e> {
+    fn of(seen: &'e Seen, without: Option<Vec<v1::FieldProblem>>) -> Self {
+        Self {
+            seen,
+            units: BASE_UNITS + 2 * seen.payload.text().len() as Units,
+            records: 0,
+            bytes: 0,
+            problems: Vec::new(),
+            without,
+            ended: false,
+        }
+    }
+
+    /// Tells what goes without a value, as far as there is room.
+    fn note(&mut self, told: impl FnOnce(&mut Self) -> (String, String)) {
+        if matches!(&self.without, Some(told) if told.len() < MAX_PROBLEMS) {
+            let (field, reason) = told(self);
+            let without = self.without.iter_mut();
+            without.for_each(|all| {
+                all.push(v1::FieldProblem {
+                    field: field.clone(),
+                    reason: reason.clone(),
+                });
+            });
+        }
+    }
+
     fn problem(&mut self, field: String, reason: impl Into<String>) {
         if self.ended {
             return;
@@ -109,7 +153,7 @@ impl<'e> Run<'e> {
         self.ended = true;
     }
 
-    /// None where there is a problem.
+    /// Where there is a problem, without what has it; or none, where there is no room for more.
     fn record(&mut self, table: &Table, items: &[&'e str], place: &Place<'_>) -> Option<Record> {
         if self.ended {
             return None;
@@ -123,10 +167,9 @@ impl<'e> Run<'e> {
         }
         self.records += 1;
         let mut fields = Vec::with_capacity(table.rows.len());
-        let mut whole = true;
         for row in &table.rows {
             let is_key = table.key.as_ref() == Some(&row.name);
-            match self.row(row, is_key, items) {
+            match self.row(row, is_key, items, place) {
                 Ok(Some(value)) => fields.push((row.name.clone(), value)),
                 Ok(None) => {}
                 Err(reason) => {
@@ -136,7 +179,6 @@ impl<'e> Run<'e> {
                         (_, bytes) if bytes > MAX_VALUES_BYTES => self.end(field, reason),
                         _ => self.problem(field, reason),
                     }
-                    whole = false;
                 }
             }
             if self.ended {
@@ -145,7 +187,7 @@ impl<'e> Run<'e> {
         }
         let parents = self.parents(&table.parents, items, place);
         let children = self.children(&table.children, items, place);
-        whole.then(|| Record {
+        Some(Record {
             object: table.object.clone(),
             operation: table.operation,
             key: table.key.clone(),
@@ -158,10 +200,11 @@ impl<'e> Run<'e> {
     fn parents(&mut self, ups: &[Up], items: &[&'e str], place: &Place<'_>) -> Vec<Parent> {
         let mut parents = Vec::with_capacity(ups.len());
         for (index, up) in ups.iter().enumerate() {
+            let place = place.below(Part::Parent(index));
             if up.optional && self.is_absent(up, items) {
+                self.note(|_| (place.written(), "left out: its key has no value".to_owned()));
                 continue;
             }
-            let place = place.below(Part::Parent(index));
             parents.extend(self.record(&up.table, items, &place).map(|record| Parent {
                 field: up.field.clone(),
                 record,
@@ -207,6 +250,13 @@ impl<'e> Run<'e> {
                     continue;
                 }
             };
+            if found.is_empty() {
+                let why = |_: &mut Self| {
+                    let reason = format!("no records: `{list}` is missing or has no items");
+                    (format!("{}.forEach", place.written()), reason)
+                };
+                self.note(why);
+            }
             let mut inner = Vec::with_capacity(items.len() + 1);
             inner.extend_from_slice(items);
             inner.push("");
@@ -249,19 +299,38 @@ impl<'e> Run<'e> {
     }
 
     /// The field's value. None: the record goes without it.
-    fn row(&mut self, row: &Row, is_key: bool, items: &[&'e str]) -> Result<Option<Value>, String> {
-        let value = self.value(row, items)?;
-        let value = match value {
-            Some(value) => Some(value),
-            None => match &row.missing {
-                Missing::Omit => None,
-                Missing::Null => Some(Value::Null),
-                Missing::Default(value) => Some(value.clone()),
-                Missing::Fail => return Err("is missing".to_owned()),
-            },
+    fn row(
+        &mut self,
+        row: &Row,
+        is_key: bool,
+        items: &[&'e str],
+        place: &Place<'_>,
+    ) -> Result<Option<Value>, String> {
+        let value = match (self.value(row, items)?, &row.missing) {
+            (Some(value), _) => Some(value),
+            (None, Missing::Fail) => return Err(self.why(row, items)),
+            (None, _) if is_key => None,
+            (None, missing) => {
+                let (given, instead) = match missing {
+                    Missing::Null => (Some(Value::Null), "emptied"),
+                    Missing::Default(value) => (Some(value.clone()), "its default"),
+                    Missing::Omit | Missing::Fail => (None, "left out"),
+                };
+                // A default alone is what was asked for.
+                if !matches!(row.source, Source::Nothing) {
+                    self.note(|run| {
+                        let field = format!("{}.fields.{}", place.written(), row.name);
+                        (field, format!("{instead}: {}", run.why(row, items)))
+                    });
+                }
+                given
+            }
         };
         if is_key && is_no_key(value.as_ref()) {
-            return Err("is the key, and has no value".to_owned());
+            return Err(match value {
+                None => format!("is the key, and {}", self.why(row, items)),
+                Some(_) => "is the key, and has no value".to_owned(),
+            });
         }
         self.bytes += value
             .as_ref()
@@ -272,6 +341,22 @@ impl<'e> Run<'e> {
             ));
         }
         Ok(value)
+    }
+
+    /// Why a row has no value.
+    fn why(&mut self, row: &Row, items: &[&'e str]) -> String {
+        let path = match &row.source {
+            Source::Path(path) => path,
+            Source::Cel(_) => return "its expression has no value here".to_owned(),
+            Source::Nothing => return "it has no source".to_owned(),
+        };
+        let why = match path.read(self.seen, items, &mut self.units) {
+            Ok(None) => "is missing",
+            Ok(Some(raw)) if kind(raw) == Kind::Null => "is null",
+            _ if row.convert.is_empty() => "is empty",
+            _ => "comes to nothing",
+        };
+        format!("`{path}` {why}")
     }
 
     /// What the event has. None where it is missing, null, or empty in a type that has no such value.

@@ -30,12 +30,12 @@ use hookplane_proto::v1;
 use hookplane_rules::FieldError;
 use hookplane_rules::text::cut;
 
-pub use apply::{MAX_PROBLEMS, MAX_RECORDS, MAX_VALUES_BYTES};
+pub use apply::{MAX_PROBLEMS, MAX_RECORDS, MAX_VALUES_BYTES, Tried};
 pub use compile::MAX_MAPPING_BYTES;
 pub use record::{Child, Parent, Record, Value};
 pub use versions::{MappingVersions, NoRecord, VersionError};
 
-/// Why a delivery is held: `mapping v3: base.fields.Total__c: is missing`, the first few, at most 1,024 bytes.
+/// Why a delivery is held, as in "mapping v3: base.fields.Total__c: `payload.total` is missing": the first few, at most 1,024 bytes.
 pub fn reason(version: u32, problems: &[v1::FieldProblem]) -> String {
     format!("mapping v{version}: {}", in_a_line(problems))
 }
@@ -82,11 +82,25 @@ impl Mapping {
 
     /// The record of one event with those above and below it.
     pub fn apply(&self, event: &v1::Event) -> Result<Record, Vec<v1::FieldProblem>> {
-        let seen = seen::Seen::of(event, &self.reads).map_err(|(field, reason)| {
+        apply::apply(&self.base, &self.seen(event)?)
+    }
+
+    /// The same for who tries it: what there is of a record beside the problems, and which fields go without a value.
+    pub fn attempt(&self, event: &v1::Event) -> Tried {
+        match self.seen(event) {
+            Ok(seen) => apply::attempt(&self.base, &seen),
+            Err(problems) => Tried {
+                problems,
+                ..Tried::default()
+            },
+        }
+    }
+
+    fn seen(&self, event: &v1::Event) -> Result<seen::Seen, Vec<v1::FieldProblem>> {
+        seen::Seen::of(event, &self.reads).map_err(|(field, reason)| {
             let field = field.to_owned();
             vec![v1::FieldProblem { field, reason }]
-        })?;
-        apply::apply(&self.base, &seen)
+        })
     }
 
     /// The paths that it reads, for an operator who is told when one is gone: `payload.customer.id`, `payload.lines[*].sku`.

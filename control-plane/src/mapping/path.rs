@@ -225,6 +225,16 @@ impl Root {
     }
 }
 
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.root.name())?;
+        if let Root::Item(up) = self.root {
+            (1..up).try_for_each(|_| f.write_str(".parent"))?;
+        }
+        self.steps.iter().try_for_each(|step| step.fmt(f))
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -40,9 +40,13 @@ fn records(base: Json, payload: &str) -> Json {
 
 /// `field: reason` of each.
 fn problems(base: Json, payload: &str) -> Vec<String> {
-    let problems = compiled(base).apply(&event(payload)).unwrap_err();
-    let written = |problem: v1::FieldProblem| format!("{}: {}", problem.field, problem.reason);
-    problems.into_iter().map(written).collect()
+    told(&compiled(base).apply(&event(payload)).unwrap_err())
+}
+
+/// The same of any.
+fn told(problems: &[v1::FieldProblem]) -> Vec<String> {
+    let written = |problem: &v1::FieldProblem| format!("{}: {}", problem.field, problem.reason);
+    problems.iter().map(written).collect()
 }
 
 /// The contract's example.
@@ -99,11 +103,57 @@ fn every_problem_is_told_at_its_field_and_no_record_is_made() {
         ),
         [
             "base.fields.Late__c: Unexpected type: got 'int', want 'iterable' (in `payload.tags.exists(t, t == 'late')`)",
-            "base.fields.Shop_Id__c: is missing",
-            "base.fields.Total__c: is missing",
-            "base.parents[0].fields.Email__c: is missing",
+            "base.fields.Shop_Id__c: `payload.id` is missing",
+            "base.fields.Total__c: `payload.total_price` is missing",
+            "base.parents[0].fields.Email__c: `payload.email` is missing",
             "base.children[0][0].fields.Sku__c: is an object: give the field the type json, or a converter that makes text of it",
-            "base.children[0][1].fields.Line_Id__c: is missing",
+            "base.children[0][1].fields.Line_Id__c: `item.id` is missing",
         ]
     );
+}
+
+#[test]
+fn who_tries_a_mapping_is_told_what_goes_without_a_value_and_why() {
+    let mut base = order();
+    base["fields"]["Typo__c"] = json!({"from": "payload.totl_price"});
+    base["fields"]["Emptied__c"] = json!({"from": "payload.note", "onMissing": "null"});
+    let tried = compiled(base).attempt(&event(
+        r#"{"id": 1, "total_price": "2.50", "note": null, "email": "a@b.example", "line_items": []}"#,
+    ));
+    assert_eq!(told(&tried.problems), [""; 0]);
+    assert_eq!(
+        told(&tried.without),
+        [
+            "base.fields.Emptied__c: emptied: `payload.note` is null",
+            "base.fields.Late__c: left out: its expression has no value here",
+            "base.fields.Note__c: its default: `payload.note` is null",
+            "base.fields.Typo__c: left out: `payload.totl_price` is missing",
+            "base.children[0].forEach: no records: `payload.line_items` is missing or has no items",
+        ]
+    );
+    let record = tried.record.unwrap().to_json();
+    assert!(record.contains(r#""Total__c":2.50"#), "{record}");
+}
+
+#[test]
+fn who_tries_a_mapping_sees_what_there_is_beside_a_problem() {
+    let payload = r#"{"id": 1, "tags": [], "email": "a@b.example", "line_items": [{"id": 1, "sku": "A"}, {"sku": "B"}]}"#;
+    let tried = compiled(order()).attempt(&event(payload));
+    assert_eq!(
+        told(&tried.problems),
+        [
+            "base.fields.Total__c: `payload.total_price` is missing",
+            "base.children[0][1].fields.Line_Id__c: `item.id` is missing",
+        ]
+    );
+    let record = tried.record.unwrap();
+    let names: Vec<_> = record
+        .fields
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, ["Late__c", "Note__c", "Shop_Id__c"]);
+    assert_eq!(record.children.len(), 2);
+    // Delivered is all of it or nothing.
+    assert!(compiled(order()).apply(&event(payload)).is_err());
 }

@@ -75,10 +75,23 @@ fn a_preview_shows_the_records_and_each_problem_at_its_row() {
     ];
     let page = text(&visitor.post(EDITOR, EDITOR, &with(&wrong)));
     assert!(
-        page.contains(r#"<p class="error" id="base.fields[1]">is missing</p>"#),
+        page.contains(r#"<p class="error" id="base.fields[1]">`payload.not_there` is missing</p>"#),
         "{page}"
     );
     assert!(page.contains("matched, and would be held"));
+    // What there is of the record is shown all the same.
+    assert!(page.contains("<b>Push__c upsert by Ref__c</b>"), "{page}");
+    let left_out = with(&[
+        ("base.fields[1].name", "Gone__c"),
+        ("base.fields[1].how", "path"),
+        ("base.fields[1].from", "payload.not_there"),
+        ("do", "preview"),
+    ]);
+    let page = text(&visitor.post(EDITOR, EDITOR, &left_out));
+    assert!(
+        page.contains("<code>base.fields.Gone__c</code>: left out: `payload.not_there` is missing"),
+        "{page}"
+    );
     assert_eq!(version(&dev), "0");
 }
 

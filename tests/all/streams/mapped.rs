@@ -152,7 +152,10 @@ async fn what_cannot_be_mapped_is_held_with_its_field_and_goes_on_after_the_fix(
         Ok(all.into_iter().find(|d| d.status() == DeliveryStatus::Held))
     })
     .await?;
-    assert_eq!(held.reason, "mapping v1: base.fields.N: is missing");
+    assert_eq!(
+        held.reason,
+        "mapping v1: base.fields.N: `payload.n` is missing"
+    );
     let name = format!("deliveries/{}", held.id);
     let mut events = rig.events();
     let held = events.get_delivery(v1::GetDeliveryRequest { name }).await?;

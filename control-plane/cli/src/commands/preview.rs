@@ -168,9 +168,10 @@ struct Shown<'a> {
     reason: &'a str,
     event: Event<'a>,
     order_key: &'a str,
-    /// Null without a mapping, or where that finds no way.
+    /// Null without a mapping, or where there is nothing of one; with problems, without the fields that have one.
     records: Option<Box<RawValue>>,
     problems: Vec<Problem<'a>>,
+    without_value: Vec<Problem<'a>>,
     requests: Vec<Sent<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checks: Vec<Check<'a>>,
@@ -228,6 +229,7 @@ fn as_json(answer: &v1::PreviewResponse) -> Result<String, Failure> {
         order_key: &answer.order_key,
         records: json::raw(&answer.records_json),
         problems: of(&answer.problems),
+        without_value: of(&answer.without_value),
         requests: answer
             .requests
             .iter()
@@ -299,9 +301,18 @@ fn render(answer: &v1::PreviewResponse) -> String {
         }
     }
     if !answer.records_json.is_empty() {
-        say("records:");
+        say(match answer.problems.is_empty() {
+            true => "records:",
+            false => "records, without the fields that have a problem:",
+        });
         for line in records::tree(&answer.records_json) {
             say(&line);
+        }
+    }
+    if !answer.without_value.is_empty() {
+        say("without a value:");
+        for one in &answer.without_value {
+            say(&format!("  {}: {}", one.field, one.reason));
         }
     }
     for check in &answer.checks {

@@ -283,7 +283,7 @@ fn what_is_missing_is_left_out_emptied_defaulted_or_a_problem() {
     assert_eq!(field(json!({"from": "payload.x.y"}), none), "-");
     assert_eq!(field(row("omit"), none), "-");
     assert_eq!(field(row("null"), none), "null");
-    assert_eq!(field(row("fail"), none), "! is missing");
+    assert_eq!(field(row("fail"), none), "! `payload.x.y` is missing");
     for onto in [
         none,
         r#"{"x": null}"#,

@@ -126,7 +126,7 @@ fn a_key_without_a_value_is_a_problem_wherever_it_stands() {
         ),
         [
             "base.fields.Id: is the key, and has no value",
-            "base.children[0][1].fields.Id: is missing",
+            "base.children[0][1].fields.Id: `item.id` is missing",
             "base.children[0][2].fields.Id: is the key, and has no value",
         ]
     );
@@ -146,8 +146,8 @@ fn a_parent_goes_missing_only_where_its_key_says_so() {
     assert_eq!(
         problems(base(None), guest),
         [
-            "base.parents[0].fields.Email: is missing",
-            "base.parents[0].fields.Name: is missing"
+            "base.parents[0].fields.Email: `payload.email` is null",
+            "base.parents[0].fields.Name: `payload.name` is missing"
         ]
     );
     assert!(
@@ -213,7 +213,7 @@ fn so_many_problems_are_told_and_no_more() {
     assert_eq!(problems.len(), MAX_PROBLEMS);
     let reason = reason(3, &problems);
     assert!(
-        reason.starts_with("mapping v3: base.children[0][0].fields.Id: is missing; "),
+        reason.starts_with("mapping v3: base.children[0][0].fields.Id: `item.id` is missing; "),
         "{reason}"
     );
     assert!(

@@ -25,6 +25,9 @@ pub(super) struct Preview {
     pub(super) order_key: String,
     pub(super) problems: Vec<Problem>,
     pub(super) more_problems: usize,
+    /// What goes without a value, which is no problem.
+    pub(super) without: Vec<Problem>,
+    pub(super) more_without: usize,
     pub(super) records: Vec<Record>,
     pub(super) cut: bool,
     pub(super) requests: Vec<Request>,
@@ -60,14 +63,16 @@ impl Preview {
             (true, false) => ("matched", "good"),
             (false, _) => ("not matched", "plain"),
         };
-        let problems = answer.problems.iter().map(|problem| {
+        let at_rows = |problem: &v1::FieldProblem| {
             let (at, item) = place(&problem.field);
             let reason = match item {
                 Some(item) => format!("item {item}: {}", problem.reason),
                 None => problem.reason.clone(),
             };
             Problem { at, reason }
-        });
+        };
+        let problems = answer.problems.iter().map(at_rows);
+        let without = answer.without_value.iter().map(at_rows);
         let mut walk = Walk {
             records: Vec::new(),
             room: Room::of(RECORDS),
@@ -96,11 +101,14 @@ impl Preview {
         };
         let (requests, more_requests) = weight::first(requests.collect(), REQUESTS, weight_of);
         let (problems, more_problems) = weight::first(problems.collect(), PROBLEMS, of_problem);
+        let (without, more_without) = weight::first(without.collect(), PROBLEMS, of_problem);
         Self {
             verdict,
             class,
             problems,
             more_problems,
+            without,
+            more_without,
             requests,
             more_requests,
             records: walk.records,
