@@ -329,8 +329,34 @@ fn a_delivery_is_shown_with_every_attempt_and_what_was_answered() {
         assert!(table.contains(told), "`{told}` is missing: {table}");
     }
     // The one for subscribers waits, and a list has each with its destination.
-    assert_eq!(deliveries(&dev, "acme/code/all --status pending").len(), 1);
-    assert_eq!(deliveries(&dev, "acme/code/all").len(), 2);
+    let waiting = deliveries(&dev, "acme/code/all --status pending").remove(0);
+    let waiting = dev.ok(&[
+        "get",
+        "delivery",
+        waiting["metadata"]["name"].as_str().unwrap(),
+    ]);
+    assert!(
+        waiting.contains("waits: until a subscriber takes it"),
+        "{waiting}"
+    );
+    assert!(!waiting.contains("next attempt"), "{waiting}");
+    // A paused destination is the reason of what waits for it, and is told where its webhook is shown.
+    dev.ok(&["pause", "acme/code/all/http"]);
+    let webhook = dev.ok(&["get", "webhook", "acme/code/all"]);
+    assert!(webhook.contains("http: paused"), "{webhook}");
+    send(&dev, "acme/code", "push", "d-2", &json!({"n": 2}));
+    let paused = "acme/code/all --destination http --status pending";
+    let paused = eventually("it waits", || deliveries(&dev, paused).into_iter().next());
+    let paused = dev.ok(&[
+        "get",
+        "delivery",
+        paused["metadata"]["name"].as_str().unwrap(),
+    ]);
+    assert!(
+        paused.contains("waits: for its destination, which is paused"),
+        "{paused}"
+    );
+    assert_eq!(deliveries(&dev, "acme/code/all").len(), 4);
     let nobody = "00000000-0000-7000-8000-000000000000-1";
     assert!(
         dev.refused(&["get", "delivery", nobody], 1)

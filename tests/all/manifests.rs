@@ -56,6 +56,17 @@ fn each_mistake_names_its_place_and_applies_nothing() {
     refused(&dev, &unregistered, &["spec.events[0]", "release", ":15:"]);
     let bad_filter = format!("{GROUP}---\n{WEBHOOK}  filter: payload.a ==\n");
     refused(&dev, &bad_filter, &["spec.filter", ":16:"]);
+    // A value's file ends, and is none that never would.
+    for (file, word) in [("/dev/zero", "it is no file"), ("large", "larger than")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        if file == "large" {
+            std::fs::write(&path, vec![b'x'; 1024 * 1024]).unwrap();
+        }
+        let from = format!("{{file: \"{}\"}}", path.display());
+        let manifest = GROUP.replace("{value: s3cret}", &from);
+        refused(&dev, &manifest, &[word, ":6:"]);
+    }
     let deep = format!(
         "{GROUP}---\n{WEBHOOK}  filter: {}true{}\n",
         "(".repeat(200),

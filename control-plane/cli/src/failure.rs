@@ -107,10 +107,32 @@ impl From<Status> for Failure {
             Code::Unimplemented => failure.hint("the server is of another version than this command"),
             Code::Internal if status.message().starts_with("protocol error") => failure
                 .hint("this is no API of hookplane: callbacks and the API have different addresses, and `dev` prints both"),
-            Code::NotFound => failure.hint("`hookplane get RESOURCE` lists what there is; names are ORG/GROUP/WEBHOOK as far as it goes"),
+            Code::NotFound => {
+                let hint = where_to_look(&failure.message());
+                failure.hint(hint)
+            }
             Code::Aborted => failure.hint("somebody else wrote in between: look again and repeat"),
             _ => failure,
         }
+    }
+}
+
+/// For what isn't there.
+fn where_to_look(message: &str) -> String {
+    let kinds = [
+        ("org", "ORG"),
+        ("group", "ORG/GROUP"),
+        ("webhook", "ORG/GROUP/WEBHOOK"),
+        ("destination", "ORG/DESTINATION"),
+        ("connector", "CONNECTOR, or ORG/CONNECTOR for an org's own"),
+        ("token", "an id as `get tokens ORG` shows it"),
+    ];
+    let is = |kind: &str| message.contains(&format!("no {kind} "));
+    match kinds.iter().find(|(kind, _)| is(kind)) {
+        Some((kind, shape)) => {
+            format!("`hookplane get {kind}s` lists what there is; a name is {shape}")
+        }
+        None => "`hookplane get RESOURCE` lists what there is; names are ORG/GROUP/WEBHOOK as far as it goes".to_owned(),
     }
 }
 
@@ -118,6 +140,18 @@ impl From<Status> for Failure {
 mod tests {
     use super::*;
     use tonic_types::{ErrorDetails, StatusExt};
+
+    #[test]
+    fn what_is_not_there_is_looked_for_among_its_kind() {
+        let hint =
+            |name: &str| match Failure::from(Status::not_found(format!("there is no `{name}`"))) {
+                Failure::Failed { hint, .. } => hint.unwrap_or_default(),
+                other => panic!("{other:?}"),
+            };
+        assert!(hint("orgs/acme/destinations/crm").contains("get destinations"));
+        assert!(hint("orgs/acme/groups/x/webhooks/-").contains("get groups"));
+        assert!(hint("orgs/-/tokens/zz").contains("get tokens"));
+    }
 
     #[test]
     fn a_status_names_the_fields_it_is_about() {

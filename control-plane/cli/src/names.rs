@@ -80,7 +80,11 @@ impl Name {
 
 /// A request's name as people type it: `orgs/acme/groups/shop` is `group acme/shop`.
 pub(crate) fn typed(name: &str) -> String {
-    let parts: Vec<&str> = name.split('/').collect();
+    let mut parts: Vec<&str> = name.split('/').collect();
+    // Any of something: it is the something that is meant.
+    while let [.., _, _, _, "-"] = parts.as_slice() {
+        parts.truncate(parts.len() - 2);
+    }
     let kind = match parts
         .len()
         .checked_sub(2)
@@ -94,7 +98,8 @@ pub(crate) fn typed(name: &str) -> String {
         Some(&"destinations") => "destination",
         _ => return name.to_owned(),
     };
-    let path: Vec<&str> = parts.iter().skip(1).step_by(2).copied().collect();
+    let path = parts.iter().skip(1).step_by(2).copied();
+    let path: Vec<&str> = path.filter(|part| *part != "-").collect();
     format!("{kind} {}", path.join("/"))
 }
 
@@ -183,6 +188,8 @@ mod tests {
             "webhook acme/shop/paid"
         );
         assert_eq!(typed("orgs/acme/connectors/erp"), "connector acme/erp");
+        assert_eq!(typed("orgs/acme/groups/x/webhooks/-"), "group acme/x");
+        assert_eq!(typed("orgs/-/tokens/3f9a"), "token 3f9a");
     }
 
     #[test]

@@ -11,4 +11,4 @@ pub(crate) mod unsubscribed;
 
 pub use endpoints::Endpoints;
 pub use subscriptions::SubscriptionApi;
-pub use target::name_of;
+pub use target::{SUBSCRIBE, name_of};

@@ -16,7 +16,7 @@ use crate::config::View;
 use crate::seal::{SealError, SealKey};
 
 /// What the deliveries of subscribers are shown under, and what no other destination may be called.
-pub(crate) const SUBSCRIBE: &str = "subscribe";
+pub const SUBSCRIBE: &str = "subscribe";
 const CONCURRENCY: u32 = 8;
 const TIMEOUT_SECONDS: u32 = 15;
 const MAX_ATTEMPTS: u32 = 15;

@@ -22,6 +22,8 @@ use crate::output::{self, note};
 
 /// How long a change may take to be live.
 const LIVE_DEADLINE: Duration = Duration::from_secs(10);
+/// A value from a file of its own: more than any field takes.
+const MAX_VALUE_BYTES: u64 = 64 * 1024;
 /// Between two looks.
 const LIVE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -129,11 +131,28 @@ fn resolve(folder: &Path, reference: &Reference) -> Result<String, String> {
         }),
         Reference::File(file) => {
             let path = folder.join(file);
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| format!("read {}: {error}", path.display()))?;
+            let text =
+                value_in(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
             Ok(without_line_break(&text).to_owned())
         }
     }
+}
+
+/// A pipe or a device might never end.
+fn value_in(path: &Path) -> std::io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
+    let mut text = String::new();
+    let most = MAX_VALUE_BYTES + 1;
+    let read = std::fs::File::open(path)?
+        .take(most)
+        .read_to_string(&mut text)?;
+    if read as u64 == most {
+        let message = format!("it is larger than {MAX_VALUE_BYTES} bytes, and no value is");
+        return Err(std::io::Error::other(message));
+    }
+    Ok(text)
 }
 
 /// Editors end a file with a line break, which is not part of a secret.

@@ -94,6 +94,42 @@ pub(crate) fn webhook(webhook: v1::Webhook) -> Item<v1::Metadata, v1::WebhookSpe
     }
 }
 
+/// How each of a webhook's destinations is doing, a line each: one that gets nothing through says why, and when it is tried again.
+pub(crate) fn destinations(webhook: &v1::Webhook) -> Vec<String> {
+    let all = webhook
+        .status
+        .iter()
+        .flat_map(|status| &status.destinations);
+    all.map(|one| {
+        let status = one.status.clone().unwrap_or_default();
+        let (delivered, failed) = (status.delivered, status.failed);
+        let state = state(&status);
+        format!(
+            "{}: {state}; {delivered} delivered, {failed} failed",
+            one.name
+        )
+    })
+    .collect()
+}
+
+/// `failing since 2026-11-28T10:00:00Z, tried again at 2026-11-28T10:05:00Z: it answered 500`
+pub(crate) fn state(status: &v1::DestinationStatus) -> String {
+    let mut text = word(status.state().as_str_name(), "DESTINATION_STATE_");
+    if status.state() == v1::DestinationState::Active {
+        return text;
+    }
+    if let Some(since) = time(&status.since) {
+        text.push_str(&format!(" since {since}"));
+    }
+    if let Some(retry) = time(&status.retry_time) {
+        text.push_str(&format!(", tried again at {retry}"));
+    }
+    if !status.reason.is_empty() {
+        text.push_str(&format!(": {}", status.reason));
+    }
+    text
+}
+
 /// What a webhook's mapping or filter may not expect, a line each.
 pub(crate) fn warnings(webhook: &v1::Webhook) -> Vec<String> {
     let all = webhook.status.iter().flat_map(|status| &status.warnings);

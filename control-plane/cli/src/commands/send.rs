@@ -139,16 +139,19 @@ async fn show_deliveries(api: &Api, group: &Name, event: &str) -> Result<(), Fai
     }
     for delivery in &deliveries {
         let mut text = format!(
-            "matched {}/{}/{}: {}",
+            "matched {}/{}/{}, for {}: {}",
             delivery.org,
             delivery.group,
             delivery.webhook,
+            delivery.destination,
             items::delivery_status(delivery)
         );
         if !delivery.reason.is_empty() {
             text.push_str(&format!(" ({})", delivery.reason));
         } else if delivery.status() == DeliveryStatus::Pending {
-            text.push_str(" (kept until a subscriber takes it)");
+            text.push_str(
+                " (kept until it is taken: `hookplane get deliveries` says what becomes of it)",
+            );
         }
         output::line(&visible(&text))?;
     }

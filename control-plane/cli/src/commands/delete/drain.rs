@@ -14,20 +14,20 @@ use crate::output::note;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Makes a webhook inactive, or a group answer 404, and waits. Interrupted, it stays so.
+/// Makes a webhook inactive, or a group answer 404, and waits. Interrupted, it stays so, which is said before it waits.
 pub(super) async fn run(api: &Api, resource: Resource, name: &str) -> Result<(), Failure> {
-    let parent = match resource {
+    let (parent, undone_by) = match resource {
         Resource::Groups => {
             disable(api, name).await?;
-            format!("{name}/webhooks/-")
+            (format!("{name}/webhooks/-"), "disabled: false")
         }
         _ => {
             deactivate(api, name).await?;
-            name.to_owned()
+            (name.to_owned(), "active: true")
         }
     };
     note(&format!(
-        "{} takes nothing more; waiting until what waits is delivered",
+        "{} takes nothing more; waiting until what waits is delivered. If this ends before that, it stays so: apply it with `{undone_by}` to have it take events again",
         typed(name)
     ));
     loop {
@@ -37,9 +37,9 @@ pub(super) async fn run(api: &Api, resource: Resource, name: &str) -> Result<(),
         if !pending && !leased {
             if held {
                 return Err(
-                    Failure::new("some of its deliveries are held, and those go nowhere").hint(
-                        "`hookplane get deliveries --status held` shows why: replay them once that is mended, or delete with --discard",
-                    ),
+                    Failure::new("some of its deliveries are held, and those go nowhere").hint(format!(
+                        "`hookplane get deliveries --status held` shows why: replay them once that is mended, or delete with --discard; until then it takes nothing, unless it is applied with `{undone_by}`"
+                    )),
                 );
             }
             return Ok(());

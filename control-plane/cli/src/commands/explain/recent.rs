@@ -59,7 +59,8 @@ fn render(refused: &[v1::Refusal], not_kept: &[v1::Refusal], counts: &v1::GroupC
         ));
         let some_looked_at = all.iter().any(|one| !one.cause.is_empty());
         // A cause stands below the reason of a request that has it.
-        for (cause, found) in by(all, |refusal| refusal.cause.clone()) {
+        let told = |refusal: &v1::Refusal| (refusal.cause.clone(), refusal.advice.clone());
+        for ((cause, _), found) in by(all, told) {
             let Some(last) = found.first() else { continue };
             text.push_str(&format!("  {}\n", visible(&last.reason)));
             if !cause.is_empty() {
@@ -115,11 +116,11 @@ fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
 }
 
 /// The frequent first; those of one kind stay in their order.
-fn by<'a>(
+fn by<'a, K: Ord>(
     all: impl IntoIterator<Item = &'a v1::Refusal>,
-    key: impl Fn(&v1::Refusal) -> String,
-) -> Vec<(String, Vec<&'a v1::Refusal>)> {
-    let mut kinds: BTreeMap<String, Vec<&v1::Refusal>> = BTreeMap::new();
+    key: impl Fn(&v1::Refusal) -> K,
+) -> Vec<(K, Vec<&'a v1::Refusal>)> {
+    let mut kinds: BTreeMap<K, Vec<&v1::Refusal>> = BTreeMap::new();
     for one in all {
         kinds.entry(key(one)).or_default().push(one);
     }

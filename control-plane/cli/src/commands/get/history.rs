@@ -12,11 +12,11 @@ use crate::output::{visible, word};
 /// Of an answer's beginning, in characters, in a table.
 const SHOWN_EXCERPT: usize = 200;
 
-/// Shows them.
+/// Shows them, and this below their table.
 pub(super) fn deliveries(
     format: Format,
     found: Vec<v1::Delivery>,
-    is_one: bool,
+    below: &str,
 ) -> Result<(), Failure> {
     // An id begins with its event's.
     let mut table = Table::new(&[
@@ -28,9 +28,7 @@ pub(super) fn deliveries(
         "ATTEMPTS",
         "REASON",
     ]);
-    if let ([delivery], true) = (found.as_slice(), is_one) {
-        table.after(&about(delivery));
-    }
+    table.after(below);
     show(
         format,
         found,
@@ -50,8 +48,8 @@ pub(super) fn deliveries(
     )
 }
 
-/// Below the table of a single one.
-fn about(delivery: &v1::Delivery) -> String {
+/// Below the table of a single one. `waits` is what it waits for.
+pub(super) fn about(delivery: &v1::Delivery, waits: &[String]) -> String {
     let mut text = String::from("\n");
     let mut say = |what: &str, value: &str| {
         if !value.is_empty() {
@@ -64,8 +62,8 @@ fn about(delivery: &v1::Delivery) -> String {
         say("mapping version", &delivery.mapping_version.to_string());
     }
     say("goes after earlier ones of", &delivery.order_key);
-    if let Some(next) = items::time(&delivery.next_attempt_time) {
-        say("next attempt", &next);
+    for reason in waits {
+        say("waits", reason);
     }
     text + &attempts(&delivery.history)
 }

@@ -6,6 +6,7 @@ pub(super) mod fetch;
 mod functions;
 mod history;
 mod listeners;
+mod waiting;
 mod why;
 
 use hookplane_proto::v1;
@@ -80,7 +81,10 @@ fn name(get: &Get) -> Result<Name, Failure> {
         Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
         Resource::Tokens => (2, "ORG or ORG/ID"),
         Resource::Webhooks => (3, "ORG/GROUP/WEBHOOK"),
-        Resource::Destinations => (2, "ORG/DESTINATION"),
+        Resource::Destinations => (
+            2,
+            "ORG/DESTINATION (a webhook's own are shown by `get webhook ORG/GROUP/WEBHOOK`)",
+        ),
         Resource::Events => (3, "ORG/GROUP, or an event's id"),
         Resource::Deliveries => (4, "ORG/GROUP/WEBHOOK, or a delivery's id"),
         _ => (1, "LISTENER"),
@@ -156,6 +160,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             ]);
             if name.len() == 3 {
                 let mut text = about::Text::default();
+                text.list("Destinations", found.iter().flat_map(items::destinations));
                 text.list("Warnings", found.iter().flat_map(items::warnings));
                 table.after(&text.into_string());
             }
@@ -181,7 +186,11 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
         Resource::Events => events(format, api, &name, &fetch::Which::of(&get)?).await,
         Resource::Deliveries => {
             let found = fetch::deliveries(api, &name, &fetch::Which::of(&get)?).await?;
-            history::deliveries(format, found, fetch::is_one_delivery(&name))
+            let mut below = String::new();
+            if let ([delivery], true) = (found.as_slice(), fetch::is_one_delivery(&name)) {
+                below = history::about(delivery, &waiting::reasons(api, delivery).await?);
+            }
+            history::deliveries(format, found, &below)
         }
         Resource::Refusals if get.not_kept => {
             why::not_kept(format, fetch::refusals(api, &name, true).await?)
