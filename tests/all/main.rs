@@ -42,6 +42,7 @@ mod redaction;
 mod replicas;
 mod restores;
 mod roles;
+mod rotate;
 mod salesforce;
 mod samples;
 mod secrets;

@@ -25,6 +25,7 @@ use crate::report::code_of;
 use definitions::Definitions;
 pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
+pub use rotate::MAX_OVERLAP_SECONDS;
 
 /// How long a code for a person is shown: an hour.
 const CODE_MILLIS: i64 = 3_600_000;
