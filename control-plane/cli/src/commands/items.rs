@@ -159,8 +159,11 @@ pub(crate) fn role(spec: &v1::TokenSpec) -> String {
     word(spec.role().as_str_name(), "TOKEN_ROLE_")
 }
 
+/// Null: not known now. A zero would say that a secret isn't used any more.
 fn counts(counts: Option<v1::GroupCounts>) -> Value {
-    let counts = counts.unwrap_or_default();
+    let Some(counts) = counts else {
+        return Value::Null;
+    };
     json!({
         "refused": counts.refused,
         "notRegistered": counts.not_registered,
