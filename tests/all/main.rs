@@ -52,6 +52,7 @@ mod store_damage;
 mod store_faults;
 mod streams;
 mod tls;
+mod troubles;
 mod vectors;
 mod vectors_live;
 mod why;

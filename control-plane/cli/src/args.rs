@@ -392,6 +392,8 @@ pub(crate) enum Resource {
     Destinations,
     #[value(alias = "token")]
     Tokens,
+    #[value(alias = "trouble")]
+    Troubles,
 }
 
 #[cfg(test)]

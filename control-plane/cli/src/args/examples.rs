@@ -82,6 +82,7 @@ Examples:
   hookplane get events acme/shop-prod --type orders --since 2h --text 'ada@example.com' --max 20
   hookplane get events acme/shop-prod --unmatched
   hookplane get deliveries acme/shop-prod/order-paid --destination crm --until 2026-11-27T10:00:00Z
+  hookplane get troubles acme                 destinations that nothing gets through to: failing, waiting for their turn, paused
   hookplane get refusals                      what was turned away, and by which clause
   hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 

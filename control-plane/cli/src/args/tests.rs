@@ -46,6 +46,7 @@ fn singular_and_plural_are_the_same() {
         ("listener", "listeners"),
         ("destination", "destinations"),
         ("token", "tokens"),
+        ("trouble", "troubles"),
     ] {
         let of = |word: &str| match parse(&format!("hookplane get {word}")).unwrap().command {
             Command::Get(get) => get.resource,
