@@ -50,12 +50,28 @@ const fn page(path: &'static str, has: &'static [&'static str], tells: bool) -> 
 
 const GROUP: &str = "/orgs/acme/groups/code";
 const NOT_KNOWN: &str = "isn’t known now: the event log doesn’t answer";
-const PAGES: [Page; 17] = [
+const PAGES: [Page; 21] = [
     page("/orgs/acme", &["Our code", ">live<"], true),
     page("/orgs/acme/connectors", &["GitHub"], false),
     page("/orgs/acme/connectors/github?all=1", &["Our code"], true),
     page(GROUP, &[">live<", "pushed", "first"], true),
     page("/orgs/acme/groups/code/edit", &["Our code"], false),
+    page(
+        "/orgs/acme/groups/new?connector=github&function=repository",
+        &["Signature Secret"],
+        false,
+    ),
+    page(
+        "/orgs/acme/groups/code/disable",
+        &["Disable Our code?"],
+        false,
+    ),
+    page("/orgs/acme/groups/code/test", &["push"], false),
+    page(
+        "/orgs/acme/groups/code/webhooks/template/clone",
+        &["Clone"],
+        false,
+    ),
     page("/orgs/acme/groups/code/url", &["Make a new URL"], false),
     page("/orgs/acme/groups/code/secrets", &["first"], true),
     page(

@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn counts_that_are_not_known_are_not_zero() {
+        let known = v1::WebhookGroupStatus {
+            counts: Some(v1::GroupCounts::default()),
+            ..Default::default()
+        };
+        let of = |status| {
+            let shown = group(v1::WebhookGroup {
+                status: Some(status),
+                ..Default::default()
+            });
+            shown.status["counts"]["refused"].clone()
+        };
+        assert_eq!(of(known), 0);
+        assert_eq!(of(v1::WebhookGroupStatus::default()), Value::Null);
+    }
+
+    #[test]
     fn live_is_whole_even_when_nothing_is() {
         let item = group(v1::WebhookGroup::default());
         assert_eq!(
