@@ -8,6 +8,7 @@ mod form;
 mod groups;
 mod kept;
 mod live;
+mod log_away;
 mod mapping;
 mod sign_in;
 mod tokens;

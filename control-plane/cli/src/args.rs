@@ -3,6 +3,7 @@
 mod backends;
 mod examples;
 mod history;
+mod rotate;
 mod servers;
 mod tokens;
 
@@ -12,8 +13,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use backends::Backends;
 pub(crate) use history::{
-    Compare, DescribeDestination, Narrow, Pausing, Preview, Replay, ReplayMapping, ShortFormat,
+    Compare, Describe, DescribeDestination, Narrow, Pausing, Preview, Replay, ReplayMapping,
+    ShortFormat,
 };
+pub(crate) use rotate::{Rotate, RotateUrl};
 pub(crate) use servers::{Common, Listen, Serve};
 pub(crate) use tokens::{CreateToken, ListTokens, RevokeToken, Role, Token};
 
@@ -109,6 +112,9 @@ pub(crate) enum Command {
     /// Copy a webhook
     #[command(subcommand)]
     Clone(Clone),
+    /// Give a group a new callback URL, the old one going on for a while
+    #[command(subcommand)]
+    Rotate(Rotate),
     /// Print deliveries as they are made. Reads, and never takes them from a subscriber
     #[command(after_help = examples::TAIL_EXAMPLES)]
     Tail(Tail),
@@ -143,13 +149,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Describe {
-    /// For a mapping: objects with their labels; of one object its fields, keys, types and picklists
-    #[command(after_help = examples::DESCRIBE_EXAMPLES)]
-    Destination(DescribeDestination),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -393,6 +392,8 @@ pub(crate) enum Resource {
     Destinations,
     #[value(alias = "token")]
     Tokens,
+    #[value(alias = "trouble")]
+    Troubles,
 }
 
 #[cfg(test)]

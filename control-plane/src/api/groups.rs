@@ -25,6 +25,7 @@ use crate::report::code_of;
 use definitions::Definitions;
 pub use learn::HandshakeApi;
 pub(super) use prepare::prepare;
+pub use rotate::MAX_OVERLAP_SECONDS;
 
 /// How long a code for a person is shown: an hour.
 const CODE_MILLIS: i64 = 3_600_000;
@@ -92,6 +93,10 @@ async fn present_of(
 pub(super) async fn counted(context: &Context, groups: &mut [v1::WebhookGroup]) {
     let uid = |group: &v1::WebhookGroup| group.metadata.as_ref().map(|m| m.uid.clone());
     let uids: Vec<String> = groups.iter().filter_map(uid).collect();
+    // Nobody waits for the counts of none.
+    if uids.is_empty() {
+        return;
+    }
     let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
     let mut counts = match glance(context.log.notes().counts(&uids)).await {
         Ok(counts) => counts,

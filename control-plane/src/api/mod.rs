@@ -43,7 +43,7 @@ mod webhooks;
 
 pub use connectors::ConnectorApi;
 pub use destinations::DestinationApi;
-pub use groups::{GroupApi, HandshakeApi};
+pub use groups::{GroupApi, HandshakeApi, MAX_OVERLAP_SECONDS};
 pub use manifests::ManifestApi;
 pub use orgs::OrgApi;
 pub use preview::PreviewApi;

@@ -82,6 +82,7 @@ Examples:
   hookplane get events acme/shop-prod --type orders --since 2h --text 'ada@example.com' --max 20
   hookplane get events acme/shop-prod --unmatched
   hookplane get deliveries acme/shop-prod/order-paid --destination crm --until 2026-11-27T10:00:00Z
+  hookplane get troubles acme                 destinations that nothing gets through to: failing, waiting for their turn, paused
   hookplane get refusals                      what was turned away, and by which clause
   hookplane get refusals --not-kept           what was genuine and nobody wanted, and why";
 
@@ -196,6 +197,18 @@ Examples:
 pub(super) const CLONE_EXAMPLES: &str = "\
 Example: a webhook of your own from the group's blank template
   hookplane clone webhook acme/shop-prod/template order-paid --label 'Order paid' --event orders/paid --active";
+
+pub(super) const ROTATE_EXAMPLES: &str = "\
+While the old URL goes on, both are taken: give the provider the new one meanwhile. When it ends, what is still posted there is answered 404.
+A group has 8 old URLs at a time. It waits for 10 s until every listener takes the new one; the URL is printed before that. An old URL
+doesn't end before its time: what has leaked is rotated with --overlap 0.
+
+Examples:
+  hookplane rotate url acme/shop-prod
+  hookplane rotate url acme/shop-prod --overlap 30d
+  URL=$(hookplane rotate url acme/shop-prod --overlap 0)       the old one is known to somebody
+
+Exit codes: 0 rotated, and taken by every listener; 1 refused, failed, or rotated and not taken yet; 2 wrong usage.";
 
 pub(super) const TOKEN_LIST_EXAMPLES: &str = "\
 Examples:

@@ -144,6 +144,13 @@ pub(crate) enum Pausing {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Describe {
+    /// For a mapping: objects with their labels; of one object its fields, keys, types and picklists
+    #[command(after_help = super::examples::DESCRIBE_EXAMPLES)]
+    Destination(DescribeDestination),
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DescribeDestination {
     /// ORG/NAME

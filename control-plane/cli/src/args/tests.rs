@@ -46,6 +46,7 @@ fn singular_and_plural_are_the_same() {
         ("listener", "listeners"),
         ("destination", "destinations"),
         ("token", "tokens"),
+        ("trouble", "troubles"),
     ] {
         let of = |word: &str| match parse(&format!("hookplane get {word}")).unwrap().command {
             Command::Get(get) => get.resource,
@@ -62,6 +63,7 @@ fn wrong_usage_ends_with_2() {
         "hookplane apply",
         "hookplane frobnicate",
         "hookplane tail --max x",
+        "hookplane rotate acme/shop",
         "hookplane token create --org acme",
         "hookplane token create --org acme --role owner",
         "hookplane token create --org acme --role consumer --webhook a/b --pool c",
@@ -94,6 +96,7 @@ fn every_flag_of_the_contract_is_taken() {
         "hookplane resume destination a/b",
         "hookplane describe destination a/b Account",
         "hookplane clone webhook acme/shop/template paid --label L --event a --event b --active",
+        "hookplane rotate url acme/shop --overlap 30d --no-wait",
         "hookplane tail acme/shop/paid -o json --from-start --max 3 --no-follow --events --changes",
         "hookplane send acme/shop push --secret-file s",
         "hookplane replay acme/shop/paid --status dead",

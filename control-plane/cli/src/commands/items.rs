@@ -152,6 +152,22 @@ pub(crate) fn destination(destination: v1::Destination) -> Item<v1::Metadata, v1
     }
 }
 
+/// A destination that nothing gets through to: ORG/NAME, or ORG/GROUP/WEBHOOK/NAME of one that is a webhook's own.
+pub(crate) fn trouble(trouble: v1::Trouble) -> Item<Value, Value> {
+    let parts = trouble.name.split('/').skip(1).step_by(2);
+    let mut name: Vec<&str> = parts.collect();
+    if !trouble.destination.is_empty() {
+        name.push(&trouble.destination);
+    }
+    Item {
+        api_version: None,
+        kind: "Trouble",
+        metadata: json!({"name": name.join("/")}),
+        spec: json!({}),
+        status: destination_status(trouble.status.unwrap_or_default()),
+    }
+}
+
 /// How a destination is doing, as the replica that answered sees it.
 fn destination_status(status: v1::DestinationStatus) -> Value {
     json!({
@@ -195,8 +211,11 @@ pub(crate) fn role(spec: &v1::TokenSpec) -> String {
     word(spec.role().as_str_name(), "TOKEN_ROLE_")
 }
 
+/// Null: not known now. A zero would say that a secret isn't used any more.
 fn counts(counts: Option<v1::GroupCounts>) -> Value {
-    let counts = counts.unwrap_or_default();
+    let Some(counts) = counts else {
+        return Value::Null;
+    };
     json!({
         "refused": counts.refused,
         "notRegistered": counts.not_registered,
@@ -284,6 +303,38 @@ pub(crate) fn time(time: &Option<prost_types::Timestamp>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trouble_has_the_name_that_pauses_and_resumes_it() {
+        let name = |name: &str, destination: &str| {
+            let trouble = v1::Trouble {
+                name: name.to_owned(),
+                destination: destination.to_owned(),
+                status: None,
+            };
+            super::trouble(trouble).metadata["name"].clone()
+        };
+        assert_eq!(name("orgs/acme/destinations/crm", ""), "acme/crm");
+        let webhook = "orgs/acme/groups/shop/webhooks/paid";
+        assert_eq!(name(webhook, "http"), "acme/shop/paid/http");
+    }
+
+    #[test]
+    fn counts_that_are_not_known_are_not_zero() {
+        let known = v1::WebhookGroupStatus {
+            counts: Some(v1::GroupCounts::default()),
+            ..Default::default()
+        };
+        let of = |status| {
+            let shown = group(v1::WebhookGroup {
+                status: Some(status),
+                ..Default::default()
+            });
+            shown.status["counts"]["refused"].clone()
+        };
+        assert_eq!(of(known), 0);
+        assert_eq!(of(v1::WebhookGroupStatus::default()), Value::Null);
+    }
 
     #[test]
     fn live_is_whole_even_when_nothing_is() {

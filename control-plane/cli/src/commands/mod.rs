@@ -15,6 +15,7 @@ mod pause;
 mod plan;
 mod preview;
 mod replay;
+mod rotate;
 mod send;
 mod serve;
 mod tail;
@@ -25,7 +26,7 @@ use std::future::Future;
 use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Client, Clone, Command, Describe, Pausing};
+use crate::args::{Args, Client, Clone, Command, Describe, Pausing, Rotate};
 use crate::connect::{Api, Options, Target, Top};
 use crate::failure::Failure;
 use crate::output;
@@ -101,6 +102,12 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> Result<(), F
         Command::Resume(Pausing::Destination { name, client }) => {
             until(shutdown, async {
                 pause::run(&name, false, || connect(&top, &client)).await
+            })
+            .await
+        }
+        Command::Rotate(Rotate::Url(rotate)) => {
+            until(shutdown, async {
+                rotate::run(&rotate, || connect(&top, &rotate.client)).await
             })
             .await
         }

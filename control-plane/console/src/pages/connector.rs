@@ -35,6 +35,12 @@ struct Function {
     next: String,
 }
 
+impl Function {
+    fn counts_are_unknown(&self) -> bool {
+        self.groups.iter().any(|group| group.counts.is_none())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "connector.html")]
 struct Connector {

@@ -70,8 +70,8 @@ struct Fleet {
     ready: usize,
     pools: usize,
     listeners: Vec<Row>,
-    /// Requests to a URL that no group has, which are the operator's alone to see.
-    strays: Vec<Stray>,
+    /// Requests to a URL that no group has, which are the operator's alone to see. None: not known now.
+    strays: Option<Vec<Stray>>,
 }
 
 /// A request that no group's URL was asked for by.
@@ -92,7 +92,7 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
     let revision = listeners.iter().map(|listener| listener.store_revision);
     let strays = match visitor.who.org.is_empty() {
         true => strays(&visitor).await?,
-        false => Vec::new(),
+        false => None,
     };
     html(&Fleet {
         strays,
@@ -108,24 +108,23 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
 }
 
 /// The newest; none where the event log doesn't answer.
-async fn strays(visitor: &Visitor) -> Result<Vec<Stray>, Problem> {
+async fn strays(visitor: &Visitor) -> Result<Option<Vec<Stray>>, Problem> {
     let request = v1::ListRefusalsRequest {
         parent: String::new(),
         page_size: LOOKED_AT,
         not_kept: false,
     };
-    let answer = known(visitor.api.events().list_refusals(request).await)?;
-    let all = answer.map(|answer| answer.into_inner().refusals);
-    let strays = all.unwrap_or_default().into_iter();
-    Ok(strays
-        .filter(|refusal| refusal.group.is_empty())
-        .take(STRAYS)
-        .map(|refusal| Stray {
-            time: Moment::of(refusal.time.as_ref()),
-            reason: weight::cut(&refusal.reason, REASON),
-            from: refusal.remote_address,
-        })
-        .collect())
+    let answer = known(visitor.api.events().list_refusals(request)).await?;
+    let stray = |refusal: v1::Refusal| Stray {
+        time: Moment::of(refusal.time.as_ref()),
+        reason: weight::cut(&refusal.reason, REASON),
+        from: refusal.remote_address,
+    };
+    Ok(answer.map(|answer| {
+        let all = answer.into_inner().refusals.into_iter();
+        let strays = all.filter(|refusal| refusal.group.is_empty());
+        strays.take(STRAYS).map(stray).collect()
+    }))
 }
 
 /// Of all; unknown where it is of one.

@@ -371,8 +371,20 @@ async fn render(
     let group = group.and_then(|group| group.spec).unwrap_or_default();
     let spec = webhook.spec.clone().unwrap_or_default();
     let events = choices::of(visitor, place, &group, &spec).await;
+    let events = events.unwrap_or_default();
+    // The newest that fits isn't known then, and nobody waits for it: a sample is looked at all the same.
+    if events.unknown
+        && draft.choice.is_empty()
+        && let Some(sample) = events.samples.first()
+    {
+        draft.choice.clone_from(&sample.value);
+    }
     // There is none yet, or it was deleted meanwhile, or the log doesn't answer: then the list above it is empty, too.
-    let payload = payload::of(visitor, &draft.choice, webhook).await;
+    let recorded = !draft.choice.starts_with("sample:");
+    let payload = match events.unknown && recorded {
+        true => Err(tonic::Status::unavailable("the event log doesn’t answer")),
+        false => payload::of(visitor, &draft.choice, webhook).await,
+    };
     let payload = payload.unwrap_or_else(|status| Payload {
         problem: status.message().to_owned(),
         ..Payload::default()
@@ -385,7 +397,7 @@ async fn render(
     let mut marks = draft.faults.clone();
     // What was asked for instead of it has its room on the page.
     let instead = refused || draft.with_names && draft.quiet || draft.changes.is_some();
-    let preview = match instead || payload.nodes.is_empty() && draft.quiet {
+    let preview = match instead || payload.nodes.is_empty() && (draft.quiet || events.unknown) {
         true => Preview::default(),
         false => preview(visitor, place, webhook, &draft, &mut marks).await?,
     };
@@ -417,7 +429,7 @@ async fn render(
         rows,
         swaps: rest.is_none(),
         rest,
-        events: events.unwrap_or_default(),
+        events,
         choice: draft.choice,
         payload,
         preview,

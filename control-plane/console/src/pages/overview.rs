@@ -198,7 +198,7 @@ async fn stuck(
         status: status.into(),
         ..Default::default()
     };
-    let answer = known(visitor.api.events().list_deliveries(request).await)?;
+    let answer = known(visitor.api.events().list_deliveries(request)).await?;
     Ok(answer.map(|answer| {
         let answer = answer.into_inner();
         let more = !answer.next_page_token.is_empty();
@@ -230,7 +230,7 @@ async fn refusals(visitor: &Visitor, org: &str) -> Result<Option<Vec<Refused>>, 
         page_size: REFUSALS,
         not_kept: false,
     };
-    let answer = known(visitor.api.events().list_refusals(request).await)?;
+    let answer = known(visitor.api.events().list_refusals(request)).await?;
     let refused = |refusal: v1::Refusal| Refused {
         time: Moment::of(refusal.time.as_ref()),
         group: refusal.group,

@@ -15,7 +15,8 @@ use crate::store::{Precondition, Transaction};
 
 /// Old URLs taken at once.
 const MAX_RETIRING: usize = 8;
-const MAX_OVERLAP_SECONDS: u32 = 90 * 24 * 3600;
+/// For how long the URL of before a rotation may go on: 90 days.
+pub const MAX_OVERLAP_SECONDS: u32 = 90 * 24 * 3600;
 const TOKEN_BYTES: usize = 16;
 
 pub(super) async fn rotate(

@@ -6,6 +6,7 @@ pub(super) mod fetch;
 mod functions;
 mod history;
 mod listeners;
+mod troubles;
 mod waiting;
 mod why;
 
@@ -75,7 +76,7 @@ pub(crate) fn check(get: &Get) -> Result<(), Failure> {
 
 fn name(get: &Get) -> Result<Name, Failure> {
     let (most, shape) = match get.resource {
-        Resource::Orgs => (1, "ORG"),
+        Resource::Orgs | Resource::Troubles => (1, "ORG"),
         Resource::Connectors => (2, "CONNECTOR or ORG/CONNECTOR"),
         Resource::Functions => (3, "CONNECTOR/FUNCTION or ORG/CONNECTOR/FUNCTION"),
         Resource::Groups | Resource::Refusals => (2, "ORG/GROUP"),
@@ -221,6 +222,7 @@ pub(crate) async fn run(get: Get, api: &Api) -> Result<(), Failure> {
             Table::new(&listeners::COLUMNS),
             |(_, listener)| listeners::row(listener),
         ),
+        Resource::Troubles => troubles::run(format, api, &name).await,
         Resource::Tokens => tokens(format, fetch::tokens(api, &name).await?),
         Resource::Destinations => show(
             format,

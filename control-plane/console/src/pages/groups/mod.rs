@@ -175,7 +175,8 @@ pub(super) struct Row {
     pub(super) disabled: bool,
     pub(super) update: bool,
     pub(super) live: Live,
-    pub(super) counts: v1::GroupCounts,
+    /// None: not known now.
+    pub(super) counts: Option<v1::GroupCounts>,
     /// There is a secret to rotate.
     pub(super) has_secret: bool,
 }
@@ -198,7 +199,7 @@ impl Row {
             disabled: spec.disabled,
             update: status.connector_update_available,
             live,
-            counts: status.counts.unwrap_or_default(),
+            counts: status.counts,
         }
     }
 }

@@ -16,7 +16,13 @@ const MAX_SECRETS: usize = 8;
 
 struct Secret {
     name: String,
-    uses: u64,
+    /// None: not known now, which must not be taken for not used.
+    uses: Option<u64>,
+}
+
+/// How often it proved a callback genuine, as far as is counted.
+pub(super) fn uses(counts: Option<&v1::GroupCounts>, secret: &str) -> Option<u64> {
+    counts.map(|counts| counts.secret_uses.get(secret).copied().unwrap_or(0))
 }
 
 #[derive(Template)]
@@ -41,10 +47,10 @@ impl Secrets {
     fn of(visitor: &Visitor, place: &Place, group: v1::WebhookGroup) -> Self {
         let metadata = group.metadata.unwrap_or_default();
         let spec = group.spec.unwrap_or_default();
-        let counts = group.status.unwrap_or_default().counts.unwrap_or_default();
+        let counts = group.status.unwrap_or_default().counts;
         let secrets = spec.signature_secrets.iter().map(|secret| Secret {
             name: secret.name.clone(),
-            uses: counts.secret_uses.get(&secret.name).copied().unwrap_or(0),
+            uses: uses(counts.as_ref(), &secret.name),
         });
         let title = title(&metadata, &spec);
         Self {
@@ -64,6 +70,10 @@ impl Secrets {
 
     fn is_full(&self) -> bool {
         self.secrets.len() >= MAX_SECRETS
+    }
+
+    fn uses_are_unknown(&self) -> bool {
+        self.secrets.iter().any(|secret| secret.uses.is_none())
     }
 }
 

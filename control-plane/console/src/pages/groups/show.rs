@@ -7,7 +7,7 @@ use hookplane_proto::v1;
 use http::StatusCode;
 
 use super::asks::Asks;
-use super::{Live, Place, definition, events, title};
+use super::{Live, Place, definition, events, secrets, title};
 use crate::chart::Chart;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
@@ -21,7 +21,8 @@ const ROOM: usize = 12 * 1024;
 
 struct Secret {
     name: String,
-    uses: u64,
+    /// None: not known now.
+    uses: Option<u64>,
 }
 
 #[derive(Template)]
@@ -41,7 +42,8 @@ struct Show {
     secrets: Vec<Secret>,
     /// As far as it is known: a connector of the org's own may be gone.
     checks_secret: bool,
-    counts: v1::GroupCounts,
+    /// None: not known now.
+    counts: Option<v1::GroupCounts>,
     /// None: not known now.
     chart: Option<Chart>,
     /// When it was typed in at the provider, and the code itself.
@@ -112,10 +114,9 @@ pub(in crate::pages) async fn show(
         Err(Problem::Api(status)) if status.code() == tonic::Code::NotFound => None,
         Err(problem) => return Err(problem),
     };
-    let counts = status.counts.unwrap_or_default();
-    let uses = |name: &String| counts.secret_uses.get(name).copied().unwrap_or(0);
+    let counts = status.counts;
     let secrets = spec.signature_secrets.iter().map(|secret| Secret {
-        uses: uses(&secret.name),
+        uses: secrets::uses(counts.as_ref(), &secret.name),
         name: secret.name.clone(),
     });
     let code = status.handshake_code.and_then(|code| {

@@ -4,8 +4,10 @@ use hookplane_proto::v1;
 
 use crate::moment::Moment;
 use crate::page::Visitor;
+use crate::pages::activity::known;
 use crate::pages::groups::definition;
 use crate::pages::webhooks::Place;
+use crate::problem::Problem;
 use crate::weight;
 
 /// Of deliveries, and of events: those come with their bodies.
@@ -28,6 +30,8 @@ pub(super) struct Choice {
 pub(super) struct Choices {
     pub(super) recorded: Vec<Choice>,
     pub(super) samples: Vec<Choice>,
+    /// The event log doesn't answer: what is recorded isn't known now.
+    pub(super) unknown: bool,
 }
 
 impl Choices {
@@ -50,46 +54,13 @@ pub(super) async fn of(
     place: &Place,
     group: &v1::WebhookGroupSpec,
     webhook: &v1::WebhookSpec,
-) -> Result<Choices, tonic::Status> {
+) -> Result<Choices, Problem> {
     let mut choices = Choices::default();
-    let request = v1::ListDeliveriesRequest {
-        parent: place.name(),
-        page_size: DELIVERIES,
-        ..Default::default()
-    };
-    let mut events = visitor.api.events();
-    for delivery in events
-        .list_deliveries(request)
-        .await?
-        .into_inner()
-        .deliveries
-    {
-        choices.add(
-            &delivery.event_id,
-            &delivery.event_type,
-            delivery.create_time.as_ref(),
-        );
-    }
     let wants = |event: &str| {
         webhook.events.is_empty() || webhook.events.iter().any(|name| takes(name, event))
     };
-    if choices.recorded.len() < EVENTS as usize {
-        let request = v1::ListEventsRequest {
-            parent: place.parent(),
-            page_size: EVENTS,
-            // With one name the newest of it are found, however many others came since.
-            r#type: match webhook.events.as_slice() {
-                [one] if one != "*" => one.clone(),
-                _ => String::new(),
-            },
-            ..Default::default()
-        };
-        for event in events.list_events(request).await?.into_inner().events {
-            if wants(&event.r#type) {
-                choices.add(&event.id, &event.r#type, event.receive_time.as_ref());
-            }
-        }
-    }
+    let recorded = recorded(visitor, place, webhook, wants, &mut choices).await?;
+    choices.unknown = recorded.is_none();
     // A connector that was deleted since has no samples.
     let connector = definition(visitor, &place.org, &group.connector).await;
     let functions = connector.ok().and_then(|connector| connector.spec);
@@ -107,6 +78,53 @@ pub(super) async fn of(
         30 + 2 * weight::of(&choice.text)
     });
     Ok(choices)
+}
+
+/// None where the event log doesn't answer.
+async fn recorded(
+    visitor: &Visitor,
+    place: &Place,
+    webhook: &v1::WebhookSpec,
+    wants: impl Fn(&str) -> bool,
+    choices: &mut Choices,
+) -> Result<Option<()>, Problem> {
+    let request = v1::ListDeliveriesRequest {
+        parent: place.name(),
+        page_size: DELIVERIES,
+        ..Default::default()
+    };
+    let mut events = visitor.api.events();
+    let Some(answer) = known(events.list_deliveries(request)).await? else {
+        return Ok(None);
+    };
+    for delivery in answer.into_inner().deliveries {
+        choices.add(
+            &delivery.event_id,
+            &delivery.event_type,
+            delivery.create_time.as_ref(),
+        );
+    }
+    if choices.recorded.len() < EVENTS as usize {
+        let request = v1::ListEventsRequest {
+            parent: place.parent(),
+            page_size: EVENTS,
+            // With one name the newest of it are found, however many others came since.
+            r#type: match webhook.events.as_slice() {
+                [one] if one != "*" => one.clone(),
+                _ => String::new(),
+            },
+            ..Default::default()
+        };
+        let Some(answer) = known(events.list_events(request)).await? else {
+            return Ok(None);
+        };
+        for event in answer.into_inner().events {
+            if wants(&event.r#type) {
+                choices.add(&event.id, &event.r#type, event.receive_time.as_ref());
+            }
+        }
+    }
+    Ok(Some(()))
 }
 
 /// A name takes all below it at a dot.
