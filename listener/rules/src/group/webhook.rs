@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlap, takes};
+use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlapping, takes};
 use crate::filter::Filter;
 use crate::{Connector, FieldError};
 
@@ -117,7 +117,14 @@ fn check_events(
     let group = group.spec.as_ref().unwrap_or(&nothing);
     let function = connector.function(&group.function).ok();
     let registered = &group.registered_events;
-    for (index, name) in events.iter().take(MAX_EVENTS).enumerate() {
+    let first = || events.iter().take(MAX_EVENTS).map(String::as_str);
+    // Without the function, the group itself is refused.
+    let known = match function {
+        Some(function) => function.knows(first()),
+        None => vec![true; first().count()],
+    };
+    let taken = overlapping(first(), registered.iter().map(String::as_str));
+    for (index, ((name, known), taken)) in first().zip(known).zip(taken).enumerate() {
         let at = format!("spec.events[{index}]");
         if let Some(problem) = event_name_problem(name) {
             errors.add(at, problem);
@@ -126,12 +133,11 @@ fn check_events(
         if name == "*" {
             continue;
         }
-        // Without the function, the group itself is refused.
         if let Some(function) = function
-            && !function.knows(name)
+            && !known
         {
             errors.add(at, connector.no_such_event(function, name));
-        } else if !registered.iter().any(|one| overlap(one, name)) {
+        } else if !taken {
             /// How many names a message shows.
             const SHOWN: usize = 20;
             let mut shown = registered
