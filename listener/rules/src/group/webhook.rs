@@ -100,6 +100,22 @@ impl Webhook {
         }))
     }
 
+    /// Whether one that compiled still does, now that its group or connector has changed: on those only its names of events depend, and its filter,
+    /// which costs most, is as good as it was.
+    pub fn compiles_still(
+        webhook: &v1::Webhook,
+        group: &v1::WebhookGroup,
+        connector: &Connector,
+    ) -> Result<(), Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let events = webhook.spec.as_ref().map_or(&[][..], |spec| &spec.events);
+        check_events(events, group, connector, &mut errors);
+        match errors.list.is_empty() {
+            true => Ok(()),
+            false => Err(errors.list),
+        }
+    }
+
     /// True when it asks for this event.
     pub(crate) fn asks_for(&self, event_type: &str) -> bool {
         self.events.iter().any(|name| takes(name, event_type))
