@@ -240,6 +240,7 @@ impl v1::event_service_server::EventService for EventApi {
         let (out, lines) = mpsc::channel(tail::AHEAD);
         self.context.view.tasks().spawn(tail::run(
             self.context.clone(),
+            &aside::TRIALS,
             selection,
             request,
             (newest, reach),
