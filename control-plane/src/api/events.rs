@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hookplane_proto::v1;
 use hookplane_rules::payload;
 use prost::Message;
@@ -69,6 +70,14 @@ async fn decoded(mut event: v1::Event, max_bytes: u32) -> Result<v1::Event, Prob
         None => Err(Problem::Busy(
             "as many payloads are decoded as may be at once: try again in a while".to_owned(),
         )),
+    }
+}
+
+/// So many bytes of it, which hold no more in memory; all where none are said.
+fn beginning(body: Bytes, max: usize) -> Bytes {
+    match (1..body.len()).contains(&max) {
+        true => Bytes::copy_from_slice(&body[..max]),
+        false => body,
     }
 }
 
@@ -180,6 +189,8 @@ impl v1::event_service_server::EventService for EventApi {
         if request.payload_json {
             event = decoded(event, request.payload_json_max_bytes).await?;
         }
+        event.body_bytes = u32::try_from(event.body.len()).unwrap_or(u32::MAX);
+        event.body = beginning(event.body, request.body_max_bytes as usize);
         Ok(Response::new(event))
     }
 
@@ -384,6 +395,17 @@ mod tests {
         let at = Some(Cursor(0xdead_beef));
         assert_eq!(cursor(&token(at)).unwrap(), at);
         assert!(cursor("no").is_err());
+    }
+
+    #[test]
+    fn of_a_body_no_more_is_told_than_was_asked_for() {
+        let body = Bytes::from_static(b"twelve bytes");
+        for (max, expected) in [(0, 12), (5, 5), (12, 12), (13, 12)] {
+            let told = beginning(body.clone(), max);
+            assert_eq!(told, body[..expected]);
+            // What is cut is no part of the whole, which would stay in memory with it.
+            assert_eq!(told.as_ptr() == body.as_ptr(), expected == 12);
+        }
     }
 
     #[test]
