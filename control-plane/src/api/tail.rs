@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookplane_proto::v1;
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
@@ -16,6 +17,8 @@ use crate::told::told;
 
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
+/// Of a line in one place of those. A larger one goes out once there is room for all of it, so that what waits for a reader is bounded in bytes too.
+const PLACE_BYTES: usize = 256 * 1024;
 /// Between two looks of a brief tail, once it has caught up. People look at it, and a look costs as much for one line as for a few: without this
 /// each of them would cost a callback as much as keeping it does.
 const BRIEF_EVERY: Duration = Duration::from_millis(200);
@@ -107,10 +110,15 @@ async fn send(
     out: &mpsc::Sender<Result<v1::TailResponse, Status>>,
     line: Result<v1::TailResponse, Status>,
 ) -> bool {
-    tokio::select! {
-        () = context.view.shutdown().cancelled() => false,
-        sent = out.send(line) => sent.is_ok(),
-    }
+    let bytes = line.as_ref().map_or(0, v1::TailResponse::encoded_len);
+    let places = (bytes / PLACE_BYTES).clamp(1, AHEAD);
+    let room = tokio::select! {
+        () = context.view.shutdown().cancelled() => return false,
+        room = out.reserve_many(places) => room,
+    };
+    // What it doesn't need by itself is free again with the rest of them.
+    let place = room.ok().and_then(|mut places| places.next());
+    place.map(|place| place.send(line)).is_some()
 }
 
 /// At a webhook's scope a line is one of its deliveries, never another's and never an event alone.
@@ -163,7 +171,6 @@ async fn record(context: &Context, turns: &'static Aside, item: &TailItem) -> Op
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use prost::Message as _;
 
     use super::*;
     use crate::dispatch::engine::tests::rig::Rig;
@@ -207,6 +214,28 @@ mod tests {
         assert!((&mut large).now_or_never().is_none());
         drop(held);
         assert_eq!(large.await.payload_json.len(), 100_000);
+    }
+
+    #[tokio::test]
+    async fn few_large_lines_wait_for_a_reader_and_many_small_ones() {
+        let rig = Rig::new().await;
+        let line = |bytes| {
+            let event = crate::told::tests::event("acme", bytes);
+            Ok(v1::TailResponse {
+                event: Some(event),
+                ..Default::default()
+            })
+        };
+        for (bytes, ahead) in [(100, AHEAD), (AHEAD * PLACE_BYTES, 1)] {
+            let (out, mut lines) = mpsc::channel(AHEAD);
+            for _ in 0..ahead {
+                assert!(send(&rig.context, &out, line(bytes)).await);
+            }
+            let mut further = Box::pin(send(&rig.context, &out, line(bytes)));
+            assert!((&mut further).now_or_never().is_none(), "{bytes}");
+            lines.recv().await.unwrap().unwrap();
+            assert!(further.await);
+        }
     }
 
     #[tokio::test]
