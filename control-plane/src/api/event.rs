@@ -89,7 +89,7 @@ fn beginning(body: Bytes, max: usize) -> Bytes {
 mod tests {
     use super::*;
     use crate::access::operator;
-    use crate::dispatch::engine::tests::rig::Rig;
+    use crate::dispatch::engine::tests::rig::{Rig, soon};
 
     // Promise 8: however many read large events, another's read has room, and who has none waits for so long at most.
     #[tokio::test]
@@ -116,7 +116,7 @@ mod tests {
         static OWN: Aside = Aside::new();
         let event = crate::told::tests::event("acme", 100);
         let held = OWN.all_turns("greedy").await;
-        let told = decoded(&OWN, Duration::ZERO, event.clone(), 0).await;
+        let told = soon(decoded(&OWN, Duration::ZERO, event.clone(), 0)).await;
         assert!(matches!(told, Err(Problem::Busy(why)) if why.contains("try again")));
         drop(held);
         let told = decoded(&OWN, Duration::ZERO, event, 0).await.ok().unwrap();
