@@ -50,7 +50,21 @@ impl Aside {
         done(self.0.turn(org).await, work).await
     }
 
-    /// The same, unless its turn doesn't come within that time: then it isn't done.
+    /// The same for who can't go on without it: where it breaks off, that breaks off too.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &'static self,
+        org: &str,
+        work: impl FnOnce(&Here) -> T + Send + 'static,
+    ) -> T {
+        match self.run(org, work).await {
+            Ok(made) => made,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends, and this with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// As [`Aside::run`] does, unless its turn doesn't come within that time: then it isn't done.
     pub(crate) async fn run_within<T: Send + 'static>(
         &'static self,
         org: &str,

@@ -43,3 +43,4 @@ pub mod server;
 mod sqlite;
 pub mod store;
 mod tidy;
+mod told;

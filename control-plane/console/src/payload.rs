@@ -103,17 +103,24 @@ pub(crate) fn pretty(json: &str, max: usize) -> Shown {
     }
 }
 
-/// The bytes as text, or as a dump where they are none.
-pub(crate) fn raw(bytes: &[u8], max: usize) -> Shown {
+/// The bytes as text, or as a dump where they are none. They may be the first of so many.
+pub(crate) fn raw(bytes: &[u8], of: usize, max: usize) -> Shown {
     // What control characters would do to a page or to whoever copies it is not what came.
     let is_text = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
-    match std::str::from_utf8(bytes) {
+    let text = match std::str::from_utf8(bytes) {
+        // A character that the cut went through makes no dump of a text.
+        Err(error) if bytes.len() < of && error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()])
+        }
+        text => text,
+    };
+    match text {
         Ok(text) if text.chars().all(is_text) => {
             let mut out = Bounded::new(max);
             let whole = text.chars().all(|c| out.push(c));
             Shown {
                 text: out.text,
-                cut: !whole,
+                cut: !whole || text.len() < of,
                 dump: false,
             }
         }
@@ -122,7 +129,7 @@ pub(crate) fn raw(bytes: &[u8], max: usize) -> Shown {
             let shown = bytes.get(..most).unwrap_or(bytes);
             Shown {
                 text: dump(shown),
-                cut: shown.len() < bytes.len(),
+                cut: shown.len() < of,
                 dump: true,
             }
         }
@@ -175,7 +182,10 @@ mod tests {
             "[1,".repeat(100_000),
             "ä".repeat(100_000),
         ] {
-            for shown in [pretty(&text, 10_000), raw(text.as_bytes(), 10_000)] {
+            for shown in [
+                pretty(&text, 10_000),
+                raw(text.as_bytes(), text.len(), 10_000),
+            ] {
                 assert!(shown.cut);
                 let weight: usize = shown
                     .text
@@ -189,7 +199,7 @@ mod tests {
             }
         }
         let binary: Vec<u8> = vec![b'<'; 50_000].into_iter().chain([0xff]).collect();
-        let shown = raw(&binary, 10_000);
+        let shown = raw(&binary, binary.len(), 10_000);
         assert!(shown.cut && shown.dump);
         let escaped = shown.text.len() + 4 * shown.text.matches('<').count();
         assert!(escaped <= 10_000, "{escaped}");
@@ -197,13 +207,25 @@ mod tests {
 
     #[test]
     fn text_is_text_and_anything_else_is_a_dump() {
-        assert_eq!(raw(b"a=1&b=2\n", 100).text, "a=1&b=2\n");
-        assert!(raw(b"a\x1b[31m", 100).dump);
-        let shown = raw(&[0, 1, b'A', 0xff], 1_000);
+        assert_eq!(raw(b"a=1&b=2\n", 8, 100).text, "a=1&b=2\n");
+        assert!(raw(b"a\x1b[31m", 6, 100).dump);
+        let shown = raw(&[0, 1, b'A', 0xff], 4, 1_000);
         assert_eq!(
             shown.text,
             format!("00000000  00 01 41 ff{}..A.\n", " ".repeat(39))
         );
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_is_no_dump_wherever_it_was_cut() {
+        let whole = "{\"name\": \"Åse €\"}".as_bytes();
+        for end in 0..whole.len() {
+            let shown = raw(&whole[..end], whole.len(), 100);
+            assert!(shown.cut && !shown.dump, "{end}");
+            assert!(whole.starts_with(shown.text.as_bytes()));
+        }
+        assert!(!raw(whole, whole.len(), 100).cut);
+        assert!(raw(&whole[..11], 11, 100).dump);
     }
 
     #[test]

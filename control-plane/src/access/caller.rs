@@ -236,6 +236,11 @@ impl Caller {
 pub(crate) mod tests {
     use super::*;
 
+    /// With the token that the server was started with.
+    pub(crate) fn operator() -> Caller {
+        caller(Grant::bootstrap(), None)
+    }
+
     pub(in crate::access) fn caller(grant: Grant, since: Option<Timestamp>) -> Caller {
         Caller {
             grant: Arc::new(grant),

@@ -34,6 +34,8 @@ pub(crate) mod uses;
 
 pub(crate) use bearer::Bearer;
 pub use caller::Caller;
+#[cfg(test)]
+pub(crate) use caller::tests::operator;
 pub(crate) use caller::{Target, opened};
 pub use certificates::Authorities;
 pub(crate) use certificates::Shown;

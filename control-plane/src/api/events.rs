@@ -1,16 +1,15 @@
 //! Events and deliveries as they are kept, the tail, replays, refusals, and signed samples.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use hookplane_proto::v1;
-use hookplane_rules::payload;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::activity;
+use super::event;
 use super::narrow::{Narrow, shown};
 use super::replay;
 use super::samples;
@@ -31,13 +30,6 @@ const PAGE_MAX: usize = 1_000;
 const PAGE_BYTES: usize = 3 * 1024 * 1024;
 /// Events read from the log at once, bodies and all.
 const STEP: usize = 16;
-/// Of a payload as JSON: more than the largest body.
-const JSON_MAX: usize = 32 * 1024 * 1024;
-/// Events that are read alone at a time, and those of them that tokens of one org may have: a body may have 25 MiB.
-const READS: usize = 16;
-const READS_OF_ONE_ORG: usize = 8;
-/// For a turn to decode a payload.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Deliveries of one replay.
 const REPLAY_MAX: usize = 1_000;
 
@@ -48,37 +40,13 @@ pub struct EventApi {
     reads: Turns,
 }
 
-pub(super) fn reads() -> Turns {
-    Turns::new(READS, READS_OF_ONE_ORG)
-}
-
-/// With its payload as JSON, or the beginning of it. What decodes it holds up nobody else.
-async fn decoded(mut event: v1::Event, max_bytes: u32) -> Result<v1::Event, Problem> {
-    let max = match max_bytes as usize {
-        0 => JSON_MAX,
-        max => max.min(JSON_MAX),
-    };
-    let org = event.org.clone();
-    let work = move |_: &aside::Here| {
-        let json = payload::to_json_within(&event, max).unwrap_or_default();
-        (event.payload_json, event.payload_json_cut) = json;
-        event
-    };
-    match aside::TRIALS.run_within(&org, PATIENCE, work).await {
-        Some(event) => Ok(event?),
-        None => Err(Problem::Busy(
-            "as many payloads are decoded as may be at once: try again in a while".to_owned(),
-        )),
-    }
-}
-
 impl EventApi {
     /// Over these parts.
     pub fn new(context: Context) -> Self {
         Self {
             context,
             replays: replay::turns(),
-            reads: reads(),
+            reads: event::reads(),
         }
     }
 
@@ -168,18 +136,7 @@ impl v1::event_service_server::EventService for EventApi {
     ) -> Result<Response<v1::Event>, Status> {
         let (caller, request) = opened(request)?;
         let id = id_of("name", "events/", &request.name)?;
-        let _turn = self.reads.take(caller.own_org()).await?;
-        let mut event = self.context.log.event(id).await.map_err(Problem::from)?;
-        let received = event
-            .receive_time
-            .as_ref()
-            .map(hookplane_rules::time::from_wire);
-        if !caller.sees(&event.org, received.unwrap_or_default()) {
-            return Err(Problem::from(LogError::NotFound(format!("event {id}"))).into());
-        }
-        if request.payload_json {
-            event = decoded(event, request.payload_json_max_bytes).await?;
-        }
+        let event = event::get(&self.context, &self.reads, &caller, id, &request).await?;
         Ok(Response::new(event))
     }
 
@@ -240,6 +197,7 @@ impl v1::event_service_server::EventService for EventApi {
         let (out, lines) = mpsc::channel(tail::AHEAD);
         self.context.view.tasks().spawn(tail::run(
             self.context.clone(),
+            &aside::TRIALS,
             selection,
             request,
             (newest, reach),

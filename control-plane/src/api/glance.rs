@@ -19,7 +19,17 @@ pub(super) async fn glance<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use hookplane_proto::v1;
+    use prost::Message as _;
+
     use super::*;
+    use crate::access::operator;
+    use crate::api::status::Problem;
+    use crate::api::{activity, groups};
+    use crate::dispatch::engine::tests::rig::{Rig, soon};
+    use crate::keys;
 
     // A log that is away holds up no page that shows a chart or a count.
     #[tokio::test]
@@ -27,5 +37,23 @@ mod tests {
         let silent = glance(std::future::pending::<Result<(), _>>());
         let answer = tokio::time::timeout(Duration::from_secs(60), silent).await;
         assert!(matches!(answer, Ok(Err(LogError::Unavailable(_)))));
+    }
+
+    #[tokio::test]
+    async fn groups_are_shown_and_a_chart_is_given_up_though_the_log_says_nothing() {
+        let rig = Rig::new().await;
+        rig.log.is_silent.store(true, Ordering::SeqCst);
+        let mut shown = [v1::WebhookGroup::default()];
+        soon(groups::counted(&rig.context, &mut shown)).await;
+        assert_eq!(shown, [v1::WebhookGroup::default()]);
+        rig.put(keys::org("acme"), v1::Org::default().encode_to_vec())
+            .await;
+        let request = v1::GetActivityRequest {
+            parent: "orgs/acme".to_owned(),
+            ..Default::default()
+        };
+        let (context, caller) = (&rig.context, operator());
+        let chart = soon(activity::get(context, &caller, request)).await;
+        assert!(matches!(chart, Err(Problem::Log(LogError::Unavailable(_)))));
     }
 }

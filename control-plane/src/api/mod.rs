@@ -16,6 +16,7 @@ mod connectors;
 mod desk;
 mod destinations;
 mod difference;
+mod event;
 pub mod events;
 mod glance;
 mod groups;

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use hookplane_proto::v1;
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::status::Problem;
-use crate::aside;
+use crate::aside::Aside;
 use crate::context::Context;
 use crate::log::{Cursor, Reach, Selection, TailItem};
+use crate::mapping::Record;
+use crate::told::told;
 
 /// Lines read ahead of the reader, bodies and all.
 pub(super) const AHEAD: usize = 16;
+/// Of a line in one place of those. A larger one goes out once there is room for all of it, so that what waits for a reader is bounded in bytes too.
+const PLACE_BYTES: usize = 256 * 1024;
 /// Between two looks of a brief tail, once it has caught up. People look at it, and a look costs as much for one line as for a few: without this
 /// each of them would cost a callback as much as keeping it does.
 const BRIEF_EVERY: Duration = Duration::from_millis(200);
@@ -22,6 +27,7 @@ const BRIEF_EVERY: Duration = Duration::from_millis(200);
 /// it is not shown. Until the reader leaves, all that was there then is read (with `no_follow`), or the server shuts down.
 pub(super) async fn run(
     context: Context,
+    turns: &'static Aside,
     selection: Selection,
     request: v1::TailRequest,
     (mut newest, reach): (watch::Receiver<Cursor>, Reach),
@@ -59,7 +65,12 @@ pub(super) async fn run(
             if shown(&item, &selection, &request) {
                 let line = match request.brief {
                     true => brief(item),
-                    false => line(&context, item).await,
+                    false => tokio::select! {
+                        line = line(&context, turns, item) => line,
+                        // Who has left waits for no turn.
+                        () = context.view.shutdown().cancelled() => return,
+                        () = out.closed() => return,
+                    },
                 };
                 if !send(&context, &out, Ok(line)).await {
                     return;
@@ -99,10 +110,15 @@ async fn send(
     out: &mpsc::Sender<Result<v1::TailResponse, Status>>,
     line: Result<v1::TailResponse, Status>,
 ) -> bool {
-    tokio::select! {
-        () = context.view.shutdown().cancelled() => false,
-        sent = out.send(line) => sent.is_ok(),
-    }
+    let bytes = line.as_ref().map_or(0, v1::TailResponse::encoded_len);
+    let places = (bytes / PLACE_BYTES).clamp(1, AHEAD);
+    let room = tokio::select! {
+        () = context.view.shutdown().cancelled() => return false,
+        room = out.reserve_many(places) => room,
+    };
+    // What it doesn't need by itself is free again with the rest of them.
+    let place = room.ok().and_then(|mut places| places.next());
+    place.map(|place| place.send(line)).is_some()
 }
 
 /// At a webhook's scope a line is one of its deliveries, never another's and never an event alone.
@@ -118,10 +134,12 @@ fn shown(item: &TailItem, selection: &Selection, request: &v1::TailRequest) -> b
     }
 }
 
-async fn line(context: &Context, item: TailItem) -> v1::TailResponse {
+async fn line(context: &Context, turns: &'static Aside, item: TailItem) -> v1::TailResponse {
+    let record = record(context, turns, &item).await;
+    let told = told(turns, &item.event, record).await;
     v1::TailResponse {
-        records_json: records(context, &item).await,
-        payload_json: hookplane_rules::payload::to_json(&item.event).unwrap_or_default(),
+        records_json: told.records_json,
+        payload_json: told.payload_json,
         event: Some(item.event),
         delivery: item.delivery.map(super::narrow::shown),
     }
@@ -144,23 +162,19 @@ fn brief(item: TailItem) -> v1::TailResponse {
 }
 
 /// What the delivery's mapping makes of its event. Where it finds no way, the delivery itself says why.
-async fn records(context: &Context, item: &TailItem) -> String {
-    let Some(delivery) = &item.delivery else {
-        return String::new();
-    };
-    let made = context
-        .mappings
-        .record(&aside::TRIALS, delivery, &item.event)
-        .await;
-    made.ok()
-        .flatten()
-        .map(|record| record.to_json())
-        .unwrap_or_default()
+async fn record(context: &Context, turns: &'static Aside, item: &TailItem) -> Option<Record> {
+    let delivery = item.delivery.as_ref()?;
+    let made = context.mappings.record(turns, delivery, &item.event).await;
+    made.ok().flatten()
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::dispatch::engine::tests::rig::Rig;
+    use crate::keys;
 
     fn item(webhook: Option<&str>, change: bool) -> TailItem {
         TailItem {
@@ -182,6 +196,74 @@ mod tests {
         assert_eq!(next_look(now + BRIEF_EVERY, false), None);
         let long_ago = now.checked_sub(2 * BRIEF_EVERY);
         assert!(long_ago.is_none_or(|at| next_look(at, true).is_none()));
+    }
+
+    // What it holds up is its own reader.
+    #[tokio::test]
+    async fn a_line_of_a_large_event_is_written_in_its_orgs_turn() {
+        static OWN: Aside = Aside::new();
+        let rig = Rig::new().await;
+        let held = OWN.all_turns("acme").await;
+        let of = |bytes| TailItem {
+            event: crate::told::tests::event("acme", bytes),
+            ..item(None, false)
+        };
+        let small = line(&rig.context, &OWN, of(100)).now_or_never();
+        assert_eq!(small.unwrap().payload_json.len(), 100);
+        let mut large = Box::pin(line(&rig.context, &OWN, of(100_000)));
+        assert!((&mut large).now_or_never().is_none());
+        drop(held);
+        assert_eq!(large.await.payload_json.len(), 100_000);
+    }
+
+    #[tokio::test]
+    async fn few_large_lines_wait_for_a_reader_and_many_small_ones() {
+        let rig = Rig::new().await;
+        let line = |bytes| {
+            let event = crate::told::tests::event("acme", bytes);
+            Ok(v1::TailResponse {
+                event: Some(event),
+                ..Default::default()
+            })
+        };
+        for (bytes, ahead) in [(100, AHEAD), (AHEAD * PLACE_BYTES, 1)] {
+            let (out, mut lines) = mpsc::channel(AHEAD);
+            for _ in 0..ahead {
+                assert!(send(&rig.context, &out, line(bytes)).await);
+            }
+            let mut further = Box::pin(send(&rig.context, &out, line(bytes)));
+            assert!((&mut further).now_or_never().is_none(), "{bytes}");
+            lines.recv().await.unwrap().unwrap();
+            assert!(further.await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tail_whose_reader_has_left_waits_for_no_turn() {
+        static OWN: Aside = Aside::new();
+        let rig = Rig::new().await;
+        let _held = OWN.all_turns("acme").await;
+        let mapping = v1::Mapping::default().encode_to_vec();
+        rig.put(keys::mapping("orders", 2), mapping).await;
+        rig.event("orders", |one| one.mapping_version = 2).await;
+        let log = &rig.context.log;
+        let of = (log.newest(), log.reach().await.unwrap());
+        let request = v1::TailRequest {
+            from_start: true,
+            ..Default::default()
+        };
+        let (out, lines) = mpsc::channel(AHEAD);
+        drop(lines);
+        let tail = run(
+            rig.context.clone(),
+            &OWN,
+            Selection::default(),
+            request,
+            of,
+            out,
+        );
+        let ended = tokio::time::timeout(Duration::from_secs(60), tail).await;
+        assert!(ended.is_ok());
     }
 
     #[test]

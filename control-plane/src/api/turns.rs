@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     each: usize,
+    patience: Duration,
     /// Those that somebody has or waits for.
     of_org: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -29,13 +30,14 @@ impl Turns {
         Self {
             all: Arc::new(Semaphore::new(all)),
             each,
+            patience: PATIENCE,
             of_org: Mutex::default(),
         }
     }
 
     /// The org's first, so that one that waits for its own keeps nothing from others.
     pub(super) async fn take(&self, org: &str) -> Result<Turn, Problem> {
-        self.take_within(org, PATIENCE).await
+        self.take_within(org, self.patience).await
     }
 
     async fn take_within(&self, org: &str, patience: Duration) -> Result<Turn, Problem> {
@@ -64,6 +66,15 @@ impl Turns {
 }
 
 #[cfg(test)]
+impl Turns {
+    /// Whose callers wait for nothing.
+    pub(super) fn impatient(self) -> Self {
+        let patience = Duration::ZERO;
+        Self { patience, ..self }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -87,7 +98,7 @@ mod tests {
             super::super::preview::turns(),
             super::super::compare::turns(),
         );
-        let (replays, reads) = (super::super::replay::turns(), super::super::events::reads());
+        let (replays, reads) = (super::super::replay::turns(), super::super::event::reads());
         for turns in [previews, comparisons, replays, reads] {
             let mut taken = Vec::new();
             while let Ok(turn) = turns.take_within("greedy", Duration::ZERO).await {

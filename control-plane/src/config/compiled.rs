@@ -35,6 +35,17 @@ impl JudgedWebhook {
         Webhook::compile(&self.webhook, &self.group, &self.connector)
     }
 
+    /// Whether it compiles, where `last` did or came with a list: who changes a group has none of its filters compiled again, as every reader of the
+    /// view waits meanwhile.
+    pub(crate) fn try_after(&self, last: Option<&Self>) -> Result<(), Vec<FieldError>> {
+        match last {
+            Some(last) if Arc::ptr_eq(&last.webhook, &self.webhook) => {
+                Webhook::compiles_still(&self.webhook, &self.group, &self.connector)
+            }
+            _ => self.compile().map(drop),
+        }
+    }
+
     /// True when both are made of the same.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.webhook, &other.webhook)
@@ -155,6 +166,52 @@ mod tests {
             connector: connector.clone(),
             webhooks: Vec::new(),
         })
+    }
+
+    #[test]
+    fn what_changes_in_a_group_tries_the_events_of_its_webhooks_and_no_filter_again() {
+        let connector = connector();
+        let of = |webhook: &Arc<v1::Webhook>, registered: &str| {
+            let spec = v1::WebhookGroupSpec {
+                registered_events: vec![registered.to_owned()],
+                ..Default::default()
+            };
+            let group = v1::WebhookGroup {
+                spec: Some(spec),
+                ..Default::default()
+            };
+            JudgedWebhook {
+                webhook: Arc::clone(webhook),
+                group: Arc::new(group),
+                connector: Arc::clone(&connector),
+            }
+        };
+        let webhook = |filter: &str| {
+            let spec = v1::WebhookSpec {
+                events: vec!["order.paid".to_owned()],
+                filter: filter.to_owned(),
+                ..Default::default()
+            };
+            let metadata = v1::Metadata {
+                name: "paid".to_owned(),
+                ..Default::default()
+            };
+            Arc::new(v1::Webhook {
+                metadata: Some(metadata),
+                spec: Some(spec),
+                status: None,
+            })
+        };
+        // As a list may bring it: that it is not compiled is seen by its being taken.
+        let broken = webhook("payload.");
+        let last = of(&broken, "*");
+        assert!(last.try_after(None).is_err());
+        assert!(of(&broken, "order").try_after(Some(&last)).is_ok());
+        let gone = of(&broken, "refund").try_after(Some(&last));
+        assert_eq!(gone.unwrap_err()[0].field, "spec.events[0]");
+        // A webhook that was written anew is tried whole.
+        let anew = of(&webhook("payload."), "order").try_after(Some(&last));
+        assert_eq!(anew.unwrap_err()[0].field, "spec.filter");
     }
 
     #[test]

@@ -22,10 +22,11 @@ use super::unsubscribed::has_subscribers;
 use crate::access::{Caller, Target, opened};
 use crate::api::scope::{Scope, webhook_uid};
 use crate::api::status::Problem;
-use crate::aside;
+use crate::aside::{Aside, DELIVERIES};
 use crate::context::Context;
 use crate::log::{Activity, Lease, Queue, Settle, Settlement};
-use crate::mapping::{NoRecord, Record};
+use crate::mapping::NoRecord;
+use crate::told::{Told, told};
 
 /// For the first request.
 const START: Duration = Duration::from_secs(10);
@@ -91,6 +92,8 @@ struct Session<'a> {
     leases: Leases,
     /// Leased, and not yet sent.
     waiting: VecDeque<Lease>,
+    /// To map in, and to write what is large.
+    turns: &'static Aside,
 }
 
 async fn run(
@@ -149,6 +152,7 @@ async fn run(
         lease: lease_duration("start.lease_seconds", start.lease_seconds)?,
         leases: Leases::default(),
         waiting: VecDeque::new(),
+        turns: &DELIVERIES,
     };
     let ended = session.serve(&mut said, out).await;
     // Whatever ended the stream, others get its work at once.
@@ -207,7 +211,7 @@ impl Session<'_> {
                     if let Some(lease) = self.waiting.pop_front() {
                         // One that ran out before the subscriber came to it is another's by now.
                         if self.leases.token(&lease.token) == Token::Held
-                            && let Some(response) = self.response(lease).await?
+                            && let Some(response) = self.response(lease, out).await?
                         {
                             permit.send(Ok(response));
                         }
@@ -225,17 +229,32 @@ impl Session<'_> {
         }
     }
 
-    /// What the subscriber gets, made when it is its turn: records can be large. None for a delivery that can't be mapped: it is held, and
-    /// an operator is told why; or it comes again later where that is a fault of ours. None, too, for one that is another's by now.
-    async fn response(&mut self, lease: Lease) -> Result<Option<v1::SubscribeResponse>, Status> {
-        let mappings = &self.context.mappings;
-        let mapping = mappings.record(&aside::DELIVERIES, &lease.delivery, &lease.event);
-        let settle = match AssertUnwindSafe(mapping).catch_unwind().await {
-            Ok(Ok(record)) => {
-                // Mapping waits for its turn, and the lease may have run out meanwhile.
+    /// What the subscriber gets, made when it is its turn: records and payloads can be large. None for a delivery that can't be mapped: it is held, and
+    /// an operator is told why; or it comes again later where that is a fault of ours. None, too, for one that is another's by now, or
+    /// goes back with the stream, which ends.
+    async fn response(
+        &mut self,
+        lease: Lease,
+        out: &Out,
+    ) -> Result<Option<v1::SubscribeResponse>, Status> {
+        let told = async {
+            let mappings = &self.context.mappings;
+            let record = mappings.record(self.turns, &lease.delivery, &lease.event);
+            let record = record.await?;
+            Ok(told(self.turns, &lease.event, record).await)
+        };
+        let told = tokio::select! {
+            told = AssertUnwindSafe(told).catch_unwind() => told,
+            // Who has left, or is told of the end, waits for no turn.
+            () = out.closed() => return Ok(None),
+            () = self.context.view.shutdown().cancelled() => return Ok(None),
+        };
+        let settle = match told {
+            Ok(Ok(told)) => {
+                // It waits for its turn, and the lease may have run out meanwhile.
                 self.leases.expire(Instant::now());
                 let is_held = self.leases.token(&lease.token) == Token::Held;
-                return Ok(is_held.then(|| response(lease, record.as_ref())));
+                return Ok(is_held.then(|| response(lease, told)));
             }
             // Nothing is wrong with the delivery: with the stream's end it goes back.
             Ok(Err(NoRecord::Store(error))) => return Err(Problem::from(error).into()),
@@ -254,7 +273,7 @@ impl Session<'_> {
                 }
             }
             // The stream goes on without it.
-            Err(_) => broken_off(lease.token, "mapping it broke off"),
+            Err(_) => broken_off(lease.token, "mapping or decoding it broke off"),
         };
         self.leases.end(&settle.token);
         self.settle(vec![settle]).await?;
@@ -398,10 +417,10 @@ fn lease_duration(field: &str, seconds: u32) -> Result<Duration, Problem> {
     }
 }
 
-fn response(lease: Lease, record: Option<&Record>) -> v1::SubscribeResponse {
+fn response(lease: Lease, told: Told) -> v1::SubscribeResponse {
     v1::SubscribeResponse {
-        records_json: record.map(Record::to_json).unwrap_or_default(),
-        payload_json: hookplane_rules::payload::to_json(&lease.event).unwrap_or_default(),
+        records_json: told.records_json,
+        payload_json: told.payload_json,
         event: Some(lease.event),
         delivery: Some(lease.delivery),
         lease_token: lease.token,

@@ -130,15 +130,10 @@ impl MappingVersions {
         // The body is shared.
         let of_task = event.clone();
         let work = move |_: &Here| mapping.apply(&of_task);
-        match aside.run(&event.org, work).await {
-            Ok(applied) => applied
-                .map(Some)
-                .map_err(|problems| NoRecord::Hold(reason(version, &problems))),
-            // A fault of ours is whoever's asked for it.
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime ends, and this with it.
-            Err(_) => std::future::pending().await,
-        }
+        let applied = aside.finish(&event.org, work).await;
+        applied
+            .map(Some)
+            .map_err(|problems| NoRecord::Hold(reason(version, &problems)))
     }
 
     fn kept(&self, webhook_uid: &str, version: u32) -> Option<Arc<Mapping>> {

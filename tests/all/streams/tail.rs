@@ -160,10 +160,13 @@ async fn a_payload_is_told_decoded_where_it_is_asked_for() -> Result<(), Failure
         name: format!("events/{}", event.id),
         payload_json: true,
         payload_json_max_bytes: 5,
+        body_max_bytes: 3,
     };
     let told = rig.events().get_event(beginning).await?.into_inner();
     assert_eq!(told.payload_json, r#"{"n":"#);
     assert!(told.payload_json_cut);
+    assert_eq!(told.body, event.body[..3]);
+    assert_eq!(told.body_bytes as usize, event.body.len());
     Ok(())
 }
 

@@ -224,6 +224,8 @@ pub(super) async fn show(
     }
     let request = v1::GetEventRequest {
         name: format!("events/{}", delivery.event_id),
+        // Nothing of it is shown.
+        body_max_bytes: 1,
         ..Default::default()
     };
     // Retention may have taken it.

@@ -178,14 +178,8 @@ struct EventPage {
 async fn event(
     visitor: &Visitor,
     org: &str,
-    id: &str,
-    payload_json: bool,
+    request: v1::GetEventRequest,
 ) -> Result<v1::Event, Problem> {
-    let request = v1::GetEventRequest {
-        name: format!("events/{id}"),
-        payload_json,
-        payload_json_max_bytes: payload::MAX_ASKED as u32,
-    };
     let event = visitor.api.events().get_event(request).await?.into_inner();
     if event.org == org {
         Ok(event)
@@ -198,7 +192,13 @@ pub(super) async fn show(
     visitor: Visitor,
     Path((org, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let mut event = event(&visitor, &org, &id, true).await?;
+    let request = v1::GetEventRequest {
+        name: format!("events/{id}"),
+        payload_json: true,
+        payload_json_max_bytes: payload::MAX_ASKED as u32,
+        body_max_bytes: payload::MAX_RAW as u32,
+    };
+    let mut event = event(&visitor, &org, request).await?;
     let request = v1::ListDeliveriesRequest {
         // Its group may be gone, and another may have its name.
         parent: format!("orgs/{org}/groups/-/webhooks/-"),
@@ -234,11 +234,11 @@ pub(super) async fn show(
         page: visitor.page(format!("Event {}", event.r#type), &org),
         time: Moment::of(event.receive_time.as_ref()),
         format: format(event.format()),
-        bytes: words::number(event.body.len() as u64),
+        bytes: words::number(event.body_bytes.into()),
         proven: !event.flags().any(|flag| flag == v1::EventFlag::Unsigned),
         flags: event.flags().filter_map(words::flag).collect(),
         pretty,
-        raw: payload::raw(&event.body, payload::MAX_RAW),
+        raw: payload::raw(&event.body, event.body_bytes as usize, payload::MAX_RAW),
         more_deliveries: !answer.next_page_token.is_empty(),
         headers,
         more_headers,
@@ -275,7 +275,11 @@ pub(super) async fn body(
     Extension(downloads): Extension<Downloads>,
 ) -> Result<Response, Problem> {
     let turn = downloads.turn().await?;
-    let event = event(&visitor, &org, &id, false).await?;
+    let request = v1::GetEventRequest {
+        name: format!("events/{id}"),
+        ..Default::default()
+    };
+    let event = event(&visitor, &org, request).await?;
     let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let name: String = event.id.chars().filter(safe).collect();
     let headers = [

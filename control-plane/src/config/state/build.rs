@@ -137,7 +137,7 @@ impl WebhookState {
         let tried = if lists {
             Ok(())
         } else {
-            judged.compile().map(drop)
+            judged.try_after(self.judged.as_ref())
         };
         match tried {
             Ok(()) => self.judged = Some(judged),

@@ -1,5 +1,7 @@
 //! The tail: what came and changed, in order, up to where the line is whole.
 
+use std::sync::Arc;
+
 use super::Shared;
 use super::fault::Fault;
 use super::line;
@@ -9,6 +11,7 @@ use super::read::{
     DELIVERY_COLUMNS, DELIVERY_WIDTH, EVENT_COLUMNS, EVENT_OF_IT, EVENT_WIDTH, cursor, delivery_at,
     event_at, seq,
 };
+use crate::aside::{Here, TRIALS};
 use crate::log::{Cursor, LogError, Selection, TailItem, words};
 
 /// Three walks up the line (deliveries, events without any, changes), merged.
@@ -19,7 +22,8 @@ pub(super) async fn tail(
     changes: bool,
     limit: usize,
 ) -> Result<(Vec<TailItem>, Cursor), LogError> {
-    let session = &mut shared.pool.read().await?;
+    let mut read = shared.pool.read().await?;
+    let session = &mut read;
     // First, so that what the walks see is at least what was committed below it.
     let end = line::reach(session).await?.whole;
     if end <= after {
@@ -50,12 +54,30 @@ pub(super) async fn tail(
         Some(last) if more => last.cursor,
         _ => end,
     };
+    // Nobody's connection waits while they are looked at.
+    drop(read);
     if let Some(text) = &selection.text {
-        // Looked at here: the newest events can't be found by their text yet.
-        let searched = words::searched(text);
-        items.retain(|item| words::are_in(&item.event, &searched));
+        items = having(items, words::searched(text)).await?;
     }
     Ok((items, next))
+}
+
+/// Those with these words. Looked at here: the newest events can't be found by their text yet. And aside: a payload may be large.
+async fn having(items: Vec<TailItem>, searched: Vec<String>) -> Result<Vec<TailItem>, LogError> {
+    let searched: Arc<[String]> = searched.into();
+    let mut found = Vec::new();
+    for item in items {
+        let searched = Arc::clone(&searched);
+        let org = item.event.org.clone();
+        let looked = move |_: &Here| words::are_in(&item.event, &searched).then_some(item);
+        let looked = TRIALS.run(&org, looked).await;
+        found.extend(
+            looked.map_err(|error| {
+                LogError::Damaged(format!("an event can't be searched: {error}"))
+            })?,
+        );
+    }
+    Ok(found)
 }
 
 /// A piece of the line.

@@ -154,6 +154,7 @@ pub(super) fn build(
             // Made where it is asked for.
             payload_json: String::new(),
             payload_json_cut: false,
+            body_bytes: 0,
             undecodable_reason: callback.undecodable_reason.clone(),
             redacted: callback.redacted.clone(),
             identity: dedup

@@ -17,6 +17,7 @@ mod extraction;
 mod handshake;
 mod key;
 mod oracle;
+mod overlap;
 mod protocol;
 mod public_key;
 mod reply;
@@ -43,6 +44,7 @@ pub(crate) use extraction::{Extraction, Source, Value};
 pub(crate) use handshake::{Challenge, Handshake};
 pub(crate) use key::KeySpec;
 pub(crate) use oracle::Mimicked;
+pub(crate) use overlap::overlapping;
 pub(crate) use protocol::{Protocol, check_limit};
 pub(crate) use public_key::{KeyPlace, PublicKeySignature};
 pub(crate) use scheme::{HashKind, KeyedHash, Proof, Scheme, SignedTime, Token, TokenPlace};
@@ -233,9 +235,12 @@ impl Connector {
 }
 
 impl Function {
-    /// True when the provider could post an event that `asked` takes.
-    pub(crate) fn knows(&self, asked: &str) -> bool {
-        self.open_events || self.events.iter().any(|event| overlap(asked, &event.name))
+    /// For each of `asked`, in their order: whether the provider could post an event that it takes.
+    pub(crate) fn knows<'n>(&'n self, asked: impl Iterator<Item = &'n str>) -> Vec<bool> {
+        match self.open_events {
+            true => asked.map(|_| true).collect(),
+            false => overlapping(asked, self.events.iter().map(|event| event.name.as_str())),
+        }
     }
 }
 
@@ -245,11 +250,6 @@ pub fn takes(asked: &str, actual: &str) -> bool {
         || actual
             .strip_prefix(asked)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// True when there can be an event that both names take.
-pub(crate) fn overlap(one: &str, other: &str) -> bool {
-    takes(one, other) || takes(other, one)
 }
 
 /// What is wrong with an event's name, if anything.

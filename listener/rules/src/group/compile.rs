@@ -179,11 +179,12 @@ fn check_events(
         MAX_REGISTERED,
         "events",
     );
-    for (index, name) in list.iter().take(MAX_REGISTERED).enumerate() {
+    let first = || list.iter().take(MAX_REGISTERED).map(String::as_str);
+    for ((index, name), known) in first().enumerate().zip(function.knows(first())) {
         let at = format!("spec.registeredEvents[{index}]");
         if let Some(problem) = event_name_problem(name) {
             errors.add(at, problem);
-        } else if name != "*" && !function.knows(name) {
+        } else if name != "*" && !known {
             errors.add(at, connector.no_such_event(function, name));
         }
     }

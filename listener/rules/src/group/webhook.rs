@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hookplane_proto::v1;
 
-use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlap, takes};
+use crate::connector::{Errors, event_name_problem, is_name, not_a_name, overlapping, takes};
 use crate::filter::Filter;
 use crate::{Connector, FieldError};
 
@@ -100,6 +100,22 @@ impl Webhook {
         }))
     }
 
+    /// Whether one that compiled still does, now that its group or connector has changed: on those only its names of events depend, and its filter,
+    /// which costs most, is as good as it was.
+    pub fn compiles_still(
+        webhook: &v1::Webhook,
+        group: &v1::WebhookGroup,
+        connector: &Connector,
+    ) -> Result<(), Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let events = webhook.spec.as_ref().map_or(&[][..], |spec| &spec.events);
+        check_events(events, group, connector, &mut errors);
+        match errors.list.is_empty() {
+            true => Ok(()),
+            false => Err(errors.list),
+        }
+    }
+
     /// True when it asks for this event.
     pub(crate) fn asks_for(&self, event_type: &str) -> bool {
         self.events.iter().any(|name| takes(name, event_type))
@@ -117,7 +133,14 @@ fn check_events(
     let group = group.spec.as_ref().unwrap_or(&nothing);
     let function = connector.function(&group.function).ok();
     let registered = &group.registered_events;
-    for (index, name) in events.iter().take(MAX_EVENTS).enumerate() {
+    let first = || events.iter().take(MAX_EVENTS).map(String::as_str);
+    // Without the function, the group itself is refused.
+    let known = match function {
+        Some(function) => function.knows(first()),
+        None => vec![true; first().count()],
+    };
+    let taken = overlapping(first(), registered.iter().map(String::as_str));
+    for (index, ((name, known), taken)) in first().zip(known).zip(taken).enumerate() {
         let at = format!("spec.events[{index}]");
         if let Some(problem) = event_name_problem(name) {
             errors.add(at, problem);
@@ -126,12 +149,11 @@ fn check_events(
         if name == "*" {
             continue;
         }
-        // Without the function, the group itself is refused.
         if let Some(function) = function
-            && !function.knows(name)
+            && !known
         {
             errors.add(at, connector.no_such_event(function, name));
-        } else if !registered.iter().any(|one| overlap(one, name)) {
+        } else if !taken {
             /// How many names a message shows.
             const SHOWN: usize = 20;
             let mut shown = registered

@@ -217,7 +217,8 @@ pub(super) fn request(method: &str, there: &There) -> Vec<u8> {
             message!(GetEventRequest {
                 name: format!("events/{}", there.event),
                 payload_json: true,
-                payload_json_max_bytes: 100
+                payload_json_max_bytes: 100,
+                body_max_bytes: 100
             })
         }
         "EventService/GetActivity" => message!(GetActivityRequest { parent }),

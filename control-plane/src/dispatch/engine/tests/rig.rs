@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Engine, Timing, run_engine};
+use super::silence::Silence;
 use crate::catalogue::Catalogue;
 use crate::config::{Fleet, View};
 use crate::context::Context;
@@ -457,6 +458,8 @@ pub(crate) struct Watched {
     leases: Mutex<HashMap<Queue, usize>>,
     /// May panic.
     pub(crate) on_lease: Mutex<Option<OnLease>>,
+    /// Of its notes it says nothing.
+    pub(crate) is_silent: AtomicBool,
 }
 
 impl Watched {
@@ -466,6 +469,7 @@ impl Watched {
             looks: AtomicUsize::new(0),
             leases: Mutex::default(),
             on_lease: Mutex::default(),
+            is_silent: AtomicBool::new(false),
         }
     }
 
@@ -493,7 +497,10 @@ impl DeliveryLog for Watched {
         self.log.durability()
     }
     fn notes(&self) -> &dyn Notes {
-        self.log.notes()
+        match self.is_silent.load(Ordering::SeqCst) {
+            true => &Silence,
+            false => self.log.notes(),
+        }
     }
     fn stats(&self) -> Stats {
         self.log.stats()
