@@ -1,12 +1,13 @@
 //! Events and deliveries as they come, by themselves.
 //!
 //! ```text
-//!  Tail (brief) ─▶ feed: the newest 50 of a quarter second ─▶ 4 chunks ─▶ browser, which keeps 200 rows
-//!                   │                                          │
-//!                   └ a comment after 15 s of silence          └ not taken for 20 s: the stream is cut
+//!  Tail (brief, 20 lines a second) ─▶ feed: what a quarter second has ─▶ 4 chunks ─▶ browser, which keeps 200 rows
+//!                                      │                                 │
+//!                                      └ a comment after 15 s of silence └ not taken for 20 s: the stream is cut
 //! ```
 //!
-//! - A browser that can't keep up misses rows, and is told how many; one that doesn't read is dropped. Neither holds anything up.
+//! - More than people can read isn't read from the log either: the tail goes on with the newest, and a row says that some were left out, and where
+//!   they all are. That goes for a browser that can't keep up, too; one that doesn't read is dropped. Neither holds anything up.
 //! - A stream ends with the token at once, and says so. After 15 minutes it ends by itself, and the browser's next one shows whether the session still
 //!   lasts.
 //! - One too many is told why, and comes again until another is closed.
@@ -38,6 +39,8 @@ use crate::chart::Chart;
 use crate::page::{Page, Visitor, with_status};
 use crate::problem::{Faults, Problem};
 
+/// Of more nobody reads a line.
+const LINES_PER_SECOND: u32 = 20;
 /// A browser that there was no room for comes again after so long.
 const AGAIN_WHEN_FULL: Duration = Duration::from_secs(5);
 
@@ -140,9 +143,10 @@ pub(super) async fn stream(
         events: selection.webhook.is_empty(),
         changes: true,
         brief: true,
+        max_per_second: LINES_PER_SECOND,
     };
     let lines = visitor.api.events().tail(request).await?.into_inner();
-    let feed = feed(Feed::new(org, page, lines));
+    let feed = feed(Feed::new(org, selection, page, lines));
     let body = pumped(feed, turn, PATIENCE).map(Ok::<_, Infallible>);
     Ok(events(Body::from_stream(body)))
 }

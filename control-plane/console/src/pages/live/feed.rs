@@ -1,6 +1,5 @@
 //! What a stream tells, in the browser's words: server-sent events.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -8,11 +7,11 @@ use futures_util::stream::{self, Stream};
 use hookplane_proto::v1;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::super::selection::Selection;
 use super::row::row;
 use crate::page::sign_in_path;
-use crate::words;
 
-/// Rows of one flush: more than these nobody reads.
+/// Rows of one flush. What would be more waits in the tail, which leaves out what waits for long.
 const ROWS: usize = 50;
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
 /// So that what is between the browser and us doesn't take the stream for dead.
@@ -38,11 +37,11 @@ pub(super) fn retry(after: Duration) -> String {
 /// What is read and not yet told.
 pub(super) struct Feed<S> {
     org: String,
+    selection: Selection,
     /// The page that it is for.
     page: String,
     lines: S,
-    waiting: VecDeque<v1::TailResponse>,
-    missed: u64,
+    waiting: Vec<v1::TailResponse>,
     ends: Instant,
     flush: tokio::time::Interval,
     beat: tokio::time::Interval,
@@ -50,7 +49,7 @@ pub(super) struct Feed<S> {
 }
 
 impl<S> Feed<S> {
-    pub(super) fn new(org: String, page: String, lines: S) -> Self {
+    pub(super) fn new(org: String, selection: Selection, page: String, lines: S) -> Self {
         let every = |period| {
             let mut every = interval(period);
             every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,10 +57,10 @@ impl<S> Feed<S> {
         };
         Self {
             org,
+            selection,
             page,
             lines,
-            waiting: VecDeque::new(),
-            missed: 0,
+            waiting: Vec::new(),
             ends: Instant::now() + LIFETIME,
             flush: every(FLUSH_EVERY),
             beat: every(BEAT_EVERY),
@@ -69,29 +68,13 @@ impl<S> Feed<S> {
         }
     }
 
-    fn keep(&mut self, line: v1::TailResponse) {
-        if self.waiting.len() >= ROWS {
-            self.waiting.pop_front();
-            self.missed += 1;
-        }
-        self.waiting.push_back(line);
-    }
-
     /// Newest first, as the page has them.
     fn flushed(&mut self) -> String {
-        let rows = self.waiting.drain(..).rev();
-        let rows: String = rows.map(|line| row(&self.org, line)).collect();
-        let mut text = message("rows", &rows);
-        if self.missed > 0 {
-            let missed = words::number(self.missed);
-            text += &message(
-                "missed",
-                &format!(
-                    "{missed} more came than can be shown here as they come; the lists have them all."
-                ),
-            );
-        }
-        text
+        let lines = self.waiting.drain(..).rev();
+        let rows: String = lines
+            .map(|line| row(&self.org, &self.selection, line))
+            .collect();
+        message("rows", &rows)
     }
 }
 
@@ -109,8 +92,8 @@ where
         }
         loop {
             tokio::select! {
-                line = feed.lines.next() => match line {
-                    Some(Ok(line)) => feed.keep(line),
+                line = feed.lines.next(), if feed.waiting.len() < ROWS => match line {
+                    Some(Ok(line)) => feed.waiting.push(line),
                     Some(Err(status)) if status.code() == tonic::Code::Unauthenticated => {
                         feed.over = true;
                         return Some((signed_out(&feed.page), feed));
@@ -139,6 +122,8 @@ pub(super) fn message(event: &str, data: &str) -> String {
 mod tests {
     use super::*;
 
+    type Text = std::pin::Pin<Box<dyn Stream<Item = String> + Send>>;
+
     fn line(n: usize) -> v1::TailResponse {
         v1::TailResponse {
             event: Some(v1::Event {
@@ -150,19 +135,57 @@ mod tests {
         }
     }
 
+    fn of(group: &str, page: &str, lines: Vec<Result<v1::TailResponse, tonic::Status>>) -> Text {
+        let selection = Selection {
+            group: group.to_owned(),
+            ..Default::default()
+        };
+        let lines = stream::iter(lines).chain(stream::pending());
+        Box::pin(feed(Feed::new(
+            "acme".into(),
+            selection,
+            page.into(),
+            lines,
+        )))
+    }
+
     #[tokio::test]
-    async fn what_comes_faster_than_can_be_read_is_missed_and_counted() {
-        let lines = stream::iter((0..120).map(|n| Ok(line(n)))).chain(stream::pending());
-        let mut told = Box::pin(feed(Feed::new("acme".into(), "/".into(), lines)));
+    async fn each_line_is_a_row_however_many_wait_and_the_newest_of_a_flush_is_first() {
+        const LINES: usize = 2 * ROWS + 20;
+        let mut told = of("", "/", (0..LINES).map(|n| Ok(line(n))).collect());
         let mut text = String::new();
-        while !text.contains("event: missed") {
+        while text.matches("<tr").count() < LINES {
             text += &told.next().await.unwrap();
         }
-        let rows = text.matches("<tr").count();
-        assert!(rows < 120, "{rows}");
-        assert!(text.contains("e-119") && !text.contains("<b>"));
+        for n in 0..LINES {
+            assert_eq!(text.matches(&format!("/events/e-{n}\"")).count(), 1, "{n}");
+        }
+        assert!(text.find("e-1\"").unwrap() < text.find("e-0\"").unwrap());
+        assert!(!text.contains("<b>"));
         for part in text.split("\n\n").filter(|part| !part.is_empty()) {
             assert!(part.lines().count() <= 2, "{part}");
+            assert!(part.matches("<tr").count() <= ROWS);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_is_told_where_it_would_be_with_the_lists_that_have_it() {
+        let left_out = v1::TailResponse {
+            left_out: true,
+            ..Default::default()
+        };
+        let mut told = of("a", "/", vec![Ok(line(1)), Ok(left_out), Ok(line(2))]);
+        let mut text = String::new();
+        while text.matches("<tr").count() < 3 {
+            text += &told.next().await.unwrap();
+        }
+        let at = |what: &str| text.find(what).unwrap();
+        assert!(at("e-2\"") < at("left out here") && at("left out here") < at("e-1\""));
+        for list in ["events", "deliveries"] {
+            assert!(
+                text.contains(&format!("/orgs/acme/{list}?group=a")),
+                "{text}"
+            );
         }
     }
 
@@ -172,9 +195,9 @@ mod tests {
             (tonic::Code::Unauthenticated, true),
             (tonic::Code::Unavailable, false),
         ] {
-            let lines = stream::iter([Err(tonic::Status::new(code, ""))]);
-            let page = "/orgs/acme/live?group=a".to_owned();
-            let all: String = feed(Feed::new("acme".into(), page, lines)).collect().await;
+            let lines = vec![Err(tonic::Status::new(code, ""))];
+            let page = "/orgs/acme/live?group=a";
+            let all: String = of("", page, lines).collect().await;
             assert_eq!(all.contains("event: over"), told);
             assert_eq!(
                 all.contains(

@@ -3,6 +3,7 @@
 use askama::Template;
 use hookplane_proto::v1;
 
+use super::super::selection::Selection;
 use crate::moment::Moment;
 use crate::words::{self, Standing};
 
@@ -18,7 +19,17 @@ struct Row<'a> {
     delivery: Option<(v1::Delivery, Standing)>,
 }
 
-pub(super) fn row(org: &str, line: v1::TailResponse) -> String {
+#[derive(Template)]
+#[template(path = "live_left_out.html")]
+struct LeftOut<'a> {
+    org: &'a str,
+    selection: &'a Selection,
+}
+
+pub(super) fn row(org: &str, selection: &Selection, line: v1::TailResponse) -> String {
+    if line.left_out {
+        return LeftOut { org, selection }.render().unwrap_or_default();
+    }
     let event = line.event.unwrap_or_default();
     let changed = line.delivery.as_ref();
     let changed = changed.and_then(|one| one.update_time.as_ref().or(one.create_time.as_ref()));
