@@ -199,7 +199,7 @@ impl DeliveryLog for EmbeddedLog {
         let until = before.map_or(newest, |before| {
             newest.min(Cursor(before.0.saturating_sub(1)))
         });
-        let stretch = Stretch::of(after, until, limit.clamp(1, MAX_ROWS)).from_the_newest();
+        let stretch = Stretch::of(after, until, limit.clamp(1, MAX_ROWS)).newest_first();
         let items = self.lines(selection, stretch, changes).await?;
         Ok((items, newest.max(after)))
     }

@@ -48,7 +48,7 @@ impl Stretch {
         }
     }
 
-    pub(super) fn from_the_newest(self) -> Self {
+    pub(super) fn newest_first(self) -> Self {
         Self {
             newest_first: true,
             ..self
@@ -251,6 +251,15 @@ impl Tail<'_> {
                 change: kind == Walk::Changes,
             });
             found += 1;
+        }
+        // What is further on than these is in no answer: the next walk needn't look there, where it may find nothing for long.
+        if let Some(last) = self.items.last()
+            && found == self.stretch.limit
+        {
+            match self.stretch.newest_first {
+                true => self.stretch.after = last.seq - 1,
+                false => self.stretch.until = last.seq,
+            }
         }
         Ok(())
     }
