@@ -154,6 +154,8 @@ async fn a_page_costs_what_it_shows_among_a_hundred_thousand_events() {
             log.tail(&selection, Cursor(after), true, PAGE)
                 .await
                 .expect("reads");
+            let newest = log.tail_newest(&selection, Cursor(after), None, true, PAGE);
+            newest.await.expect("reads");
         }
     }
     let minute = Duration::from_secs(60);

@@ -191,6 +191,7 @@ impl v1::event_service_server::EventService for EventApi {
         request: Request<v1::TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
         let (caller, request) = opened(request)?;
+        tail::check(&request)?;
         let selection = self.selection(&caller, &request.parent).await?;
         let newest = self.context.log.newest();
         let reach = self.context.log.reach().await.map_err(Problem::from)?;

@@ -1,5 +1,12 @@
 //! Reading along with the log: nothing is leased, and a slow reader slows only itself.
+//!
+//! Who asked for at most so many lines a second is given no more, and what is over isn't read either: once a second is full, the next one begins with
+//! the newest of what came since, and says so if that left something out.
 
+mod pace;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use hookplane_proto::v1;
@@ -8,10 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
+use self::pace::Pace;
 use super::status::Problem;
 use crate::aside::Aside;
 use crate::context::Context;
-use crate::log::{Cursor, Reach, Selection, TailItem};
+use crate::log::{Cursor, LogError, Reach, Selection, TailItem};
 use crate::mapping::Record;
 use crate::told::told;
 
@@ -22,6 +30,25 @@ const PLACE_BYTES: usize = 256 * 1024;
 /// Between two looks of a brief tail, once it has caught up. People look at it, and a look costs as much for one line as for a few: without this
 /// each of them would cost a callback as much as keeping it does.
 const BRIEF_EVERY: Duration = Duration::from_millis(200);
+/// The largest bound of a second's lines: so many are held at a time.
+const MOST_PER_SECOND: u32 = 1_000;
+
+/// A bound of a second's lines is for who looks at what comes, and at no more of it than fits a screen.
+pub(super) fn check(request: &v1::TailRequest) -> Result<(), Problem> {
+    let wrong = |message: String| Err(Problem::field("max_per_second", message));
+    match request.max_per_second {
+        0 => Ok(()),
+        most if most > MOST_PER_SECOND => wrong(format!(
+            "at most {MOST_PER_SECOND} lines a second; 0 gives all, however many"
+        )),
+        _ if !request.brief => wrong("set `brief` too: whoever takes bodies takes all".to_owned()),
+        _ if request.from_start || request.no_follow => wrong(
+            "it leaves out what comes faster: leave away `from_start` and `no_follow`, or this"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
 
 /// From `reach`, which the caller has looked up before it answered, so that what comes after the answer is not missed, and what came before
 /// it is not shown. Until the reader leaves, all that was there then is read (with `no_follow`), or the server shuts down.
@@ -30,70 +57,178 @@ pub(super) async fn run(
     turns: &'static Aside,
     selection: Selection,
     request: v1::TailRequest,
-    (mut newest, reach): (watch::Receiver<Cursor>, Reach),
+    (newest, reach): (watch::Receiver<Cursor>, Reach),
     out: mpsc::Sender<Result<v1::TailResponse, Status>>,
 ) {
-    let mut after = if request.from_start {
+    let after = if request.from_start {
         Cursor::default()
     } else {
         // Something may come there that had not been answered. What had been, further on, is skipped.
         reach.whole
     };
-    loop {
-        let looked = Instant::now();
-        newest.borrow_and_update();
-        let read = context
-            .log
-            .tail(&selection, after, request.changes, AHEAD)
-            .await;
-        let (items, next) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                send(&context, &out, Err(Problem::from(error).into())).await;
-                return;
-            }
-        };
-        let moved = next > after;
-        after = after.max(next);
-        for item in items {
-            if request.no_follow && item.cursor > reach.last {
-                return;
-            }
-            if !request.from_start && reach.had(item.cursor) {
+    let mut tail = Tail {
+        pace: Pace::new(request.max_per_second, Instant::now()),
+        context,
+        turns,
+        selection,
+        request,
+        reach,
+        after,
+        out,
+    };
+    let Err(end) = tail.follow(newest).await;
+    if let End::Failed(error) = end {
+        // Whoever has left needs to know no more.
+        let _told = tail.send(Err(Problem::from(error).into())).await;
+    }
+}
+
+/// Why there are no more lines.
+enum End {
+    /// The reader has left, the server shuts down, or it has all that was asked for.
+    Over,
+    Failed(LogError),
+}
+
+impl From<LogError> for End {
+    fn from(error: LogError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Tail {
+    context: Context,
+    /// What is large is decoded in these.
+    turns: &'static Aside,
+    selection: Selection,
+    request: v1::TailRequest,
+    reach: Reach,
+    pace: Pace,
+    /// What is there up to here was given, or left out.
+    after: Cursor,
+    out: mpsc::Sender<Result<v1::TailResponse, Status>>,
+}
+
+impl Tail {
+    async fn follow(&mut self, mut newest: watch::Receiver<Cursor>) -> Result<Infallible, End> {
+        loop {
+            let looked = Instant::now();
+            newest.borrow_and_update();
+            let left = self.pace.left(looked);
+            if left == 0 {
+                self.pause(self.pace.next()).await?;
+                self.catch_up().await?;
                 continue;
             }
-            if shown(&item, &selection, &request) {
-                let line = match request.brief {
+            if self.go_on(AHEAD.min(left)).await? {
+                continue;
+            }
+            tokio::select! {
+                () = self.context.view.shutdown().cancelled() => return Err(End::Over),
+                () = self.out.closed() => return Err(End::Over),
+                changed = newest.changed() => if changed.is_err() { return Err(End::Over) },
+            }
+            if let Some(next) = next_look(looked, self.request.brief) {
+                self.pause(next).await?;
+            }
+        }
+    }
+
+    /// What comes next. False when that is nothing yet.
+    async fn go_on(&mut self, limit: usize) -> Result<bool, End> {
+        let (log, changes) = (&self.context.log, self.request.changes);
+        let (items, next) = log
+            .tail(&self.selection, self.after, changes, limit)
+            .await?;
+        let moved = next > self.after;
+        self.after = self.after.max(next);
+        for item in items {
+            if self.request.no_follow && item.cursor > self.reach.last {
+                return Err(End::Over);
+            }
+            if self.is_for_the_reader(&item) {
+                let line = match self.request.brief {
                     true => brief(item),
                     false => tokio::select! {
-                        line = line(&context, turns, item) => line,
+                        line = line(&self.context, self.turns, item) => line,
                         // Who has left waits for no turn.
-                        () = context.view.shutdown().cancelled() => return,
-                        () = out.closed() => return,
+                        () = self.context.view.shutdown().cancelled() => return Err(End::Over),
+                        () = self.out.closed() => return Err(End::Over),
                     },
                 };
-                if !send(&context, &out, Ok(line)).await {
-                    return;
-                }
+                self.give(line).await?;
             }
         }
-        if request.no_follow && after >= reach.last {
-            return;
+        if self.request.no_follow && self.after >= self.reach.last {
+            return Err(End::Over);
         }
-        if moved {
-            continue;
+        Ok(moved)
+    }
+
+    /// What came while a second was full; of more than the next one has, the newest.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let most = self.pace.most;
+        let (log, changes) = (&self.context.log, self.request.changes);
+        let mut lines = VecDeque::new();
+        let (mut seen, mut before, mut goes_on) = (0, None, None);
+        // One more than there may be tells that some are left out.
+        while seen <= most {
+            let limit = AHEAD.min(most + 1 - seen);
+            let (items, end) = log
+                .tail_newest(&self.selection, self.after, before, changes, limit)
+                .await?;
+            goes_on.get_or_insert(end);
+            before = items.first().map(|item| item.cursor);
+            let all = items.len() < limit;
+            seen += items.len();
+            let ours = items.into_iter().rev();
+            for item in ours.filter(|item| self.is_for_the_reader(item)) {
+                lines.push_front(brief(item));
+            }
+            if all {
+                break;
+            }
         }
+        self.after = self.after.max(goes_on.unwrap_or_default());
+        if seen > most {
+            if lines.len() > most {
+                lines.pop_front();
+            }
+            let left_out = v1::TailResponse {
+                left_out: true,
+                ..Default::default()
+            };
+            self.send(Ok(left_out)).await?;
+        }
+        for line in lines {
+            self.give(line).await?;
+        }
+        Ok(())
+    }
+
+    fn is_for_the_reader(&self, item: &TailItem) -> bool {
+        let new = self.request.from_start || !self.reach.had(item.cursor);
+        new && shown(item, &self.selection, &self.request)
+    }
+
+    async fn give(&mut self, line: v1::TailResponse) -> Result<(), End> {
+        self.send(Ok(line)).await?;
+        self.pace.give();
+        Ok(())
+    }
+
+    async fn send(&self, line: Result<v1::TailResponse, Status>) -> Result<(), End> {
+        match send(&self.context, &self.out, line).await {
+            true => Ok(()),
+            false => Err(End::Over),
+        }
+    }
+
+    async fn pause(&self, until: Instant) -> Result<(), End> {
         tokio::select! {
-            () = context.view.shutdown().cancelled() => return,
-            () = out.closed() => return,
-            changed = newest.changed() => if changed.is_err() { return },
-        }
-        if let Some(next) = next_look(looked, request.brief) {
-            tokio::select! {
-                () = context.view.shutdown().cancelled() => return,
-                () = out.closed() => return,
-                () = tokio::time::sleep_until(next) => {}
-            }
+            () = self.context.view.shutdown().cancelled() => Err(End::Over),
+            () = self.out.closed() => Err(End::Over),
+            () = tokio::time::sleep_until(until) => Ok(()),
         }
     }
 }
@@ -142,6 +277,7 @@ async fn line(context: &Context, turns: &'static Aside, item: TailItem) -> v1::T
         payload_json: told.payload_json,
         event: Some(item.event),
         delivery: item.delivery.map(super::narrow::shown),
+        left_out: false,
     }
 }
 
@@ -264,6 +400,29 @@ mod tests {
         );
         let ended = tokio::time::timeout(Duration::from_secs(60), tail).await;
         assert!(ended.is_ok());
+    }
+
+    #[test]
+    fn a_bound_is_for_a_brief_tail_of_what_comes_and_has_one_itself() {
+        let bounded = |max_per_second| v1::TailRequest {
+            max_per_second,
+            brief: true,
+            ..Default::default()
+        };
+        assert!(check(&bounded(MOST_PER_SECOND)).is_ok());
+        assert!(check(&bounded(MOST_PER_SECOND + 1)).is_err());
+        let refused: [fn(&mut v1::TailRequest); 3] = [
+            |request| request.brief = false,
+            |request| request.from_start = true,
+            |request| request.no_follow = true,
+        ];
+        for set in refused {
+            let mut request = bounded(20);
+            set(&mut request);
+            assert!(check(&request).is_err(), "{request:?}");
+            request.max_per_second = 0;
+            assert!(check(&request).is_ok(), "{request:?}");
+        }
     }
 
     #[test]

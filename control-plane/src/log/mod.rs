@@ -128,6 +128,17 @@ pub trait DeliveryLog: Send + Sync + 'static {
         limit: usize,
     ) -> Result<(Vec<TailItem>, Cursor), LogError>;
 
+    /// The other end of it: of what came or changed after `after` and before `before` the newest, in order, at most `limit`; fewer are all there
+    /// were, unless words are looked for. The second value is up to where it looked without `before`: there [`DeliveryLog::tail`] goes on.
+    async fn tail_newest(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        before: Option<Cursor>,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError>;
+
     /// Where the tail is now, whoever wrote it.
     async fn reach(&self) -> Result<Reach, LogError>;
 

@@ -75,6 +75,14 @@ fn live_views_show_what_comes_and_can_be_paused() {
     run("live.mjs", &dev, &[]);
 }
 
+// Let a hidden tab keep its stream, in `assets/console.js`, and the seventh never opens.
+#[test]
+fn seven_tabs_with_live_views_leave_a_connection_for_the_next_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    run("tabs.mjs", &dev, &[]);
+}
+
 // The whole proof: a first user, who has nothing but a link, a shop and a Salesforce org.
 #[test]
 fn a_first_user_comes_from_the_link_to_a_delivered_mapped_record() {

@@ -4,13 +4,30 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use hookplane_tests::http::post;
 use hookplane_tests::product::{Dev, eventually};
+use hookplane_tests::signers;
 
 use super::{Visitor, text};
 
 const LIVE: &str = "/orgs/demo/live/stream?group=";
 /// Of one token.
 const BOUND: usize = 8;
+/// Its callbacks have several events.
+const SEVERAL: &str = r#"
+apiVersion: hookplane.dev/v1
+kind: WebhookGroup
+metadata: {org: demo, name: several}
+spec:
+  connector: attio
+  signatureSecrets: [{value: s3cret-s3cret}]
+  registeredEvents: ["*"]
+---
+apiVersion: hookplane.dev/v1
+kind: Webhook
+metadata: {org: demo, group: several, name: all}
+spec: {label: All, active: true, events: ["*"]}
+"#;
 
 /// An answer that is read as it comes.
 pub(crate) struct Stream(BufReader<TcpStream>);
@@ -29,11 +46,16 @@ impl Stream {
 
     /// What comes up to an event of that name, its data included.
     fn until(&mut self, event: &str) -> String {
+        self.until_has(&format!("event: {event}\ndata: "))
+    }
+
+    /// What comes up to this text, and to the end of its line.
+    fn until_has(&mut self, text: &str) -> String {
         let mut all = String::new();
         loop {
             let ended = self.0.read_line(&mut all).unwrap() == 0;
-            assert!(!ended, "it ends without {event}: {all}");
-            if all.contains(&format!("event: {event}\ndata: ")) && all.ends_with('\n') {
+            assert!(!ended, "it ends without {text}: {all}");
+            if all.contains(text) && all.ends_with('\n') {
                 return all;
             }
         }
@@ -85,6 +107,51 @@ fn a_revoked_token_ends_what_is_open_and_the_page_is_told_where_to_sign_in() {
     );
     let page = visitor.get("/orgs/demo/groups/github");
     assert_eq!(page.status, 303);
+}
+
+// Give the view's tail no bound, and it shows each of the two hundred.
+#[test]
+fn more_than_can_be_read_is_left_out_and_said_and_the_newest_is_shown() {
+    const FLOOD: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    dev.apply(SEVERAL);
+    let url = dev.callback_url("demo/several");
+    let visitor = Visitor::signed_in(&dev, &dev.token());
+    let mut open = visitor.stream("/orgs/demo/live/stream?group=several");
+    open.until("begun");
+    let send = |events: std::ops::Range<usize>| {
+        let named = events.map(|n| format!(r#"{{"event_type":"record.e{n}-"}}"#));
+        let body = format!(r#"{{"events":[{}]}}"#, named.collect::<Vec<_>>().join(","));
+        let signature = signers::hmac_sha256_hex("s3cret-s3cret", body.as_bytes());
+        let headers = [
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("Attio-Signature".to_owned(), signature),
+        ];
+        assert_eq!(post(&url, &headers, body.as_bytes()).unwrap().status, 200);
+    };
+    let rows_of = |told: &str, n: usize| told.matches(&format!(">record.e{n}-</a>")).count();
+    // At an ordinary rate each is there, once.
+    let mut told = String::new();
+    for n in 0..3 {
+        send(n..n + 1);
+        told += &open.until_has(&format!("record.e{n}-"));
+    }
+    assert!((0..3).all(|n| rows_of(&told, n) == 1), "{told}");
+    assert!(!told.contains("left out"), "{told}");
+    send(3..FLOOD);
+    let newest = FLOOD - 1;
+    told += &open.until_has(&format!("record.e{newest}-"));
+    assert!((0..FLOOD).all(|n| rows_of(&told, n) <= 1), "{told}");
+    let shown = (0..FLOOD).map(|n| rows_of(&told, n)).sum::<usize>();
+    assert!(shown < FLOOD / 2, "{shown} of them: {told}");
+    assert!(told.contains("some were left out here"), "{told}");
+    let list = "<a href=\"/orgs/demo/events?group=several\">events</a>";
+    assert!(told.contains(list), "{told}");
+    // And it goes on.
+    send(FLOOD..FLOOD + 1);
+    let told = open.until_has(&format!("record.e{FLOOD}-"));
+    assert!(!told.contains("left out"), "{told}");
 }
 
 #[test]

@@ -94,6 +94,7 @@ async fn seen(rig: &Rig, token: &str) -> Result<Vec<(&'static str, Vec<String>)>
             events: true,
             changes: true,
             brief: false,
+            max_per_second: 0,
         };
         let mut tail = rig.events(token).tail(request).await?.into_inner();
         let mut lines = Vec::new();

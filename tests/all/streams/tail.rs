@@ -227,6 +227,91 @@ async fn a_tail_of_what_is_not_there_is_refused() -> Result<(), Failure> {
     Ok(())
 }
 
+const LEFT_OUT: &str = "left out";
+
+/// The provider's delivery id.
+fn told_or_left_out(line: v1::TailResponse) -> String {
+    match line.left_out {
+        true => LEFT_OUT.to_owned(),
+        false => told(&line).0,
+    }
+}
+
+#[tokio::test]
+async fn a_bounded_tail_gives_each_line_once_at_its_rate_and_of_more_the_newest()
+-> Result<(), Failure> {
+    const MOST: usize = 20;
+    let rig = kept().await?;
+    let code = rig.get_group("code").await?;
+    let mut tail = Tail::start(&rig, "code/all", |request| {
+        request.max_per_second = MOST as u32;
+        request.brief = true;
+    })
+    .await?;
+    let mut stream = Reporting::connect(&rig, "").await?;
+    let id = |n: usize| format!("f-{n:03}");
+    let mut next = 0;
+    // After a silence two seconds have room for it, and then one; whether it comes as they begin or end.
+    for few in [2 * MOST, MOST, MOST] {
+        let few: Vec<_> = (next..next + few).map(id).collect();
+        next += few.len();
+        let one = |id: &String| callback(&code, id, b"{}");
+        stream.batch(few.iter().map(one).collect()).await?;
+        let mut told = Vec::new();
+        while told.len() < few.len() {
+            told.push(told_or_left_out(tail.next().await?));
+        }
+        // Several are kept at the same time, and some of them in another order.
+        told.sort();
+        assert_eq!(told, few);
+    }
+    let many = (next..next + 10 * MOST).map(|n| callback(&code, &id(n), b"{}"));
+    stream.batch(many.collect()).await?;
+    stream.report(callback(&code, "newest", b"{}")).await?;
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "newest") {
+        told.push(told_or_left_out(tail.next().await?));
+    }
+    // What is told between two gaps is what the log has there, the newest at the end.
+    let all = Tail::start(&rig, "code/all", |request| {
+        request.from_start = true;
+        request.no_follow = true;
+    });
+    let all: Vec<String> = all
+        .await?
+        .lines()
+        .await?
+        .into_iter()
+        .map(|line| line.0)
+        .collect();
+    let mut rest = &all[..];
+    for run in told
+        .split(|id| id == LEFT_OUT)
+        .filter(|run| !run.is_empty())
+    {
+        let at = rest.iter().position(|id| *id == run[0]).ok_or("in order")?;
+        assert_eq!(run, &rest[at..at + run.len()], "{told:?}");
+        rest = &rest[at + run.len()..];
+    }
+    assert!(rest.is_empty(), "{told:?}");
+    let gaps = told.iter().filter(|id| *id == LEFT_OUT).count();
+    assert!(gaps > 0 && told.len() - gaps < 10 * MOST, "{told:?}");
+    // And it goes on.
+    stream.report(callback(&code, "g", b"{}")).await?;
+    assert_eq!(told_or_left_out(tail.next().await?), "g");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bound_of_a_tail_that_would_leave_out_what_was_asked_for_is_refused()
+-> Result<(), Failure> {
+    let rig = kept().await?;
+    let refused = Tail::start(&rig, "code", |request| request.max_per_second = 20);
+    let error = refused.await.err().ok_or("refused")?;
+    assert!(error.to_string().contains("set `brief` too"), "{error}");
+    Ok(())
+}
+
 // Risk 22: a tail that nobody reads keeps no server from ending.
 #[tokio::test]
 async fn a_tail_ends_with_the_server() -> Result<(), Failure> {
@@ -242,6 +327,7 @@ super::backends::on_cluster!(
     a_webhooks_tail_has_one_line_for_each_event_it_matched,
     events_that_nobody_matched_are_shown_when_asked_for,
     a_tail_that_follows_begins_with_its_answer,
+    a_bounded_tail_gives_each_line_once_at_its_rate_and_of_more_the_newest,
     changes_of_a_delivery_are_lines_when_asked_for,
     a_tail_ends_with_the_server,
 );

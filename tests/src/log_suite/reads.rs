@@ -215,21 +215,49 @@ async fn all_lines(
                 .all(|item| after < item.cursor && item.cursor <= next)
         );
         assert!(items.is_sorted_by(|one, two| one.cursor < two.cursor));
-        for item in &items {
-            lines.push(match (&item.delivery, item.change) {
-                (Some(delivery), true) => format!("{}:{}", delivery.id, delivery.status),
-                (Some(delivery), false) => delivery.id.clone(),
-                (None, change) => {
-                    assert!(!change);
-                    item.event.id.clone()
-                }
-            });
-        }
+        lines.extend(items.iter().map(named));
         if next >= end {
             return lines.join(" ");
         }
         assert!(next > after, "goes on");
         after = next;
+    }
+}
+
+fn named(item: &TailItem) -> String {
+    match (&item.delivery, item.change) {
+        (Some(delivery), true) => format!("{}:{}", delivery.id, delivery.status),
+        (Some(delivery), false) => delivery.id.clone(),
+        (None, change) => {
+            assert!(!change);
+            item.event.id.clone()
+        }
+    }
+}
+
+/// The same from its end.
+async fn all_lines_from_the_newest(
+    log: &dyn DeliveryLog,
+    selection: &Selection,
+    changes: bool,
+    limit: usize,
+    end: Cursor,
+) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut before = None;
+    loop {
+        let read = log.tail_newest(selection, Cursor(0), before, changes, limit);
+        let (items, goes_on) = read.await.expect("reads");
+        assert!(items.len() <= limit && goes_on >= end);
+        assert!(items.is_sorted_by(|one, two| one.cursor < two.cursor));
+        lines.splice(0..0, items.iter().map(named));
+        match items.first() {
+            Some(first) if items.len() == limit => {
+                assert!(before.is_none_or(|before| first.cursor < before), "goes on");
+                before = Some(first.cursor);
+            }
+            _ => return lines.join(" "),
+        }
     }
 }
 
@@ -260,7 +288,16 @@ pub(super) async fn selections_and_pages_agree(backend: &dyn Backend) {
     let delivered = |line: &TailItem| {
         line.change && line.delivery.as_ref().map(|d| d.status()) == Some(DeliveryStatus::Delivered)
     };
-    let (_, end) = tail_until(&*log, delivered).await;
+    let (lines, end) = tail_until(&*log, delivered).await;
+    // What is at or before `after` is not read again.
+    let (after, last) = (lines[1].cursor, &lines[2..]);
+    let any = Selection::default();
+    let (read, _) = log
+        .tail_newest(&any, after, None, true, 100)
+        .await
+        .expect("reads");
+    let read: Vec<String> = read.iter().map(named).collect();
+    assert_eq!(read, last.iter().map(named).collect::<Vec<_>>());
     for (selection, events, deliveries) in selections() {
         for limit in [1, 2, 3, 100] {
             assert_eq!(
@@ -285,6 +322,11 @@ pub(super) async fn selections_and_pages_agree(backend: &dyn Backend) {
                 lines,
                 "{selection:?} by {limit}"
             );
+            assert_eq!(
+                all_lines_from_the_newest(&*log, &selection, false, limit, end).await,
+                lines,
+                "{selection:?} by {limit}"
+            );
             if selection.status.is_none() {
                 let changes = if deliveries.contains("e1-1") {
                     format!("{lines} e1-1:2 e1-1:3")
@@ -293,6 +335,11 @@ pub(super) async fn selections_and_pages_agree(backend: &dyn Backend) {
                 };
                 assert_eq!(
                     all_lines(&*log, &selection, true, limit, end).await,
+                    changes,
+                    "{selection:?} by {limit}"
+                );
+                assert_eq!(
+                    all_lines_from_the_newest(&*log, &selection, true, limit, end).await,
                     changes,
                     "{selection:?} by {limit}"
                 );

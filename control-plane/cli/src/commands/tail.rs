@@ -110,6 +110,8 @@ async fn read(
         events: tail.events,
         changes: tail.changes,
         brief: false,
+        // Whoever reads along with a command wants them all, and pipes them on.
+        max_per_second: 0,
     };
     let mut lines = api.events().tail(request).await.map_err(lost)?.into_inner();
     *connected = true;

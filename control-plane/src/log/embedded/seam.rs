@@ -7,7 +7,8 @@ use hookplane_proto::v1;
 use prost::Message;
 use tokio::sync::watch;
 
-use super::{EmbeddedLog, append, forget, index, leases, list, made, queues, read, retain, tail};
+use super::tail::Stretch;
+use super::{EmbeddedLog, append, forget, index, leases, list, made, queues, read, retain};
 use crate::log::{
     Appended, Cursor, DeliveryLog, Durability, Lease, LogError, NewCallback, NewDelivery, Notes,
     PutBack, Queue, Reach, Retention, Selection, Settle, Stats, TailItem, Usage, Waiting,
@@ -176,17 +177,31 @@ impl DeliveryLog for EmbeddedLog {
         changes: bool,
         limit: usize,
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
-        let selection = selection.clone();
         let newest = *self.shared.newest.borrow();
-        let limit = limit.clamp(1, MAX_ROWS);
-        let (items, next) = self
-            .read(move |db| tail::tail(db, &selection, after, newest, changes, limit))
-            .await?;
-        let items = items
-            .into_iter()
-            .map(tail::RawItem::decode)
-            .collect::<Result<_, _>>()?;
+        let stretch = Stretch::of(after, newest, limit.clamp(1, MAX_ROWS));
+        let items = self.lines(selection, stretch, changes).await?;
+        let next = match items.last() {
+            Some(last) if items.len() >= stretch.limit => last.cursor,
+            _ => newest.max(after),
+        };
         Ok((items, next))
+    }
+
+    async fn tail_newest(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        before: Option<Cursor>,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        let newest = *self.shared.newest.borrow();
+        let until = before.map_or(newest, |before| {
+            newest.min(Cursor(before.0.saturating_sub(1)))
+        });
+        let stretch = Stretch::of(after, until, limit.clamp(1, MAX_ROWS)).newest_first();
+        let items = self.lines(selection, stretch, changes).await?;
+        Ok((items, newest.max(after)))
     }
 
     async fn reach(&self) -> Result<Reach, LogError> {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params_from_iter};
 
+use super::EmbeddedLog;
 use super::fault::Fault;
 use super::index::{Patience, Words};
 use super::read::{DELIVERY_COLUMNS, EVENT_COLUMNS, RawDelivery, RawEvent, cursor, seq};
@@ -9,7 +10,7 @@ use super::selection::Where;
 use crate::log::{Cursor, LogError, Selection, TailItem};
 
 /// A line of the tail before it is decoded.
-pub(super) struct RawItem {
+struct RawItem {
     seq: i64,
     event: RawEvent,
     delivery: Option<RawDelivery>,
@@ -17,7 +18,7 @@ pub(super) struct RawItem {
 }
 
 impl RawItem {
-    pub(super) fn decode(self) -> Result<TailItem, LogError> {
+    fn decode(self) -> Result<TailItem, LogError> {
         Ok(TailItem {
             cursor: cursor(self.seq),
             event: self.event.decode()?,
@@ -27,23 +28,61 @@ impl RawItem {
     }
 }
 
-/// Walks up the line (deliveries, those that were added, events without any, changes), merged. `newest` was committed when the call began.
+/// A piece of the line, and from which end it is walked until there is enough.
+#[derive(Clone, Copy)]
+pub(super) struct Stretch {
+    after: i64,
+    /// Committed when the call began.
+    until: i64,
+    pub(super) limit: usize,
+    newest_first: bool,
+}
+
+impl Stretch {
+    pub(super) fn of(after: Cursor, until: Cursor, limit: usize) -> Self {
+        Self {
+            after: seq(after),
+            until: seq(until),
+            limit,
+            newest_first: false,
+        }
+    }
+
+    pub(super) fn newest_first(self) -> Self {
+        Self {
+            newest_first: true,
+            ..self
+        }
+    }
+}
+
+impl EmbeddedLog {
+    /// What the stretch has of the selection, in order.
+    pub(super) async fn lines(
+        &self,
+        selection: &Selection,
+        stretch: Stretch,
+        changes: bool,
+    ) -> Result<Vec<TailItem>, LogError> {
+        let selection = selection.clone();
+        let items = self.read(move |db| tail(db, &selection, stretch, changes));
+        items.await?.into_iter().map(RawItem::decode).collect()
+    }
+}
+
+/// Walks the line (deliveries, those that were added, events without any, changes), merged, in order.
 ///
 /// Unless changes are asked for, a webhook has one line of an event, whatever the number of its destinations: the first one's.
-pub(super) fn tail(
+fn tail(
     db: &Connection,
     selection: &Selection,
-    after: Cursor,
-    newest: Cursor,
+    stretch: Stretch,
     changes: bool,
-    limit: usize,
-) -> Result<(Vec<RawItem>, Cursor), Fault> {
+) -> Result<Vec<RawItem>, Fault> {
     let mut tail = Tail {
         db,
         words: Words::of(selection),
-        after: seq(after),
-        newest: seq(newest),
-        limit,
+        stretch,
         items: Vec::new(),
     };
     if !selection.unmatched {
@@ -56,7 +95,7 @@ pub(super) fn tail(
         clause.and("e.deliveries = ?", 0i64);
         clause.scope(selection);
         clause.event(selection);
-        tail.walk("events e", "e.seq", "e.seq", clause, Walk::Events)?;
+        tail.walk("events e", "e.seq", &["e.seq"], clause, Walk::Events)?;
     }
     if changes && !selection.unmatched {
         let mut clause = Where::default();
@@ -70,17 +109,16 @@ pub(super) fn tail(
         if let Some(status) = selection.status {
             clause.and("c.status = ?", i64::from(status as i32));
         }
-        tail.walk(CHANGES, "c.seq", "c.seq", clause, Walk::Changes)?;
+        tail.walk(CHANGES, "c.seq", &["c.seq"], clause, Walk::Changes)?;
     }
     let mut items = tail.items;
     items.sort_by_key(|item| item.seq);
-    let more = items.len() >= limit;
-    items.truncate(limit);
-    let next = match items.last() {
-        Some(last) if more => cursor(last.seq),
-        _ => newest.max(after),
-    };
-    Ok((items, next))
+    if stretch.newest_first {
+        items.drain(..items.len().saturating_sub(stretch.limit));
+    } else {
+        items.truncate(stretch.limit);
+    }
+    Ok(items)
 }
 
 const LINE: &str = "deliveries d CROSS JOIN events e ON e.seq = d.event_seq";
@@ -101,9 +139,7 @@ enum Walk {
 struct Tail<'a> {
     db: &'a Connection,
     words: Option<Words>,
-    after: i64,
-    newest: i64,
-    limit: usize,
+    stretch: Stretch,
     items: Vec<RawItem>,
 }
 
@@ -128,13 +164,16 @@ impl Tail<'_> {
             let from: i64 = self
                 .db
                 .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?1")?
-                .query_row([self.after], |row| row.get(0))?;
+                .query_row([self.stretch.after], |row| row.get(0))?;
             match selection.event_id {
                 Some(_) => clause.within(selection),
                 None => clause.scope(selection),
             }
             clause.and("e.seq >= ?", from);
-            let order = "e.seq, d.seq";
+            if self.stretch.newest_first {
+                clause.and("e.seq < ?", self.stretch.until);
+            }
+            let order = &["e.seq", "d.seq"];
             self.walk(
                 BEHIND_EVENTS,
                 // The plus keeps the planner to each event's own deliveries.
@@ -150,35 +189,40 @@ impl Tail<'_> {
                 clause.and("a.org = ?", org.clone());
             }
             clause.within(selection);
-            return self.walk(ADDED, "a.seq", "a.seq", rest(clause), Walk::Deliveries);
+            return self.walk(ADDED, "a.seq", &["a.seq"], rest(clause), Walk::Deliveries);
         }
         clause.within(selection);
-        self.walk(LINE, "d.seq", "d.seq", rest(clause), Walk::Deliveries)
+        self.walk(LINE, "d.seq", &["d.seq"], rest(clause), Walk::Deliveries)
     }
 
     fn walk(
         &mut self,
         from: &str,
         at: &str,
-        order: &str,
+        order: &[&str],
         mut clause: Where,
         kind: Walk,
     ) -> Result<(), Fault> {
-        clause.and(&format!("{at} > ?"), self.after);
-        clause.and(&format!("{at} <= ?"), self.newest);
+        clause.and(&format!("{at} > ?"), self.stretch.after);
+        clause.and(&format!("{at} <= ?"), self.stretch.until);
+        let (between, end) = match self.stretch.newest_first {
+            true => (" DESC, ", " DESC"),
+            false => (", ", ""),
+        };
+        let order = order.join(between);
         let columns = match kind {
             Walk::Events => String::new(),
             Walk::Deliveries => format!(", {DELIVERY_COLUMNS}"),
             Walk::Changes => format!(", {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at"),
         };
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT {EVENT_COLUMNS}, {at}{columns} FROM {from}{} ORDER BY {order}",
+            "SELECT {EVENT_COLUMNS}, {at}{columns} FROM {from}{} ORDER BY {order}{end}",
             clause.sql
         ))?;
         let mut rows = statement.query(params_from_iter(clause.values))?;
         let mut found = 0;
         let patience = Patience::default();
-        while found < self.limit
+        while found < self.stretch.limit
             && let Some(row) = rows.next()?
         {
             patience.check()?;
@@ -207,6 +251,15 @@ impl Tail<'_> {
                 change: kind == Walk::Changes,
             });
             found += 1;
+        }
+        // What is further on than these is in no answer: the next walk needn't look there, where it may find nothing for long.
+        if let Some(last) = self.items.last()
+            && found == self.stretch.limit
+        {
+            match self.stretch.newest_first {
+                true => self.stretch.after = last.seq - 1,
+                false => self.stretch.until = last.seq,
+            }
         }
         Ok(())
     }

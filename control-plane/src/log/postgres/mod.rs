@@ -275,6 +275,18 @@ impl DeliveryLog for PostgresLog {
         tail::tail(&self.shared, selection, after, changes, limit).await
     }
 
+    async fn tail_newest(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        before: Option<Cursor>,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        let limit = limit.clamp(1, MAX_ROWS);
+        tail::newest(&self.shared, selection, (after, before), changes, limit).await
+    }
+
     async fn reach(&self) -> Result<Reach, LogError> {
         Ok(line::reach(&mut self.shared.pool.call().await?).await?)
     }

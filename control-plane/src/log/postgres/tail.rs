@@ -29,11 +29,51 @@ pub(super) async fn tail(
     if end <= after {
         return Ok((Vec::new(), after));
     }
-    let range = Range {
-        after: seq(after),
-        end: seq(end),
-        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+    let range = Range::of(after, end, limit);
+    let mut items = walked(session, selection, range, changes).await?;
+    let more = items.len() >= limit;
+    items.truncate(limit);
+    let next = match items.last() {
+        Some(last) if more => last.cursor,
+        _ => end,
     };
+    // Nobody's connection waits while they are looked at.
+    drop(read);
+    Ok((having(items, selection).await?, next))
+}
+
+/// The same from the other end, between two places.
+pub(super) async fn newest(
+    shared: &Shared,
+    selection: &Selection,
+    (after, before): (Cursor, Option<Cursor>),
+    changes: bool,
+    limit: usize,
+) -> Result<(Vec<TailItem>, Cursor), LogError> {
+    let mut read = shared.pool.read().await?;
+    let session = &mut read;
+    let end = line::reach(session).await?.whole;
+    let until = before.map_or(end, |before| end.min(Cursor(before.0.saturating_sub(1))));
+    if until <= after {
+        return Ok((Vec::new(), end.max(after)));
+    }
+    let range = Range {
+        newest_first: true,
+        ..Range::of(after, until, limit)
+    };
+    let mut items = walked(session, selection, range, changes).await?;
+    items.drain(..items.len().saturating_sub(limit));
+    drop(read);
+    Ok((having(items, selection).await?, end))
+}
+
+/// In order, of each walk as many as are asked for.
+async fn walked(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    range: Range,
+    changes: bool,
+) -> Result<Vec<TailItem>, LogError> {
     let mut items = Vec::new();
     if !selection.unmatched {
         items.extend(deliveries(session, selection, range, changes).await?);
@@ -48,23 +88,15 @@ pub(super) async fn tail(
         items.extend(changed(session, selection, range).await?);
     }
     items.sort_by_key(|item| item.cursor);
-    let more = items.len() >= limit;
-    items.truncate(limit);
-    let next = match items.last() {
-        Some(last) if more => last.cursor,
-        _ => end,
-    };
-    // Nobody's connection waits while they are looked at.
-    drop(read);
-    if let Some(text) = &selection.text {
-        items = having(items, words::searched(text)).await?;
-    }
-    Ok((items, next))
+    Ok(items)
 }
 
-/// Those with these words. Looked at here: the newest events can't be found by their text yet. And aside: a payload may be large.
-async fn having(items: Vec<TailItem>, searched: Vec<String>) -> Result<Vec<TailItem>, LogError> {
-    let searched: Arc<[String]> = searched.into();
+/// Those with the words that are asked for. Looked at here: the newest events can't be found by their text yet. And aside: a payload may be large.
+async fn having(items: Vec<TailItem>, selection: &Selection) -> Result<Vec<TailItem>, LogError> {
+    let Some(text) = &selection.text else {
+        return Ok(items);
+    };
+    let searched: Arc<[String]> = words::searched(text).into();
     let mut found = Vec::new();
     for item in items {
         let searched = Arc::clone(&searched);
@@ -80,21 +112,36 @@ async fn having(items: Vec<TailItem>, searched: Vec<String>) -> Result<Vec<TailI
     Ok(found)
 }
 
-/// A piece of the line.
+/// A piece of the line, and from which end it is walked until there is enough.
 #[derive(Clone, Copy)]
 struct Range {
     after: i64,
     end: i64,
     limit: i64,
+    newest_first: bool,
 }
 
 impl Range {
+    fn of(after: Cursor, end: Cursor, limit: usize) -> Self {
+        Self {
+            after: seq(after),
+            end: seq(end),
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
+            newest_first: false,
+        }
+    }
+
     /// Of numbers in this column, in this order.
-    fn close(self, clause: &mut Where, at: &str, order: &str) -> String {
+    fn close(self, clause: &mut Where, at: &str, order: &[&str]) -> String {
         clause.and(&format!("{at} > ?"), self.after);
         clause.and(&format!("{at} <= ?"), self.end);
         let limit = clause.value(self.limit);
-        format!("{} ORDER BY {order} LIMIT {limit}", clause.part())
+        let (between, end) = match self.newest_first {
+            true => (" DESC, ", " DESC"),
+            false => (", ", ""),
+        };
+        let order = order.join(between);
+        format!("{} ORDER BY {order}{end} LIMIT {limit}", clause.part())
     }
 }
 
@@ -111,7 +158,7 @@ async fn deliveries(
     let mut clause = Where::default();
     let lead = Lead::of(selection);
     let columns = format!("SELECT {EVENT_COLUMNS}, d.seq AS at, {DELIVERY_COLUMNS} FROM");
-    let end = |clause: &mut Where, order: &str| {
+    let end = |clause: &mut Where, order: &[&str]| {
         status(clause, selection);
         if !all && selection.destination.is_none() {
             clause.and_plain(FIRST);
@@ -127,15 +174,15 @@ async fn deliveries(
             range.after,
         );
         clause.and("e.seq <= ?", range.end);
-        let rest = end(&mut clause, "e.seq, d.seq");
+        let rest = end(&mut clause, &["e.seq", "d.seq"]);
         Lead::Added.scope(&mut clause, selection);
-        let added = end(&mut clause, "d.seq");
+        let added = end(&mut clause, &["d.seq"]);
         sql = format!(
             "({sql}{rest}) UNION ALL ({columns} {}{added})",
             Lead::Added.from()
         );
     } else {
-        sql.push_str(&end(&mut clause, "d.seq"));
+        sql.push_str(&end(&mut clause, &["d.seq"]));
     }
     let rows = clause.query(session, &sql).await?;
     rows.iter()
@@ -161,7 +208,7 @@ async fn unmatched(
     clause.scope(selection, "e", selection.event_id.is_none());
     clause.event(selection);
     clause.and_plain("e.deliveries = 0");
-    let rest = range.close(&mut clause, "e.seq", "e.seq");
+    let rest = range.close(&mut clause, "e.seq", &["e.seq"]);
     let sql = format!("SELECT {EVENT_COLUMNS}, e.seq FROM events e{rest}");
     let rows = clause.query(session, &sql).await?;
     rows.iter()
@@ -190,7 +237,7 @@ async fn changed(
     if let Some(status) = selection.status {
         clause.and_plain(&format!("c.status = {}", status as i32));
     }
-    let rest = range.close(&mut clause, "c.seq", "c.seq");
+    let rest = range.close(&mut clause, "c.seq", &["c.seq"]);
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, c.seq, {DELIVERY_COLUMNS}, c.status, c.attempts, c.reason, c.at FROM changes c
          CROSS JOIN LATERAL (SELECT * FROM deliveries d WHERE d.group_uid = c.group_uid AND d.event_id = c.event_id AND d.n = c.n OFFSET 0) d

@@ -160,6 +160,18 @@ impl DeliveryLog for Hasty {
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
         self.0.tail(selection, after, changes, limit).await
     }
+    async fn tail_newest(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        before: Option<Cursor>,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        self.0
+            .tail_newest(selection, after, before, changes, limit)
+            .await
+    }
     async fn reach(&self) -> Result<Reach, LogError> {
         self.0.reach().await
     }

@@ -559,6 +559,18 @@ impl DeliveryLog for Watched {
     ) -> Result<(Vec<TailItem>, Cursor), LogError> {
         self.log.tail(selection, after, changes, limit).await
     }
+    async fn tail_newest(
+        &self,
+        selection: &Selection,
+        after: Cursor,
+        before: Option<Cursor>,
+        changes: bool,
+        limit: usize,
+    ) -> Result<(Vec<TailItem>, Cursor), LogError> {
+        self.log
+            .tail_newest(selection, after, before, changes, limit)
+            .await
+    }
     async fn reach(&self) -> Result<Reach, LogError> {
         self.log.reach().await
     }
