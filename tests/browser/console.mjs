@@ -61,6 +61,24 @@ export async function visitor(browser, view = {}, bearer = token) {
 export const shot = (page, name) =>
   page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true, caret: "initial" });
 
+/** Where there is room for a table, its columns are as wide as their words: those that go over a line's end though they aren't long. */
+function brokenWords() {
+  if (innerWidth < 1024) return [];
+  const broken = new Set();
+  const range = document.createRange();
+  for (const cell of [...document.querySelectorAll("th, td")].slice(0, 400)) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+      for (const { 0: word, index } of text.data.matchAll(/[a-z0-9]{2,20}/gi)) {
+        range.setStart(text, index);
+        range.setEnd(text, index + word.length);
+        if (new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size > 1) broken.add(word);
+      }
+    }
+  }
+  return [...broken].slice(0, 5);
+}
+
 /** Complains of what a reader with a small screen or a screen reader would. */
 export async function look(page, name) {
   const problems = [];
@@ -68,6 +86,7 @@ export async function look(page, name) {
   if (wide > 0) problems.push(`${name}: ${wide} pixels wider than the screen`);
   const bytes = Buffer.byteLength(await page.content());
   if (bytes > MAX_PAGE_BYTES) problems.push(`${name}: ${bytes} bytes`);
+  for (const word of await page.evaluate(brokenWords)) problems.push(`${name}: “${word}” is broken in the middle`);
   const headings = await page.locator("h1").count();
   if (headings !== 1) problems.push(`${name}: ${headings} headings of the first level`);
   return problems;

@@ -150,13 +150,14 @@ async function work() {
   await page.goto("/orgs/plain/deliveries?status=delivered");
   await page.getByRole("checkbox", { name: /^Choose push/ }).check();
   await button("Replay those chosen").click();
-  await note("Put back to pending.");
+  await note("Put back to pending: 1 delivery.");
   await page.goto("/orgs/plain/deliveries");
   await reloaded(row("sink").locator(".badge.good"));
 
   await at("a replay of all");
   await link("Delivered").click();
   await link("Replay all that this search finds…").click();
+  await page.getByText("Counted now: 1 delivery goes back to pending.").waitFor();
   await button("Replay").click();
   await page.locator(".progress .note").waitFor();
 

@@ -248,8 +248,16 @@ async function map() {
   await show("mapping-with-an-error");
   await field(2).getByLabel("From", { exact: true }).focus();
   await picked("payload.note")();
-  await page.locator("#preview").getByText("by the gate").waitFor();
-  await page.locator("#preview .badge.good").waitFor();
+  const mended = async () => {
+    await page.locator("#preview").getByText("by the gate").waitFor();
+    await page.locator("#preview .badge.good").waitFor();
+  };
+  await mended();
+  // As it is typed, before the field is left.
+  await field(2).getByLabel("From", { exact: true }).fill("payload.remark");
+  await page.locator("#preview").getByText("would be held").waitFor();
+  await field(2).getByLabel("From", { exact: true }).fill("payload.note");
+  await mended();
   await base.getByRole("button", { name: /^Add children/ }).first().click();
   const lines = page.getByRole("group", { name: /^Children of/ });
   await lines.getByLabel("Object", { exact: true }).fill("OrderLine__c");

@@ -184,11 +184,25 @@ fn of_mapping(part: &str) -> (String, &str) {
         "forEach",
         "fields",
     ];
-    let object = match part.rsplit_once('.') {
-        Some((object, last)) if parts.contains(&last) => object,
-        _ => part,
+    let (object, label) = match part.rsplit_once('.') {
+        Some((object, last)) if parts.contains(&last) => (object, of_object(object, last)),
+        _ => (part, part),
     };
-    (format!("object-{object}"), part)
+    (format!("object-{object}"), label)
+}
+
+/// As the editor labels what an object has.
+fn of_object<'p>(object: &str, part: &'p str) -> &'p str {
+    match part {
+        "object" => "Object",
+        "operation" => "Operation",
+        "key" => "Key",
+        "parentField" => "Field that refers to the parent",
+        "field" if !object.is_empty() => "Relationship",
+        "forEach" => "For each",
+        "fields" => "Fields",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -290,7 +304,12 @@ mod tests {
             (
                 "spec.mapping.base.children[0].key",
                 "object-base.children[0]",
-                "base.children[0].key",
+                "Key",
+            ),
+            (
+                "spec.mapping.base.children[0].parentField",
+                "object-base.children[0]",
+                "Field that refers to the parent",
             ),
             ("spec.mapping.base", "object-base", "base"),
             ("since", "since", "Since"),

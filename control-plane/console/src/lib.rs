@@ -34,6 +34,7 @@ mod problem;
 mod rig;
 mod session;
 mod sign_in;
+mod spoken;
 pub mod trial;
 mod weight;
 mod words;

@@ -1,5 +1,6 @@
 //! What every page has around it: who looks, where they are, and how it becomes an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use askama::Template;
@@ -111,7 +112,7 @@ impl Visitor {
             path: self.path.clone(),
             who: self.who.clone(),
             mark: self.session.mark.clone(),
-            note: pages::note(self.query.text("done")),
+            note: pages::note(&self.query),
         }
     }
 
@@ -146,7 +147,7 @@ pub(crate) struct Page {
     /// For every form: `<input type="hidden" name="mark">`.
     pub(crate) mark: String,
     /// What was done by the form that led here.
-    pub(crate) note: Option<&'static str>,
+    pub(crate) note: Option<Cow<'static, str>>,
 }
 
 impl Page {

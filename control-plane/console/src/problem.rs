@@ -9,7 +9,11 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::fields::Fault;
+use crate::spoken::in_words;
 use crate::{assets, page};
+
+/// A field of the API that nobody types.
+const PAGE_TOKEN: &str = "page_token";
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) enum Problem {
     TooMuch,
     /// There is no such page.
     NoPage,
+    /// The page isn't for what was sent.
+    NoMethod,
     /// What the API said.
     Api(Box<Status>),
     /// Ours.
@@ -77,6 +83,12 @@ impl IntoResponse for Problem {
                 "The address leads nowhere.",
                 "Begin at the start page.",
             ),
+            Self::NoMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This address takes no such request",
+                "What was sent is for another address.",
+                "Begin at the start page.",
+            ),
             Self::Api(status) => of_api(status),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -90,7 +102,7 @@ impl IntoResponse for Problem {
             script: assets::script(),
             icon: assets::icon(),
             title,
-            message,
+            message: &in_words(message),
             advice,
             leaves: status == StatusCode::FORBIDDEN && matches!(self, Self::Api(_)),
         };
@@ -108,6 +120,13 @@ impl IntoResponse for Problem {
 fn of_api(status: &Status) -> (StatusCode, &str, &str, &str) {
     let message = status.message();
     match status.code() {
+        // Of an address that somebody kept, or that was made by another version.
+        Code::InvalidArgument if is_of_a_place_in_a_list(status) => (
+            StatusCode::BAD_REQUEST,
+            "The list doesn't go on there",
+            "The address names a place in a list that isn't known.",
+            "Begin at the list's first page.",
+        ),
         Code::NotFound => (
             StatusCode::NOT_FOUND,
             "It isn't there",
@@ -159,6 +178,12 @@ fn of_api(status: &Status) -> (StatusCode, &str, &str, &str) {
     }
 }
 
+fn is_of_a_place_in_a_list(status: &Status) -> bool {
+    let violations = status.get_details_bad_request();
+    let mut violations = violations.into_iter().flat_map(|bad| bad.field_violations);
+    violations.any(|violation| violation.field == PAGE_TOKEN)
+}
+
 /// Of what isn't for good: the store doesn't answer, or too much is asked for at once.
 fn passing(code: Code) -> Option<StatusCode> {
     match code {
@@ -182,7 +207,10 @@ impl Faults {
         let violations = status.get_details_bad_request();
         let mut faults = Self::default();
         for violation in violations.into_iter().flat_map(|bad| bad.field_violations) {
-            faults.add(&violation.field, &violation.description);
+            match violation.field == PAGE_TOKEN {
+                true => faults.add("", "The list doesn't go on there: begin at its first page."),
+                false => faults.add(&violation.field, &in_words(&violation.description)),
+            }
         }
         faults.passing = passing(status.code());
         let mendable = matches!(
@@ -195,11 +223,12 @@ impl Faults {
             } else {
                 ""
             };
-            faults.add(field, status.message());
+            faults.add(field, &in_words(status.message()));
         }
         if faults.said.is_empty() && faults.passing.is_some() {
             let again = "Wait a moment, then send it again.";
-            let message = status.message().trim_end_matches('.');
+            let message = in_words(status.message());
+            let message = message.trim_end_matches('.');
             faults.add("", &format!("Not taken now: {message}. {again}"));
         }
         if faults.said.is_empty() {

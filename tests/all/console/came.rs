@@ -152,6 +152,12 @@ fn what_is_chosen_is_replayed_and_so_is_all_that_a_search_finds_with_its_progres
     rig.dev
         .ok(&["tail", "acme/code/all", "--from-start", "--max", "1"]);
     let list = "/orgs/acme/deliveries";
+    // Why it waits, and no time to wait for that is over.
+    for page in [list.to_owned(), format!("{list}/{id}")] {
+        let page = rig.visitor.page(&page);
+        assert!(page.contains("No subscriber has taken it yet"), "{page}");
+        assert!(!page.contains("Next attempt"), "{page}");
+    }
     // What is pending isn't on offer; an empty choice changes nothing.
     assert!(!rig.visitor.page(list).contains("name=\"id\""));
     let answer = rig.visitor.post("/orgs/acme/deliveries/replay", list, &[]);
@@ -162,14 +168,20 @@ fn what_is_chosen_is_replayed_and_so_is_all_that_a_search_finds_with_its_progres
         list,
         &[("id", &id), ("one", "on"), ("mapping", "then")],
     );
-    let back = format!("{list}/{id}?done=replayed");
+    // So many as were really put back.
+    let back = format!("{list}/{id}?done=replayed&count=1");
     assert_eq!(location(&answer), back);
+    assert!(
+        rig.visitor
+            .page(&back)
+            .contains("Put back to pending: 1 delivery.")
+    );
     let answer = rig
         .visitor
         .post(replay, list, &[("id", &id), ("status", "dead")]);
     assert_eq!(
         location(&answer),
-        format!("{list}?status=dead&done=replayed")
+        format!("{list}?status=dead&done=replayed&count=0")
     );
 
     let all = "/orgs/acme/deliveries/replay-all";
@@ -188,7 +200,17 @@ fn what_is_chosen_is_replayed_and_so_is_all_that_a_search_finds_with_its_progres
     assert!(text(&answer).contains("rate-error") || text(&answer).contains("rate_per_second"));
     rig.dev
         .ok(&["delete", "webhook", "acme/code/all", "--discard"]);
-    rig.dev.apply(GROUP);
+    // Of a deleted webhook there is nothing to look at, nor to replay; of one that has its name neither.
+    for again in [false, true] {
+        if again {
+            rig.dev.apply(GROUP);
+        }
+        let page = rig.visitor.page(&format!("{list}/{id}"));
+        assert!(page.contains("Its webhook was deleted"), "{page}");
+        assert!(!page.contains("/webhooks/all\"") && !page.contains(">Replay</button>"));
+    }
+    let counted = rig.visitor.page(&asked);
+    assert!(counted.contains("Counted now: "), "{counted}");
     let answer = rig.visitor.post(all, &asked, &[("status", "dropped")]);
     let page = text(&answer);
     assert_eq!(answer.status, 200, "{page}");

@@ -52,6 +52,14 @@ fn the_fleet_shows_what_each_listener_accepted_and_refused() {
         "{page}"
     );
     assert!(page.contains("<td class=\"number\">0.05</td><td class=\"number\">0.02</td>"));
+    // Come to from an org, it keeps the org's menu.
+    assert!(
+        visitor
+            .page("/orgs/acme")
+            .contains("href=\"/fleet?org=acme\"")
+    );
+    let deliveries = "href=\"/orgs/acme/deliveries\"";
+    assert!(visitor.page("/fleet?org=acme").contains(deliveries) && !page.contains(deliveries));
     let table = dev.ok(&["get", "listeners"]);
     assert!(
         table.contains("ACCEPTED/S") && table.contains("0.05"),

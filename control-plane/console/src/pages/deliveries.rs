@@ -4,15 +4,17 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::Response;
-use hookplane_proto::v1;
+use hookplane_proto::v1::{self, DeliveryStatus};
 use http::StatusCode;
 
 use super::selection::{Selection, faults_of, groups};
+use super::story::{self, Tried};
+use super::waits::{self, Wait};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 use crate::weight;
-use crate::words::{self, Standing};
+use crate::words::Standing;
 
 const PAGE: u32 = 50;
 /// What a list shows of a reason, of an event type: outsiders write both.
@@ -30,6 +32,8 @@ pub(super) struct Row {
     pub(super) standing: Standing,
     pub(super) attempts: u32,
     pub(super) reason: String,
+    /// Of a list of deliveries: why it isn't tried now.
+    wait: Option<Wait>,
 }
 
 impl Row {
@@ -44,11 +48,10 @@ impl Row {
             group: delivery.group,
             webhook: delivery.webhook,
             destination: delivery.destination,
+            wait: None,
         }
     }
-}
 
-impl Row {
     /// The badge's colour: what was tried in vain is not as what is only new.
     fn class(&self) -> &'static str {
         match self.standing.0 {
@@ -102,13 +105,19 @@ pub(super) async fn list(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             Err(status) => faults = faults_of(status)?,
         }
     }
+    let waits = waits::of_all(&visitor, &answer.deliveries).await?;
+    let rows = answer.deliveries.into_iter().zip(waits);
+    let rows = rows.map(|(delivery, wait)| Row {
+        wait,
+        ..Row::of(delivery)
+    });
     let next = Some(answer.next_page_token).filter(|token| !token.is_empty());
     let page = Deliveries {
         groups: groups(&visitor, &org).await?,
         page: visitor.page("Deliveries", &org),
         next: next.map(|token| selection.query_with("page", &token)),
         later: !visitor.query.text("page").is_empty(),
-        rows: answer.deliveries.into_iter().map(Row::of).collect(),
+        rows: rows.collect(),
         selection,
         faults,
     };
@@ -138,14 +147,14 @@ pub(super) async fn replay(
     let only = delivery_ids.first().filter(|_| form.ticked("one")).cloned();
     let selection = Selection::of(&form);
     let done = if delivery_ids.is_empty() {
-        "none-chosen"
+        "none-chosen".to_owned()
     } else {
         let request = v1::ReplayDeliveriesRequest {
             delivery_ids,
             mapping: mapping(form.text("mapping")).into(),
         };
-        visitor.api.events().replay_deliveries(request).await?;
-        "replayed"
+        let answer = visitor.api.events().replay_deliveries(request).await?;
+        format!("replayed&count={}", answer.into_inner().replayed)
     };
     Ok(match only {
         Some(id) => {
@@ -153,44 +162,11 @@ pub(super) async fn replay(
             to(&format!("/orgs/{org}/deliveries/{id}?done={done}"))
         }
         None => {
-            let query = selection.query_with("done", done);
-            to(&format!("/orgs/{org}/deliveries?{query}"))
+            let query = selection.query();
+            let and = if query.is_empty() { "" } else { "&" };
+            to(&format!("/orgs/{org}/deliveries?{query}{and}done={done}"))
         }
     })
-}
-
-/// One try, as it is told.
-pub(super) struct Tried {
-    pub(super) number: u32,
-    pub(super) time: Option<Moment>,
-    pub(super) latency: String,
-    pub(super) outcome: &'static str,
-    pub(super) class: &'static str,
-    /// Of HTTP; 0: there was no answer.
-    pub(super) status: u32,
-    pub(super) reason: String,
-    pub(super) excerpt: String,
-    pub(super) mapping_version: u32,
-}
-
-impl Tried {
-    pub(super) fn of(attempt: v1::Attempt) -> Self {
-        let (outcome, class) = words::outcome(attempt.outcome());
-        Self {
-            number: attempt.number,
-            time: Moment::of(attempt.start_time.as_ref()),
-            latency: match attempt.latency_milliseconds {
-                0 => String::new(),
-                latency => format!("{} ms", words::number(latency.into())),
-            },
-            outcome,
-            class,
-            status: attempt.status,
-            reason: attempt.reason,
-            excerpt: attempt.excerpt,
-            mapping_version: attempt.mapping_version,
-        }
-    }
 }
 
 #[derive(Template)]
@@ -208,6 +184,13 @@ struct DeliveryPage {
     mapping_version: u32,
     webhook_uid: String,
     tries: Vec<Tried>,
+    /// It was replayed, and nothing was tried since.
+    put_back: bool,
+    /// Its webhook was deleted: there is nothing to look at, nor to replay it to.
+    gone: bool,
+    wait: Option<Wait>,
+    /// An earlier one of the same order key.
+    behind: Option<String>,
 }
 
 pub(super) async fn show(
@@ -230,23 +213,37 @@ pub(super) async fn show(
     };
     // Retention may have taken it.
     let arrived = match visitor.api.events().get_event(request).await {
-        Ok(event) => Moment::of(event.into_inner().receive_time.as_ref()),
+        Ok(event) => event.into_inner().receive_time,
         Err(status) if status.code() == tonic::Code::NotFound => None,
         Err(status) => return Err(status.into()),
     };
     let history = std::mem::take(&mut delivery.history);
+    let pending = delivery.status() == v1::DeliveryStatus::Pending;
+    let (gone, wait) = match waits::webhook(&visitor, &delivery).await? {
+        waits::Of::Gone => (true, None),
+        waits::Of::There(webhook) if pending => (false, Wait::of(&webhook, &delivery)),
+        _ => (false, None),
+    };
+    let behind = waits::behind(&visitor, &delivery, arrived).await?;
+    // What is past is no time to wait for.
+    let now = (visitor.console.now)();
+    let next_attempt = delivery.next_attempt_time.filter(|next| next.seconds > now);
     html(&DeliveryPage {
         page: visitor.page(format!("Delivery of {}", delivery.event_type), &org),
         reason: delivery.reason.clone(),
         event: delivery.event_id.clone(),
-        arrived,
+        arrived: Moment::of(arrived.as_ref()),
         updated: Moment::of(delivery.update_time.as_ref()),
-        next_attempt: Moment::of(delivery.next_attempt_time.as_ref()),
+        next_attempt: Moment::of(next_attempt.as_ref()),
         idempotency_key: delivery.idempotency_key.clone(),
         order_key: delivery.order_key.clone(),
         mapping_version: delivery.mapping_version,
         webhook_uid: delivery.webhook_uid.clone(),
-        tries: history.into_iter().map(Tried::of).collect(),
+        put_back: story::is_put_back(delivery.status(), &history),
+        tries: story::tries(history),
+        gone,
+        wait,
+        behind,
         row: Row::of(delivery),
     })
 }
@@ -269,12 +266,20 @@ mod tests {
                 ..Default::default()
             })
         };
+        let waiting = |row| Row {
+            wait: Some(Wait {
+                why: "<".repeat(300),
+                since: Moment::of(Some(&prost_types::Timestamp::default())),
+                retry: Moment::of(Some(&prost_types::Timestamp::default())),
+            }),
+            ..delivery(row)
+        };
         let page = Deliveries {
             page: Page::for_tests(),
             selection: Selection::default(),
             faults: Faults::default(),
             groups: vec!["g".repeat(63); 100],
-            rows: (0..PAGE).map(delivery).collect(),
+            rows: (0..PAGE).map(waiting).collect(),
             next: Some("f".repeat(100)),
             later: true,
         };

@@ -12,9 +12,10 @@ use hookplane_proto::v1;
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
-use super::deliveries::{Row as DeliveryRow, Tried};
+use super::deliveries::Row as DeliveryRow;
 use super::downloads::{self, Downloads};
 use super::selection::{Selection, faults_of, groups};
+use super::story::{self, Tried};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, with_status};
 use crate::payload::{self, Shown};
@@ -345,14 +346,13 @@ fn decided(verdicts: Vec<v1::WebhookVerdict>, deliveries: Vec<v1::Delivery>) -> 
 
 /// The last ones of a delivery, in short.
 fn tries(history: Vec<v1::Attempt>) -> Vec<Tried> {
-    let earlier = history.len().saturating_sub(TRIES);
-    let newest = history.into_iter().skip(earlier);
-    let short = newest.map(|attempt| v1::Attempt {
-        reason: weight::cut(&attempt.reason, REASON),
-        excerpt: weight::cut(&attempt.excerpt, EXCERPT),
-        ..attempt
-    });
-    short.map(Tried::of).collect()
+    let mut tries = story::tries(history);
+    tries.drain(..tries.len().saturating_sub(TRIES));
+    for tried in &mut tries {
+        tried.reason = weight::cut(&tried.reason, REASON);
+        tried.excerpt = weight::cut(&tried.excerpt, EXCERPT);
+    }
+    tries
 }
 
 /// What a payload was read as.

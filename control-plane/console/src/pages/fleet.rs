@@ -6,6 +6,7 @@ use hookplane_proto::v1;
 
 use super::activity::known;
 use crate::moment::Moment;
+use crate::name;
 use crate::page::{Page, Visitor, html};
 use crate::problem::Problem;
 use crate::weight;
@@ -98,13 +99,26 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response, Problem> {
         strays,
         accepted: words::a_second(sum(&listeners, |flow| flow.accepted)),
         refused: words::a_second(sum(&listeners, |flow| flow.refused)),
-        page: visitor.page("Fleet", &visitor.who.org),
+        page: visitor.page("Fleet", &come_from(&visitor)),
         revision: revision.max().unwrap_or(0),
         count: listeners.len(),
         ready: listeners.iter().filter(|listener| listener.ready).count(),
         pools,
         listeners: listeners.into_iter().take(SHOWN).map(Row::of).collect(),
     })
+}
+
+/// The org whose menu stays: the visitor's, or the one that they looked at. It is a name in links, and decides nothing.
+fn come_from(visitor: &Visitor) -> String {
+    let named = visitor.query.text("org");
+    let is_name = named.len() <= name::MAX_CHARS
+        && named
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match visitor.who.org.is_empty() && is_name {
+        true => named.to_owned(),
+        false => visitor.who.org.clone(),
+    }
 }
 
 /// The newest; none where the event log doesn't answer.

@@ -1,4 +1,4 @@
-//! A file per page, and the parts that several have (`activity`, `changes`, `inbound`, `selection`); here is which address leads where.
+//! A file per page, and the parts that several have (`activity`, `changes`, `inbound`, `selection`, `story`, `waits`); here is which address leads where.
 
 mod activity;
 mod changes;
@@ -20,17 +20,24 @@ mod replay;
 mod selection;
 mod send_test;
 mod sign_in;
+mod story;
 mod tokens;
+mod waits;
 mod webhooks;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use http::{Method, Uri};
 
 use crate::Console;
-use crate::page::Page;
+use crate::form::Form;
+use crate::page::{Page, to};
 use crate::problem::Problem;
+use crate::words;
 
 impl Page {
     /// The menu of an org: what follows the org in the address, and what it is called.
@@ -45,16 +52,35 @@ impl Page {
 }
 
 /// What a form that was taken says on the page it leads to, by the address's `done`: these texts and no others.
-pub(crate) fn note(done: &str) -> Option<&'static str> {
+pub(crate) fn note(query: &Form) -> Option<Cow<'static, str>> {
+    let done = query.text("done");
+    // A number, and nothing else that an address says.
+    if let ("replayed", Ok(count)) = (done, query.text("count").parse()) {
+        return Some(put_back(count).into());
+    }
+    known(done).map(Cow::Borrowed)
+}
+
+fn put_back(count: u64) -> String {
+    let deliveries = match count {
+        1 => "1 delivery".to_owned(),
+        count => format!("{} deliveries", words::number(count)),
+    };
+    format!(
+        "Put back to pending: {deliveries}. What was on its way or changed meanwhile is left as it is."
+    )
+}
+
+fn known(done: &str) -> Option<&'static str> {
     Some(match done {
         "org-created" => "The org is created.",
-        "replayed" => {
-            "Put back to pending. What was on its way or changed meanwhile is left as it is."
-        }
         "none-chosen" => "Nothing was chosen: tick what is to be replayed.",
         "webhook-saved" => "The webhook is saved. Listeners have it as soon as it says so here.",
         "webhook-cloned" => {
             "The webhook is cloned. Say where its events go under Edit, map them if they are to become records, then activate it."
+        }
+        "webhook-cloned-without-events" => {
+            "The webhook is cloned, and takes nothing yet: choose its events under Edit, say there where they go, then activate it."
         }
         "webhook-activated" => "The webhook is active: it takes what comes from now on.",
         "webhook-deactivated" => {
@@ -110,6 +136,23 @@ pub(crate) fn router() -> Router<Arc<Console>> {
         .merge(of_destinations())
         .merge(of_what_came())
         .fallback(|| async { Problem::NoPage })
+        .method_not_allowed_fallback(where_it_was_sent_from)
+}
+
+/// An address that takes a form alone, asked for as a page: reloaded after the form was refused, or followed as a link. What it is of is one step up.
+async fn where_it_was_sent_from(method: Method, uri: Uri) -> Response {
+    match method {
+        Method::GET | Method::HEAD => to(above(uri.path())),
+        _ => Problem::NoMethod.into_response(),
+    }
+}
+
+/// `/orgs/acme/deliveries/replay` is of `/orgs/acme/deliveries`.
+fn above(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some((above, _)) if !above.is_empty() => above,
+        _ => "/",
+    }
 }
 
 fn of_webhooks() -> Router<Arc<Console>> {
@@ -198,4 +241,45 @@ fn of_what_came() -> Router<Arc<Console>> {
         .route("/orgs/{org}/live/stream", get(live::stream))
         .layer(Extension(live::Streams::default()))
         .layer(Extension(downloads::Downloads::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::rig::Rig;
+
+    #[tokio::test]
+    async fn an_address_that_takes_a_form_alone_leads_to_what_it_is_of() {
+        let rig = Rig::new();
+        let webhook = "/orgs/acme/groups/code/webhooks/pushes";
+        for (asked, leads_to) in [
+            ("/orgs", "/"),
+            (&*format!("{webhook}/activate"), webhook),
+            (&*format!("{webhook}/pause"), webhook),
+            ("/orgs/acme/deliveries/replay", "/orgs/acme/deliveries"),
+        ] {
+            let answer = rig.get(asked, "").await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{asked}");
+            assert_eq!(answer.headers["location"], leads_to);
+        }
+        let answer = rig.post("/fleet", "", &[]).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert!(answer.text.contains("Begin at the start page."));
+    }
+
+    #[test]
+    fn a_note_says_how_many_were_put_back_and_nothing_else_that_an_address_has() {
+        let note = |query: &str| note(&Form::read(query.as_bytes()).unwrap());
+        let told = note("done=replayed&count=1234").unwrap();
+        assert!(told.starts_with("Put back to pending: 1,234 deliveries."));
+        assert!(
+            note("done=replayed&count=1")
+                .unwrap()
+                .contains(": 1 delivery.")
+        );
+        assert_eq!(note("done=replayed&count=<b>"), None);
+        assert_eq!(note("done=<b>"), None);
+    }
 }

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use hookplane_proto::v1;
 
+use crate::form::Form;
 use crate::name;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
@@ -66,20 +67,73 @@ pub(super) async fn create(visitor: Visitor, body: Bytes) -> Result<Response, Pr
             ..Default::default()
         }),
     };
+    let mut faults = Faults::default();
+    match (name.is_empty(), display_name.is_empty()) {
+        (true, true) => faults.add("spec.displayName", "is missing: it is what people read"),
+        (true, false) => faults.add(
+            "metadata.name",
+            "can't be made of this name: type one, of lower-case letters, digits and dashes",
+        ),
+        (false, _) => {}
+    }
+    if !faults.is_empty() {
+        return refused(&visitor, &form, faults).await;
+    }
     let request = v1::CreateOrgRequest {
         org: Some(org),
         validate_only: false,
     };
     match visitor.api.orgs().create_org(request).await {
         Ok(_) => Ok(to(&format!("/orgs/{name}/connectors?done=org-created"))),
-        Err(status) => {
-            let page = Orgs {
-                faults: Faults::of(status)?,
-                name: typed.to_owned(),
-                display_name: display_name.to_owned(),
-                ..listed(&visitor).await?
-            };
-            form_page(&page.faults, &page)
+        Err(status) => refused(&visitor, &form, Faults::of(status)?).await,
+    }
+}
+
+async fn refused(visitor: &Visitor, form: &Form, faults: Faults) -> Result<Response, Problem> {
+    let page = Orgs {
+        faults,
+        name: form.text("name").to_owned(),
+        display_name: form.text("display_name").to_owned(),
+        ..listed(visitor).await?
+    };
+    form_page(&page.faults, &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::rig::Rig;
+
+    #[tokio::test]
+    async fn an_org_without_a_name_is_refused_at_the_field_that_people_type() {
+        let rig = Rig::new();
+        let org = v1::Org {
+            metadata: Some(v1::Metadata {
+                name: "acme".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let orgs = v1::ListOrgsResponse {
+            orgs: vec![org],
+            ..Default::default()
+        };
+        rig.says("ListOrgs", &orgs);
+        let cookie = rig.signed_in("of-an-admin").await;
+        let mark = rig.get("/", &cookie).await.mark();
+        for (display_name, id) in [("", "display_name-error"), ("!!!", "name-error")] {
+            let fields = [
+                ("mark", &*mark),
+                ("display_name", display_name),
+                ("name", ""),
+            ];
+            let answer = rig.post("/orgs", &cookie, &fields).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+            let wrong = answer.text.matches("-error\">").count();
+            assert_eq!(wrong, 1, "{}", answer.text);
+            assert!(answer.text.contains(&format!("id=\"{id}\"")), "{id}");
         }
     }
 }

@@ -8,6 +8,7 @@ use v1::DeliveryStatus;
 
 use super::activity::{self, known};
 use super::groups::Row;
+use super::waits::{self, Wait};
 use super::webhooks::State;
 use crate::chart::Chart;
 use crate::moment::Moment;
@@ -26,17 +27,27 @@ const REFUSALS: u32 = 5;
 /// Of a reason.
 const REASON: usize = 400;
 
+/// What is delivered is so within moments: what is pending for longer than this is told.
+const LATE_SECONDS: i64 = 15 * 60;
+/// The same, as the address of deliveries has it.
+const LATE: &str = "15m";
+
 /// Deliveries of one webhook that nobody gets unless somebody does something.
 struct Stuck {
     group: String,
     webhook: String,
     count: usize,
     reason: String,
+    /// Of those that are pending.
+    wait: Option<Wait>,
+    /// When the oldest of those that were counted was made.
+    oldest: Option<Moment>,
 }
 
 struct Look {
-    /// As the address of deliveries has it.
     status: &'static str,
+    /// As the address of deliveries has it.
+    query: String,
     what: &'static str,
     advice: &'static str,
     /// There are more than were counted.
@@ -139,8 +150,21 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
             "Held",
             "A filter or mapping found no way. Mend it, then replay them.",
         ),
+        (
+            DeliveryStatus::Pending,
+            "pending",
+            "Waiting",
+            "Nobody took these for more than a quarter of an hour. They are not lost.",
+        ),
     ] {
-        let Some((mut webhooks, more)) = stuck(&visitor, &org, status).await? else {
+        let (until, query) = match status {
+            DeliveryStatus::Pending => (
+                Some((visitor.console.now)() - LATE_SECONDS),
+                format!("status={word}&until={LATE}"),
+            ),
+            _ => (None, format!("status={word}")),
+        };
+        let Some((mut webhooks, more)) = stuck(&visitor, &org, status, until).await? else {
             log_answers = false;
             break;
         };
@@ -149,6 +173,7 @@ pub(super) async fn show(visitor: Visitor, Path(org): Path<String>) -> Result<Re
         if !webhooks.is_empty() {
             looks.push(Look {
                 status: word,
+                query,
                 what,
                 advice,
                 more,
@@ -191,35 +216,53 @@ async fn stuck(
     visitor: &Visitor,
     org: &str,
     status: DeliveryStatus,
+    until: Option<i64>,
 ) -> Result<Option<(Vec<Stuck>, bool)>, Problem> {
     let request = v1::ListDeliveriesRequest {
         parent: format!("orgs/{org}"),
         page_size: COUNTED,
         status: status.into(),
+        until: until.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 }),
         ..Default::default()
     };
-    let answer = known(visitor.api.events().list_deliveries(request)).await?;
-    Ok(answer.map(|answer| {
-        let answer = answer.into_inner();
-        let more = !answer.next_page_token.is_empty();
-        (by_webhook(answer.deliveries), more)
-    }))
+    let Some(answer) = known(visitor.api.events().list_deliveries(request)).await? else {
+        return Ok(None);
+    };
+    let answer = answer.into_inner();
+    let more = !answer.next_page_token.is_empty();
+    let mut found = by_webhook(&answer.deliveries);
+    let firsts: Vec<v1::Delivery> = found.iter().map(|(_, first)| (*first).clone()).collect();
+    let waits = waits::of_all(visitor, &firsts).await?;
+    for ((stuck, _), wait) in found.iter_mut().zip(waits) {
+        stuck.wait = wait;
+    }
+    let found = found.into_iter().map(|(stuck, _)| stuck).collect();
+    Ok(Some((found, more)))
 }
 
-fn by_webhook(deliveries: Vec<v1::Delivery>) -> Vec<Stuck> {
-    let mut found: Vec<Stuck> = Vec::new();
+/// Each with the newest of its deliveries.
+fn by_webhook(deliveries: &[v1::Delivery]) -> Vec<(Stuck, &v1::Delivery)> {
+    let mut found: Vec<(Stuck, &v1::Delivery)> = Vec::new();
     for delivery in deliveries {
-        let same =
-            |stuck: &&mut Stuck| stuck.group == delivery.group && stuck.webhook == delivery.webhook;
-        match found.iter_mut().find(same) {
-            Some(stuck) => stuck.count += 1,
-            None => found.push(Stuck {
-                group: delivery.group,
-                webhook: delivery.webhook,
-                count: 1,
-                reason: weight::cut(&delivery.reason, REASON),
-            }),
+        let made = Moment::of(delivery.create_time.as_ref());
+        let mut same = found
+            .iter_mut()
+            .map(|(stuck, _)| stuck)
+            .filter(|stuck| stuck.group == delivery.group && stuck.webhook == delivery.webhook);
+        if let Some(stuck) = same.next() {
+            stuck.count += 1;
+            stuck.oldest = made;
+            continue;
         }
+        let stuck = Stuck {
+            group: delivery.group.clone(),
+            webhook: delivery.webhook.clone(),
+            count: 1,
+            reason: weight::cut(&delivery.reason, REASON),
+            wait: None,
+            oldest: made,
+        };
+        found.push((stuck, delivery));
     }
     found
 }
@@ -273,14 +316,15 @@ mod tests {
             reason: reason.to_owned(),
             ..Default::default()
         };
-        let found = by_webhook(vec![
+        let deliveries = [
             delivery("shop", "paid", "new"),
             delivery("code", "paid", "other"),
             delivery("shop", "paid", "old"),
-        ]);
-        let told: Vec<_> = found
+        ];
+        let told: Vec<_> = by_webhook(&deliveries);
+        let told: Vec<_> = told
             .iter()
-            .map(|s| {
+            .map(|(s, _)| {
                 (
                     s.group.as_str(),
                     s.webhook.as_str(),

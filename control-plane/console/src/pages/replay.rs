@@ -1,7 +1,7 @@
 //! All that a search finds, put back to pending; or recorded events fed to a webhook that was made later. At a bounded rate, with its progress.
 //!
 //! ```text
-//!  GET   asks: what, how fast, at most how many
+//!  GET   asks: what and how many of it there are, how fast, at most how many
 //!  POST  ─▶ Replay ─ message ─▶ a line of the page ─▶ … ─▶ done
 //! ```
 //!
@@ -20,10 +20,10 @@ use futures_util::stream::{self, StreamExt as _};
 use hookplane_proto::v1;
 use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::deliveries::mapping;
-use super::selection::{Selection, faults_of};
+use super::selection::{Selection, Span, faults_of};
 use crate::form::Form;
 use crate::page::{Page, Visitor, form_page, html};
 use crate::problem::{Faults, Problem};
@@ -36,6 +36,11 @@ const LINES: &str = "<!-- lines -->";
 /// Between two lines there is at least so much of the time since the beginning: a replay of hours is a page of some hundred lines.
 const LINES_OF_ALL: u32 = 100;
 
+/// The asking page says how many are meant, as far as this is enough to count them.
+const COUNTING: Duration = Duration::from_secs(2);
+/// What is only counted goes as fast as the API lets it.
+const FASTEST: u32 = 10_000;
+
 #[derive(Template)]
 #[template(path = "replay.html")]
 struct Ask {
@@ -45,6 +50,8 @@ struct Ask {
     rate: String,
     max: String,
     then: bool,
+    /// How many are meant, in words; empty: it isn't known.
+    count: String,
     faults: Faults,
 }
 
@@ -73,6 +80,7 @@ fn asking(visitor: &Visitor, org: &str, form: &Form, faults: Faults) -> Ask {
         rate: or("rate", RATE),
         max: or("max", ""),
         then: form.text("mapping") == "then",
+        count: String::new(),
         faults,
     }
 }
@@ -95,8 +103,87 @@ fn check(selection: &Selection, feed: bool) -> Faults {
 
 pub(super) async fn ask(visitor: Visitor, Path(org): Path<String>) -> Result<Response, Problem> {
     let selection = Selection::of(&visitor.query);
-    let faults = check(&selection, visitor.query.ticked("feed"));
-    html(&asking(&visitor, &org, &visitor.query, faults))
+    let feed = visitor.query.ticked("feed");
+    let mut faults = check(&selection, feed);
+    let mut count = String::new();
+    let span = selection.span((visitor.console.now)(), &mut faults);
+    if faults.is_empty() {
+        let request = v1::ReplayRequest {
+            dry_run: true,
+            rate_per_second: FASTEST,
+            ..order(&selection, &org, span, feed)
+        };
+        match counting(&visitor, request).await {
+            Ok(so_far) => count = meant(&so_far, feed),
+            Err(status) if status.code() == Code::NotFound => faults = faults_of(status)?,
+            // It can be begun all the same, or says then why it can't.
+            Err(status) if status.code() == Code::ResourceExhausted => {}
+            Err(status) => faults = Faults::of(status)?,
+        }
+    }
+    let page = Ask {
+        count,
+        ..asking(&visitor, &org, &visitor.query, faults)
+    };
+    html(&page)
+}
+
+/// What is meant by a selection, for the API.
+fn order(selection: &Selection, org: &str, span: Span, feed: bool) -> v1::ReplayRequest {
+    let status = match feed {
+        true => v1::DeliveryStatus::Unspecified,
+        false => selection.status(),
+    };
+    v1::ReplayRequest {
+        parent: selection.webhooks(org),
+        status: status.into(),
+        r#type: selection.event_type.clone(),
+        since: span.since,
+        until: span.until,
+        text: selection.text.clone(),
+        destination: selection.destination.clone(),
+        feed,
+        ..Default::default()
+    }
+}
+
+/// How far a dry run comes in the time that a page may take.
+async fn counting(
+    visitor: &Visitor,
+    request: v1::ReplayRequest,
+) -> Result<v1::ReplayResponse, Status> {
+    let mut so_far = v1::ReplayResponse::default();
+    let count = async {
+        let mut answers = visitor.api.events().replay(request).await?.into_inner();
+        while let Some(answer) = answers.message().await? {
+            so_far = answer;
+        }
+        Ok::<(), Status>(())
+    };
+    match tokio::time::timeout(COUNTING, count).await {
+        Ok(counted) => counted?,
+        // What was counted until then is told as such: it isn't done.
+        Err(_) => {}
+    }
+    Ok(so_far)
+}
+
+fn meant(so_far: &v1::ReplayResponse, feed: bool) -> String {
+    let at_least = if so_far.done { "" } else { "at least " };
+    let found = match (feed, so_far.replayed) {
+        (true, 1) => "event would become a delivery",
+        (true, _) => "events would become deliveries",
+        (false, 1) => "delivery goes back to pending",
+        (false, _) => "deliveries go back to pending",
+    };
+    let mut text = format!("{at_least}{} {found}", words::number(so_far.replayed));
+    if so_far.skipped > 0 && !feed {
+        let skipped = words::number(so_far.skipped);
+        text.push_str(&format!(
+            "; {skipped} found besides can't: the webhook is gone, or its subscribers are"
+        ));
+    }
+    text + "."
 }
 
 pub(super) async fn run(
@@ -117,23 +204,11 @@ pub(super) async fn run(
     if !faults.is_empty() {
         return refused(faults);
     }
-    let status = match feed {
-        true => v1::DeliveryStatus::Unspecified,
-        false => selection.status(),
-    };
     let request = v1::ReplayRequest {
-        parent: selection.webhooks(&org),
-        status: status.into(),
-        r#type: selection.event_type.clone(),
-        since: span.since,
-        until: span.until,
-        text: selection.text.clone(),
-        destination: selection.destination.clone(),
         mapping: mapping(form.text("mapping")).into(),
         rate_per_second: u32::try_from(rate).unwrap_or(u32::MAX),
-        feed,
-        dry_run: false,
         max,
+        ..order(&selection, &org, span, feed)
     };
     let answers = match visitor.api.events().replay(request).await {
         Ok(answers) => answers.into_inner(),
@@ -278,6 +353,23 @@ mod tests {
         assert!(done(&so_far).contains("Done: looked at 1,500"));
         let broken = broken(&so_far, "<script>&");
         assert!(broken.contains("&lt;script&gt;&amp;") && broken.contains("does the rest"));
+    }
+
+    #[test]
+    fn how_many_are_meant_is_told_as_far_as_they_were_counted() {
+        let so_far = |replayed, skipped, done| v1::ReplayResponse {
+            replayed,
+            skipped,
+            done,
+            ..Default::default()
+        };
+        let told = |so_far| meant(&so_far, false);
+        assert_eq!(told(so_far(1, 0, true)), "1 delivery goes back to pending.");
+        let some = told(so_far(20_000, 0, false));
+        assert_eq!(some, "at least 20,000 deliveries go back to pending.");
+        assert!(told(so_far(0, 3, true)).contains("3 found besides can't"));
+        let fed = meant(&so_far(2, 9, true), true);
+        assert_eq!(fed, "2 events would become deliveries.");
     }
 
     #[test]

@@ -146,18 +146,20 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn of(live: Option<&v1::Live>) -> Self {
+    /// Of one that isn't active it is told only where listeners don't know that yet: live it is to nobody.
+    pub(super) fn of(live: Option<&v1::Live>, active: bool) -> Self {
         let live = live.cloned().unwrap_or_default();
         let (class, text) = match (live.applied, live.connected) {
+            (true, _) if !active => ("plain", String::new()),
             (true, 1) => ("good", "live".to_owned()),
             (true, listeners) => ("good", format!("live on {listeners} listeners")),
             (false, 0) => ("warn", "no listener is ready".to_owned()),
             (false, _) => ("warn", "not on every listener yet".to_owned()),
         };
-        let class = if live.problems.is_empty() {
-            class
-        } else {
-            "bad"
+        let (class, text) = match (live.problems.is_empty(), text.is_empty()) {
+            (true, _) => (class, text),
+            (false, true) => ("bad", "refused by a listener".to_owned()),
+            (false, false) => ("bad", text),
         };
         Self {
             class,
@@ -204,7 +206,7 @@ impl Row {
                 status.newest_mapping_version,
             ),
             troubles: troubles.take(SHOWN_DESTINATIONS).collect(),
-            live: Liveness::of(status.live.as_ref()),
+            live: Liveness::of(status.live.as_ref(), spec.active),
             warnings: status.warnings.len(),
             destinations: few(names(&spec.destinations)),
             events: weight::cut(&shortened(&spec.events), TEXT),

@@ -39,13 +39,16 @@ async fn state(api: &Api, delivery: &v1::Delivery) -> Result<Option<String>, Fai
     let (org, group, webhook) = (&delivery.org, &delivery.group, &delivery.webhook);
     let name = format!("orgs/{org}/groups/{group}/webhooks/{webhook}");
     let request = v1::GetWebhookRequest { name };
+    let gone = || Ok(Some("for nothing: its webhook was deleted".to_owned()));
     let webhook = match api.webhooks().get_webhook(request).await {
         Ok(webhook) => webhook.into_inner(),
-        Err(status) if status.code() == Code::NotFound => {
-            return Ok(Some("for nothing: its webhook was deleted".to_owned()));
-        }
+        Err(status) if status.code() == Code::NotFound => return gone(),
         Err(status) => return Err(status.into()),
     };
+    // Another may have its name.
+    if webhook.metadata.as_ref().map(|of| &of.uid) != Some(&delivery.webhook_uid) {
+        return gone();
+    }
     let all = webhook.status.unwrap_or_default().destinations;
     let its = all.into_iter().find(|one| one.name == delivery.destination);
     let status = its.and_then(|one| one.status).unwrap_or_default();

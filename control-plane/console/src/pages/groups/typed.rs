@@ -172,6 +172,12 @@ impl Typed {
             max_days: counted("spec.retention.maxDays", &self.retention_days, faults),
             max_bytes: counted("spec.retention.maxBytes", &self.retention_bytes, faults),
         };
+        if self.is_torn(asks) {
+            faults.add(
+                "spec.registeredEvents",
+                "All events are ticked, and so are only some of their names: untick “All events” to take those alone, or untick the names",
+            );
+        }
         let given = self
             .parameters
             .iter()
@@ -239,9 +245,16 @@ impl Typed {
                 .any(|event| event == ALL)
     }
 
-    /// A box beside others: ticked by itself where not all are.
+    /// A box beside others, as it was ticked.
     pub(super) fn takes(&self, event: &str) -> bool {
-        !self.takes_all() && self.events.contains(event)
+        self.events.contains(event)
+    }
+
+    /// All are ticked and some by name. A script ticks every name along with all; without one nobody can tell which of the two is meant.
+    fn is_torn(&self, asks: &Asks) -> bool {
+        let ticked = asks.events.iter().filter(|(name, _)| self.takes(name));
+        let ticked = ticked.count();
+        self.events.contains(ALL) && ticked > 0 && ticked < asks.events.len()
     }
 
     /// The rows of the redactions, with some to fill in.
@@ -357,12 +370,28 @@ mod tests {
     #[test]
     fn all_events_are_one_and_some_are_in_the_connectors_order() {
         let registered = |form: &str| typed(form).registered(&asks());
-        assert_eq!(registered("event=a&event=*&event=b"), ["*"]);
+        assert_eq!(registered("event=a&event=*&event=b&event=c"), ["*"]);
         assert_eq!(registered("event=a&event=b"), ["b", "a"]);
         assert_eq!(registered("event=a&more_events=a,+d"), ["a", "d"]);
         assert_eq!(registered(""), [""; 0]);
-        let all = typed("event=a&event=*");
+        let all = typed("event=*");
         assert!(all.takes_all() && !all.takes("a"));
+    }
+
+    #[test]
+    fn all_events_and_some_of_their_names_are_not_told_apart_by_guessing() {
+        let faults = |form: &str| {
+            let mut faults = Faults::default();
+            typed(form).spec(&asks(), &mut faults);
+            faults
+        };
+        let torn = faults("event=*&event=a");
+        assert!(torn.at("spec.registeredEvents").contains("untick"));
+        assert!(typed("event=*&event=a").takes("a"));
+        // As a script ticks them, and as they are without one.
+        for form in ["event=*&event=a&event=b&event=c", "event=*", "event=a", ""] {
+            assert!(faults(form).is_empty(), "{form}");
+        }
     }
 
     #[test]

@@ -270,6 +270,7 @@ pub(in crate::pages) async fn clone(
     if events.is_empty() && (draft.active || !stored.events.is_empty()) {
         faults.add("spec.events", "choose one or more");
     }
+    let blank = events.is_empty();
     if faults.is_empty() {
         let request = v1::CloneWebhookRequest {
             name: place.name(),
@@ -285,7 +286,11 @@ pub(in crate::pages) async fn clone(
                     webhook: new_name,
                     ..place
                 };
-                return Ok(to(&format!("{}?done=webhook-cloned", copy.path())));
+                let done = match blank {
+                    true => "webhook-cloned-without-events",
+                    false => "webhook-cloned",
+                };
+                return Ok(to(&format!("{}?done={done}", copy.path())));
             }
             Err(status) => {
                 let said = Faults::of(status)?;

@@ -74,7 +74,7 @@ pub(in crate::pages) async fn show(
         page: visitor.page(title, &place.org),
         connector: group.spec.unwrap_or_default().connector,
         etag: metadata.etag,
-        live: Liveness::of(status.live.as_ref()),
+        live: Liveness::of(status.live.as_ref(), spec.active && !place.is_template()),
         destinations,
         warnings,
         more_warnings,
