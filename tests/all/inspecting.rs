@@ -329,11 +329,11 @@ fn a_delivery_is_shown_with_every_attempt_and_what_was_answered() {
         assert!(table.contains(told), "`{told}` is missing: {table}");
     }
     // The one for subscribers waits, and a list has each with its destination.
-    let waiting = deliveries(&dev, "acme/code/all --status pending").remove(0);
+    let waiting = dev.items(&["deliveries", "acme/code/all", "--status", "pending"]);
     let waiting = dev.ok(&[
         "get",
         "delivery",
-        waiting["metadata"]["name"].as_str().unwrap(),
+        waiting[0]["metadata"]["name"].as_str().unwrap(),
     ]);
     assert!(
         waiting.contains("waits: until a subscriber takes it"),
@@ -345,8 +345,15 @@ fn a_delivery_is_shown_with_every_attempt_and_what_was_answered() {
     let webhook = dev.ok(&["get", "webhook", "acme/code/all"]);
     assert!(webhook.contains("http: paused"), "{webhook}");
     send(&dev, "acme/code", "push", "d-2", &json!({"n": 2}));
-    let paused = "acme/code/all --destination http --status pending";
-    let paused = eventually("it waits", || deliveries(&dev, paused).into_iter().next());
+    let paused = [
+        "deliveries",
+        "acme/code/all",
+        "--destination",
+        "http",
+        "--status",
+        "pending",
+    ];
+    let paused = eventually("it waits", || dev.items(&paused).into_iter().next());
     let paused = dev.ok(&[
         "get",
         "delivery",
