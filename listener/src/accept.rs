@@ -1,6 +1,7 @@
 //! Connections: accepted one permit at a time, served as HTTP/1.1 or HTTP/2 with or without TLS, ended with manners.
 //!
-//! - A permit is taken before a connection is accepted, so what is above the bound waits in the kernel's queue, at no cost here.
+//! - So many connections have a place, one more is in hand, and what is above waits in the kernel's queue, at no cost here. For the one in hand an
+//!   idle one is ended: see [`places`].
 //! - A connection that completes no head for `head_timeout` while nothing of it is under way is closed: idle, slow, or stuck in the
 //!   HTTP/2 preface or in the TLS handshake alike. One timer per connection watches over all of that, none per request.
 //! - When a connection ends while its caller still sends (413, 431, 404 to an upload), what comes is read and dropped for up to a
@@ -8,6 +9,7 @@
 //! - A panic ends its own connection and is logged.
 
 mod lent;
+mod places;
 
 use std::convert::Infallible;
 use std::io;
@@ -24,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +35,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use lent::{Back, Lent, linger};
+use places::Places;
 
 use crate::Limits;
 use crate::handle;
@@ -40,6 +43,8 @@ use crate::state::State;
 
 /// After an accept that failed for want of descriptors or memory: time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks for a connection that is idle, while one without a place waits.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
 /// hyper parses up to this many headers on the stack.
@@ -56,7 +61,9 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) {
     let tls = tls.map(TlsAcceptor::from);
-    let permits = Arc::new(Semaphore::new(state.limits.max_connections.max(1)));
+    let mut places = Places::new(state.limits.max_connections.max(1));
+    // Accepted, and without a place.
+    let mut in_hand: Option<(TcpStream, SocketAddr)> = None;
     let builder = Arc::new(builder(&state.limits));
     let mut connections = JoinSet::new();
     let mut pressed = false;
@@ -73,22 +80,30 @@ pub(crate) async fn run(
                 log_panic(ended);
                 continue;
             }
-            accepted = async {
-                // The semaphore is never closed, so this fails never; if it did, nothing would be accepted.
-                let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-                let (stream, remote) = listener.accept().await?;
-                Ok::<_, io::Error>((permit, stream, remote))
-            } => accepted,
+            Some(place) = places.free(), if in_hand.is_some() => {
+                if let Some((stream, remote)) = in_hand.take() {
+                    let pulse = Arc::new(Pulse::new());
+                    places.taken_by(&pulse);
+                    let (state, builder, leaving) = (state.clone(), builder.clone(), leaving.clone());
+                    let tls = tls.clone();
+                    connections.spawn(async move {
+                        serve((stream, remote), tls, &state, &builder, &leaving, pulse).await;
+                        drop(place);
+                    });
+                }
+                continue;
+            }
+            () = tokio::time::sleep(LOOK_EVERY), if in_hand.is_some() => {
+                places.make_room();
+                continue;
+            }
+            accepted = listener.accept(), if in_hand.is_none() => accepted,
         };
         match accepted {
-            Ok((permit, stream, remote)) => {
+            Ok(accepted) => {
                 pressed = false;
-                let (state, builder, leaving) = (state.clone(), builder.clone(), leaving.clone());
-                let tls = tls.clone();
-                connections.spawn(async move {
-                    serve(stream, remote, tls, &state, &builder, &leaving).await;
-                    drop(permit);
-                });
+                in_hand = Some(accepted);
+                places.make_room();
             }
             Err(error) if about_one_connection(&error) => {}
             Err(error) => {
@@ -170,17 +185,16 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 }
 
 async fn serve(
-    stream: TcpStream,
-    remote: SocketAddr,
+    (stream, remote): (TcpStream, SocketAddr),
     tls: Option<TlsAcceptor>,
     state: &Arc<State>,
     builder: &auto::Builder<TokioExecutor>,
     leaving: &Leaving,
+    pulse: Arc<Pulse>,
 ) {
     // Without it small answers may wait for the caller's acknowledgement; if it can't be set they do.
     let _ = stream.set_nodelay(true);
     let back = Back::default();
-    let pulse = Arc::new(Pulse::new());
     let lent = Lent::new(stream, &back);
     let talk = Talk {
         remote,
@@ -189,15 +203,17 @@ async fn serve(
         leaving,
         pulse,
     };
-    match tls {
+    let gave_up = match tls {
         None => talk.serve(lent).await,
-        Some(tls) => {
-            if let Some(stream) = talk.handshake(tls, lent).await {
-                talk.serve(stream).await;
-            }
-        }
-    }
-    if let Some(stream) = back.take() {
+        Some(tls) => match talk.handshake(tls, lent).await {
+            Ok(stream) => talk.serve(stream).await,
+            Err(gave_up) => gave_up,
+        },
+    };
+    // Somebody waits for the place of one that gave it up, and it sends nothing.
+    if let Some(stream) = back.take()
+        && !gave_up
+    {
         linger(stream).await;
     }
 }
@@ -212,28 +228,31 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    /// Its time is that of a head: a caller has the same for both together. At the end nothing waits for it, since nothing has been asked.
-    async fn handshake(&self, tls: TlsAcceptor, lent: Lent) -> Option<TlsStream<Lent>> {
+    /// Its time is that of a head: a caller has the same for both together. At the end nothing waits for it, since nothing has been asked. An error
+    /// says whether it gave its place up.
+    async fn handshake(&self, tls: TlsAcceptor, lent: Lent) -> Result<TlsStream<Lent>, bool> {
         let late = self.pulse.idle_at(self.state.limits.head_timeout);
         let remote = self.remote;
         tokio::select! {
             biased;
             shaken = tls.accept(lent) => match shaken {
-                Ok(stream) => Some(stream),
+                Ok(stream) => Ok(stream),
                 Err(error) => {
                     tracing::debug!(%remote, %error, "TLS handshake failed");
-                    None
+                    Err(false)
                 }
             },
-            () = self.leaving.now.cancelled() => None,
+            () = self.leaving.now.cancelled() => Err(false),
+            () = self.pulse.give_up.notified() => Err(true),
             () = tokio::time::sleep_until(late) => {
                 tracing::debug!(%remote, "no TLS handshake in time");
-                None
+                Err(false)
             }
         }
     }
 
-    async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    /// Whether it gave its place up.
+    async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> bool {
         let (remote, pulse) = (self.remote, &self.pulse);
         let head_timeout = self.state.limits.head_timeout;
         // Cloning the token itself takes a lock.
@@ -263,16 +282,22 @@ impl Talk<'_> {
                     if let Err(error) = ended {
                         tracing::debug!(%remote, %error, "connection ended");
                     }
-                    break;
+                    return false;
                 }
                 () = self.leaving.now.cancelled(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = pulse.give_up.notified() => {
+                    // A request may have begun since.
+                    if pulse.is_idle() {
+                        return true;
+                    }
+                }
                 () = idle => {
                     if pulse.idle_at(head_timeout) <= Instant::now() {
                         tracing::debug!(%remote, "no request in time");
-                        break;
+                        return false;
                     }
                 }
             }
@@ -286,6 +311,8 @@ struct Pulse {
     under_way: AtomicUsize,
     /// Milliseconds after `start`.
     last: AtomicU64,
+    /// Its place is for another.
+    give_up: Notify,
 }
 
 impl Pulse {
@@ -294,7 +321,12 @@ impl Pulse {
             start: Instant::now(),
             under_way: AtomicUsize::new(0),
             last: AtomicU64::new(0),
+            give_up: Notify::new(),
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.under_way.load(Relaxed) == 0
     }
 
     /// When this connection has been without a request for `timeout`, if none comes.

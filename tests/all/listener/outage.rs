@@ -27,6 +27,19 @@ async fn a_frozen_control_plane_means_503_on_time() -> Result<(), Failure> {
     Ok(())
 }
 
+// One that is under way keeps its place, however many ask for it.
+#[tokio::test]
+async fn callbacks_that_wait_for_their_answer_are_ended_for_no_other() -> Result<(), Failure> {
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let (rig, _report) = Rig::start_silent(limits).await?;
+    let (one, other) = tokio::join!(rig.push(BODY), rig.push(BODY));
+    assert_eq!((one?.status, other?.status), (503, 503));
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_last_good_plan_serves_while_the_config_stream_is_away() -> Result<(), Failure> {
     let (mut rig, report) = Rig::start_silent(Limits::default()).await?;
