@@ -99,6 +99,25 @@ fn a_list_of_one_in_a_form_or_xml_is_a_list_wherever_the_path_has_one() {
     }
 }
 
+// What redaction made JSON of still can't say whether it has a list of one. What was kept before that was known reads as it did.
+#[test]
+fn what_became_json_when_something_was_redacted_makes_the_records_that_it_would_have_made() {
+    for came_as in [v1::PayloadFormat::Xml, v1::PayloadFormat::Multipart] {
+        for path in ["payload.tag", "payload.tag[*]"] {
+            let mut left = event(r#"{"tag": "1"}"#);
+            assert!(each(path, "item", &left).is_err());
+            left.set_came_as(came_as);
+            assert_eq!(each(path, "item", &left).unwrap(), ["1"], "{path}");
+        }
+    }
+    let mut lines = event(r#"[{"tag": "1"}]"#);
+    lines.set_came_as(v1::PayloadFormat::Ndjson);
+    assert!(
+        each("payload[0].tag", "item", &lines).is_err(),
+        "a list of JSON says what is one"
+    );
+}
+
 // JSON says what is a list: something else in its place is told, and the delivery waits, instead of being delivered without its children.
 #[test]
 fn what_is_no_list_in_json_is_a_problem_wherever_the_path_has_one() {

@@ -282,20 +282,23 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         "--b--".to_owned(),
     ]
     .concat();
-    for (content_type, body, path, expected) in [
+    for (came_as, content_type, body, path, expected) in [
         (
+            PayloadFormat::Xml,
             "text/xml",
             "<e><email>a@b.c</email><n>1</n></e>",
             "payload.e.email",
             r#"{"e":{"n":"1"}}"#,
         ),
         (
+            PayloadFormat::Ndjson,
             "application/x-ndjson",
             "{\"email\":\"a@b.c\"}\n{\"n\":1}",
             "payload[*].email",
             r#"[{},{"n":1}]"#,
         ),
         (
+            PayloadFormat::Multipart,
             "multipart/form-data; boundary=b",
             &parts,
             "payload.email",
@@ -303,6 +306,7 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         ),
         // Nobody looks into files, so they are left out in any case.
         (
+            PayloadFormat::Multipart,
             "multipart/form-data; boundary=b",
             &parts,
             "payload.other",
@@ -313,6 +317,15 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         let report = reported(&group, content_type, body.to_owned());
         assert_eq!(body_of(&report), expected, "{content_type}");
         assert_eq!(report.events[0].format(), PayloadFormat::Json);
+        assert_eq!(report.events[0].came_as(), came_as);
+        // Whoever looks again doesn't take it for what it has become.
+        let mut again = report.clone();
+        group.redact(&mut again);
+        assert_eq!(again, report);
+        let mut late = reported(&redacting(HEADER, &[], ""), content_type, body.to_owned());
+        assert_eq!(late.events[0].came_as(), PayloadFormat::Unspecified);
+        group.redact(&mut late);
+        assert_eq!(late.events[0].came_as(), came_as);
         assert_eq!(
             (
                 report.content_type.as_str(),
