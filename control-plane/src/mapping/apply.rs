@@ -9,7 +9,7 @@ use hookplane_rules::payload::{Kind, elements, kind};
 
 use super::compile::{Down, Missing, Row, Source, Table, Up};
 use super::found::Found;
-use super::path::{Path, Units, pay};
+use super::path::{Path, Stopped, Units, pay};
 use super::record::{Child, Parent, Record, Value};
 use super::seen::Seen;
 
@@ -23,6 +23,8 @@ pub const MAX_VALUES_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_PROBLEMS: usize = 100;
 /// What a row costs besides what it reads.
 const UNITS_PER_ROW: Units = 10;
+
+const NO_LIST: &str = "what is there is no list";
 
 pub(super) fn too_much() -> String {
     "the mapping does more work on this event than is allowed: many looks at a large payload, or loops over long lists"
@@ -275,7 +277,10 @@ impl<'e> Run<'e> {
     fn list(&mut self, path: &Path, items: &[&'e str]) -> Result<Vec<&'e str>, String> {
         let lists = path
             .each(self.seen, items, MAX_ITEMS, &mut self.units)
-            .map_err(|_| too_much())?;
+            .map_err(|stopped| match stopped {
+                Stopped::Spent => too_much(),
+                Stopped::NoList => NO_LIST.to_owned(),
+            })?;
         let mut found = Vec::new();
         let ends_with_each = path.ends_with_each();
         for raw in lists {
@@ -288,8 +293,8 @@ impl<'e> Run<'e> {
                     }
                     found.extend(elements(raw).take(MAX_ITEMS + 1));
                 }
-                _ if self.seen.one_is_a_list => found.push(raw),
-                _ => return Err("what is there is no list".to_owned()),
+                _ if path.one_is_a_list(self.seen) => found.push(raw),
+                _ => return Err(NO_LIST.to_owned()),
             }
             if found.len() > MAX_ITEMS {
                 return Err(format!("has more than {MAX_ITEMS} items"));
@@ -381,9 +386,17 @@ impl<'e> Run<'e> {
         if !pay(&mut self.units, found.len()) {
             return Err(too_much());
         }
+        let one_is_a_list = match &row.source {
+            Source::Path(path) => path.one_is_a_list(self.seen),
+            Source::Cel(_) | Source::Nothing => self.seen.one_is_a_list,
+        };
         for converter in &row.convert {
             if !pay(&mut self.units, found.len()) {
                 return Err(too_much());
+            }
+            // It is the first, the last and all of its list.
+            if one_is_a_list && converter.is_of_a_list() && !matches!(found, Found::List(_)) {
+                continue;
             }
             match converter.apply(found, &mut self.units)? {
                 Some(next) => found = next,

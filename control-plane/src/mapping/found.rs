@@ -136,6 +136,13 @@ impl Converter {
         known.map_or("", |(name, _)| name)
     }
 
+    pub(super) fn is_of_a_list(self) -> bool {
+        matches!(
+            self,
+            Self::First | Self::Last | Self::JoinSemicolon | Self::JoinComma
+        )
+    }
+
     /// None where nothing is left: the first of an empty list, what is after a separator that isn't there.
     pub(super) fn apply<'e>(
         self,

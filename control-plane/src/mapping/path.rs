@@ -51,9 +51,17 @@ pub(super) fn pay(units: &mut Units, bytes: usize) -> bool {
     *units > 0
 }
 
-/// There were too few units.
+/// Why a path isn't followed to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spent;
+pub(super) enum Stopped {
+    /// There were too few units.
+    Spent,
+    /// What `[*]` stands for is a value.
+    NoList,
+}
+
+/// The text of an XML element that has more than its text.
+const TEXT: &str = "#text";
 
 impl Path {
     /// Reads one. `items` is how many lists there are around it; `wild` takes `[*]`.
@@ -134,21 +142,26 @@ impl Path {
         seen: &'e Seen,
         items: &[&'e str],
         units: &mut Units,
-    ) -> Result<Option<&'e str>, Spent> {
+    ) -> Result<Option<&'e str>, Stopped> {
         let Some((start, steps)) = self.start(seen, items, units)? else {
             return Ok(None);
         };
         let mut raw = start;
         for step in steps {
             if !pay(units, raw.len()) {
-                return Err(Spent);
+                return Err(Stopped::Spent);
             }
-            let Some(next) = follow(raw, step) else {
+            let Some(next) = follow(raw, step, self.one_is_a_list(seen)) else {
                 return Ok(None);
             };
             raw = next;
         }
         Ok(Some(raw))
+    }
+
+    /// Whether what it leads to can't tell a list of one from a value: of forms and XML, and what is in a URL is a form.
+    pub(super) fn one_is_a_list(&self, seen: &Seen) -> bool {
+        seen.one_is_a_list || self.root == Root::Query
     }
 
     /// All that its wildcards stand for, in order, at most `max` and one more. What isn't there is left out.
@@ -158,12 +171,18 @@ impl Path {
         items: &[&'e str],
         max: usize,
         units: &mut Units,
-    ) -> Result<Vec<&'e str>, Spent> {
-        let mut found = Vec::new();
-        if let Some((start, steps)) = self.start(seen, items, units)? {
-            walk(start, steps, max, units, &mut found)?;
-        }
-        Ok(found)
+    ) -> Result<Vec<&'e str>, Stopped> {
+        let Some((start, steps)) = self.start(seen, items, units)? else {
+            return Ok(Vec::new());
+        };
+        let mut walk = Walk {
+            one_is_a_list: self.one_is_a_list(seen),
+            max,
+            units,
+            found: Vec::new(),
+        };
+        walk.value(start, steps)?;
+        Ok(walk.found)
     }
 
     /// The first step into the payload is looked up, where its members are known, instead of read along.
@@ -172,9 +191,9 @@ impl Path {
         seen: &'e Seen,
         items: &[&'e str],
         units: &mut Units,
-    ) -> Result<Option<(&'e str, &'p [Step])>, Spent> {
+    ) -> Result<Option<(&'e str, &'p [Step])>, Stopped> {
         if !pay(units, 0) {
-            return Err(Spent);
+            return Err(Stopped::Spent);
         }
         let text = match self.root {
             Root::Payload => {
@@ -248,42 +267,55 @@ impl fmt::Display for Step {
     }
 }
 
-/// As deep as the path has steps, which its text bounds.
-fn walk<'e>(
-    raw: &'e str,
-    steps: &[Step],
+/// All that a list's path leads to.
+struct Walk<'e, 'u> {
+    one_is_a_list: bool,
     max: usize,
-    units: &mut Units,
-    found: &mut Vec<&'e str>,
-) -> Result<(), Spent> {
-    if found.len() > max {
-        return Ok(());
-    }
-    let Some((step, rest)) = steps.split_first() else {
-        found.push(raw);
-        return Ok(());
-    };
-    if !pay(units, raw.len()) {
-        return Err(Spent);
-    }
-    if *step != Step::Each {
-        return match follow(raw, step) {
-            Some(next) => walk(next, rest, max, units, found),
-            None => Ok(()),
-        };
-    }
-    if kind(raw) == Kind::Array {
-        for element in elements(raw) {
-            walk(element, rest, max, units, found)?;
-        }
-    }
-    Ok(())
+    units: &'u mut Units,
+    found: Vec<&'e str>,
 }
 
-fn follow<'e>(raw: &'e str, step: &Step) -> Option<&'e str> {
+impl<'e> Walk<'e, '_> {
+    /// As deep as the path has steps, which its text bounds, and as lists are in lists, which decoding has bounded.
+    fn value(&mut self, raw: &'e str, steps: &[Step]) -> Result<(), Stopped> {
+        if self.found.len() > self.max {
+            return Ok(());
+        }
+        let Some((step, rest)) = steps.split_first() else {
+            self.found.push(raw);
+            return Ok(());
+        };
+        if !pay(self.units, raw.len()) {
+            return Err(Stopped::Spent);
+        }
+        match (step, kind(raw)) {
+            (Step::Each, Kind::Array) => self.items(raw, rest),
+            // A list that is null has no items.
+            (Step::Each, Kind::Null) => Ok(()),
+            (Step::Each, _) if self.one_is_a_list => self.value(raw, rest),
+            (Step::Each, _) => Err(Stopped::NoList),
+            // Whoever wrote it may have seen one.
+            (Step::Name(_), Kind::Array) if self.one_is_a_list => self.items(raw, steps),
+            _ => match follow(raw, step, self.one_is_a_list) {
+                Some(next) => self.value(next, rest),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn items(&mut self, list: &'e str, steps: &[Step]) -> Result<(), Stopped> {
+        elements(list).try_for_each(|item| self.value(item, steps))
+    }
+}
+
+fn follow<'e>(raw: &'e str, step: &Step, one_is_a_list: bool) -> Option<&'e str> {
     match (step, kind(raw)) {
         (Step::Name([name]), Kind::Object) => member(raw, name),
         (Step::Index(index), Kind::Array) => elements(raw).nth(*index),
+        (_, Kind::Null | Kind::Array) => None,
+        (Step::Index(0), _) if one_is_a_list => Some(raw),
+        // Without an attribute the text has no name.
+        (Step::Name([name]), _) if one_is_a_list && name == TEXT => Some(raw),
         _ => None,
     }
 }

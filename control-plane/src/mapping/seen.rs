@@ -12,7 +12,7 @@ pub(crate) struct Seen {
     pub(crate) headers: String,
     pub(crate) query: String,
     pub(crate) event: String,
-    /// Of forms and XML, where a list of one can't be told from a value.
+    /// Of what came as a form or XML, where a list of one can't be told from a value.
     pub(crate) one_is_a_list: bool,
 }
 
@@ -33,10 +33,12 @@ impl Seen {
             headers: String::new(),
             query: String::new(),
             event: String::new(),
-            one_is_a_list: matches!(
-                event.format(),
-                v1::PayloadFormat::Form | v1::PayloadFormat::Multipart | v1::PayloadFormat::Xml
-            ),
+            one_is_a_list: [event.format(), event.came_as()].iter().any(|format| {
+                matches!(
+                    format,
+                    v1::PayloadFormat::Form | v1::PayloadFormat::Multipart | v1::PayloadFormat::Xml
+                )
+            }),
         })
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 
 mod fields;
+mod lists;
 mod properties;
 mod records;
 mod refused;

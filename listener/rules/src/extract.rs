@@ -48,6 +48,8 @@ pub struct ExtractedEvent {
     pub external_id: String,
     /// How the payload is read.
     pub format: PayloadFormat,
+    /// What it was before something was taken out of it made JSON of it. Unspecified: it is as it came.
+    pub came_as: PayloadFormat,
     /// Where it is when it isn't the whole body or item.
     pub payload: String,
     /// This item of a batch; empty means the whole body.
@@ -211,6 +213,7 @@ fn event(
         delivery_id: delivery_id.unwrap_or_default(),
         external_id: external_id.unwrap_or_default(),
         format,
+        came_as: PayloadFormat::Unspecified,
         payload: place.unwrap_or_default(),
         item: item
             .or(claims)

@@ -189,6 +189,7 @@ pub(crate) fn match_events(group: &Group, extracted: Extracted) -> Matched {
                 matches: Vec::new(),
                 payload: event.payload,
                 item_digest: event.item_digest,
+                came_as: event.came_as as i32,
             };
             match event.json {
                 Some(item) => judge(

@@ -60,7 +60,10 @@ pub(super) fn as_saved(
     webhook
 }
 
-async fn preview(rig: &Rig, request: v1::PreviewRequest) -> Result<v1::PreviewResponse, Failure> {
+pub(super) async fn preview(
+    rig: &Rig,
+    request: v1::PreviewRequest,
+) -> Result<v1::PreviewResponse, Failure> {
     let mut client = PreviewServiceClient::new(rig.api());
     Ok(client.preview(request).await?.into_inner())
 }
@@ -72,7 +75,7 @@ async fn refused(rig: &Rig, request: v1::PreviewRequest) -> Result<tonic::Status
 }
 
 /// The stored `code/all`.
-fn stored() -> Option<v1::Webhook> {
+pub(super) fn stored() -> Option<v1::Webhook> {
     Some(v1::Webhook {
         metadata: metadata("all", "code"),
         ..Default::default()

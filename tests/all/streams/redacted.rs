@@ -9,6 +9,7 @@ use tonic::Code;
 use v1::AnswerKind;
 
 use super::backends::{Backends, on_cluster};
+use super::previews::{field, mapping, preview, stored};
 use super::report::{Reporting, callback};
 use super::rig::{Rig, revision, uid};
 use crate::fake_control_plane::{Failure, eventually};
@@ -162,7 +163,64 @@ async fn a_resend_is_known_over_a_change_of_what_is_redacted() -> Result<(), Fai
     Ok(())
 }
 
+// XML becomes JSON when something is redacted in it, and still doesn't say whether it has a list of one: else the delivery is held for good, as it
+// is kept so.
+#[tokio::test]
+async fn what_is_left_of_xml_makes_the_records_that_all_of_it_makes() -> Result<(), Failure> {
+    let rig = Rig::start().await?;
+    let group = rig.group("code", |_| {}).await?;
+    rig.webhook("code", "all", "").await?;
+    rig.update_webhook("code", "all", |spec| {
+        let mut mapping = mapping();
+        let base = mapping.base.get_or_insert_default();
+        base.fields = [("Id__c".to_owned(), field("payload.order.id"))].into();
+        base.children[0].for_each = "payload.order.line".to_owned();
+        spec.mapping = Some(mapping);
+    })
+    .await?;
+    let mut reporting = Reporting::connect(&rig, "default").await?;
+    for lines in 1..3 {
+        let line = "<line><sku>a</sku></line>".repeat(lines);
+        let body = format!("<order><id>o-1</id>{line}<note>{PLANTED}</note></order>");
+        let mut records = Vec::new();
+        for redact in ["payload.order.none", "payload.order.note"] {
+            let changed = rig.update_group("code", |spec| {
+                spec.redact = vec![v1::Redaction {
+                    path: redact.to_owned(),
+                    mask: false,
+                }];
+            });
+            let revision = revision(&changed.await?.metadata);
+            let mut reported = callback(&group, &format!("{redact} {lines}"), body.as_bytes());
+            reported.known_revision = revision;
+            reported.content_type = "text/xml".to_owned();
+            reported.events[0].format = v1::PayloadFormat::Xml.into();
+            let event_id = reporting.report(reported).await?.event_id;
+            let request = v1::PreviewRequest {
+                webhook: stored(),
+                event_id,
+                ..Default::default()
+            };
+            let made = preview(&rig, request).await?;
+            assert!(made.problems.is_empty(), "{redact}, {lines}: {made:?}");
+            assert_eq!(made.records_json.matches("Sku__c").count(), lines);
+            records.push(made.records_json);
+        }
+        assert_eq!(records[0], records[1], "{lines}");
+    }
+    let events = rig.events_of("code").await?;
+    let left = events.iter().filter(|event| !event.redacted.is_empty());
+    assert!(!format!("{:?}", left.clone().collect::<Vec<_>>()).contains(PLANTED));
+    let left: Vec<_> = left
+        .map(|event| (event.format(), event.came_as()))
+        .collect();
+    let xml = (v1::PayloadFormat::Json, v1::PayloadFormat::Xml);
+    assert_eq!(left, [xml, xml]);
+    Ok(())
+}
+
 on_cluster!(
     what_a_listener_did_not_redact_is_written_nowhere,
     a_resend_is_known_over_a_change_of_what_is_redacted,
+    what_is_left_of_xml_makes_the_records_that_all_of_it_makes,
 );

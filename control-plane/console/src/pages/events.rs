@@ -234,7 +234,10 @@ pub(super) async fn show(
     html(&EventPage {
         page: visitor.page(format!("Event {}", event.r#type), &org),
         time: Moment::of(event.receive_time.as_ref()),
-        format: format(event.format()),
+        format: format(match event.came_as() {
+            v1::PayloadFormat::Unspecified => event.format(),
+            came_as => came_as,
+        }),
         bytes: words::number(event.body_bytes.into()),
         proven: !event.flags().any(|flag| flag == v1::EventFlag::Unsigned),
         flags: event.flags().filter_map(words::flag).collect(),

@@ -84,29 +84,6 @@ fn wildcards_join_the_lists_of_a_list() {
     );
 }
 
-// A form or an XML document can't say whether it has a list of one.
-#[test]
-fn a_list_of_one_in_a_form_is_a_list() {
-    let base = json!({"object": "O", "fields": {"Id": {"from": "payload.id"}},
-        "children": [{"object": "Tag", "forEach": "payload.tag", "parentField": "O__r", "fields": {"Name": {"from": "item"}}}]});
-    let form = v1::Event {
-        format: v1::PayloadFormat::Form.into(),
-        content_type: "application/x-www-form-urlencoded".to_owned(),
-        body: "id=7&tag=one".into(),
-        ..Default::default()
-    };
-    let record = compiled(base.clone()).apply(&form).unwrap();
-    assert_eq!(
-        record.children[0].record.fields,
-        [("Name".to_owned(), Value::Text("one".to_owned()))]
-    );
-    let json = r#"{"id": 7, "tag": "one"}"#;
-    assert_eq!(
-        problems(base, json),
-        ["base.children[0].forEach: what is there is no list"]
-    );
-}
-
 #[test]
 fn a_child_without_a_list_is_one_record() {
     let base = line(

@@ -135,6 +135,7 @@ pub(super) fn build(
             delivery_id: reported.delivery_id,
             external_id: reported.external_id,
             format: reported.format,
+            came_as: reported.came_as,
             content_type: for_event(&mut callback.content_type, last),
             body: match reported.item.is_empty() {
                 true => body,

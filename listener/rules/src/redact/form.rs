@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::rule::{Rule, Said};
+use crate::payload::Kind;
 
 const MASK: &str = "***";
 
@@ -60,24 +61,26 @@ pub(super) fn of_rules(
 ) -> Option<Becomes> {
     let mut said = None;
     for (index, rule) in rules.iter().enumerate() {
-        // A field that came several times reads as a list.
-        let ends_here = rule.part(0).is_some_and(|part| part.is_member(name))
-            && match rule.len() {
-                1 => true,
-                2 => rule.part(1).is_some_and(|part| part.is_item(count)),
-                _ => false,
-            };
-        if !ends_here {
-            continue;
+        if let Some(of_rule) = of_rule(rule, name, count) {
+            hit(index);
+            said = said.max(Some(of_rule));
         }
-        hit(index);
-        said = said.max(Some(rule.said()));
     }
     said.map(|said| match said {
         Said::Gone => Becomes::Gone,
         Said::Emptied => Becomes::Value("".into()),
         Said::Masked => masked(),
     })
+}
+
+/// A field that came several times reads as a list of texts, and one that came once as a text.
+fn of_rule(rule: &Rule, name: &str, count: usize) -> Option<Said> {
+    let field = rule.member(rule.settle(0, Kind::Object), name)?;
+    if rule.ends(field) {
+        return Some(rule.said());
+    }
+    let text = rule.settle(rule.item(field, count)?, Kind::String);
+    rule.ends(text).then(|| rule.said_of_item(field))
 }
 
 pub(super) fn masked() -> Becomes {

@@ -28,10 +28,22 @@ impl Edits {
             edits: Vec::new(),
             hit,
         };
-        let all: Vec<Place> = (0..rules.len())
-            .map(|rule| Place { rule, depth: 0 })
-            .collect();
-        walk.value(text, &all);
+        let whole = text.trim();
+        let of_whole = kind(whole);
+        let at_it = |(rule, of): (usize, &Rule)| Place {
+            rule,
+            depth: of.settle(0, of_whole),
+            // The whole is in nothing that it could be taken out of.
+            said: of.said().min(Said::Emptied),
+        };
+        let all: Vec<Place> = rules.iter().enumerate().map(at_it).collect();
+        match walk.said(&all) {
+            None => walk.value(whole, &all),
+            Some(said) => walk.edits.push(Edit {
+                at: range(text, whole),
+                said,
+            }),
+        }
         Self(walk.edits)
     }
 
@@ -91,6 +103,8 @@ fn mask(piece: &str, out: &mut String) {
 struct Place {
     rule: usize,
     depth: usize,
+    /// What is done if it has led to its end.
+    said: Said,
 }
 
 struct Walk<'a> {
@@ -175,18 +189,23 @@ impl<'a> Walk<'a> {
     /// Where the rules are with this child.
     fn next(&self, child: &Child<'_>, index: usize, places: &[Place]) -> Vec<Place> {
         let name = child.key.map(unescape);
-        let leads = |place: &&Place| {
-            let part = self.rules[place.rule].part(place.depth);
-            part.is_some_and(|part| match &name {
-                Some(name) => part.is_member(name),
-                None => part.is_item(index),
+        let of_child = kind(child.value);
+        let one_on = |place: &Place| {
+            let rule = &self.rules[place.rule];
+            let (depth, said) = match &name {
+                Some(name) => (rule.member(place.depth, name)?, rule.said()),
+                None => (
+                    rule.item(place.depth, index)?,
+                    rule.said_of_item(place.depth),
+                ),
+            };
+            Some(Place {
+                rule: place.rule,
+                depth: rule.settle(depth, of_child),
+                said,
             })
         };
-        let one_on = |place: &Place| Place {
-            rule: place.rule,
-            depth: place.depth + 1,
-        };
-        places.iter().filter(leads).map(one_on).collect()
+        places.iter().filter_map(one_on).collect()
     }
 
     /// What is done with a value that rules end at: the most that any of them says.
@@ -194,9 +213,9 @@ impl<'a> Walk<'a> {
         let mut said = None;
         for place in places {
             let rule = &self.rules[place.rule];
-            if place.depth == rule.len() {
+            if rule.ends(place.depth) {
                 (self.hit)(place.rule);
-                said = said.max(Some(rule.said()));
+                said = said.max(Some(place.said));
             }
         }
         said

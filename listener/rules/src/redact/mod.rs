@@ -353,7 +353,7 @@ fn written(text: &Bytes, base64: bool) -> String {
     }
 }
 
-/// The body is JSON from now on, and says so.
+/// The body is JSON from now on, and says so; what it was stays known, since that tells what its values may stand for.
 fn become_json(
     callback: &mut Callback,
     payload: &mut Payload,
@@ -361,6 +361,7 @@ fn become_json(
     text: Bytes,
 ) -> Option<()> {
     *payload = Payload::Json(Json::validate(text.clone()).ok()?);
+    event.came_as = event.format;
     event.format = PayloadFormat::Json;
     event.payload.clear();
     callback.body = text;

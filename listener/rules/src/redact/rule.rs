@@ -1,15 +1,22 @@
 //! What is redacted, and how: as a group says it, or as the place where its secret stands.
+//!
+//! A rule doesn't depend on how often something came. XML and forms write a list of one as they write a value, and some providers' JSON does,
+//! too; text has a name of its own only beside an attribute. So a value is a list of one, a name is looked for in each item of a list, and a
+//! text is its own `#text`. In JSON that may take out more than was meant; the other way round something would be written that never may be.
 
 use super::path::{Part, Path};
 use crate::connector::Batch;
 use crate::location::{Location, Pattern, PatternPart, Step};
-use crate::payload::PayloadAt;
+use crate::payload::{Kind, PayloadAt};
+
+/// The text of an XML element that has more than its text.
+const TEXT: &str = "#text";
 
 /// What is done with what a rule leads to, from the least on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Said {
     Masked,
-    /// An item that is named by its place: were it gone, the others would have other places, and the next who looks would take another.
+    /// An item of a list that keeps others.
     Emptied,
     Gone,
 }
@@ -20,7 +27,16 @@ pub(super) struct Rule {
     /// As an operator is told it.
     shown: String,
     parts: Vec<RulePart>,
+    /// For each depth, and the end: where an object, and where a scalar, is at once. Worked out here, since a path may have a part for each
+    /// three bytes of it and a body a value for each two.
+    settled: Vec<Settled>,
     said: Said,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    object: usize,
+    scalar: usize,
 }
 
 /// One part of it.
@@ -45,7 +61,7 @@ impl RulePart {
         }
     }
 
-    pub(super) fn is_member(&self, name: &str) -> bool {
+    fn is_member(&self, name: &str) -> bool {
         match self {
             Self::Written(Part::Name(one)) => one == name,
             Self::Written(_) => false,
@@ -57,7 +73,7 @@ impl RulePart {
         }
     }
 
-    pub(super) fn is_item(&self, index: usize) -> bool {
+    fn is_item(&self, index: usize) -> bool {
         match self {
             Self::Written(Part::Each) => true,
             Self::Written(Part::Index(one)) => *one == index,
@@ -66,25 +82,54 @@ impl RulePart {
             Self::Each { beginning, ending } => beginning.is_empty() && ending.is_empty(),
         }
     }
+
+    /// Stands for a value that is no list.
+    fn is_list_of_one(&self) -> bool {
+        matches!(self, Self::Written(Part::Each | Part::Index(0)))
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self, Self::Written(Part::Name(name)) if name == TEXT)
+    }
 }
 
 impl Rule {
+    fn new(shown: String, parts: Vec<RulePart>, said: Said) -> Self {
+        let end = Settled {
+            object: parts.len(),
+            scalar: parts.len(),
+        };
+        let mut settled = vec![end; parts.len() + 1];
+        for (depth, part) in parts.iter().enumerate().rev() {
+            let after = settled[depth + 1];
+            settled[depth] = Settled {
+                object: match part.is_list_of_one() {
+                    true => after.object,
+                    false => depth,
+                },
+                scalar: match part.is_list_of_one() || part.is_text() {
+                    true => after.scalar,
+                    false => depth,
+                },
+            };
+        }
+        Self {
+            shown,
+            parts,
+            settled,
+            said,
+        }
+    }
+
     /// Of a group.
     pub(super) fn written(path: Path, masks: bool) -> Self {
-        Self {
-            shown: path.to_string(),
-            parts: path
-                .parts()
-                .iter()
-                .cloned()
-                .map(RulePart::Written)
-                .collect(),
-            said: match path.parts().last() {
-                _ if masks => Said::Masked,
-                Some(Part::Index(_)) => Said::Emptied,
-                _ => Said::Gone,
-            },
-        }
+        let said = match path.parts().last() {
+            _ if masks => Said::Masked,
+            Some(Part::Index(_)) => Said::Emptied,
+            _ => Said::Gone,
+        };
+        let parts = path.parts().iter().cloned().map(RulePart::Written);
+        Self::new(path.to_string(), parts.collect(), said)
     }
 
     fn masking(parts: Vec<RulePart>) -> Self {
@@ -96,11 +141,8 @@ impl Rule {
                 false => format!(".{beginning}*{ending}"),
             },
         });
-        Self {
-            shown: std::iter::once("payload".to_owned()).chain(shown).collect(),
-            parts,
-            said: Said::Masked,
-        }
+        let shown = std::iter::once("payload".to_owned()).chain(shown).collect();
+        Self::new(shown, parts, Said::Masked)
     }
 
     pub(super) fn of_pointer(at: &[String]) -> Self {
@@ -119,23 +161,48 @@ impl Rule {
             [RulePart::Each { .. }, path @ ..] => path,
             path => path,
         };
-        (!path.is_empty()).then(|| Self {
-            shown: self.shown.clone(),
-            parts: path.to_vec(),
-            said: self.said,
-        })
+        (!path.is_empty()).then(|| Self::new(self.shown.clone(), path.to_vec(), self.said))
     }
 
     pub(super) fn shown(&self) -> &str {
         &self.shown
     }
 
-    pub(super) fn part(&self, depth: usize) -> Option<&RulePart> {
-        self.parts.get(depth)
+    /// Where it is with a value that it leads to at this depth. A list's items and null, which has none, are looked at one by one.
+    pub(super) fn settle(&self, depth: usize, kind: Kind) -> usize {
+        match kind {
+            Kind::Array | Kind::Null => depth,
+            Kind::Object => self.settled[depth].object,
+            Kind::Bool | Kind::Number | Kind::String => self.settled[depth].scalar,
+        }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.parts.len()
+    /// From an object to its member of this name.
+    pub(super) fn member(&self, depth: usize, name: &str) -> Option<usize> {
+        self.parts.get(depth)?.is_member(name).then_some(depth + 1)
+    }
+
+    /// From a list to its item at this place.
+    pub(super) fn item(&self, depth: usize, index: usize) -> Option<usize> {
+        let part = self.parts.get(depth)?;
+        match part {
+            _ if part.is_item(index) => Some(depth + 1),
+            RulePart::Written(Part::Name(_)) => Some(depth),
+            _ => None,
+        }
+    }
+
+    /// What is done with an item of a list that it leads to from this depth. Only where all items go may one: the next who looks would find others
+    /// in the places of those that stay.
+    pub(super) fn said_of_item(&self, depth: usize) -> Said {
+        match &self.parts[depth..] {
+            [RulePart::Written(Part::Each)] => self.said,
+            _ => self.said.min(Said::Emptied),
+        }
+    }
+
+    pub(super) fn ends(&self, depth: usize) -> bool {
+        depth == self.parts.len()
     }
 
     pub(super) fn said(&self) -> Said {

@@ -9,6 +9,7 @@ use crate::{FieldError, Group, payload};
 use std::sync::Arc;
 
 mod hostile;
+mod often;
 mod reported;
 
 const JSON: &str = "application/json";
@@ -281,20 +282,23 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         "--b--".to_owned(),
     ]
     .concat();
-    for (content_type, body, path, expected) in [
+    for (came_as, content_type, body, path, expected) in [
         (
+            PayloadFormat::Xml,
             "text/xml",
             "<e><email>a@b.c</email><n>1</n></e>",
             "payload.e.email",
             r#"{"e":{"n":"1"}}"#,
         ),
         (
+            PayloadFormat::Ndjson,
             "application/x-ndjson",
             "{\"email\":\"a@b.c\"}\n{\"n\":1}",
             "payload[*].email",
             r#"[{},{"n":1}]"#,
         ),
         (
+            PayloadFormat::Multipart,
             "multipart/form-data; boundary=b",
             &parts,
             "payload.email",
@@ -302,6 +306,7 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         ),
         // Nobody looks into files, so they are left out in any case.
         (
+            PayloadFormat::Multipart,
             "multipart/form-data; boundary=b",
             &parts,
             "payload.other",
@@ -312,6 +317,15 @@ fn xml_lines_and_parts_become_the_json_that_they_read_as() {
         let report = reported(&group, content_type, body.to_owned());
         assert_eq!(body_of(&report), expected, "{content_type}");
         assert_eq!(report.events[0].format(), PayloadFormat::Json);
+        assert_eq!(report.events[0].came_as(), came_as);
+        // Whoever looks again doesn't take it for what it has become.
+        let mut again = report.clone();
+        group.redact(&mut again);
+        assert_eq!(again, report);
+        let mut late = reported(&redacting(HEADER, &[], ""), content_type, body.to_owned());
+        assert_eq!(late.events[0].came_as(), PayloadFormat::Unspecified);
+        group.redact(&mut late);
+        assert_eq!(late.events[0].came_as(), came_as);
         assert_eq!(
             (
                 report.content_type.as_str(),
@@ -467,6 +481,28 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+fn any_path() -> impl Strategy<Value = (String, bool)> {
+    let part = prop_oneof![
+        3 => "\\.[a-d]",
+        2 => Just("[*]".to_owned()),
+        2 => "\\[[01]\\]",
+        1 => "\\.[01]",
+        1 => Just(".#text".to_owned()),
+    ];
+    let path =
+        prop::collection::vec(part, 1..5).prop_map(|parts| format!("payload{}", parts.concat()));
+    (path, any::<bool>())
+}
+
+/// An object, or those of a list, in lists of lists, too.
+fn in_each(value: &mut Value, done: &mut dyn FnMut(&mut serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => done(object),
+        Value::Array(list) => list.iter_mut().for_each(|item| in_each(item, done)),
+        _ => {}
+    }
+}
+
 const PLANTED: &str = "planted-and-never-to-be-seen";
 
 /// A value with the planted one at a place of its own, and the path there, wild where it may be.
@@ -535,6 +571,19 @@ proptest! {
         }
     }
 
+    // An item that leaves its place makes room for another, which the next who looks would take.
+    #[test]
+    fn whatever_is_redacted_whoever_looks_again_takes_nothing_more(value in any_json(), paths in prop::collection::vec(any_path(), 1..4)) {
+        let paths: Vec<_> = paths.iter().map(|(path, mask)| (path.as_str(), *mask)).collect();
+        let group = redacting(HEADER, &paths, "");
+        for (content_type, body) in [(JSON, value.to_string()), (FORM, "a=1&b=1&a=2&a=3&c=&b=2&d=1".to_owned())] {
+            let report = reported(&group, content_type, body);
+            let mut again = report.clone();
+            group.redact(&mut again);
+            prop_assert_eq!(again, report, "{:?}", paths);
+        }
+    }
+
     /// One walk over text does what a tree would.
     #[test]
     fn what_is_left_is_what_a_tree_without_it_has(value in any_json(), name in "[a-d]", inner in "[a-d]") {
@@ -542,9 +591,11 @@ proptest! {
         let group = redacting(HEADER, &[(&path, false)], "");
         let report = reported(&group, JSON, value.to_string());
         let mut tree = value;
-        if let Some(list) = tree.get_mut(&name).and_then(Value::as_array_mut) {
-            list.iter_mut().filter_map(Value::as_object_mut).for_each(|object| drop(object.remove(&inner)));
-        }
+        in_each(&mut tree, &mut |object| {
+            if let Some(list) = object.get_mut(&name) {
+                in_each(list, &mut |object| drop(object.remove(&inner)));
+            }
+        });
         let left: Value = serde_json::from_slice(&report.body).unwrap();
         prop_assert_eq!(left, tree);
     }

@@ -46,6 +46,7 @@ impl Redaction {
         report.body = callback.body;
         for (event, after) in report.events.iter_mut().zip(events) {
             event.format = after.format.into();
+            event.came_as = after.came_as.into();
             event.payload = after.payload;
             event.item = after.item;
             // What the listener took out came before this.
@@ -98,6 +99,7 @@ fn extracted(event: &mut v1::ReportedEvent) -> ExtractedEvent {
         delivery_id: String::new(),
         external_id: String::new(),
         format: event.format(),
+        came_as: event.came_as(),
         payload: event.payload.clone(),
         json: (!item.is_empty()).then(|| Json::unvalidated(item.clone())),
         item,
