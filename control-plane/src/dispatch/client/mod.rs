@@ -25,14 +25,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, Error as HyperError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::outgoing::OutgoingTls;
 use connect::{ConnectError, Connector};
-pub use excerpt::{MAX_EXCERPT_BYTES, excerpt};
+pub use excerpt::{MAX_EXCERPT_BYTES, broken_off, excerpt};
 pub use networks::{Network, Networks};
 pub use resolve::Names;
 pub use url::MAX_URL_BYTES;
@@ -87,6 +88,17 @@ pub struct Answer {
     pub body: Bytes,
     /// There was no more of it.
     pub whole: bool,
+    /// Why the rest of it never came, where it didn't. Only of what was asked for its [head](Wanted::Head).
+    pub broken: Option<String>,
+}
+
+/// What of an answer is needed, and how many bytes of its body are read at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The body: an answer that breaks off before its end is none.
+    Body(usize),
+    /// The head, which says what became of the request: what breaks off or is late after it takes nothing of that back.
+    Head(usize),
 }
 
 /// Why there is no answer. For an operator; never a credential.
@@ -138,54 +150,64 @@ impl HttpClient {
         url::check(url, &self.networks)
     }
 
-    /// Sends one request and reads its answer, at most `max_answer` bytes of the body. The timeout is over all of it.
+    /// Sends one request and reads its answer. The timeout is over all of it.
     pub async fn send(
         &self,
         request: Request<Bytes>,
         timeout: Duration,
-        max_answer: usize,
+        wanted: Wanted,
     ) -> Result<Answer, SendError> {
-        let exchange = self.exchange(request.map(Full::new), max_answer);
-        tokio::time::timeout(timeout, exchange)
+        let until = Instant::now() + timeout;
+        let late = |_| SendError::Timeout(timeout);
+        let response = timeout_at(until, self.inner.request(request.map(Full::new)))
             .await
-            .unwrap_or(Err(SendError::Timeout(timeout)))
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_answer: usize,
-    ) -> Result<Answer, SendError> {
-        let response = self
-            .inner
-            .request(request)
-            .await
+            .map_err(late)?
             .map_err(|error| told(&error))?;
-        let (head, mut incoming) = response.into_parts();
+        let (head, incoming) = response.into_parts();
+        let (Wanted::Body(most) | Wanted::Head(most)) = wanted;
         let mut body = BytesMut::new();
-        let mut whole = true;
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame
-                .map_err(|error| SendError::Broken(format!("the answer breaks off: {error}")))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            let room = max_answer - body.len();
-            if data.len() > room {
-                body.extend_from_slice(&data[..room]);
-                whole = false;
-                // Dropped unread, which closes its connection.
-                break;
+        let ended = timeout_at(until, read(incoming, &mut body, most))
+            .await
+            .unwrap_or_else(|elapsed| Err(late(elapsed)));
+        let (whole, broken) = match (ended, wanted) {
+            (Ok(whole), _) => (whole, None),
+            (Err(error), Wanted::Body(_)) => return Err(error),
+            (Err(SendError::Timeout(time)), Wanted::Head(_)) => {
+                let why = format!("the answer has no end within {} s", time.as_secs_f32());
+                (false, Some(why))
             }
-            body.extend_from_slice(&data);
-        }
+            (Err(error), Wanted::Head(_)) => (false, Some(error.to_string())),
+        };
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             body: body.freeze(),
             whole,
+            broken,
         })
     }
+}
+
+/// As much of a body as there is room for. Whether that is all of it.
+async fn read<B>(mut incoming: B, body: &mut BytesMut, most: usize) -> Result<bool, SendError>
+where
+    B: BodyExt<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    while let Some(frame) = incoming.frame().await {
+        let frame =
+            frame.map_err(|error| SendError::Broken(format!("the answer breaks off: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let room = most - body.len();
+        if data.len() > room {
+            body.extend_from_slice(&data[..room]);
+            // Dropped unread, which closes its connection.
+            return Ok(false);
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(true)
 }
 
 /// What the libraries say comes in layers, of which the innermost says why.

@@ -13,7 +13,7 @@
 //!
 //! | answer | what follows |
 //! | --- | --- |
-//! | 2xx | delivered, whatever the body says |
+//! | 2xx | delivered, whatever the body says, and if it breaks off or never ends: what the attempt shows of it says so |
 //! | 410 | dead: the receiver wants no more |
 //! | 3xx | again: nothing is followed, and whoever moved the receiver has to change the URL |
 //! | an address that must not be connected to | nothing was sent: the destination waits for a minute and says why; no attempt is counted |
@@ -38,7 +38,9 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{Job, Outcome, REFUSED_PAUSE, Sink, Verdict};
-use crate::dispatch::client::{ANSWER_BYTES, Answer, HttpClient, SendError, excerpt};
+use crate::dispatch::client::{
+    ANSWER_BYTES, Answer, HttpClient, SendError, Wanted, broken_off, excerpt,
+};
 
 /// As the convention for such keys has it.
 const SIGNING_SECRET: &str = "whsec_";
@@ -204,15 +206,19 @@ impl HttpSink {
                 (Verdict::Retry { after }, format!("answered {status}"))
             }
         };
+        let shown = excerpt(
+            &answer.body,
+            answer.whole,
+            self.secrets.iter().map(|secret| &***secret),
+        );
         Outcome {
             verdict,
             status: Some(status.as_u16()),
             reason,
-            excerpt: excerpt(
-                &answer.body,
-                answer.whole,
-                self.secrets.iter().map(|secret| &***secret),
-            ),
+            excerpt: match &answer.broken {
+                None => shown,
+                Some(why) => broken_off(shown, why),
+            },
         }
     }
 }
@@ -233,7 +239,8 @@ impl Sink for HttpSink {
         for job in jobs {
             outcomes.push(match self.request(job) {
                 Ok(request) => {
-                    self.judged(self.client.send(request, self.timeout, ANSWER_BYTES).await)
+                    let wanted = Wanted::Head(ANSWER_BYTES);
+                    self.judged(self.client.send(request, self.timeout, wanted).await)
                 }
                 Err(reason) => Outcome {
                     verdict: Verdict::GiveUp,

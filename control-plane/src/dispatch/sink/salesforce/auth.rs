@@ -25,7 +25,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::answers::{Fate, Told};
-use crate::dispatch::client::{HttpClient, SendError};
+use crate::dispatch::client::{HttpClient, SendError, Wanted};
 use crate::dispatch::sink::REFUSED_PAUSE;
 
 /// Salesforce takes three minutes; its clock may be ahead of ours.
@@ -246,7 +246,11 @@ impl Tokens {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::from(form))
             .map_err(|error| pause(format!("token: {error}")))?;
-        let answer = match self.client.send(request, timeout, MAX_ANSWER_BYTES).await {
+        let answer = match self
+            .client
+            .send(request, timeout, Wanted::Body(MAX_ANSWER_BYTES))
+            .await
+        {
             Ok(answer) => answer,
             Err(error @ SendError::Refused(_)) => {
                 return Err(Told::new(

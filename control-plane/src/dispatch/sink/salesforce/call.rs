@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use super::answers::{Fate, Told, failure, usage};
 use super::auth::{Token, Tokens};
 use super::requests::Call;
-use crate::dispatch::client::{HttpClient, SendError};
+use crate::dispatch::client::{HttpClient, SendError, Wanted};
 use crate::dispatch::sink::REFUSED_PAUSE;
 
 /// Of an answer: two hundred rows with errors are less.
@@ -184,7 +184,11 @@ impl Caller {
                 .headers_mut()
                 .insert(header::IF_MODIFIED_SINCE, known.clone());
         }
-        let answer = match self.client.send(request, self.timeout, most).await {
+        let answer = match self
+            .client
+            .send(request, self.timeout, Wanted::Body(most))
+            .await
+        {
             Ok(answer) => answer,
             Err(error @ SendError::Refused(_)) => {
                 return Err(Told::new(
