@@ -187,9 +187,15 @@ pub(super) fn failure(status: u16, retry_after: Option<Duration>, body: &str) ->
             Fate::Refused,
             "HTTP 300: several records have this key, and none was written: make the field unique, or remove the others",
         ),
+        // An org that moves or is closed for a while: it is the address that is wrong, and no record.
         (_, 301..400) => Told::new(
-            Fate::Refused,
+            Fate::Again { after: retry_after },
             format!("{said}: a redirect, which isn't followed: check the destination's url"),
+        ),
+        // Salesforce says why: it is something else that answers.
+        (_, 403 | 404) if errors.is_empty() => Told::new(
+            Fate::Again { after: retry_after },
+            format!("{said}, without an error of Salesforce's: check the destination's url"),
         ),
         (fate, _) => Told::new(fate, said),
     };

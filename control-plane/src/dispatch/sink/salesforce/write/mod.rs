@@ -139,7 +139,10 @@ impl<'a> Writer<'a> {
         {
             *id = Some(own.to_owned());
         }
-        if told.status == Some(404) && it.is_some_and(|row| row.action == Action::Delete) {
+        if told.fate == Fate::Refused
+            && told.status == Some(404)
+            && it.is_some_and(|row| row.action == Action::Delete)
+        {
             told.said = format!("there was nothing to delete: {}", told.said);
             told.fate = Fate::Written { id: None };
         }
