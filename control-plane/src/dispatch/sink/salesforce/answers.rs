@@ -84,6 +84,15 @@ struct Error {
     fields: Vec<String>,
 }
 
+impl Error {
+    /// Of the row, or of another one that a trigger wrote to: then the code is the trigger's, and the message has the lock's.
+    fn is_a_lock(&self) -> bool {
+        const LOCKED: &str = "UNABLE_TO_LOCK_ROW";
+        let of_a_trigger = self.code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY";
+        self.code == LOCKED || of_a_trigger && self.message.contains(LOCKED)
+    }
+}
+
 /// Those of one row, or of a call.
 const MAX_ERRORS: usize = 200;
 
@@ -160,7 +169,7 @@ fn fate_of(errors: &[Error]) -> Fate {
                 LIMIT_PAUSE
             },
         }
-    } else if has("UNABLE_TO_LOCK_ROW").is_some() || has("SERVER_UNAVAILABLE").is_some() {
+    } else if has("SERVER_UNAVAILABLE").is_some() || errors.iter().any(Error::is_a_lock) {
         Fate::Again { after: None }
     } else if has("PROCESSING_HALTED").is_some() {
         Fate::NotTried

@@ -27,6 +27,19 @@ fn a_failed_call_is_told_by_its_code_before_its_status() {
         ),
         (403, error("INSUFFICIENT_ACCESS", ""), Fate::Refused),
         (400, error("UNABLE_TO_LOCK_ROW", ""), AGAIN),
+        (
+            400,
+            error(
+                "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+                "Orders: execution of AfterInsert caused by: System.DmlException: first error: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access",
+            ),
+            AGAIN,
+        ),
+        (
+            400,
+            error("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "Orders: null"),
+            Fate::Refused,
+        ),
         (400, error("PROCESSING_HALTED", ""), Fate::NotTried),
         (400, error("INVALID_FIELD", ""), Fate::Refused),
         (404, error("NOT_FOUND", ""), Fate::Refused),
