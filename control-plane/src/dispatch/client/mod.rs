@@ -9,7 +9,8 @@
 //! - Without TLS only to what the operator allowed, and never to the public internet. Nothing is followed: a redirect is an answer like any other.
 //! - Everything has a bound: look-ups under way, connecting, the answer's head and body, idle connections, and the whole by the caller.
 //! - HTTP/1.1 alone: a connection carries one request at a time, and an answer that is slow holds up no other.
-//! - Each destination has connections of its own ([`HttpClient::apart`]): what a server sends too much meets no other's request.
+//! - Each destination has connections of its own ([`HttpClient::apart`]): what a server sends too much meets no other's request. Each org has so
+//!   many look-ups at a time; what comes to no turn wasn't sent, and says so.
 
 mod connect;
 mod excerpt;
@@ -107,6 +108,9 @@ pub enum SendError {
     /// It leads where it must not: nothing was sent.
     #[error("{0}")]
     Refused(String),
+    /// So much of the org's is under way that it came to no turn: nothing was sent.
+    #[error("{0}")]
+    Crowded(String),
     /// Whether it arrived isn't known.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -138,10 +142,10 @@ impl HttpClient {
         }
     }
 
-    /// The same with connections of its own.
+    /// The same with connections of its own, and with look-ups of this org's.
     #[must_use]
-    pub fn apart(&self) -> Self {
-        Self::over(self.connector.clone(), Arc::clone(&self.networks))
+    pub fn apart(&self, org: &str) -> Self {
+        Self::over(self.connector.of(org), Arc::clone(&self.networks))
     }
 
     /// Checks what can be told of a URL without connecting, for admission: its shape, and an address that is written in it. The reason begins
@@ -159,10 +163,17 @@ impl HttpClient {
     ) -> Result<Answer, SendError> {
         let until = Instant::now() + timeout;
         let late = |_| SendError::Timeout(timeout);
-        let response = timeout_at(until, self.inner.request(request.map(Full::new)))
-            .await
-            .map_err(late)?
-            .map_err(|error| told(&error))?;
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let exchange = self.inner.request(request.map(Full::new));
+        let response = match timeout_at(until, exchange).await {
+            Ok(answered) => answered.map_err(|error| told(&error))?,
+            Err(elapsed) => {
+                return Err(match self.connector.crowded(&host) {
+                    Some(why) => ours(&why),
+                    None => late(elapsed),
+                });
+            }
+        };
         let (head, incoming) = response.into_parts();
         let (Wanted::Body(most) | Wanted::Head(most)) = wanted;
         let mut body = BytesMut::new();
@@ -210,16 +221,21 @@ where
     Ok(true)
 }
 
+fn ours(error: &ConnectError) -> SendError {
+    match error {
+        ConnectError::Refused(why) => SendError::Refused(why.clone()),
+        ConnectError::Failed(why) => SendError::Broken(why.clone()),
+        ConnectError::Crowded(why) => SendError::Crowded(why.clone()),
+    }
+}
+
 /// What the libraries say comes in layers, of which the innermost says why.
 fn told(error: &HyperError) -> SendError {
     let mut innermost = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(ours) = inner.downcast_ref::<ConnectError>() {
-            return match ours {
-                ConnectError::Refused(why) => SendError::Refused(why.clone()),
-                ConnectError::Failed(why) => SendError::Broken(why.clone()),
-            };
+        if let Some(error) = inner.downcast_ref::<ConnectError>() {
+            return ours(error);
         }
         innermost = inner.to_string();
         source = inner.source();

@@ -302,7 +302,7 @@ async fn those_apart_share_no_connection() {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
     let (port, connections, serving) = server(ANSWER).await;
     let one = client(Networks::loopback(), |_| vec![ip("127.0.0.1")]);
-    let (same, other) = (one.clone(), one.apart());
+    let (same, other) = (one.clone(), one.apart("acme"));
     let url = format!("http://shared.example:{port}/");
     for (client, so_far) in [(&one, 1), (&same, 1), (&other, 2), (&one, 2), (&other, 2)] {
         client
@@ -311,5 +311,27 @@ async fn those_apart_share_no_connection() {
             .unwrap();
         assert_eq!(connections.load(Ordering::SeqCst), so_far);
     }
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_came_to_no_look_up_of_its_org_was_not_sent_and_says_so() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    let (port, connections, serving) = server(ANSWER).await;
+    let none: OutgoingTls = Arc::new(|| Err("no TLS here".to_owned()));
+    let all = HttpClient::new(Networks::loopback(), none, Names::default());
+    let (one, other) = (all.apart("one"), all.apart("other"));
+    let hung = all.connector.resolver.fill("one");
+    let url = format!("http://localhost:{port}/");
+    // With a timeout that is over before its turn, and without.
+    for timeout in [Duration::from_millis(50), Duration::from_secs(3_600)] {
+        let unsent = one.send(get(&url), timeout, Wanted::Body(5)).await;
+        assert!(matches!(unsent, Err(SendError::Crowded(_))), "{unsent:?}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+    let hour = Duration::from_secs(3_600);
+    other.send(get(&url), hour, Wanted::Body(5)).await.unwrap();
+    drop(hung);
+    one.send(get(&url), hour, Wanted::Body(5)).await.unwrap();
     serving.abort();
 }

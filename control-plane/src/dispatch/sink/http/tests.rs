@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::dispatch::client::{Names, Networks};
+use crate::dispatch::sink::{CROWDED_PAUSE, REFUSED_PAUSE};
 use crate::log::Lease;
 use crate::outgoing::OutgoingTls;
 
@@ -189,6 +190,9 @@ fn an_answer_decides_what_follows() {
     let time = REFUSED_PAUSE;
     assert_eq!(refused.verdict, Verdict::Pause { time });
     assert_eq!(refused.reason, why);
+    let crowded = sink.judged(Err(SendError::Crowded(why)));
+    let time = CROWDED_PAUSE;
+    assert_eq!(crowded.verdict, Verdict::Pause { time });
 }
 
 #[tokio::test]

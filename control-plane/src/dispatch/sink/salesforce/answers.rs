@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use super::bounded;
 use super::requests::{MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_name, reference};
-use crate::dispatch::client::excerpt;
+use crate::dispatch::client::{SendError, excerpt};
+use crate::dispatch::sink::unsent_pause;
 
 /// Of one error, as an operator gets it.
 const MAX_MESSAGE_BYTES: usize = 300;
@@ -60,6 +61,13 @@ impl Told {
             said: said.into(),
             excerpt: String::new(),
         }
+    }
+
+    /// Of a call without an answer; `of` says which.
+    pub(super) fn unanswered(error: &SendError, of: &str) -> Self {
+        let again = Fate::Again { after: None };
+        let fate = unsent_pause(error).map_or(again, |time| Fate::Pause { time });
+        Self::new(fate, format!("{of}{error}"))
     }
 
     pub(super) fn written(&self) -> bool {
