@@ -129,7 +129,7 @@ impl Endpoints {
         let opened = resolved
             .open(&context.seal)
             .map_err(|error| error.to_string())?;
-        let sink = make(context, &opened, resolved.limits.timeout)?;
+        let sink = make(context, &resolved.org, &opened, resolved.limits.timeout)?;
         state.sink = Some(Arc::clone(&sink));
         Ok(sink)
     }

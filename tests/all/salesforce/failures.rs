@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hookplane_control_plane::dispatch::sink::{Outcome, Verdict};
-use hookplane_proto::v1::RecordOperation::Update;
+use hookplane_proto::v1::RecordOperation::{Delete, Update};
 use hookplane_tests::salesforce::Fault;
 
 use super::rig::*;
@@ -124,6 +124,30 @@ async fn a_locked_row_comes_again_and_the_others_are_done() {
     let outcomes = rig.deliver([tree()]).await;
     assert_eq!(verdicts(&outcomes), [RETRY], "{outcomes:?}");
     rig.done([tree()]).await;
+}
+
+#[tokio::test]
+async fn what_something_else_than_salesforce_answers_comes_again() {
+    let rig = Rig::start().await;
+    let gone = || {
+        record(
+            Delete,
+            "Order__c",
+            Some("Shop_Id__c"),
+            [("Shop_Id__c", text("1"))],
+        )
+    };
+    for (status, body) in [(302, ""), (307, "<html>"), (403, "<html>"), (404, "<html>")] {
+        for (path, of) in [("/composite/", order("1", [])), ("/sobjects/", gone())] {
+            rig.stub.fail(path, Fault::Answer(status, body.to_owned()));
+            let outcomes = rig.deliver([of.clone()]).await;
+            assert_eq!(verdicts(&outcomes), [RETRY], "{outcomes:?}");
+            let reason = &outcomes[0].reason;
+            assert!(reason.contains("check the destination's url"), "{reason}");
+            rig.done([of]).await;
+        }
+    }
+    assert_eq!(rig.count("Order__c"), 0);
 }
 
 #[tokio::test]
@@ -323,7 +347,7 @@ async fn a_key_that_several_records_have_is_given_up_with_nothing_written() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn a_redirect_is_not_followed_and_comes_again() {
     let rig = Rig::start().await;
     rig.stub.fail(
         "/composite",
@@ -334,7 +358,7 @@ async fn a_redirect_is_not_followed() {
         ),
     );
     let outcomes = rig.deliver([order("1", [])]).await;
-    assert_eq!(outcomes[0].verdict, Verdict::GiveUp);
+    assert_eq!(verdicts(&outcomes), [RETRY]);
     assert!(
         outcomes[0]
             .reason
@@ -342,4 +366,5 @@ async fn a_redirect_is_not_followed() {
         "{}",
         outcomes[0].reason
     );
+    rig.done([order("1", [])]).await;
 }

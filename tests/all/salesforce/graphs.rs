@@ -237,6 +237,73 @@ async fn records_that_point_to_one_that_is_deleted_are_deleted_before_it() {
     );
 }
 
+fn delete_line(id: &str) -> Record {
+    let fields = [("Line_Id__c", text(id))];
+    record(Delete, "OrderLine__c", Some("Line_Id__c"), fields)
+}
+
+#[tokio::test]
+async fn a_record_to_delete_that_is_gone_takes_nothing_of_its_event_back() {
+    for all_or_none in [false, true] {
+        let rig = Rig::with(|target| target.all_or_none = all_or_none).await;
+        rig.done([over(order("1", []), [line("there", [])])]).await;
+        let event = || {
+            let base = order("1", [("Note__c", text("changed"))]);
+            let children = [
+                delete_line("gone-1"),
+                line("new-1", []),
+                delete_line("there"),
+                delete_line("gone-2"),
+                line("new-2", [("Sku__c", text("TEA"))]),
+            ];
+            over(base, children)
+        };
+        let outcomes = rig.deliver([event(), whole_order("2")]).await;
+        for outcome in &outcomes {
+            assert_eq!(outcome.verdict, Verdict::Done, "{all_or_none} {outcome:?}");
+        }
+        assert!(
+            outcomes[0].reason.contains("nothing to delete"),
+            "{outcomes:?}"
+        );
+        // It happens once more, as after a kill or with a replay: of what is deleted nothing is there.
+        rig.done([event()]).await;
+        assert_eq!(rig.order("1", "Note__c").unwrap(), r#""changed""#);
+        let order = id_of(&rig, "Order__c", "Shop_Id__c", "1");
+        let org = rig.stub.org();
+        assert!(org.one("OrderLine__c", "Line_Id__c", "there").is_none());
+        for new in ["new-1", "new-2"] {
+            let line = org.one("OrderLine__c", "Line_Id__c", new).unwrap();
+            assert_eq!(reference(&line, "Order__c"), order);
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_or_none_stays_so_whatever_of_what_is_deleted_is_gone() {
+    let rig = Rig::with(|target| target.all_or_none = true).await;
+    let bad = line("bad", [("Quantity__c", text("many"))]);
+    let event = over(order("1", []), [delete_line("gone"), bad, line("new", [])]);
+    let outcomes = rig.deliver([event]).await;
+    assert_eq!(outcomes[0].verdict, Verdict::GiveUp);
+    let reason = &outcomes[0].reason;
+    assert!(
+        reason.starts_with("0 of 4 records written; OrderLine__c Line_Id__c=bad: "),
+        "{reason}"
+    );
+    // Each that is gone costs a call.
+    let many = (0..80).map(|n| delete_line(&format!("gone-{n}")));
+    let outcomes = rig.deliver([over(order("1", []), many)]).await;
+    assert_eq!(outcomes[0].verdict, Verdict::GiveUp);
+    let reason = &outcomes[0].reason;
+    assert!(
+        reason.starts_with("0 of 81 records written; more than 50 of the records that it deletes"),
+        "{reason}"
+    );
+    assert!(rig.stub.seen("/composite/graph").len() < 60);
+    assert_eq!((rig.count("Order__c"), rig.count("OrderLine__c")), (0, 0));
+}
+
 #[tokio::test]
 async fn a_preview_is_what_is_sent_without_the_token() {
     let rig = Rig::with(|target| target.all_or_none = true).await;

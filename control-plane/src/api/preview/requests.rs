@@ -84,7 +84,7 @@ fn to(
     let resolved = resolve_with(|name| named.get(name).cloned(), webhook, name)?;
     // No secret is opened for what shows none.
     let target = resolved.target().clone().with_stand_ins();
-    let sink = make(context, &target, resolved.limits.timeout)?;
+    let sink = make(context, &resolved.org, &target, resolved.limits.timeout)?;
     let requests = sink.preview(job);
     if requests.is_empty() {
         return Err("no request can be made of this event".to_owned());
@@ -131,7 +131,7 @@ fn asked_sink(
                     "{lacking}: neither given, nor stored for this place"
                 ));
             }
-            make(context, &target, given.limits.timeout)
+            make(context, &given.org, &target, given.limits.timeout)
         }
     }
 }

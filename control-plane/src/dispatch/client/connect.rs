@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::networks::Networks;
-use super::resolve::{Names, Resolver};
+use super::resolve::{Names, Resolver, crowded};
 use super::stream::Stream;
 use crate::outgoing::OutgoingTls;
 
@@ -34,13 +34,18 @@ pub(super) enum ConnectError {
     /// It can't be.
     #[error("{0}")]
     Failed(String),
+    /// It wasn't tried: too much of ours is under way.
+    #[error("{0}")]
+    Crowded(String),
 }
 
 #[derive(Clone)]
 pub(super) struct Connector {
     networks: Arc<Networks>,
     tls: OutgoingTls,
-    resolver: Arc<Resolver>,
+    pub(super) resolver: Arc<Resolver>,
+    /// Whose look-ups it makes.
+    org: Arc<str>,
 }
 
 impl Connector {
@@ -49,7 +54,22 @@ impl Connector {
             networks,
             tls,
             resolver: Resolver::new(names),
+            org: Arc::default(),
         }
+    }
+
+    /// The same with this org's look-ups.
+    pub(super) fn of(&self, org: &str) -> Self {
+        Self {
+            org: org.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Why this host isn't connected to yet, where others of ours are why.
+    pub(super) fn crowded(&self, host: &str) -> Option<ConnectError> {
+        let waits = self.resolver.waits(&self.org, host);
+        waits.then(|| crowded(host))
     }
 
     async fn connect(self, url: Uri) -> Result<TokioIo<Stream>, ConnectError> {
@@ -63,11 +83,7 @@ impl Connector {
             .host()
             .ok_or_else(|| refused("there is no host in it"))?;
         let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let found = self
-            .resolver
-            .addresses(host)
-            .await
-            .map_err(ConnectError::Failed)?;
+        let found = self.resolver.addresses(&self.org, host).await?;
         let mut checked = Vec::with_capacity(found.len());
         for address in found.iter() {
             // A name that leads here and there is as good as one that leads here.

@@ -1,10 +1,14 @@
 //! What an operator is shown of an answer: its beginning, as text, without what we sent as a secret.
 
+use hookplane_rules::text::clip;
+
 /// The longest.
 pub const MAX_EXCERPT_BYTES: usize = 2_048;
 /// A shorter secret would blot out half of the text, and hides nothing.
 const MIN_HIDDEN_BYTES: usize = 4;
 const HIDDEN: &str = "***";
+/// Of why an answer broke off.
+const MAX_WHY_BYTES: usize = 200;
 
 /// The beginning of an answer. `secrets` are what servers may send back to us: each is hidden, and what follows its first space too, as in
 /// `Bearer 0815`. Of an answer that isn't whole the end is left out where a part of a secret may be.
@@ -54,6 +58,15 @@ pub fn excerpt<'a>(
     short
 }
 
+/// The same of an answer whose rest never came, with why that is at its end.
+pub fn broken_off(mut excerpt: String, why: &str) -> String {
+    let why = format!("[{}]", clip(why, MAX_WHY_BYTES));
+    let space = if excerpt.is_empty() { "" } else { " " };
+    let room = MAX_EXCERPT_BYTES.saturating_sub(space.len() + why.len());
+    excerpt.truncate(excerpt.floor_char_boundary(room));
+    excerpt + space + &why
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +96,11 @@ mod tests {
         assert_eq!(excerpt(b"a\x1b[31m\xff", true, []), "a [31m\u{fffd}");
         let long = "ä".repeat(10_000);
         assert_eq!(excerpt(long.as_bytes(), true, []).len(), MAX_EXCERPT_BYTES);
+        let told = broken_off(excerpt(long.as_bytes(), false, []), "it breaks off");
+        assert!(told.len() <= MAX_EXCERPT_BYTES && told.ends_with("ä [it breaks off]"));
+        assert_eq!(
+            broken_off(String::new(), "it breaks off"),
+            "[it breaks off]"
+        );
     }
 }

@@ -9,7 +9,8 @@
 //! - Without TLS only to what the operator allowed, and never to the public internet. Nothing is followed: a redirect is an answer like any other.
 //! - Everything has a bound: look-ups under way, connecting, the answer's head and body, idle connections, and the whole by the caller.
 //! - HTTP/1.1 alone: a connection carries one request at a time, and an answer that is slow holds up no other.
-//! - Each destination has connections of its own ([`HttpClient::apart`]): what a server sends too much meets no other's request.
+//! - Each destination has connections of its own ([`HttpClient::apart`]): what a server sends too much meets no other's request. Each org has so
+//!   many look-ups at a time; what comes to no turn wasn't sent, and says so.
 
 mod connect;
 mod excerpt;
@@ -25,14 +26,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, Error as HyperError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::outgoing::OutgoingTls;
 use connect::{ConnectError, Connector};
-pub use excerpt::{MAX_EXCERPT_BYTES, excerpt};
+pub use excerpt::{MAX_EXCERPT_BYTES, broken_off, excerpt};
 pub use networks::{Network, Networks};
 pub use resolve::Names;
 pub use url::MAX_URL_BYTES;
@@ -87,6 +89,17 @@ pub struct Answer {
     pub body: Bytes,
     /// There was no more of it.
     pub whole: bool,
+    /// Why the rest of it never came, where it didn't. Only of what was asked for its [head](Wanted::Head).
+    pub broken: Option<String>,
+}
+
+/// What of an answer is needed, and how many bytes of its body are read at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The body: an answer that breaks off before its end is none.
+    Body(usize),
+    /// The head, which says what became of the request: what breaks off or is late after it takes nothing of that back.
+    Head(usize),
 }
 
 /// Why there is no answer. For an operator; never a credential.
@@ -95,6 +108,9 @@ pub enum SendError {
     /// It leads where it must not: nothing was sent.
     #[error("{0}")]
     Refused(String),
+    /// So much of the org's is under way that it came to no turn: nothing was sent.
+    #[error("{0}")]
+    Crowded(String),
     /// Whether it arrived isn't known.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -126,10 +142,10 @@ impl HttpClient {
         }
     }
 
-    /// The same with connections of its own.
+    /// The same with connections of its own, and with look-ups of this org's.
     #[must_use]
-    pub fn apart(&self) -> Self {
-        Self::over(self.connector.clone(), Arc::clone(&self.networks))
+    pub fn apart(&self, org: &str) -> Self {
+        Self::over(self.connector.of(org), Arc::clone(&self.networks))
     }
 
     /// Checks what can be told of a URL without connecting, for admission: its shape, and an address that is written in it. The reason begins
@@ -138,53 +154,78 @@ impl HttpClient {
         url::check(url, &self.networks)
     }
 
-    /// Sends one request and reads its answer, at most `max_answer` bytes of the body. The timeout is over all of it.
+    /// Sends one request and reads its answer. The timeout is over all of it.
     pub async fn send(
         &self,
         request: Request<Bytes>,
         timeout: Duration,
-        max_answer: usize,
+        wanted: Wanted,
     ) -> Result<Answer, SendError> {
-        let exchange = self.exchange(request.map(Full::new), max_answer);
-        tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or(Err(SendError::Timeout(timeout)))
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_answer: usize,
-    ) -> Result<Answer, SendError> {
-        let response = self
-            .inner
-            .request(request)
-            .await
-            .map_err(|error| told(&error))?;
-        let (head, mut incoming) = response.into_parts();
-        let mut body = BytesMut::new();
-        let mut whole = true;
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame
-                .map_err(|error| SendError::Broken(format!("the answer breaks off: {error}")))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            let room = max_answer - body.len();
-            if data.len() > room {
-                body.extend_from_slice(&data[..room]);
-                whole = false;
-                // Dropped unread, which closes its connection.
-                break;
+        let until = Instant::now() + timeout;
+        let late = |_| SendError::Timeout(timeout);
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let exchange = self.inner.request(request.map(Full::new));
+        let response = match timeout_at(until, exchange).await {
+            Ok(answered) => answered.map_err(|error| told(&error))?,
+            Err(elapsed) => {
+                return Err(match self.connector.crowded(&host) {
+                    Some(why) => ours(&why),
+                    None => late(elapsed),
+                });
             }
-            body.extend_from_slice(&data);
-        }
+        };
+        let (head, incoming) = response.into_parts();
+        let (Wanted::Body(most) | Wanted::Head(most)) = wanted;
+        let mut body = BytesMut::new();
+        let ended = timeout_at(until, read(incoming, &mut body, most))
+            .await
+            .unwrap_or_else(|elapsed| Err(late(elapsed)));
+        let (whole, broken) = match (ended, wanted) {
+            (Ok(whole), _) => (whole, None),
+            (Err(error), Wanted::Body(_)) => return Err(error),
+            (Err(SendError::Timeout(time)), Wanted::Head(_)) => {
+                let why = format!("the answer has no end within {} s", time.as_secs_f32());
+                (false, Some(why))
+            }
+            (Err(error), Wanted::Head(_)) => (false, Some(error.to_string())),
+        };
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             body: body.freeze(),
             whole,
+            broken,
         })
+    }
+}
+
+/// As much of a body as there is room for. Whether that is all of it.
+async fn read<B>(mut incoming: B, body: &mut BytesMut, most: usize) -> Result<bool, SendError>
+where
+    B: BodyExt<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    while let Some(frame) = incoming.frame().await {
+        let frame =
+            frame.map_err(|error| SendError::Broken(format!("the answer breaks off: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let room = most - body.len();
+        if data.len() > room {
+            body.extend_from_slice(&data[..room]);
+            // Dropped unread, which closes its connection.
+            return Ok(false);
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(true)
+}
+
+fn ours(error: &ConnectError) -> SendError {
+    match error {
+        ConnectError::Refused(why) => SendError::Refused(why.clone()),
+        ConnectError::Failed(why) => SendError::Broken(why.clone()),
+        ConnectError::Crowded(why) => SendError::Crowded(why.clone()),
     }
 }
 
@@ -193,11 +234,8 @@ fn told(error: &HyperError) -> SendError {
     let mut innermost = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(ours) = inner.downcast_ref::<ConnectError>() {
-            return match ours {
-                ConnectError::Refused(why) => SendError::Refused(why.clone()),
-                ConnectError::Failed(why) => SendError::Broken(why.clone()),
-            };
+        if let Some(error) = inner.downcast_ref::<ConnectError>() {
+            return ours(error);
         }
         innermost = inner.to_string();
         source = inner.source();

@@ -13,10 +13,11 @@
 //!
 //! | answer | what follows |
 //! | --- | --- |
-//! | 2xx | delivered, whatever the body says |
+//! | 2xx | delivered, whatever the body says, and if it breaks off or never ends: what the attempt shows of it says so |
 //! | 410 | dead: the receiver wants no more |
 //! | 3xx | again: nothing is followed, and whoever moved the receiver has to change the URL |
 //! | an address that must not be connected to | nothing was sent: the destination waits for a minute and says why; no attempt is counted |
+//! | a name that came to no look-up, as its org has too many under way | the same for 5 s |
 //! | all else, and none | again, not before what `Retry-After` says, which counts up to a day |
 //!
 //! Also 400, 401, 403, 404 and 422 are tried again: in practice they are a deployment under way or a credential being changed more often than
@@ -37,8 +38,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Job, Outcome, REFUSED_PAUSE, Sink, Verdict};
-use crate::dispatch::client::{ANSWER_BYTES, Answer, HttpClient, SendError, excerpt};
+use super::{Job, Outcome, Sink, Verdict, unsent_pause};
+use crate::dispatch::client::{
+    ANSWER_BYTES, Answer, HttpClient, SendError, Wanted, broken_off, excerpt,
+};
 
 /// As the convention for such keys has it.
 const SIGNING_SECRET: &str = "whsec_";
@@ -174,12 +177,8 @@ impl HttpSink {
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
-                let verdict = match error {
-                    SendError::Refused(_) => Verdict::Pause {
-                        time: REFUSED_PAUSE,
-                    },
-                    SendError::Timeout(_) | SendError::Broken(_) => Verdict::Retry { after: None },
-                };
+                let again = Verdict::Retry { after: None };
+                let verdict = unsent_pause(&error).map_or(again, |time| Verdict::Pause { time });
                 return Outcome {
                     verdict,
                     status: None,
@@ -204,15 +203,19 @@ impl HttpSink {
                 (Verdict::Retry { after }, format!("answered {status}"))
             }
         };
+        let shown = excerpt(
+            &answer.body,
+            answer.whole,
+            self.secrets.iter().map(|secret| &***secret),
+        );
         Outcome {
             verdict,
             status: Some(status.as_u16()),
             reason,
-            excerpt: excerpt(
-                &answer.body,
-                answer.whole,
-                self.secrets.iter().map(|secret| &***secret),
-            ),
+            excerpt: match &answer.broken {
+                None => shown,
+                Some(why) => broken_off(shown, why),
+            },
         }
     }
 }
@@ -233,7 +236,8 @@ impl Sink for HttpSink {
         for job in jobs {
             outcomes.push(match self.request(job) {
                 Ok(request) => {
-                    self.judged(self.client.send(request, self.timeout, ANSWER_BYTES).await)
+                    let wanted = Wanted::Head(ANSWER_BYTES);
+                    self.judged(self.client.send(request, self.timeout, wanted).await)
                 }
                 Err(reason) => Outcome {
                     verdict: Verdict::GiveUp,

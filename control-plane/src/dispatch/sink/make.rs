@@ -9,13 +9,14 @@ use super::salesforce::SalesforceSink;
 use crate::context::Context;
 use crate::dispatch::target::Target;
 
-/// Of a target whose secrets are opened; `timeout` is of one request. The error says which field is wrong.
+/// For this org, of a target whose secrets are opened; `timeout` is of one request. The error says which field is wrong.
 pub(crate) fn make(
     context: &Context,
+    org: &str,
     target: &Target,
     timeout: Duration,
 ) -> Result<Arc<dyn Sink>, String> {
-    let (client, clock) = (context.client.apart(), context.clock.clone());
+    let (client, clock) = (context.client.apart(org), context.clock.clone());
     Ok(match target {
         Target::Http(http) => Arc::new(HttpSink::new(http, timeout, client, clock)?),
         Target::Salesforce(target) => {

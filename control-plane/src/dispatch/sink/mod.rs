@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hookplane_proto::v1;
 
+use crate::dispatch::client::SendError;
 use crate::log::Lease;
 use crate::mapping::Record;
 
@@ -31,6 +32,17 @@ pub struct Job {
 
 /// What a destination waits whose address must not be connected to: nothing was sent, and no delivery is at fault. Whoever mends it ends that.
 pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// What one waits whose name came to no look-up: nothing was sent, and others of its org are at fault.
+pub(crate) const CROWDED_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a destination waits that nothing was sent to. None: something was, or may have been.
+pub(crate) fn unsent_pause(error: &SendError) -> Option<Duration> {
+    match error {
+        SendError::Refused(_) => Some(REFUSED_PAUSE),
+        SendError::Crowded(_) => Some(CROWDED_PAUSE),
+        SendError::Timeout(_) | SendError::Broken(_) => None,
+    }
+}
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,13 @@
 //! What is sent, and what an answer means.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::dispatch::client::{Names, Networks};
+use crate::dispatch::sink::{CROWDED_PAUSE, REFUSED_PAUSE};
 use crate::log::Lease;
+use crate::outgoing::OutgoingTls;
 
 struct At(i64);
 
@@ -58,6 +64,7 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static [u8]) ->
         headers: map,
         body: Bytes::from_static(body),
         whole: true,
+        broken: None,
     }
 }
 
@@ -164,6 +171,17 @@ fn an_answer_decides_what_follows() {
             "{value}"
         );
     }
+    let cut = Answer {
+        whole: false,
+        broken: Some("the answer breaks off".to_owned()),
+        ..answer(200, &[], b"taken, thank you for all of it: planted")
+    };
+    let taken = sink.judged(Ok(cut));
+    assert_eq!(taken.verdict, Verdict::Done);
+    assert_eq!(
+        taken.excerpt,
+        "taken, thank you for all of  [the answer breaks off]"
+    );
     let lost = sink.judged(Err(SendError::Broken("connection reset".to_owned())));
     assert_eq!(lost.verdict, Verdict::Retry { after: None });
     assert_eq!(lost.reason, "connection reset");
@@ -172,6 +190,38 @@ fn an_answer_decides_what_follows() {
     let time = REFUSED_PAUSE;
     assert_eq!(refused.verdict, Verdict::Pause { time });
     assert_eq!(refused.reason, why);
+    let crowded = sink.judged(Err(SendError::Crowded(why)));
+    let time = CROWDED_PAUSE;
+    assert_eq!(crowded.verdict, Verdict::Pause { time });
+}
+
+#[tokio::test]
+async fn what_was_answered_2xx_is_delivered_though_the_answer_breaks_off() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in", socket.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = socket.accept().await.unwrap();
+        let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhi";
+        let mut request = Vec::with_capacity(4096);
+        stream.read_buf(&mut request).await.unwrap();
+        stream.write_all(cut).await.unwrap();
+    });
+    let none: OutgoingTls = Arc::new(|| Err("no TLS here".to_owned()));
+    let client = HttpClient::new(Networks::loopback(), none, Names::default());
+    let target = v1::HttpTarget {
+        url,
+        ..Default::default()
+    };
+    let patient = Duration::from_secs(60);
+    let sink = HttpSink::new(&target, patient, client, Arc::new(At(NOW))).unwrap();
+    let [outcome] = &sink.deliver(&[job(b"{}")]).await[..] else {
+        panic!("one outcome")
+    };
+    assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+    assert_eq!(outcome.status, Some(200));
+    let shown = &outcome.excerpt;
+    assert!(shown.starts_with("hi [the answer breaks off"), "{shown}");
+    serving.await.unwrap();
 }
 
 #[test]

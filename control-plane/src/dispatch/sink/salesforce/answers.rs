@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use super::bounded;
 use super::requests::{MAX_GRAPH_ROWS, MAX_GRAPHS, MAX_ROWS, graph_name, reference};
-use crate::dispatch::client::excerpt;
+use crate::dispatch::client::{SendError, excerpt};
+use crate::dispatch::sink::unsent_pause;
 
 /// Of one error, as an operator gets it.
 const MAX_MESSAGE_BYTES: usize = 300;
@@ -62,6 +63,13 @@ impl Told {
         }
     }
 
+    /// Of a call without an answer; `of` says which.
+    pub(super) fn unanswered(error: &SendError, of: &str) -> Self {
+        let again = Fate::Again { after: None };
+        let fate = unsent_pause(error).map_or(again, |time| Fate::Pause { time });
+        Self::new(fate, format!("{of}{error}"))
+    }
+
     pub(super) fn written(&self) -> bool {
         matches!(self.fate, Fate::Written { .. })
     }
@@ -82,6 +90,15 @@ struct Error {
     message: String,
     #[serde(deserialize_with = "bounded::list::<_, _, 100>")]
     fields: Vec<String>,
+}
+
+impl Error {
+    /// Of the row, or of another one that a trigger wrote to: then the code is the trigger's, and the message has the lock's.
+    fn is_a_lock(&self) -> bool {
+        const LOCKED: &str = "UNABLE_TO_LOCK_ROW";
+        let of_a_trigger = self.code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY";
+        self.code == LOCKED || of_a_trigger && self.message.contains(LOCKED)
+    }
 }
 
 /// Those of one row, or of a call.
@@ -160,7 +177,7 @@ fn fate_of(errors: &[Error]) -> Fate {
                 LIMIT_PAUSE
             },
         }
-    } else if has("UNABLE_TO_LOCK_ROW").is_some() || has("SERVER_UNAVAILABLE").is_some() {
+    } else if has("SERVER_UNAVAILABLE").is_some() || errors.iter().any(Error::is_a_lock) {
         Fate::Again { after: None }
     } else if has("PROCESSING_HALTED").is_some() {
         Fate::NotTried
@@ -187,9 +204,15 @@ pub(super) fn failure(status: u16, retry_after: Option<Duration>, body: &str) ->
             Fate::Refused,
             "HTTP 300: several records have this key, and none was written: make the field unique, or remove the others",
         ),
+        // An org that moves or is closed for a while: it is the address that is wrong, and no record.
         (_, 301..400) => Told::new(
-            Fate::Refused,
+            Fate::Again { after: retry_after },
             format!("{said}: a redirect, which isn't followed: check the destination's url"),
+        ),
+        // Salesforce says why: it is something else that answers.
+        (_, 403 | 404) if errors.is_empty() => Told::new(
+            Fate::Again { after: retry_after },
+            format!("{said}, without an error of Salesforce's: check the destination's url"),
         ),
         (fate, _) => Told::new(fate, said),
     };

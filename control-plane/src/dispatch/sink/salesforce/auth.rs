@@ -25,8 +25,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::answers::{Fate, Told};
-use crate::dispatch::client::{HttpClient, SendError};
-use crate::dispatch::sink::REFUSED_PAUSE;
+use crate::dispatch::client::{HttpClient, Wanted};
 
 /// Salesforce takes three minutes; its clock may be ahead of ours.
 const ASSERTION_SECONDS: i64 = 150;
@@ -228,7 +227,8 @@ impl Tokens {
                 Ok(token)
             }
             Err(told) => {
-                if matches!(told.fate, Fate::Pause { .. }) {
+                // What lasts less than it is remembered isn't the credentials'.
+                if matches!(told.fate, Fate::Pause { time } if time >= REFUSAL_KEPT) {
                     held.refused = Some((Instant::now(), told.clone()));
                 }
                 Err(told)
@@ -246,22 +246,13 @@ impl Tokens {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::from(form))
             .map_err(|error| pause(format!("token: {error}")))?;
-        let answer = match self.client.send(request, timeout, MAX_ANSWER_BYTES).await {
+        let answer = match self
+            .client
+            .send(request, timeout, Wanted::Body(MAX_ANSWER_BYTES))
+            .await
+        {
             Ok(answer) => answer,
-            Err(error @ SendError::Refused(_)) => {
-                return Err(Told::new(
-                    Fate::Pause {
-                        time: REFUSED_PAUSE,
-                    },
-                    format!("token: {error}"),
-                ));
-            }
-            Err(error) => {
-                return Err(Told::new(
-                    Fate::Again { after: None },
-                    format!("token: {error}"),
-                ));
-            }
+            Err(error) => return Err(Told::unanswered(&error, "token: ")),
         };
         let status = answer.status.as_u16();
         if status != 200 {

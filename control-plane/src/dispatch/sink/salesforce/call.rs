@@ -12,8 +12,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use super::answers::{Fate, Told, failure, usage};
 use super::auth::{Token, Tokens};
 use super::requests::Call;
-use crate::dispatch::client::{HttpClient, SendError};
-use crate::dispatch::sink::REFUSED_PAUSE;
+use crate::dispatch::client::{HttpClient, Wanted};
 
 /// Of an answer: two hundred rows with errors are less.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -184,17 +183,13 @@ impl Caller {
                 .headers_mut()
                 .insert(header::IF_MODIFIED_SINCE, known.clone());
         }
-        let answer = match self.client.send(request, self.timeout, most).await {
+        let answer = match self
+            .client
+            .send(request, self.timeout, Wanted::Body(most))
+            .await
+        {
             Ok(answer) => answer,
-            Err(error @ SendError::Refused(_)) => {
-                return Err(Told::new(
-                    Fate::Pause {
-                        time: REFUSED_PAUSE,
-                    },
-                    error.to_string(),
-                ));
-            }
-            Err(error) => return Err(Told::new(Fate::Again { after: None }, error.to_string())),
+            Err(error) => return Err(Told::unanswered(&error, "")),
         };
         if let Some((used, allowed)) = answer
             .headers

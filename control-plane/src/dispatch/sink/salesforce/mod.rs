@@ -9,7 +9,7 @@
 //! | answer | what follows |
 //! | --- | --- |
 //! | a row is written; a platform event is enqueued; what is to be deleted isn't there | done |
-//! | no answer, 408, 429, 5xx; `UNABLE_TO_LOCK_ROW` of a row | again, after the engine's back-off or what the answer says |
+//! | no answer, 408, 429, 5xx; a redirect, and a 403 or 404 without an error of Salesforce's; `UNABLE_TO_LOCK_ROW` of a row, or of what its trigger wrote to | again, after the engine's back-off or what the answer says |
 //! | 403 `REQUEST_LIMIT_EXCEEDED` | the destination pauses for 15 minutes |
 //! | credentials refused | the destination pauses for ten: trying harder locks the user out |
 //! | 401 | a new token and once more; then a pause |

@@ -7,7 +7,7 @@
 //!
 //! What can't be written as it is (a key without a value, a name that is no name) is refused here, before anything is sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hookplane_proto::v1;
 use hookplane_rules::text::clip;
@@ -119,6 +119,22 @@ impl Plan {
     /// Waves that it takes.
     pub(super) fn depth(&self) -> usize {
         self.rows.iter().map(|row| row.wave + 1).max().unwrap_or(0)
+    }
+
+    /// The other rows, and where each of them is in this one. None: one of them points to one of these.
+    pub(super) fn without<T>(&self, these: &BTreeMap<usize, T>) -> Option<(Self, Vec<usize>)> {
+        let places: Vec<usize> = (0..self.rows.len())
+            .filter(|place| !these.contains_key(place))
+            .collect();
+        let mut rows = Vec::with_capacity(places.len());
+        for place in &places {
+            let mut row = self.rows.get(*place)?.clone();
+            for link in &mut row.links {
+                link.to = places.binary_search(&link.to).ok()?;
+            }
+            rows.push(row);
+        }
+        Some((Self { rows }, places))
     }
 
     /// Records that are written or pointed to by their key: writing two requests with the same one at a time locks one of them out.

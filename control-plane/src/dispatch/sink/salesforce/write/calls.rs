@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
                     .await;
                 let call = self.single(*place, row);
                 let told = self.one(call).await;
-                self.tell(*place, told);
+                self.tell_alone(*place, told);
                 continue;
             }
             let item = {

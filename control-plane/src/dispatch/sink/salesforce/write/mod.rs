@@ -9,9 +9,11 @@
 //! - Calls go one after the other: what they write may have a parent in common.
 //! - Of two rows with one key the later one stands: the earlier is left out if nothing of it would be left, else it goes in a call before.
 //! - A call that is refused for one of many rows is split until the one is alone: a row takes nobody down with it.
+//! - What is to be deleted and is gone is done: a graph that it takes back goes again without it, or row by row.
 //! - Once the destination is away, wants a pause or takes too long, no further call is made.
 
 mod calls;
+mod gone;
 mod order;
 mod preview;
 mod send;
@@ -116,7 +118,9 @@ impl<'a> Writer<'a> {
             .filter_map(|item| Some(item.places.first()?.0))
             .collect();
         self.send_items(Shape::Graphs, items).await;
-        if !all_or_none {
+        if all_or_none {
+            self.again_without_gone(&graphs).await;
+        } else {
             // A graph is written whole or not at all; here those that can be written are.
             waves.extend(graphs.into_iter().filter(|plan| self.was_refused(*plan)));
         }
@@ -132,16 +136,21 @@ impl<'a> Writer<'a> {
             && fates().all(|fate| matches!(fate, Fate::Refused | Fate::NotTried))
     }
 
+    /// Of a row that stood by itself: what a graph says that was taken back is done in none of its rows.
+    fn tell_alone(&mut self, place: Place, mut told: Told) {
+        if self.is_gone(place, &told) {
+            told.said = format!("there was nothing to delete: {}", told.said);
+            told.fate = Fate::Written { id: None };
+        }
+        self.tell(place, told);
+    }
+
     fn tell(&mut self, (plan, row): Place, mut told: Told) {
         let it = self.plans.get(plan).and_then(|plan| plan.rows.get(row));
         if let (Fate::Written { id: id @ None }, Some(own)) =
             (&mut told.fate, it.and_then(Row::own_id))
         {
             *id = Some(own.to_owned());
-        }
-        if told.status == Some(404) && it.is_some_and(|row| row.action == Action::Delete) {
-            told.said = format!("there was nothing to delete: {}", told.said);
-            told.fate = Fate::Written { id: None };
         }
         if let Some(slot) = self.told.get_mut(plan).and_then(|plan| plan.get_mut(row)) {
             *slot = Some(told);
@@ -210,7 +219,7 @@ impl<'a> Writer<'a> {
                 [(place, row)] => {
                     let call = self.single(*place, row);
                     let told = self.one(call).await;
-                    self.tell(*place, told);
+                    self.tell_alone(*place, told);
                 }
                 several => self.addressed(several).await,
             },

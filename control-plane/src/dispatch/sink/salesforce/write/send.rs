@@ -107,8 +107,13 @@ impl Writer<'_> {
                 self.tell(*place, told.clone());
             }
         }
+        let alone = item.places.len() == 1;
         for (place, told) in item.places.iter().zip(told) {
-            self.tell(*place, told);
+            if alone {
+                self.tell_alone(*place, told);
+            } else {
+                self.tell(*place, told);
+            }
         }
     }
 }
