@@ -25,11 +25,12 @@ export const start = () =>
 const PATIENCE_MILLISECONDS = 60_000;
 
 /** Somebody with a browser of their own, not signed in yet. What the browser complains of is an error at the end. */
-export async function stranger(browser, { width = 1280, dark = false, scripts = true } = {}) {
+export async function stranger(browser, { width = 1280, dark = false, scripts = true, zone } = {}) {
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: dark ? "dark" : "light",
     javaScriptEnabled: scripts,
+    timezoneId: zone,
     // What fades in hasn't its colours yet.
     reducedMotion: "reduce",
     baseURL: base,
