@@ -37,6 +37,7 @@ use self::names::Names;
 use self::payload::Payload;
 use self::shown::Preview;
 use super::changes::{self, Changes};
+use super::webhooks::trail::Trail;
 use super::webhooks::{Place, update};
 use crate::form::Form;
 use crate::page::{Page, Visitor, form_page, html, to};
@@ -48,7 +49,7 @@ struct Editor<'d> {
     page: Page,
     place: &'d Place,
     webhook: &'d v1::Webhook,
-    connector: String,
+    trail: Trail,
     label: String,
     etag: String,
     /// The rows are of this version, and not saved.
@@ -408,7 +409,7 @@ async fn render(
         page: visitor.page(format!("Mapping of {label}"), &place.org),
         place,
         webhook,
-        connector: group.connector,
+        trail: Trail::of(visitor, place, &spec).await,
         label,
         etag: draft.etag,
         from: draft.from,
