@@ -42,6 +42,7 @@ use super::webhooks::{Place, update};
 use crate::form::Form;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
+use crate::spoken::in_words;
 
 #[derive(Template)]
 #[template(path = "mapping.html")]
@@ -375,7 +376,7 @@ async fn render(
     // There is none yet, or it was deleted meanwhile, or the log doesn't answer: then the list above it is empty, too.
     let payload = payload::of(visitor, &draft.choice, webhook).await;
     let payload = payload.unwrap_or_else(|status| Payload {
-        problem: status.message().to_owned(),
+        problem: in_words(status.message()),
         ..Payload::default()
     });
     // Both look at the same one, whatever comes in between.
