@@ -25,11 +25,12 @@ export const start = () =>
 const PATIENCE_MILLISECONDS = 60_000;
 
 /** Somebody with a browser of their own, not signed in yet. What the browser complains of is an error at the end. */
-export async function stranger(browser, { width = 1280, dark = false, scripts = true } = {}) {
+export async function stranger(browser, { width = 1280, dark = false, scripts = true, zone } = {}) {
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: dark ? "dark" : "light",
     javaScriptEnabled: scripts,
+    timezoneId: zone,
     // What fades in hasn't its colours yet.
     reducedMotion: "reduce",
     baseURL: base,
@@ -69,7 +70,7 @@ function brokenWords() {
   for (const cell of [...document.querySelectorAll("th, td")].slice(0, 400)) {
     const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
     for (let text = texts.nextNode(); text; text = texts.nextNode()) {
-      for (const { 0: word, index } of text.data.matchAll(/[a-z0-9]{2,20}/gi)) {
+      for (const { 0: word, index } of text.data.matchAll(/(?<![a-z0-9])[a-z0-9]{2,20}(?![a-z0-9])/gi)) {
         range.setStart(text, index);
         range.setEnd(text, index + word.length);
         if (new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size > 1) broken.add(word);

@@ -140,7 +140,7 @@ async function work() {
   await tab("Clone", "BUTTON");
   await press("Enter");
   await note("The webhook is cloned.");
-  await tab("keys", "A");
+  await tab("Keys", "A");
   await press("Enter");
   await heading("Keys");
   await tab("Actions of by-keys");

@@ -63,6 +63,14 @@ must((await shown.count()) === 1, "more than one line of progress is shown");
 await page.waitForSelector(".progress .note");
 must((await shown.count()) === 1, "more than the last line is shown");
 await shot(page, "replayed");
+
+// A time that is typed without a zone is that of who types it.
+const { page: elsewhere } = await visitor(browser, { zone: "Asia/Kolkata" });
+await elsewhere.goto("/orgs/demo/deliveries?since=30d");
+await elsewhere.fill("#since", "2026-11-27 14:00");
+await elsewhere.press("#since", "Enter");
+await elsewhere.waitForURL((url) => url.searchParams.get("since") === "2026-11-27T14:00:00+05:30");
+must((await elsewhere.locator(".faults").count()) === 0, "a time with its zone isn't taken");
 problems.push(...wrong);
 await browser.close();
 finish(problems);

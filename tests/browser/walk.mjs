@@ -128,7 +128,7 @@ async function walk() {
   await note("The webhook is cloned.");
 
   at("activates it in its row");
-  await link("shop-production").click();
+  await link("Shop, production").click();
   await row("Order paid").locator("summary").click();
   for (const name of ["View", "Edit", "Clone"]) await row("Order paid").getByRole("link", { name, exact: true }).waitFor();
   await show("webhook-menu");

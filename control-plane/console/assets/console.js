@@ -13,7 +13,27 @@
         element.dataset.local = "";
       }
     }
+    // An option is text alone: its time is what follows the last comma.
+    for (const option of root.querySelectorAll("option[data-time]")) {
+      const before = option.text.slice(0, option.text.lastIndexOf(", "));
+      option.text = `${before}, ${short.format(new Date(option.dataset.time))}`;
+      option.removeAttribute("data-time");
+    }
   };
+
+  // `<input data-local-time>`: a time that is typed without a zone is the viewer's, and says so from then on.
+  const zoned = (text) => {
+    const typed = /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d)(:\d\d)?)?$/.exec(text.trim());
+    if (!typed) return text;
+    const time = `${typed[1]}T${typed[2] ?? "00:00"}${typed[3] ?? ":00"}`;
+    const east = -new Date(time).getTimezoneOffset();
+    if (Number.isNaN(east)) return text;
+    const two = (number) => String(Math.trunc(Math.abs(number))).padStart(2, "0");
+    return `${time}${east < 0 ? "-" : "+"}${two(east / 60)}:${two(east % 60)}`;
+  };
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("input[data-local-time]")) event.target.value = zoned(event.target.value);
+  });
 
   // `<button data-copy="ID">`: copies the text of that element.
   document.addEventListener("click", async (event) => {
@@ -201,6 +221,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.documentElement.classList.add("scripted");
     times(document);
+    for (const input of document.querySelectorAll("input[data-local-time]")) input.placeholder = input.placeholder.replace(", UTC", "");
     for (const all of document.querySelectorAll("input[data-all]:checked")) tickAll(all);
     for (const input of document.querySelectorAll("input[data-name-of]")) named(input);
     document.querySelector(".faults")?.focus();

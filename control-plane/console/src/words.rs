@@ -152,8 +152,12 @@ pub(crate) fn clause(clause: &str) -> &str {
 }
 
 /// What to do about a refusal of this clause, where no likely cause was found. Empty: nothing that we know.
-pub(crate) fn advice(clause: &str) -> &'static str {
+pub(crate) fn advice(clause: &str, reason: &str) -> &'static str {
     match clause {
+        // As the listener says it of what isn't there.
+        "signature" if reason.ends_with(" is missing") => {
+            "No signature came: set the secret at the provider, which signs nothing without one."
+        }
         "signature" => {
             "Compare the secret here with the one at the provider. If it stays so, `hookplane explain --request` looks into a captured request."
         }
@@ -215,6 +219,14 @@ mod tests {
             assert_eq!(standing.replays(), !on_its_way);
         }
         assert_eq!(Standing::named(""), None);
+    }
+
+    #[test]
+    fn what_came_without_a_signature_is_not_a_matter_of_comparing_secrets() {
+        let unsigned = advice("signature", "header x-hub-signature-256 is missing");
+        assert!(unsigned.contains("set the secret at the provider"));
+        let wrong = advice("signature", "the signature doesn't match");
+        assert!(wrong.contains("Compare the secret"));
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn a_token_that_cannot_be_made_comes_back_with_what_to_mend() {
         (vec![("role", "consumer")], "name 1 to 100"),
         (
             vec![("role", "consumer"), ("webhooks", "shop/none")],
-            "there is no `orgs/demo/groups/shop/webhooks/none`",
+            "there is no webhook shop/none",
         ),
         (
             vec![("role", "viewer"), ("pools", "default")],

@@ -176,7 +176,13 @@ fn deleting_asks_what_becomes_of_deliveries_that_wait() {
     let delete = at("everything", "/delete");
     let drain = visitor.post(&delete, &delete, &[("waiting", "drain")]);
     assert_eq!(drain.status, 409);
-    assert!(text(&drain).contains("1 pending"), "{}", text(&drain));
+    let refused = text(&drain);
+    assert!(refused.contains("1 pending"), "{refused}");
+    // As the page calls it, and what it was about.
+    for told in ["webhook code/everything", "Nothing is deleted yet"] {
+        assert!(refused.contains(told), "{told} in {refused}");
+    }
+    assert!(!refused.contains("orgs/acme/groups/code/webhooks/everything`"));
     let discard = visitor.post(&delete, &delete, &[("waiting", "discard")]);
     assert!(leads_to(&discard).ends_with("?done=webhook-deleted"));
     assert_eq!(visitor.get(&at("everything", "")).status, 404);
@@ -227,6 +233,19 @@ fn a_webhook_is_found_in_its_groups_rows_and_under_its_connector() {
     for part in ["", "/edit", "/clone", "/mapping", "/activate", "/delete"] {
         let offered = format!("\"{}\"", at("everything", part));
         assert!(group.contains(&offered), "{offered} in {group}");
+    }
+    // One way to all of its pages.
+    let way = "Connectors</a> › <a href=\"/orgs/acme/connectors/github?all=1\">GitHub</a> › <a href=\"/orgs/acme/groups/code\">";
+    for part in [
+        "",
+        "/edit",
+        "/clone",
+        "/mapping",
+        "/mapping/versions",
+        "/delete",
+    ] {
+        let page = visitor.page(&at("everything", part));
+        assert!(page.contains(way), "{part}: {page}");
     }
     let connector = visitor.page("/orgs/acme/connectors/github");
     let (_, inbound) = connector.split_once("Your webhooks as functions").unwrap();

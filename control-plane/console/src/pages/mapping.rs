@@ -37,10 +37,12 @@ use self::names::Names;
 use self::payload::Payload;
 use self::shown::Preview;
 use super::changes::{self, Changes};
+use super::webhooks::trail::Trail;
 use super::webhooks::{Place, update};
 use crate::form::Form;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
+use crate::spoken::in_words;
 
 #[derive(Template)]
 #[template(path = "mapping.html")]
@@ -48,7 +50,7 @@ struct Editor<'d> {
     page: Page,
     place: &'d Place,
     webhook: &'d v1::Webhook,
-    connector: String,
+    trail: Trail,
     label: String,
     etag: String,
     /// The rows are of this version, and not saved.
@@ -386,7 +388,7 @@ async fn render(
         false => payload::of(visitor, &draft.choice, webhook).await,
     };
     let payload = payload.unwrap_or_else(|status| Payload {
-        problem: status.message().to_owned(),
+        problem: in_words(status.message()),
         ..Payload::default()
     });
     // Both look at the same one, whatever comes in between.
@@ -420,7 +422,7 @@ async fn render(
         page: visitor.page(format!("Mapping of {label}"), &place.org),
         place,
         webhook,
-        connector: group.connector,
+        trail: Trail::of(visitor, place, &spec).await,
         label,
         etag: draft.etag,
         from: draft.from,

@@ -63,6 +63,10 @@ pub(crate) fn note(query: &Form) -> Option<Cow<'static, str>> {
 
 fn put_back(count: u64) -> String {
     let deliveries = match count {
+        0 => {
+            return "Nothing is put back: what was chosen is on its way, or changed meanwhile."
+                .to_owned();
+        }
         1 => "1 delivery".to_owned(),
         count => format!("{} deliveries", words::number(count)),
     };
@@ -278,6 +282,11 @@ mod tests {
             note("done=replayed&count=1")
                 .unwrap()
                 .contains(": 1 delivery.")
+        );
+        assert!(
+            note("done=replayed&count=0")
+                .unwrap()
+                .starts_with("Nothing")
         );
         assert_eq!(note("done=replayed&count=<b>"), None);
         assert_eq!(note("done=<b>"), None);

@@ -74,7 +74,7 @@ impl Row {
             reason: weight::cut(&refusal.reason, REASON),
             cause: refusal.cause.replace('-', " "),
             advice: match refusal.advice.as_str() {
-                "" => words::advice(&refusal.clause).to_owned(),
+                "" => words::advice(&refusal.clause, &refusal.reason).to_owned(),
                 _ => weight::cut(&refusal.advice, REASON),
             },
             clause: refusal.clause,

@@ -27,6 +27,7 @@ use super::selection::{Selection, Span, faults_of};
 use crate::form::Form;
 use crate::page::{Page, Visitor, form_page, html};
 use crate::problem::{Faults, Problem};
+use crate::spoken::in_words;
 use crate::words::{self, Standing};
 
 /// Deliveries a second, unless said.
@@ -266,7 +267,7 @@ fn lines(
                     }
                 }
                 Ok(None) => return Some((broken(&so_far, "it ended early"), None)),
-                Err(status) => return Some((broken(&so_far, status.message()), None)),
+                Err(status) => return Some((broken(&so_far, &in_words(status.message())), None)),
             }
         }
     })

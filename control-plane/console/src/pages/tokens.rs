@@ -12,6 +12,7 @@ use crate::form::Form;
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, form_page, html, to};
 use crate::problem::{Faults, Problem};
+use crate::spoken::in_words;
 use crate::weight;
 
 /// On one page.
@@ -217,7 +218,7 @@ pub(super) async fn create(
                 // Of the webhooks that it names; the org is there, for its tokens were listed.
                 Code::NotFound => {
                     let mut faults = Faults::default();
-                    faults.add("spec.webhooks", status.message());
+                    faults.add("spec.webhooks", &in_words(status.message()));
                     faults
                 }
                 _ => Faults::of(status)?,

@@ -23,6 +23,8 @@ pub(super) struct Choice {
     /// As `payload::request_of` reads it.
     pub(super) value: String,
     pub(super) text: String,
+    /// What the text ends in, for the machine; empty: no time.
+    pub(super) time: String,
 }
 
 /// For the chooser, newest first.
@@ -41,10 +43,12 @@ impl Choices {
         if known || self.recorded.len() == MAX_SHOWN {
             return;
         }
-        let at = Moment::of(at).map_or_else(String::new, |at| format!(", {}", at.short()));
+        let at = Moment::of(at);
+        let said = at.map_or_else(String::new, |at| format!(", {}", at.short()));
         self.recorded.push(Choice {
             value,
-            text: format!("{}{at}", weight::cut(event_type, TYPE)),
+            text: format!("{}{said}", weight::cut(event_type, TYPE)),
+            time: at.map_or_else(String::new, Moment::exact),
         });
     }
 }
@@ -73,6 +77,7 @@ pub(super) async fn of(
     let samples = samples.map(|event| Choice {
         value: format!("sample:{}", event.name),
         text: event.name.clone(),
+        time: String::new(),
     });
     (choices.samples, _) = weight::first(samples.collect(), SAMPLES, |choice| {
         30 + 2 * weight::of(&choice.text)

@@ -6,6 +6,7 @@ use hookplane_proto::v1;
 
 use super::form::Object;
 use crate::page::Visitor;
+use crate::spoken::in_words;
 use crate::weight;
 
 /// Destinations that are tried.
@@ -95,7 +96,7 @@ pub(super) async fn of(
                 names.objects = objects;
                 break;
             }
-            Err(status) => names.problem = status.message().to_owned(),
+            Err(status) => names.problem = in_words(status.message()),
         }
     }
     if names.destination.is_empty() {

@@ -12,6 +12,7 @@ use super::unlike::{self, Difference};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html};
 use crate::pages::webhooks::Place;
+use crate::pages::webhooks::trail::Trail;
 use crate::problem::Problem;
 
 /// Of the list, on a page. Each is read whole, to say what changed.
@@ -30,6 +31,7 @@ struct Row {
 struct List {
     page: Page,
     place: Place,
+    trail: Trail,
     status: v1::WebhookStatus,
     rows: Vec<Row>,
     /// The newest of the next page; 0: there is none.
@@ -41,6 +43,7 @@ struct List {
 struct View {
     page: Page,
     place: Place,
+    trail: Trail,
     status: v1::WebhookStatus,
     version: u32,
     made: Option<Moment>,
@@ -73,7 +76,11 @@ pub(in crate::pages) async fn list(
     Path(place): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
-    let status = place.get(&visitor).await?.status.unwrap_or_default();
+    let webhook = place.get(&visitor).await?;
+    let (spec, status) = (
+        webhook.spec.unwrap_or_default(),
+        webhook.status.unwrap_or_default(),
+    );
     let newest = status.newest_mapping_version;
     let from = visitor.query.text("from").parse().unwrap_or(newest);
     let from: u32 = from.min(newest);
@@ -97,6 +104,7 @@ pub(in crate::pages) async fn list(
     });
     html(&List {
         page: visitor.page(format!("Mapping versions of {}", place.webhook), &place.org),
+        trail: Trail::of(&visitor, &place, &spec).await,
         rows: rows.collect(),
         next: all.get(PAGE as usize).map_or(0, |one| one.version),
         status,
@@ -123,13 +131,16 @@ pub(in crate::pages) async fn show(
         let message = format!("Version {number} is no longer kept: the newest 200 are.");
         return Err(Status::not_found(message).into());
     };
-    let now = webhook.spec.unwrap_or_default().mapping;
+    let spec = webhook.spec.unwrap_or_default();
+    let trail = Trail::of(&visitor, &place, &spec).await;
+    let now = spec.mapping;
     let mut differences = unlike::between(now.as_ref(), then.mapping.as_ref());
     let more = differences.len().saturating_sub(unlike::SHOWN);
     differences.truncate(unlike::SHOWN);
     let title = format!("Mapping version {number} of {}", place.webhook);
     html(&View {
         page: visitor.page(title, &place.org),
+        trail,
         status: webhook.status.unwrap_or_default(),
         version: number,
         made: Moment::of(then.create_time.as_ref()),

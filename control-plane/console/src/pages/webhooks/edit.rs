@@ -7,6 +7,7 @@ use axum::response::Response;
 use hookplane_proto::v1;
 
 use super::events::Choices;
+use super::trail::Trail;
 use super::{Place, mapping_in_words, targets, update};
 use crate::form::Form;
 use crate::name;
@@ -40,6 +41,7 @@ struct Draft {
 struct Edit {
     page: Page,
     place: Place,
+    trail: Trail,
     draft: Draft,
     events: Choices,
     destinations: Vec<targets::Choice>,
@@ -55,6 +57,7 @@ struct Edit {
 struct Clone {
     page: Page,
     place: Place,
+    trail: Trail,
     original: String,
     draft: Draft,
     events: Choices,
@@ -112,6 +115,7 @@ pub(super) async fn shown(
         targets::choices(visitor, &place.org, &spec.destinations).await?;
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
+        trail: Trail::of(visitor, place, &spec).await,
         draft: draft(&webhook),
         events: events(visitor, place, &spec.events).await?,
         destinations,
@@ -184,6 +188,7 @@ pub(in crate::pages) async fn save(
     targets::tick(&mut destinations, &form);
     let page = Edit {
         page: visitor.page(format!("Edit {}", place.webhook), &place.org),
+        trail: Trail::of(&visitor, &place, &stored).await,
         draft,
         events: events(&visitor, &place, &chosen).await?,
         destinations,
@@ -223,6 +228,7 @@ async fn clone_page(
     };
     Ok(Clone {
         page: visitor.page(format!("Clone {}", place.webhook), &place.org),
+        trail: Trail::of(visitor, &place, &spec).await,
         original: match (place.is_template(), spec.label.as_str()) {
             (true, _) => "the template".to_owned(),
             (false, "") => place.webhook.clone(),

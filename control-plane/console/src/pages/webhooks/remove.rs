@@ -8,6 +8,7 @@ use hookplane_proto::v1;
 use http::StatusCode;
 
 use super::Place;
+use super::trail::Trail;
 use crate::page::{Page, Visitor, html, to, with_status};
 use crate::problem::{Faults, Problem};
 
@@ -16,6 +17,7 @@ use crate::problem::{Faults, Problem};
 struct Delete {
     page: Page,
     place: Place,
+    trail: Trail,
     label: String,
     active: bool,
     etag: String,
@@ -27,6 +29,7 @@ async fn page(visitor: &Visitor, place: Place, faults: Faults) -> Result<Delete,
     let spec = webhook.spec.unwrap_or_default();
     Ok(Delete {
         page: visitor.page(format!("Delete {}", place.webhook), &place.org),
+        trail: Trail::of(visitor, &place, &spec).await,
         etag: webhook.metadata.unwrap_or_default().etag,
         label: spec.label,
         active: spec.active,

@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use hookplane_proto::v1;
 
+use super::trail::Trail;
 use super::{Liveness, Place, mapping_in_words, name_of, targets, update};
 use crate::moment::Moment;
 use crate::page::{Page, Visitor, html, to};
@@ -28,7 +29,7 @@ struct Warning {
 struct View {
     page: Page,
     place: Place,
-    connector: String,
+    trail: Trail,
     etag: String,
     spec: v1::WebhookSpec,
     live: Liveness,
@@ -49,7 +50,6 @@ pub(in crate::pages) async fn show(
 ) -> Result<Response, Problem> {
     let place = Place::of(place);
     let webhook = place.get(&visitor).await?;
-    let group = place.get_group(&visitor).await?;
     let destinations = targets::rows(&webhook);
     let metadata = webhook.metadata.unwrap_or_default();
     let mut spec = webhook.spec.unwrap_or_default();
@@ -72,7 +72,7 @@ pub(in crate::pages) async fn show(
     };
     html(&View {
         page: visitor.page(title, &place.org),
-        connector: group.spec.unwrap_or_default().connector,
+        trail: Trail::of(&visitor, &place, &spec).await,
         etag: metadata.etag,
         live: Liveness::of(status.live.as_ref(), spec.active && !place.is_template()),
         destinations,
