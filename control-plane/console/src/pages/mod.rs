@@ -163,7 +163,7 @@ fn of_webhooks() -> Router<Arc<Console>> {
     const ALL: &str = "/orgs/{org}/groups/{group}/webhooks";
     let one = |part: &str| format!("{ALL}/{{webhook}}{part}");
     Router::new()
-        .route(ALL, get(webhooks::list))
+        .route(ALL, get(webhooks::rows::list))
         .route(&one(""), get(webhooks::view::show))
         .route(
             &one("/edit"),

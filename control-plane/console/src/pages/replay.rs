@@ -161,10 +161,9 @@ async fn counting(
         }
         Ok::<(), Status>(())
     };
-    match tokio::time::timeout(COUNTING, count).await {
-        Ok(counted) => counted?,
-        // What was counted until then is told as such: it isn't done.
-        Err(_) => {}
+    // What was counted until its time is over is told as such: it isn't done.
+    if let Ok(counted) = tokio::time::timeout(COUNTING, count).await {
+        counted?;
     }
     Ok(so_far)
 }

@@ -61,7 +61,7 @@ struct Show {
     retention: Option<v1::Retention>,
     created: Option<Moment>,
     updated: Option<Moment>,
-    webhooks: webhooks::Rows,
+    webhooks: webhooks::rows::Rows,
 }
 
 /// The part of the page that asks again until the URL is live.
@@ -167,7 +167,7 @@ pub(in crate::pages) async fn show(
         retention: spec.retention.take(),
         created: Moment::of(metadata.create_time.as_ref()),
         updated: Moment::of(metadata.update_time.as_ref()),
-        webhooks: webhooks::rows(&visitor, &place.org, &place.group).await?,
+        webhooks: webhooks::rows::rows(&visitor, &place.org, &place.group).await?,
         name: metadata.name,
         counts,
         spec,
