@@ -341,7 +341,7 @@ fn a_delivery_is_shown_with_every_attempt_and_what_was_answered() {
     );
     assert!(!waiting.contains("next attempt"), "{waiting}");
     // A paused destination is the reason of what waits for it, and is told where its webhook is shown.
-    dev.ok(&["pause", "acme/code/all/http"]);
+    dev.ok(&["pause", "destination", "acme/code/all/http"]);
     let webhook = dev.ok(&["get", "webhook", "acme/code/all"]);
     assert!(webhook.contains("http: paused"), "{webhook}");
     send(&dev, "acme/code", "push", "d-2", &json!({"n": 2}));
