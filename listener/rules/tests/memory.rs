@@ -10,9 +10,10 @@ use prost::Message;
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// Beyond the texts that people wrote of it and its webhooks, counted once. They are kept twice: as they came, and compiled. The maps are trees of
-/// hashes whose seeds differ, so that it is some bytes more or less from run to run.
-const BYTES_PER_GROUP: usize = 2_880;
+/// Beyond the texts that people wrote of it and its webhooks, counted once. They are kept twice: as they came, and compiled.
+const BYTES_PER_GROUP: usize = 2_816;
+/// The maps are trees of hashes, and each has seeds of its own: now and then one takes some bytes more. What a group takes is the least of so many.
+const PLANS: usize = 8;
 /// So many that what they share counts for nothing.
 const GROUPS: usize = 2_000;
 
@@ -123,9 +124,7 @@ fn group(number: usize) -> [ConfigResource; 3] {
     ]
 }
 
-#[test]
-fn a_plan_keeps_a_bounded_part_of_a_group_beyond_its_texts() {
-    let texts: usize = group(0).iter().map(Message::encoded_len).sum();
+fn kept_of_a_group() -> usize {
     let before = Plan::default().change(&[], vec![connector()], 7).plan;
     let empty = ALLOCATED.current_usage();
     let list = (0..GROUPS).flat_map(group).collect();
@@ -134,6 +133,14 @@ fn a_plan_keeps_a_bounded_part_of_a_group_beyond_its_texts() {
     drop(applied.refused);
     let kept = (ALLOCATED.current_usage() - empty) / GROUPS;
     assert_eq!(applied.plan.revision(), 8);
+    kept
+}
+
+#[test]
+fn a_plan_keeps_a_bounded_part_of_a_group_beyond_its_texts() {
+    let texts: usize = group(0).iter().map(Message::encoded_len).sum();
+    let kept = (0..PLANS).map(|_| kept_of_a_group()).min().unwrap_or(0);
+    assert!(kept > texts, "the allocator counts");
     assert!(
         kept <= texts + BYTES_PER_GROUP,
         "a group with {texts} bytes of texts takes {kept}"
